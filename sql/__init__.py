@@ -1,0 +1,19 @@
+"""Every SQL statement of Nightscore, each in a file of its own."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def read(name: str) -> str:
+    """The text of `sql/<name>.sql`, or of the file at an absolute path.
+
+    Raises FileNotFoundError, naming the file.
+    """
+    path = Path(name)
+    return (path if path.is_absolute() else FOLDER / path).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+def identifier(name: str) -> str:
+    """The name as a quoted SQL identifier, whatever characters it holds."""
+    return '"' + name.replace('"', '""') + '"'

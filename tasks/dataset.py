@@ -1,0 +1,110 @@
+"""The sections of the configuration that say which rows there are and which of them are good."""
+
+from datetime import date
+from typing import Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from models.settings import Section
+
+
+class SourceSettings(Section):
+    """Daily partitions: Parquet files with `{date}` in their path, or a table in a DuckDB file."""
+
+    path: str | None = None
+    database: str | None = None
+    table: str | None = None
+    date_column: str | None = None
+    lookback_days: int = Field(0, ge=0)
+    timezone: str = "UTC"
+    start: date | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"unknown time zone {name!r}; use a name such as UTC or Europe/Paris") from error
+        return name
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        table = (self.database, self.table, self.date_column)
+        if self.path is None and None in table:
+            raise ValueError("give either path, or all of database, table and date_column")
+        if self.path is not None and any(table):
+            raise ValueError("give either path or a database table, not both")
+        if self.path is not None and "{date}" not in self.path:
+            raise ValueError("path must contain {date}, such as transactions/date={date}/*.parquet")
+        return self
+
+
+class ColumnSettings(Section):
+    """Which column of the source plays which part."""
+
+    id: str
+    time: str | None = None
+    entity: str | None = None
+    label: str | None = None
+    weight: str | None = None
+    private: tuple[str, ...] = ()
+
+
+class FeatureSettings(Section):
+    """What the detector sees: columns of the source, or of the result of the feature SQL."""
+
+    sql: str | None = None
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    label_derived: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.numeric + self.categorical
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.names:
+            raise ValueError("name at least one numeric or categorical feature")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("a feature is named twice")
+        if unknown := sorted(set(self.label_derived) - set(self.names)):
+            raise ValueError(f"label_derived names what is no feature: {', '.join(unknown)}")
+        return self
+
+    def without_label_derived(self) -> "FeatureSettings":
+        return self.model_copy(
+            update={
+                "numeric": tuple(name for name in self.numeric if name not in self.label_derived),
+                "categorical": tuple(name for name in self.categorical if name not in self.label_derived),
+                "label_derived": (),
+            }
+        )
+
+
+class ColumnRule(Section):
+    """What the values of one column must be. NaN counts as null; infinite values are never good."""
+
+    nullable: bool = True
+    min: float | None = None
+    max: float | None = None
+    allowed: tuple[str | int | float | bool, ...] | None = None
+
+
+class QualitySettings(Section):
+    on_bad_rows: Literal["quarantine", "reject"] = "quarantine"
+    max_bad_share: float = Field(0.05, ge=0, le=1)
+    min_rows: int = Field(1, ge=1)
+    columns: dict[str, ColumnRule] = {}
+
+
+class Dataset(Section):
+    """Everything that decides which rows a night reads and keeps."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    source: SourceSettings
+    columns: ColumnSettings
+    features: FeatureSettings
+    quality: QualitySettings = QualitySettings()

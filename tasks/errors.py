@@ -1,0 +1,25 @@
+"""What can go wrong in a night. Each message names the date, the file or column, the count, and what to do."""
+
+
+class NightError(Exception):
+    """A step of a night refused or failed; nothing of the night was published."""
+
+
+class SourceError(NightError):
+    """The source cannot be read: a missing, empty or corrupt partition, a missing table or column."""
+
+
+class PartitionRejected(NightError):
+    """The partition was read and refused: a broken schema, or more bad rows than the configuration allows."""
+
+
+class FeatureError(NightError):
+    """The feature SQL failed, lost rows, or returned duplicates."""
+
+
+class WarehouseError(NightError):
+    """The warehouse cannot be opened or refused the transaction."""
+
+
+class EvaluationError(NightError):
+    """There is nothing to judge: no scores, or no labels that are known."""

@@ -1,0 +1,220 @@
+"""Reading the source: daily Parquet partitions or a DuckDB table, both through one in-memory DuckDB connection.
+
+Every reader gets a view with the source's own columns and `_partition_date`; timestamps with a zone become local time of
+`source.timezone`, so that the same rows read the same from either kind of source.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import fsspec
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from sql import identifier
+from tasks.dataset import Dataset, SourceSettings
+from tasks.errors import SourceError
+from tasks.references import Partition
+
+DATE = r"(\d{4}-\d{2}-\d{2})"
+# Nothing is fetched at run time, and a large day spills to disk instead of growing.
+DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "memory_limit": "1GB",
+}
+
+
+@task(cache_policy=NO_CACHE)
+def ingest(dataset: Dataset, day: date) -> Partition:
+    """One day as found; see `read_partition`."""
+    return read_partition(dataset, day)
+
+
+def read_partition(dataset: Dataset, day: date) -> Partition:
+    """The reference to one day: its row count, and the fingerprint of the day and, with feature SQL, of its look-back.
+
+    Raises SourceError where the partition is missing, empty or cannot be read.
+    """
+    with connect(dataset.source) as con, readable(dataset.source, day):
+        create_view(con, dataset, "day", day, day)
+        rows = con.sql("from day").count("*").fetchone()
+        if not rows or not rows[0]:
+            raise SourceError(f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and run the night again")
+        create_view(con, dataset, "history", first_history_date(dataset, day), day)
+        return Partition(date=day, rows=int(rows[0]), fingerprint=_fingerprint(con, dataset))
+
+
+def first_history_date(dataset: Dataset, day: date) -> date:
+    """The first date that the features of a day depend on."""
+    return day - timedelta(days=dataset.source.lookback_days) if dataset.features.sql else day
+
+
+@contextmanager
+def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that can read the source, and nothing of whose own is kept.
+
+    Raises SourceError where the DuckDB file is missing or held by a writer.
+    """
+    with duckdb.connect(config=DUCKDB_CONFIG) as con:
+        if source.database is not None:
+            if not Path(source.database).is_file():
+                raise SourceError(f"there is no DuckDB file {source.database}; mend source.database")
+            try:
+                con.execute(f"attach {_literal(source.database)} as source (read_only)")
+            except duckdb.Error as error:
+                raise SourceError(f"{source.database} cannot be opened for reading: {_first_line(error)}") from error
+        elif source.path is not None and "://" in source.path:
+            con.register_filesystem(_filesystem(source.path))
+        yield con
+
+
+@contextmanager
+def readable(source: SourceSettings, day: date) -> Iterator[None]:
+    """Turns what DuckDB says of unreadable data into a SourceError that names the date and the place."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise SourceError(f"{day}: {_unreadable(source, day) or place(source, day)} cannot be read: {_first_line(error)}; deliver it again") from error
+
+
+def place(source: SourceSettings, day: date) -> str:
+    """Where the rows of a day come from, in words."""
+    if source.path is not None:
+        return source.path.replace("{date}", day.isoformat())
+    return f"table {source.table} of {source.database} where {source.date_column} = {day}"
+
+
+def list_dates(source: SourceSettings) -> list[date]:
+    """Every date that the source has, in order. Raises SourceError where the source cannot be read."""
+    if source.path is not None:
+        files = _glob(source.path.replace("{date}", "*"))
+        found = {match[1] for file in files if (match := re.search(_date_pattern(source.path), file))}
+        return sorted(date.fromisoformat(text) for text in found)
+    with connect(source) as con:
+        rows = con.sql(f"select distinct {_table_date(con, source)} as d from {_table(source)} order by d").fetchall()
+    return [row[0] for row in rows if row[0] is not None]
+
+
+def create_view(con: duckdb.DuckDBPyConnection, dataset: Dataset, name: str, first: date, last: date) -> dict[str, str]:
+    """Creates the view `name` over the source's rows of `first`..`last`, and gives its columns (name to DuckDB type).
+
+    The view has the source's columns and `_partition_date`; a time column with a zone is in local time of the source's zone.
+    Raises SourceError where `last` has no partition.
+    """
+    relation = _parquet(con, dataset.source, first, last) if dataset.source.path is not None else _rows(con, dataset.source, first, last)
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    time = dataset.columns.time
+    if time is not None and types.get(time) == "TIMESTAMP WITH TIME ZONE":
+        local = f"timezone({_literal(dataset.source.timezone)}, {identifier(time)})"
+        relation = relation.project(f"* replace ({local} as {identifier(time)})")
+        types[time] = "TIMESTAMP"
+    relation.create_view(name, replace=True)
+    types.pop("_partition_date")
+    return types
+
+
+def numbered(view: str) -> str:
+    """The rows of a view with their position in it, `_row`, from 0."""
+    return f"(select *, row_number() over () - 1 as _row from {view})"
+
+
+def _parquet(con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date) -> duckdb.DuckDBPyRelation:
+    assert source.path is not None
+    files = [file for day in _days(first, last) for file in sorted(_glob(source.path.replace("{date}", day.isoformat())))]
+    if not any(re.search(_date_pattern(source.path), file)[1] == last.isoformat() for file in files):  # type: ignore[index]
+        known = list_dates(source)
+        span = f"the source has {len(known)} dates, {known[0]}..{known[-1]}" if known else "the source has no dates at all"
+        raise SourceError(f"{last}: there is no partition at {place(source, last)}; {span}")
+    return con.sql(
+        """
+        select * exclude (_file), cast(regexp_extract(_file, $pattern, 1) as date) as _partition_date
+        from read_parquet($files, union_by_name = true, hive_partitioning = false, filename = '_file')
+        """,
+        params={"files": files, "pattern": _date_pattern(source.path)},
+    )
+
+
+def _rows(con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date) -> duckdb.DuckDBPyRelation:
+    day = _table_date(con, source)
+    return con.sql(
+        f"select *, {day} as _partition_date from {_table(source)} where {day} between $first and $last",
+        params={"first": first, "last": last},
+    )
+
+
+def _table(source: SourceSettings) -> str:
+    assert source.table is not None
+    return ".".join(["source", *map(identifier, source.table.split("."))])
+
+
+def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
+    assert source.date_column is not None
+    try:
+        table = con.sql(f"from {_table(source)}")
+    except duckdb.CatalogException as error:
+        raise SourceError(f"{source.database} has no table {source.table}; mend source.table") from error
+    types = dict(zip(table.columns, map(str, table.types), strict=True))
+    if source.date_column not in types:
+        raise SourceError(f"table {source.table} has no column {source.date_column}; mend source.date_column")
+    column = identifier(source.date_column)
+    zoned = types[source.date_column] == "TIMESTAMP WITH TIME ZONE"
+    return f"cast(timezone({_literal(source.timezone)}, {column}) as date)" if zoned else f"cast({column} as date)"
+
+
+def _fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
+    """Order of rows does not count; a label that arrives is no reason to score again."""
+    left_out = {dataset.columns.label, dataset.columns.weight}
+    columns = sorted(name for name in con.sql("from history").columns if name not in left_out)
+    hashed = f"hash({', '.join(map(identifier, columns))})"
+    count, total = con.sql(f"select count(*), sum({hashed}) from history").fetchall()[0]
+    (digest,) = con.sql("select sha256($text)", params={"text": repr((columns, count, int(total)))}).fetchall()[0]
+    return str(digest)[:16]
+
+
+def _unreadable(source: SourceSettings, day: date) -> str | None:
+    """The first Parquet file of the day that cannot be read to its end."""
+    for file in _glob(place(source, day)) if source.path is not None else []:
+        with connect(source) as con:
+            try:
+                con.sql("select sum(hash(columns(*))) from read_parquet($file)", params={"file": file}).fetchall()
+            except duckdb.Error:
+                return file
+    return None
+
+
+def _filesystem(path: str) -> fsspec.AbstractFileSystem:
+    return fsspec.core.url_to_fs(path)[0]
+
+
+def _glob(path: str) -> list[str]:
+    """Files that match, with their protocol where they are remote. Raises SourceError where the place cannot be reached."""
+    filesystem = _filesystem(path)
+    try:
+        filesystem.invalidate_cache()
+        files = filesystem.glob(path)
+    except Exception as error:
+        raise SourceError(f"{path} cannot be listed: {_first_line(error)}") from error
+    return [filesystem.unstrip_protocol(file) if "://" in path else file for file in files]
+
+
+def _date_pattern(path: str) -> str:
+    """A regular expression for the date in a file's path: the text just before {date} decides."""
+    before = re.split(r"[*?]", path.split("{date}")[0])[-1].split("://")[-1]
+    return re.escape(before[-40:]) + DATE
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
