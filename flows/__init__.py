@@ -1,0 +1,10 @@
+"""Prefect flows, settings and the command line. Nothing phones home, whoever starts a flow."""
+
+import os
+
+for _variable, _value in {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+}.items():
+    os.environ.setdefault(_variable, _value)

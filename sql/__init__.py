@@ -17,3 +17,8 @@ def read(name: str) -> str:
 def identifier(name: str) -> str:
     """The name as a quoted SQL identifier, whatever characters it holds."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """The text as a quoted SQL string, for the few statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"

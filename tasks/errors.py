@@ -21,5 +21,9 @@ class WarehouseError(NightError):
     """The warehouse cannot be opened or refused the transaction."""
 
 
+class WarehouseMissing(WarehouseError):
+    """There is no warehouse yet, or nothing of this dataset in it."""
+
+
 class EvaluationError(NightError):
     """There is nothing to judge: no scores, or no labels that are known."""

@@ -9,18 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import fsspec
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from sql import identifier
+from sql import identifier, literal
 from tasks.dataset import Dataset, SourceSettings
 from tasks.errors import SourceError
 from tasks.references import Partition
 
 DATE = r"(\d{4}-\d{2}-\d{2})"
+DATE_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 # Nothing is fetched at run time, and a large day spills to disk instead of growing.
 DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -40,12 +42,13 @@ def read_partition(dataset: Dataset, day: date) -> Partition:
 
     Raises SourceError where the partition is missing, empty or cannot be read.
     """
-    with connect(dataset.source) as con, readable(dataset.source, day):
+    first = first_history_date(dataset, day)
+    with connect(dataset.source) as con, readable(dataset.source, day, first):
         create_view(con, dataset, "day", day, day)
         rows = con.sql("from day").count("*").fetchone()
         if not rows or not rows[0]:
             raise SourceError(f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and run the night again")
-        create_view(con, dataset, "history", first_history_date(dataset, day), day)
+        create_view(con, dataset, "history", first, day)
         return Partition(date=day, rows=int(rows[0]), fingerprint=_fingerprint(con, dataset))
 
 
@@ -56,30 +59,33 @@ def first_history_date(dataset: Dataset, day: date) -> date:
 
 @contextmanager
 def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that can read the source, and nothing of whose own is kept.
+    """A connection that can read the source, and nothing of whose own is kept: what it spills is gone with it.
 
+    A timestamp without a zone, where it must be compared with one that has a zone, is local time of the source's zone.
     Raises SourceError where the DuckDB file is missing or held by a writer.
     """
-    with duckdb.connect(config=DUCKDB_CONFIG) as con:
+    with TemporaryDirectory(prefix="nightscore-") as spill, duckdb.connect(config=DUCKDB_CONFIG | {"temp_directory": spill}) as con:
+        con.execute(f"set timezone = {literal(source.timezone)}")
         if source.database is not None:
             if not Path(source.database).is_file():
                 raise SourceError(f"there is no DuckDB file {source.database}; mend source.database")
             try:
-                con.execute(f"attach {_literal(source.database)} as source (read_only)")
+                con.execute(f"attach {literal(source.database)} as source (read_only)")
             except duckdb.Error as error:
-                raise SourceError(f"{source.database} cannot be opened for reading: {_first_line(error)}") from error
+                raise SourceError(f"{source.database} cannot be opened for reading: {first_line(error)}") from error
         elif source.path is not None and "://" in source.path:
-            con.register_filesystem(_filesystem(source.path))
+            con.register_filesystem(filesystem_of(source.path))
         yield con
 
 
 @contextmanager
-def readable(source: SourceSettings, day: date) -> Iterator[None]:
-    """Turns what DuckDB says of unreadable data into a SourceError that names the date and the place."""
+def readable(source: SourceSettings, day: date, first: date | None = None) -> Iterator[None]:
+    """Turns what DuckDB says of unreadable data into a SourceError that names the date, and the file of `first`..`day`."""
     try:
         yield
     except duckdb.Error as error:
-        raise SourceError(f"{day}: {_unreadable(source, day) or place(source, day)} cannot be read: {_first_line(error)}; deliver it again") from error
+        broken = _unreadable(source, first or day, day)
+        raise SourceError(f"{day}: {broken or place(source, day)} cannot be read: {first_line(error)}; deliver it again") from error
 
 
 def place(source: SourceSettings, day: date) -> str:
@@ -92,11 +98,15 @@ def place(source: SourceSettings, day: date) -> str:
 def list_dates(source: SourceSettings) -> list[date]:
     """Every date that the source has, in order. Raises SourceError where the source cannot be read."""
     if source.path is not None:
-        files = _glob(source.path.replace("{date}", "*"))
+        files = _glob(source.path.replace("{date}", DATE_GLOB))
         found = {match[1] for file in files if (match := re.search(_date_pattern(source.path), file))}
-        return sorted(date.fromisoformat(text) for text in found)
+        return sorted(date.fromisoformat(text) for text in found if _is_date(text))
     with connect(source) as con:
-        rows = con.sql(f"select distinct {_table_date(con, source)} as d from {_table(source)} order by d").fetchall()
+        try:
+            rows = con.sql(f"select distinct {_table_date(con, source)} as d from {_table(source)} order by d").fetchall()
+        except duckdb.Error as error:
+            column = f"{source.date_column} in table {source.table} of {source.database}"
+            raise SourceError(f"{column} cannot be read: {first_line(error)}; mend the table or source.date_column") from error
     return [row[0] for row in rows if row[0] is not None]
 
 
@@ -110,7 +120,7 @@ def create_view(con: duckdb.DuckDBPyConnection, dataset: Dataset, name: str, fir
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     time = dataset.columns.time
     if time is not None and types.get(time) == "TIMESTAMP WITH TIME ZONE":
-        local = f"timezone({_literal(dataset.source.timezone)}, {identifier(time)})"
+        local = f"timezone({literal(dataset.source.timezone)}, {identifier(time)})"
         relation = relation.project(f"* replace ({local} as {identifier(time)})")
         types[time] = "TIMESTAMP"
     relation.create_view(name, replace=True)
@@ -125,26 +135,24 @@ def numbered(view: str) -> str:
 
 def _parquet(con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date) -> duckdb.DuckDBPyRelation:
     assert source.path is not None
-    files = [file for day in _days(first, last) for file in sorted(_glob(source.path.replace("{date}", day.isoformat())))]
-    if not any(re.search(_date_pattern(source.path), file)[1] == last.isoformat() for file in files):  # type: ignore[index]
+    pattern = _date_pattern(source.path)
+    files = _files(source, first, last)
+    if not any(re.search(pattern, file)[1] == last.isoformat() for file in files):  # type: ignore[index]
         known = list_dates(source)
         span = f"the source has {len(known)} dates, {known[0]}..{known[-1]}" if known else "the source has no dates at all"
         raise SourceError(f"{last}: there is no partition at {place(source, last)}; {span}")
+    # Literals, as a relation with parameters is read into memory as a whole before it becomes a view.
     return con.sql(
+        f"""
+        select * exclude (_file), cast(regexp_extract(_file, {literal(pattern)}, 1) as date) as _partition_date
+        from read_parquet([{", ".join(map(literal, files))}], union_by_name = true, hive_partitioning = false, filename = '_file')
         """
-        select * exclude (_file), cast(regexp_extract(_file, $pattern, 1) as date) as _partition_date
-        from read_parquet($files, union_by_name = true, hive_partitioning = false, filename = '_file')
-        """,
-        params={"files": files, "pattern": _date_pattern(source.path)},
     )
 
 
 def _rows(con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date) -> duckdb.DuckDBPyRelation:
     day = _table_date(con, source)
-    return con.sql(
-        f"select *, {day} as _partition_date from {_table(source)} where {day} between $first and $last",
-        params={"first": first, "last": last},
-    )
+    return con.sql(f"select *, {day} as _partition_date from {_table(source)} where {day} between date '{first}' and date '{last}'")
 
 
 def _table(source: SourceSettings) -> str:
@@ -156,14 +164,14 @@ def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
     assert source.date_column is not None
     try:
         table = con.sql(f"from {_table(source)}")
-    except duckdb.CatalogException as error:
+    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
         raise SourceError(f"{source.database} has no table {source.table}; mend source.table") from error
     types = dict(zip(table.columns, map(str, table.types), strict=True))
     if source.date_column not in types:
         raise SourceError(f"table {source.table} has no column {source.date_column}; mend source.date_column")
     column = identifier(source.date_column)
     zoned = types[source.date_column] == "TIMESTAMP WITH TIME ZONE"
-    return f"cast(timezone({_literal(source.timezone)}, {column}) as date)" if zoned else f"cast({column} as date)"
+    return f"cast(timezone({literal(source.timezone)}, {column}) as date)" if zoned else f"cast({column} as date)"
 
 
 def _fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
@@ -176,45 +184,56 @@ def _fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     return str(digest)[:16]
 
 
-def _unreadable(source: SourceSettings, day: date) -> str | None:
-    """The first Parquet file of the day that cannot be read to its end."""
-    for file in _glob(place(source, day)) if source.path is not None else []:
-        with connect(source) as con:
+def _unreadable(source: SourceSettings, first: date, last: date) -> str | None:
+    """The first Parquet file of `first`..`last` that cannot be read to its end."""
+    with connect(source) as con:
+        for file in _files(source, first, last) if source.path is not None else []:
             try:
-                con.sql("select sum(hash(columns(*))) from read_parquet($file)", params={"file": file}).fetchall()
+                con.sql(f"select sum(hash(columns(*))) from read_parquet({literal(file)})").fetchall()
             except duckdb.Error:
                 return file
     return None
 
 
-def _filesystem(path: str) -> fsspec.AbstractFileSystem:
+def filesystem_of(path: str) -> fsspec.AbstractFileSystem:
+    """The filesystem that a path belongs to: local, or by its protocol, such as s3://."""
     return fsspec.core.url_to_fs(path)[0]
+
+
+def _files(source: SourceSettings, first: date, last: date) -> list[str]:
+    """The files of `first`..`last`, in order of the date and the name."""
+    return [file for day in _days(first, last) for file in sorted(_glob(place(source, day)))]
 
 
 def _glob(path: str) -> list[str]:
     """Files that match, with their protocol where they are remote. Raises SourceError where the place cannot be reached."""
-    filesystem = _filesystem(path)
+    filesystem = filesystem_of(path)
     try:
         filesystem.invalidate_cache()
         files = filesystem.glob(path)
     except Exception as error:
-        raise SourceError(f"{path} cannot be listed: {_first_line(error)}") from error
+        raise SourceError(f"{path} cannot be listed: {first_line(error)}") from error
     return [filesystem.unstrip_protocol(file) if "://" in path else file for file in files]
 
 
 def _date_pattern(path: str) -> str:
-    """A regular expression for the date in a file's path: the text just before {date} decides."""
+    """A regular expression for the date in a file's path: the last one that has the text just before {date} before it."""
     before = re.split(r"[*?]", path.split("{date}")[0])[-1].split("://")[-1]
-    return re.escape(before[-40:]) + DATE
+    return ".*" + re.escape(before[-40:]) + DATE
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _days(first: date, last: date) -> list[date]:
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What a library says went wrong, without its hints and its own traceback."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

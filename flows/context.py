@@ -1,0 +1,25 @@
+"""What the settings mean for the tasks: who writes the ledger, what a version is learnt from, how nights are judged."""
+
+from datetime import UTC, datetime
+
+from flows.settings import Settings
+from tasks.evaluate import Bench
+from tasks.publish import Ledger
+from tasks.train import Recipe
+
+
+def ledger_of(settings: Settings) -> Ledger:
+    """The ledger of the dataset, for a run that starts now."""
+    return Ledger(settings.warehouse, settings.name, settings.config_hash, started_at=datetime.now(UTC))
+
+
+def recipe_of(settings: Settings) -> Recipe:
+    """Everything that decides what a version learns, besides the rows."""
+    return Recipe(settings, settings.model, settings.training, settings.training_hash, models=settings.files / "models")
+
+
+def bench_of(settings: Settings, *, with_reduced: bool) -> Bench:
+    """What a window of nights is judged with; `with_reduced` trains a detector without the label-derived features as well."""
+    features = settings.features.without_label_derived() if settings.features.label_derived else None
+    reduced = recipe_of(settings.model_copy(update={"features": features})) if with_reduced and features else None
+    return Bench(recipe_of(settings), reduced, settings.warehouse, settings.evaluation)

@@ -1,0 +1,144 @@
+"""The configuration of one dataset: every section, composed, from one TOML file."""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+import sql
+from flows.errors import SettingsError
+from models.settings import ModelSettings, Section, ThresholdSettings, TrainingSettings
+from tasks.dataset import Dataset
+from tasks.warehouse import WarehouseSettings
+from tasks.window import EvaluationSettings
+
+DEFAULT_FILE = "nightscore.toml"
+
+
+class ScheduleSettings(Section):
+    """When the night starts: on date t it scores date t - offset_days."""
+
+    cron: str = "0 2 * * *"
+    timezone: str = "UTC"
+    offset_days: int = Field(1, ge=0)
+
+
+class Settings(Dataset):
+    """One dataset's whole configuration."""
+
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    threshold: ThresholdSettings = ThresholdSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+
+    @model_validator(mode="after")
+    def _labels_where_needed(self) -> Self:
+        if self.features.label_derived and not self.columns.label:
+            raise ValueError("features.label_derived needs columns.label")
+        return self
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of the sections that decide scores."""
+        return self._hash("features", "quality", "model", "threshold")
+
+    @property
+    def training_hash(self) -> str:
+        """Hash of the sections that decide what a version learns."""
+        return self._hash("features", "quality", "model", "training")
+
+    @property
+    def files(self) -> Path:
+        """The dataset's own folder for models, reports and staging."""
+        return Path(self.warehouse.files) / self.name
+
+    def _hash(self, *sections: str) -> str:
+        content = self.model_dump(mode="json", include=set(sections))
+        if self.features.sql:
+            content["features"]["sql"] = sql.read(self.features.sql)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def find_config(config: Path | None) -> Path:
+    """`--config`, else `$NIGHTSCORE_CONFIG`, else `./nightscore.toml`. Raises SettingsError where there is no such file."""
+    path = config or Path(os.environ.get("NIGHTSCORE_CONFIG", DEFAULT_FILE))
+    if not path.is_file():
+        raise SettingsError(f"there is no configuration {path}; write one with `nightscore init`, or name it with --config")
+    return path.resolve()
+
+
+def load_settings(config: Path | None = None) -> Settings:
+    """Reads a configuration; relative paths in it are relative to the file, `${VAR}` comes from the environment.
+
+    Raises SettingsError, one line: the file, each wrong key, and what was meant.
+    """
+    path = find_config(config)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    content = _resolve(_substitute(raw, path), path.parent)
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {'; '.join(_explain(problem) for problem in error.errors())}") from error
+
+
+def _substitute(value: Any, path: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _substitute(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_substitute(item, path) for item in value]
+    if not isinstance(value, str):
+        return value
+    unset = [name for name in re.findall(r"\$\{(\w+)\}", value) if name not in os.environ]
+    if unset:
+        raise SettingsError(f"{path} needs the environment variable {unset[0]}; set it, or write the value in its place")
+    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], value)
+
+
+def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Makes local paths absolute; the feature SQL is looked for beside the configuration first, then among our own."""
+    content.setdefault("name", folder.name)
+    content.setdefault("warehouse", {})
+    content["warehouse"].setdefault("uri", WarehouseSettings().uri)
+    content["warehouse"].setdefault("files", WarehouseSettings().files)
+    for section, key in (("source", "path"), ("source", "database"), ("warehouse", "uri"), ("warehouse", "files")):
+        value = content.get(section, {}).get(key)
+        if isinstance(value, str) and ":" not in value:
+            content[section][key] = str(folder / value)
+    feature_sql = content.get("features", {}).get("sql")
+    if isinstance(feature_sql, str):
+        beside, ours = folder / feature_sql, sql.FOLDER / feature_sql
+        if not beside.is_file() and not ours.is_file():
+            raise SettingsError(f"features.sql: there is neither {beside} nor a file sql/{feature_sql} of Nightscore")
+        content["features"]["sql"] = str(beside) if beside.is_file() else feature_sql
+    return content
+
+
+def _explain(problem: Any) -> str:
+    """One problem that pydantic found, in words."""
+    *section, key = [str(part) for part in problem["loc"]] or ["configuration"]
+    where = ".".join([*section, key])
+    if problem["type"] == "extra_forbidden":
+        return f"{where} is not a key that Nightscore knows{_suggest(section, key)}"
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _suggest(section: list[str], key: str) -> str:
+    fields = Settings.model_fields
+    for part in section:
+        annotation = fields[part].annotation if part in fields else None
+        fields = getattr(annotation, "model_fields", {})
+    close = difflib.get_close_matches(key, fields, n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,65 @@
+"""Figures as tables on standard output."""
+
+from collections.abc import Sequence
+
+from flows.console import data_table, say
+from tasks.health import Check
+from tasks.judgement import Evaluation, Figure, Ranking
+
+NAMES = {
+    "no_model": "no model (sum of squared z-scores)",
+    "untrained_network": "untrained network",
+    "isolation_forest": "isolation forest",
+}
+TITLES = {"auc_roc": "AUC ROC", "average_precision": "average precision"}
+
+
+def evaluation_tables(judged: Evaluation) -> None:
+    """One table of nights, one of the window's figures beside the baselines."""
+    say(f"{judged.dataset}, {judged.first_date}..{judged.last_date}, judged by the labels known at the end of {judged.as_of}\n")
+    columns = ["night", "rows", "quarantined", "flagged", "precision", "recall", "version"]
+    lines = [
+        (
+            night.date,
+            f"{night.rows:,}",
+            night.quarantined,
+            night.flagged,
+            _percent(night.precision),
+            _percent(night.recall),
+            night.model_version,
+        )
+        for night in judged.nights
+    ]
+    data_table(columns, lines, "Nights")
+    if judged.ranking:
+        left_out = f", {judged.rows_left_out:,} rows of known compromised entities left out" if judged.rows_left_out else ""
+        say(f"\nJudged: {judged.rows:,} rows, {judged.positives:,} frauds{left_out}.")
+        _ranking_table(judged.ranking, "Nightscore and its baselines on these rows")
+    if judged.without_label_derived:
+        _ranking_table(judged.without_label_derived, "The same without the label-derived features")
+    for note in judged.notes:
+        say(note)
+
+
+def health_table(found: Sequence[Check]) -> None:
+    """One line per check, with what to mend."""
+    state = {True: "ok", False: "mend", None: "note"}
+    data_table(["check", "", "found", "what to do"], [(check.name, state[check.ok], check.found, check.mend) for check in found])
+
+
+def _ranking_table(ranking: Ranking, title: str) -> None:
+    shown = [name for name in ranking.detector if name not in ("precision", "recall", "f1")]
+    lines: list[tuple[str, ...]] = [("Nightscore", *(_figure(ranking.detector[name]) for name in shown))]
+    lines += [(NAMES.get(name, name), *(_figure(figures[name]) for name in shown)) for name, figures in ranking.baselines.items()]
+    data_table(["", *(TITLES.get(name, name.replace("_", " ")) for name in shown)], lines, title)
+
+
+def _figure(figure: Figure) -> str:
+    if figure.value is None:
+        return "-"
+    interval = f" ({figure.low:.3f}-{figure.high:.3f})" if figure.low is not None else ""
+    return f"{figure.value:.3f}{interval}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

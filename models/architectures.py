@@ -1,0 +1,14 @@
+"""The networks to choose from: `ARCHITECTURES[settings.architecture](layout, settings, seed)` gives an untrained one."""
+
+from collections.abc import Callable
+
+from models import dense
+from models.device import keras
+from models.layout import Layout
+from models.settings import ModelSettings
+
+Build = Callable[[Layout, ModelSettings, int], keras.Model]
+
+ARCHITECTURES: dict[str, Build] = {
+    "dense": dense.build,
+}

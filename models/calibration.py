@@ -1,0 +1,50 @@
+"""What normal rows look like to a detector: their residuals and their scores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
+
+LEAST_DEVIATION = 0.01  # encoded units: a component that is always reconstructed exactly must not outweigh all others
+LEAST_EIGENVALUE = 1e-6
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Measured on normal rows.
+
+    residual_mean: float32 (members, width); residual_root: float32 (members, width, width), see `whitening`; both from rows
+        that no network was trained on.
+    held_out: float32 (rows,), ascending: the scores of rows that were used for nothing else. The p-values come from these.
+    training: float32 (rows,): the scores of rows that the networks were trained on.
+    """
+
+    residual_mean: NDArray[np.float32]
+    residual_root: NDArray[np.float32]
+    held_out: NDArray[np.float32]
+    training: NDArray[np.float32]
+
+    def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Conformal p-values, float64 (rows,): (1 + held-out scores at least as high) / (1 + held-out scores).
+
+        Uniform for new normal rows, but for ties (Vovk, Gammerman & Shafer, 2005; Bates et al., 2023).
+        """
+        at_least = len(self.held_out) - np.searchsorted(self.held_out, score, side="left")
+        return np.asarray((1.0 + at_least) / (1.0 + len(self.held_out)), dtype=np.float64)
+
+
+def whitening(residual: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The mean (width,) and root (width, width) of residuals (rows, width): root @ (r - mean) is white on normal rows.
+
+    root = C^(-1/2) D^(-1), with D the standard deviations and C the Ledoit-Wolf (2004) estimate of the covariance of the
+    standardised residuals, so that the shrinkage does not depend on units: "ZCA-cor" of Kessy, Lewin & Strimmer (2018). Of all
+    whitenings this keeps each output closest to its own component, so its square is that component's share of r' inverse(S) r.
+    """
+    values = residual.astype(np.float64)
+    mean = values.mean(axis=0)
+    deviation = np.maximum(values.std(axis=0), LEAST_DEVIATION)
+    covariance, _ = ledoit_wolf((values - mean) / deviation, assume_centered=True)
+    eigenvalues, vectors = np.linalg.eigh(covariance)
+    root = (vectors / np.sqrt(np.maximum(eigenvalues, LEAST_EIGENVALUE))) @ vectors.T / deviation
+    return mean.astype(np.float32), root.astype(np.float32)

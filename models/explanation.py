@@ -1,0 +1,51 @@
+"""Why a row has its score."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+MISSING = "missing"
+OTHER = "other"  # the code for rare and unseen categories
+
+REASONS = pl.List(pl.Struct({"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """features: the names, in the order of the columns below.
+
+    contributions: float64 (rows, features), at least 0; a row's sum is its score.
+    observed, expected: what the row holds and what the networks reconstruct, in source units: numeric Float64, null where missing;
+        categories String, null where missing (observed), or where a rare or unseen one is expected.
+    """
+
+    features: tuple[str, ...]
+    contributions: NDArray[np.float64]
+    observed: pl.DataFrame
+    expected: pl.DataFrame
+
+
+def reasons(explanation: Explanation, top: int) -> pl.Series:
+    """The `top` features with the largest contributions, largest first: a Series of REASONS, one list per row.
+
+    contribution is absolute: divided by the row's score it is a share. Numbers are text of six significant digits.
+    """
+    rows, count = explanation.contributions.shape
+    top = min(top, count)
+    order = np.argsort(-explanation.contributions, axis=1, kind="stable")[:, :top]
+    cells = pl.Series((order * rows + np.arange(rows)[:, None]).ravel())  # in the columns laid end to end
+    flat = pl.select(
+        feature=pl.Series(explanation.features, dtype=pl.String).gather(order.ravel()),
+        contribution=np.take_along_axis(explanation.contributions, order, axis=1).ravel(),
+        observed=_text(explanation.observed, MISSING).gather(cells),
+        expected=_text(explanation.expected, OTHER).gather(cells),
+    )
+    return flat.to_struct().reshape((rows, top)).cast(REASONS).alias("reasons")
+
+
+def _text(values: pl.DataFrame, no_category: str) -> pl.Series:
+    """Every value as text, column after column."""
+    numbers = pl.col(pl.Float64).round_sig_figs(6).cast(pl.String).str.strip_suffix(".0").fill_null(MISSING)
+    return pl.concat(values.with_columns(numbers, pl.col(pl.String).fill_null(no_category)).get_columns())

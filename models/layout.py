@@ -1,0 +1,52 @@
+"""The columns of an encoded row, and what the network makes of them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An encoded row has `numeric` values, then `indicators` of missing ones, then one code per category feature.
+
+    A network reconstructs the values and indicators, and gives as many logits per category as it has codes. A residual has the
+    shape of the encoded row: one component per column.
+
+    numeric, indicators: numbers of columns.
+    categories: how many codes each category feature has; the last code is for everything that is rare, null or never seen.
+    owners: for each column, the feature it belongs to (its position among all features: numeric ones, then categories).
+    """
+
+    numeric: int
+    indicators: int
+    categories: tuple[int, ...]
+    owners: tuple[int, ...]
+
+    @property
+    def features(self) -> int:
+        return self.numeric + len(self.categories)
+
+    @property
+    def continuous(self) -> int:
+        return self.numeric + self.indicators
+
+    @property
+    def width(self) -> int:
+        return self.continuous + len(self.categories)
+
+    @property
+    def outputs(self) -> int:
+        return self.continuous + sum(self.categories)
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int, int], ...]:
+        """For each category: its column in an encoded row, and where its logits start and stop in the network's output."""
+        stops = self.continuous + np.cumsum(self.categories, dtype=int)
+        return tuple((self.continuous + k, int(stops[k]) - size, int(stops[k])) for k, size in enumerate(self.categories))
+
+    @cached_property
+    def membership(self) -> NDArray[np.float64]:
+        """(width, features), 1 where the column belongs to the feature: components @ membership sums them by feature."""
+        return np.eye(self.features)[list(self.owners)]

@@ -1,0 +1,233 @@
+"""How well scores and flags agree with the labels: figures with their intervals.
+
+Every metric has one signature, `metric(judged) -> float`, is NaN where it is not defined (no fraud, nothing flagged), takes
+sample weights, and depends neither on the order of the rows nor, for a ranking, on any monotone change of the scores.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scored rows whose labels are known.
+
+    dates: datetime64[D] (rows,), the partition of each row.
+    entities: any dtype (rows,) without nulls, who an alert is about; None where each row stands for itself.
+    labels: bool (rows,), True is a fraud.
+    scores: float (rows,), finite; higher is stranger.
+    flagged: bool (rows,), the threshold's verdict.
+    weights: float (rows,), how many rows of the population each row stands for; None counts each once.
+    Raises ValueError where the lengths differ or a score is not finite.
+    """
+
+    dates: NDArray[np.datetime64]
+    entities: NDArray[Any] | None
+    labels: NDArray[np.bool_]
+    scores: Floats
+    flagged: NDArray[np.bool_]
+    weights: Floats | None = None
+
+    def __post_init__(self) -> None:
+        columns = (self.dates, self.entities, self.labels, self.flagged, self.weights)
+        if any(column is not None and column.shape != self.scores.shape for column in columns):
+            raise ValueError(f"judged columns must all have {self.scores.shape[0]} rows")
+        if not np.isfinite(self.scores).all():
+            raise ValueError("scores to be judged must be finite")
+
+    @property
+    def weight(self) -> Floats:
+        return np.ones(self.scores.shape) if self.weights is None else self.weights
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric and the bounds of its 95% interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Rows (their weights, where there are any) by verdict and label: true positives are flagged frauds, and so on."""
+
+    tp: float
+    fp: float
+    fn: float
+    tn: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    """value: float of rows that `merge` prepared.
+
+    merge: given the rows, a function from their weights (rows,) to fewer rows with the same value, so that resampling is cheap.
+    """
+
+    value: Callable[[Judged], float]
+    merge: Callable[[Judged], Callable[[Floats], Judged]]
+
+    def __call__(self, judged: Judged) -> float:
+        return self.value(self.merge(judged)(judged.weight))
+
+
+def metrics(top_k: Iterable[int] = (100,)) -> dict[str, Metric]:
+    """Every metric by name: auc_roc, average_precision, one card_precision_at_<k> per k, precision, recall, f1."""
+    cards = {f"card_precision_at_{k}": Metric(partial(_card_precision, k=k), _entity_days) for k in top_k}
+    return RANKING | cards | VERDICT
+
+
+def measure(judged: Judged, metrics: Mapping[str, Metric], replicates: int = 100, seed: int = 0) -> dict[str, Figure]:
+    """Each metric with its 95% percentile bootstrap interval (Efron, 1979).
+
+    A replicate draws entities with all their rows (rows, where there are no entities), because the frauds of one card stand or
+    fall together; the number of copies is Poisson(1) for each (Chamandy et al., 2012). The same seed gives the same interval;
+    no replicates, no interval.
+    """
+    copies = _copies(judged)
+    merges = {name: metric.merge(judged) for name, metric in metrics.items()}
+    random = np.random.default_rng(seed)
+    drawn: dict[str, list[float]] = {name: [] for name in metrics}
+    for _ in range(replicates):
+        weights = judged.weight * copies(random)
+        for name, metric in metrics.items():
+            drawn[name].append(metric.value(merges[name](weights)))
+    return {name: _figure(metric.value(merges[name](judged.weight)), drawn[name]) for name, metric in metrics.items()}
+
+
+def confusion(judged: Judged) -> Confusion:
+    """The weighted number of rows for each verdict and label."""
+    counts = np.bincount(2 * judged.flagged + judged.labels, judged.weight, minlength=4)
+    tn, fn, fp, tp = map(float, counts)
+    return Confusion(tp=tp, fp=fp, fn=fn, tn=tn)
+
+
+def frauds_in(rows: Judged) -> float:
+    """Their number, weighted."""
+    return float(rows.weight[rows.labels].sum())
+
+
+def pools(judged: Judged) -> Callable[[Floats], Judged]:
+    """Normal rows between the same two neighbouring scores of frauds are alike to every ranking metric: one row each.
+
+    Rows that tie with a fraud keep their score, so the value is exactly that of all rows.
+    """
+    frauds = np.unique(judged.scores[judged.labels])
+    gap = np.searchsorted(frauds, judged.scores, "left") + np.searchsorted(frauds, judged.scores, "right")
+    return _merged(judged, 2 * gap + judged.labels)
+
+
+def _auc_roc(rows: Judged) -> float:
+    if not 0 < frauds_in(rows) < rows.weight.sum():
+        return np.nan
+    return float(roc_auc_score(rows.labels, rows.scores, sample_weight=rows.weights))
+
+
+def _average_precision(rows: Judged) -> float:
+    if not frauds_in(rows):
+        return np.nan
+    return float(average_precision_score(rows.labels, rows.scores, sample_weight=rows.weights))
+
+
+def _precision(rows: Judged) -> float:
+    counts = confusion(rows)
+    return _ratio(counts.tp, counts.tp + counts.fp)
+
+
+def _recall(rows: Judged) -> float:
+    counts = confusion(rows)
+    return _ratio(counts.tp, counts.tp + counts.fn)
+
+
+def _f1(rows: Judged) -> float:
+    counts = confusion(rows)
+    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn) if frauds_in(rows) else np.nan
+
+
+def _card_precision(days: Judged, k: int) -> float:
+    """Card precision top-k (Le Borgne et al., Fraud Detection Handbook, 2022), from one row per day and entity.
+
+    Each day the k entities with the highest score are alerted; the day's precision is the number of compromised ones divided by
+    k, and those are left out on later days; the mean over days. Where the k-th place is shared by equal scores, each of them
+    gets an equal share of what is left of k, and none of them counts as found.
+    """
+    if not frauds_in(days):
+        return np.nan
+    found = np.empty(0, np.int64)
+    precisions = []
+    assert days.entities is not None
+    for day in np.unique(days.dates):
+        now = np.flatnonzero((days.dates == day) & (days.weight > 0) & ~np.isin(days.entities, found))
+        _, place = np.unique(-days.scores[now], return_inverse=True)
+        labels, weight = days.labels[now], days.weight[now]
+        rows_at = np.bincount(place, weight)
+        share = np.clip((k - np.cumsum(rows_at) + rows_at) / rows_at, 0, 1)[place]
+        precisions.append(float((share * weight)[labels].sum() / k))
+        found = np.concatenate([found, days.entities[now][labels & (share == 1)]])
+    return float(np.mean(precisions))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else np.nan
+
+
+def _verdicts(judged: Judged) -> Callable[[Floats], Judged]:
+    """Rows with the same label and verdict become one."""
+    return _merged(judged, 2 * judged.flagged + judged.labels)
+
+
+def _merged(judged: Judged, group: NDArray[np.intp]) -> Callable[[Floats], Judged]:
+    _, first, number = np.unique(group, return_index=True, return_inverse=True)
+    rows = Judged(judged.dates[first], None, judged.labels[first], judged.scores[first], judged.flagged[first])
+    return lambda weights: replace(rows, weights=np.bincount(number, weights, minlength=first.size).astype(np.float64))
+
+
+def _entity_days(judged: Judged) -> Callable[[Floats], Judged]:
+    """One row per day and entity, with its highest score, label and verdict; it weighs what its highest row weighs."""
+    frame = pl.DataFrame({"date": judged.dates, "entity": _codes(judged), "score": judged.scores})
+    frame = frame.with_columns(pl.Series("label", judged.labels), pl.Series("flagged", judged.flagged), pl.Series("weight", judged.weight))
+    highest = pl.col("row").sort_by(["score", "weight"]).last().alias("row")
+    days = frame.with_row_index("row").group_by("date", "entity").agg(highest, pl.col("score", "label", "flagged").max())
+    columns = {name: days[name].to_numpy() for name in days.columns}
+    rows = Judged(columns["date"], columns["entity"], columns["label"], columns["score"], columns["flagged"])
+    return lambda weights: replace(rows, weights=weights[columns["row"]])
+
+
+def _codes(judged: Judged) -> NDArray[np.int64]:
+    """A number from 0 for every entity; the row's own number where there are no entities."""
+    if judged.entities is None:
+        return np.arange(judged.scores.size)
+    return np.asarray(pl.Series(judged.entities).rank("dense").to_numpy(), np.int64) - 1
+
+
+def _copies(judged: Judged) -> Callable[[np.random.Generator], Floats]:
+    """How often a replicate holds each row (rows,): the same for all rows of an entity."""
+    codes = _codes(judged)
+    entities = int(codes.max(initial=-1)) + 1
+    return lambda random: random.poisson(1.0, entities).astype(np.float64)[codes]
+
+
+def _figure(value: float, drawn: list[float]) -> Figure:
+    """Replicates that hold no fraud have no value and are left out."""
+    values = np.asarray(drawn)[~np.isnan(drawn)]
+    if np.isnan(value):
+        return Figure(None)
+    if not values.size:
+        return Figure(float(value))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Figure(float(value), float(low), float(high))
+
+
+RANKING = {"auc_roc": Metric(_auc_roc, pools), "average_precision": Metric(_average_precision, pools)}
+VERDICT = {"precision": Metric(_precision, _verdicts), "recall": Metric(_recall, _verdicts), "f1": Metric(_f1, _verdicts)}

@@ -1,0 +1,97 @@
+"""The compiled graphs from encoded rows to scores and to their parts, run in batches of a fixed shape.
+
+They are compiled by XLA on every device: there a row's result is the same to the last bit in whatever batch and place it comes,
+which TensorFlow's own matrix product does not promise.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.device import keras, tf
+from models.layout import Layout
+from models.residuals import SCORES, residual
+
+SMALL, LARGE = 1_024, 16_384  # rows of the two shapes that graphs are compiled for; a batch is padded to one of them
+
+Encoded = NDArray[np.float32]
+Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of as many rows
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Networks with what is needed to score by them. Each graph is compiled when it is first asked for.
+
+    kind: a name in SCORES. means: float32 (members, width) and roots: float32 (members, width, width), see Calibration.
+    """
+
+    networks: tuple[keras.Model, ...]
+    layout: Layout
+    kind: str
+    means: NDArray[np.float32]
+    roots: NDArray[np.float32]
+
+    @cached_property
+    def scores(self) -> Graph:
+        """Encoded rows to (error, score), each float32 (rows,): the mean over the networks."""
+
+        def scores(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            parts = self._parts(encoded)
+            errors = [tf.reduce_sum(tf.square(components), axis=-1) / self.layout.features for components, _, _ in parts]
+            return _mean(errors), _mean([tf.reduce_sum(contributions, axis=-1) for _, contributions, _ in parts])
+
+        return tf.function(scores, jit_compile=True)
+
+    @cached_property
+    def contributions(self) -> Graph:
+        """Encoded rows to (contributions to the score (rows, width), output (rows, outputs)): the mean over the networks."""
+
+        def contributions(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            parts = self._parts(encoded)
+            return _mean([contributions for _, contributions, _ in parts]), _mean([output for _, _, output in parts])
+
+        return tf.function(contributions, jit_compile=True)
+
+    def _parts(self, encoded: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+        """Per network: residual, contributions, output."""
+        parts = []
+        for network, mean, root in zip(self.networks, self.means, self.roots, strict=True):
+            output = network(encoded, training=False)
+            components = residual(encoded, output, self.layout)
+            parts.append((components, SCORES[self.kind](components, tf.constant(mean), tf.constant(root), self.layout.features), output))
+        return parts
+
+
+def residuals(network: keras.Model, layout: Layout, encoded: Encoded) -> NDArray[np.float32]:
+    """The residuals of encoded rows, float32 (rows, width)."""
+    values: NDArray[np.float32] = residual(tf.constant(encoded), network(encoded, training=False), layout).numpy()
+    return values
+
+
+def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The graph's two results for all rows of all batches, in their order.
+
+    The small shape serves until a batch exceeds it, then the large one to the end: so the rest of a long day needs no second
+    compilation (a third of a second), and a few rows do not pay for many.
+    """
+    first: list[NDArray[np.float32]] = []
+    second: list[NDArray[np.float32]] = []
+    shape = SMALL
+    for batch in batches:
+        shape = SMALL if shape == SMALL and len(batch) <= SMALL else LARGE
+        compiled = graph.get_concrete_function(tf.TensorSpec((shape, batch.shape[1]), tf.float32))
+        for start in range(0, max(len(batch), 1), shape):
+            rows = batch[start : start + shape]
+            padded = rows if len(rows) == shape else np.pad(rows, ((0, shape - len(rows)), (0, 0)))
+            results = compiled(tf.convert_to_tensor(padded))
+            first.append(results[0].numpy()[: len(rows)])
+            second.append(results[1].numpy()[: len(rows)])
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _mean(tensors: list[tf.Tensor]) -> tf.Tensor:
+    return tf.add_n(tensors) / len(tensors)

@@ -1,0 +1,126 @@
+"""Fitting one network to encoded normal rows."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.architectures import ARCHITECTURES
+from models.device import has_gpu, keras, strategy
+from models.errors import TrainingError
+from models.layout import Layout
+from models.residuals import loss
+from models.settings import ModelSettings, TrainingSettings
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5  # epochs without a lower validation loss after which training stops
+MIN_ROWS = 100
+STEPS_AT_ONCE = 16  # batches per call into TensorFlow: half the time of one at a time
+
+OnEpoch = Callable[[int, float, float], None]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """member: which network of the ensemble, from 0. epoch: from 1. Losses: mean squared residual per feature, encoded units."""
+
+    member: int
+    epoch: int
+    loss: float
+    validation_loss: float
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers: what the network learns from, what stops it and gives the residual covariance, what gives the p-values."""
+
+    fit: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    p_value: NDArray[np.int64]
+
+
+def split(rows: int, seed: int) -> Split:
+    """80, 10 and 10 per cent of the rows, drawn by the seed. Raises TrainingError for fewer than MIN_ROWS rows."""
+    if rows < MIN_ROWS:
+        raise TrainingError(
+            f"{rows} normal rows to learn from, at least {MIN_ROWS} are needed; widen training.window_days or choose a later date"
+        )
+    order = np.random.default_rng(seed).permutation(rows)
+    tenth = rows // 10
+    return Split(fit=np.sort(order[2 * tenth :]), validation=np.sort(order[:tenth]), p_value=np.sort(order[tenth : 2 * tenth]))
+
+
+def fit_network(
+    fit: NDArray[np.float32],
+    validation: NDArray[np.float32],
+    layout: Layout,
+    model: ModelSettings,
+    training: TrainingSettings,
+    member: int,
+    on_epoch: OnEpoch | None,
+) -> tuple[keras.Model, tuple[Epoch, ...]]:
+    """A network fitted to encoded rows (rows, width), with the weights of its best epoch, and its history.
+
+    Raises TrainingError where the loss is not finite, or never falls below that of the untrained network.
+    """
+    history: list[Epoch] = []
+
+    def record(epoch: int, logs: dict[str, float]) -> None:
+        history.append(Epoch(member, epoch + 1, float(logs["loss"]), float(logs["val_loss"])))
+        if on_epoch is not None:
+            on_epoch(epoch + 1, history[-1].loss, history[-1].validation_loss)
+
+    seed = training.seed + member
+    with strategy():
+        network = ARCHITECTURES[model.architecture](layout, model, seed)
+        network.compile(
+            keras.optimizers.Adam(training.learning_rate), loss=loss(layout), jit_compile=has_gpu(), steps_per_execution=STEPS_AT_ONCE
+        )
+        before = float(network.evaluate(validation, validation, batch_size=8192, verbose=0))
+        network.fit(
+            fit,
+            fit,
+            batch_size=training.batch_size,
+            epochs=training.epochs,
+            validation_data=(validation, validation),
+            validation_batch_size=8192,
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_end=record),
+                keras.callbacks.TerminateOnNaN(),
+                keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True),
+            ],
+            verbose=0,
+        )
+    _refuse_failure(before, history, training)
+    best = min(history, key=lambda epoch: epoch.validation_loss)
+    log.info(
+        "network %d: validation loss %.4g at epoch %d of %d, %.4g untrained",
+        member + 1,
+        best.validation_loss,
+        best.epoch,
+        len(history),
+        before,
+    )
+    return for_scoring(network, layout, model, seed), tuple(history)
+
+
+def for_scoring(network: keras.Model, layout: Layout, model: ModelSettings, seed: int) -> keras.Model:
+    """The same weights in a float32 network on one device, without optimiser."""
+    copy = ARCHITECTURES[model.architecture](layout, model, seed)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _refuse_failure(before: float, history: list[Epoch], training: TrainingSettings) -> None:
+    losses = [value for epoch in history for value in (epoch.loss, epoch.validation_loss)]
+    if not np.isfinite(losses).all():
+        raise TrainingError(f"the loss became infinite in epoch {len(history)}; lower training.learning_rate ({training.learning_rate:g})")
+    best = min(epoch.validation_loss for epoch in history)
+    if not best < before:
+        raise TrainingError(
+            f"the network learnt nothing: loss {before:.4g} untrained, {best:.4g} at best in {len(history)} epochs; "
+            f"lower training.learning_rate ({training.learning_rate:g}) or raise training.epochs ({training.epochs})"
+        )

@@ -1,0 +1,195 @@
+-- The tables and views of one dataset, created in the dataset's own schema of the warehouse.
+-- No primary or foreign keys: a DuckLake has none. Times are instants (UTC); dates are business dates of the source.
+
+-- Grain: one row per committed, rejected or failed run. Committed and not superseded = current.
+create table if not exists runs (
+    run_id varchar,
+    partition_date date,
+    status varchar,                 -- committed | rejected | failed
+    source_fingerprint varchar,     -- content of the partition and its look-back, label and weight left out
+    config_hash varchar,            -- the sections that decide scores
+    model_version varchar,
+    rows_source bigint,
+    rows_scored bigint,
+    rows_quarantined bigint,        -- distinct source rows
+    rows_flagged bigint,
+    threshold double,               -- score from which a row is flagged
+    started_at timestamptz,
+    committed_at timestamptz,
+    superseded_at timestamptz,
+    superseded_by varchar,
+    durations varchar,              -- JSON: seconds by step
+    data_docs varchar,              -- path of the night's validation page
+    message varchar,                -- why it was rejected or failed
+);
+
+-- Grain: one row per run and scored source row.
+create table if not exists score_rows (
+    run_id varchar,
+    partition_date date,
+    id varchar,
+    entity varchar,
+    event_time timestamp,           -- local time of source.timezone
+    error real,                     -- mean loss over features, encoded units; higher is stranger
+    score real,                     -- what rows are ranked by
+    p_value double,                 -- conformal, against held-out normal rows
+    rank bigint,                    -- 1 is the strangest of its run; equal scores share a rank
+    is_flagged boolean,
+    reasons struct(feature varchar, contribution double, observed varchar, expected varchar)[],
+    model_version varchar,
+);
+
+-- Grain: one row per run, bad source row and rule that it broke.
+create table if not exists quarantine (
+    run_id varchar,
+    partition_date date,
+    source_row bigint,              -- position in the partition, from 0
+    id varchar,
+    rule varchar,
+    column_name varchar,            -- null for a rule across columns
+    content varchar,                -- the row as JSON, private columns masked
+);
+
+-- Grain: one row per id and change of its label; the newest known_at counts.
+create table if not exists labels (
+    id varchar,
+    partition_date date,
+    label boolean,
+    weight double,                  -- sample weight, used by metrics alone
+    known_at date,                  -- known from the end of this date
+    source varchar,
+);
+
+-- Grain: one row per trained version.
+create table if not exists models (
+    version varchar,
+    as_of date,                     -- it never scores a date before this one
+    first_date date,                -- training window
+    last_date date,
+    rows bigint,                    -- training rows
+    architecture varchar,
+    score varchar,
+    training_hash varchar,          -- the sections that decide the version
+    metrics varchar,                -- JSON
+    artifact_path varchar,
+    artifact_sha256 varchar,        -- of the artifact's manifest
+    device varchar,
+    trained_at timestamptz,
+);
+
+-- Grain: one row per promotion, append-only. Champion of a date: the newest effective_from up to it, then the newest promoted_at.
+create table if not exists promotions (
+    effective_from date,
+    promoted_at timestamptz,
+    version varchar,
+    promoted_by varchar,
+    why varchar,
+);
+
+-- Grain: one row per window, label cut-off, detector, feature set and metric; the newest measured_at counts.
+create table if not exists metrics (
+    first_date date,
+    last_date date,
+    as_of date,                     -- labels known by the end of this date
+    model_version varchar,
+    detector varchar,               -- nightscore, or a baseline
+    features varchar,               -- all | without label-derived
+    metric varchar,
+    value double,
+    low double,                     -- 95% interval
+    high double,
+    rows bigint,
+    positives bigint,
+    measured_at timestamptz,
+);
+
+-- Grain: exactly one row; every publisher updates it, so that two at once conflict on every engine.
+create table if not exists publish_lock (
+    updated_at timestamptz,
+);
+
+-- Grain: one row per current run.
+create or replace view current_runs as
+select *
+from runs
+where status = 'committed' and superseded_at is null;
+
+-- Grain: one row per scored source row of the current runs. What everybody queries.
+create or replace view scores as
+select score_rows.*
+from score_rows
+semi join current_runs using (run_id);
+
+-- Grain: one row per id: the newest label.
+create or replace view latest_labels as
+select id, partition_date, label, weight, known_at, source
+from labels
+qualify row_number() over (partition by id, partition_date order by known_at desc) = 1;
+
+-- Grain: one row per date and entity with a flagged row: its strangest one, newest date first, worst first.
+create or replace view alerts as
+with flagged as (
+    select *, coalesce(entity, id) as alert_entity
+    from scores
+    where is_flagged
+),
+worst as (
+    select *, count(*) over (partition by partition_date, alert_entity) as rows_flagged
+    from flagged
+    qualify row_number() over (partition by partition_date, alert_entity order by rank, id) = 1
+)
+select
+    partition_date,
+    row_number() over (partition by partition_date order by rank, id) as alert,
+    alert_entity as entity,
+    id,
+    event_time,
+    score,
+    p_value,
+    rows_flagged,
+    list_transform(
+        reasons, lambda reason: reason.feature || ' ' || reason.observed || ' (expected ' || reason.expected || ')'
+    ) as because,
+    reasons,
+    model_version,
+from worst
+order by partition_date desc, alert;
+
+-- Grain: one row per current run. Precision and recall of the flags where labels are known, else null.
+create or replace view daily as
+with judged as (
+    select
+        scores.run_id,
+        median(score) as median_score,
+        count(*) filter (label) as frauds,
+        count(*) filter (is_flagged and label) as frauds_flagged,
+        count(*) filter (is_flagged and label is not null) as flagged_and_known,
+        count(label) as rows_labelled,
+    from scores
+    left join latest_labels using (id, partition_date)
+    group by all
+)
+select
+    partition_date,
+    rows_source,
+    rows_scored,
+    rows_quarantined,
+    rows_flagged,
+    median_score,
+    threshold,
+    if(rows_labelled > 0, frauds, null) as frauds,
+    frauds_flagged / nullif(flagged_and_known, 0) as precision,
+    frauds_flagged / nullif(frauds, 0) as recall,
+    model_version,
+    committed_at,
+from current_runs
+join judged using (run_id)
+order by partition_date desc;
+
+-- Grain: at most one row: the version that flags the newest nights.
+create or replace view champion as
+select promotions.effective_from, promotions.promoted_at, models.*
+from promotions
+join models using (version)
+order by promotions.effective_from desc, promotions.promoted_at desc
+limit 1;

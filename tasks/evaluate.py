@@ -1,0 +1,260 @@
+"""Judging a window of committed nights by the labels that were known at a date, beside what no model finds on the same rows."""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+import sql
+from models.curves import curves, distribution
+from models.metrics import RANKING, Judged, confusion, measure, metrics
+from tasks.compare import baseline_scorers, reduced_scorers, score_all, stored_features
+from tasks.errors import EvaluationError, WarehouseMissing
+from tasks.judgement import DETECTOR, AlertLine, Evaluation, NightLine, Ranking
+from tasks.maturity import known_compromised, store_labels
+from tasks.references import Version
+from tasks.train import Recipe, train_version
+from tasks.warehouse import WarehouseSettings, reading, transaction
+from tasks.window import EvaluationSettings, Window
+
+log = logging.getLogger(__name__)
+SHOWN_ALERTS = 20
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where an evaluation reads and writes.
+
+    reduced: the recipe without the label-derived features; None where there are none.
+    """
+
+    recipe: Recipe
+    reduced: Recipe | None
+    warehouse: WarehouseSettings
+    settings: EvaluationSettings
+
+
+@task(cache_policy=NO_CACHE)
+def evaluate(bench: Bench, window: Window, staging: Path) -> Evaluation:
+    """Judges a window; see `judge`."""
+    return judge(bench, window, staging)
+
+
+def committed_dates(warehouse: WarehouseSettings, dataset: str) -> list[date]:
+    """Every date that has a current run, in order."""
+    try:
+        with reading(warehouse, dataset) as con:
+            return [row[0] for row in con.execute("select partition_date from current_runs order by 1").fetchall()]
+    except WarehouseMissing:
+        return []
+
+
+def judge(bench: Bench, window: Window, staging: Path) -> Evaluation:
+    """The window's figures, with those of every baseline on the same rows; they are stored in the table `metrics` as well.
+
+    Raises EvaluationError where a date of the window has no committed run, or the source has changed since.
+    """
+    dataset, delay = bench.recipe.dataset, bench.recipe.label_delay_days
+    if dataset.columns.label:
+        store_labels(dataset, bench.warehouse, window.first, window.last, delay, window.as_of)
+    values = {"first_date": window.first, "last_date": window.last}
+    with reading(bench.warehouse, dataset.name) as con:
+        runs = con.execute(sql.read("window_runs"), values).pl()
+        rows = con.execute(sql.read("judged_rows"), values | {"as_of": window.as_of}).pl()
+    if runs.is_empty():
+        raise EvaluationError(
+            f"{window.first}..{window.last}: no date has a committed run; score one with `nightscore run --date {window.first}`"
+        )
+    unlabelled = Evaluation(
+        dataset=dataset.name,
+        first_date=window.first,
+        last_date=window.last,
+        as_of=window.as_of,
+        rows=rows.height,
+        positives=None,
+        rows_left_out=0,
+        model_versions=tuple(runs["version"].unique(maintain_order=True)),
+        thresholds=tuple(runs["threshold"].unique(maintain_order=True)),
+        nights=tuple(_night(run) for run in runs.iter_rows(named=True)),
+        distribution=distribution(rows["score"].cast(pl.Float64).to_numpy(), None),
+        alerts=_alerts(dataset.columns.private, dataset.columns.entity or dataset.columns.id, rows),
+    )
+    labelled = rows.filter(pl.col("label").is_not_null())
+    if labelled.is_empty():
+        return replace(unlabelled, notes=(_why_unlabelled(bench, window),))
+    return _judge_labelled(bench, window, staging, unlabelled, runs, labelled)
+
+
+def _judge_labelled(
+    bench: Bench, window: Window, staging: Path, found: Evaluation, runs: pl.DataFrame, labelled: pl.DataFrame
+) -> Evaluation:
+    dataset, settings = bench.recipe.dataset, bench.settings
+    rows, notes = labelled, []
+    if settings.exclude_known_compromised and dataset.columns.entity:
+        compromised = known_compromised(dataset, labelled, runs["first_date"][0], bench.recipe.label_delay_days)
+        rows = labelled.filter(~compromised)
+    if immature := found.rows - labelled.height:
+        notes.append(f"{immature:,} scored rows have no label that was known by {window.as_of} and are not judged.")
+    if rows.is_empty():
+        return replace(
+            found, notes=(f"Every labelled row of {window.first}..{window.last} is of an entity that was known to be compromised.",)
+        )
+    scored = _compare(bench, runs, staging, rows)
+    own, without = _columns(scored, ""), _columns(scored, "reduced ")
+    everything = metrics(settings.top_k)
+    ranking_only = {name: metric for name, metric in everything.items() if name in RANKING or name.startswith("card_precision")}
+    judged = _judged(scored, "score", bench)
+    ranking = Ranking(
+        measure(judged, everything),
+        {name: measure(_judged(scored, column, bench), ranking_only, replicates=0) for name, column in own.items()},
+    )
+    reduced = None
+    if without:
+        figures = {name: measure(_judged(scored, column, bench), ranking_only, replicates=0) for name, column in without.items()}
+        reduced = Ranking(figures.pop(DETECTOR), figures)
+    lines = {DETECTOR: curves(judged), **{name: curves(_judged(scored, column, bench)) for name, column in own.items()}}
+    evaluation = replace(
+        found,
+        rows=rows.height,
+        positives=int(rows["label"].sum()),
+        rows_left_out=labelled.height - rows.height,
+        ranking=ranking,
+        without_label_derived=reduced,
+        confusion=confusion(judged),
+        curves={name: line for name, line in lines.items() if line},
+        distribution=distribution(judged.scores, judged.labels, judged.weights),
+        nights=tuple(_judged_night(night, rows) for night in found.nights),
+        weighted=bool(dataset.columns.weight),
+        notes=tuple(notes),
+    )
+    _store(bench.warehouse, evaluation)
+    return evaluation
+
+
+def _compare(bench: Bench, runs: pl.DataFrame, staging: Path, rows: pl.DataFrame) -> pl.DataFrame:
+    """The judged rows with one more column of scores for each baseline (`name`), and for the reduced detector's (`reduced name`)."""
+    recipe, days = bench.recipe, []
+    for run in runs.iter_rows(named=True):
+        day = run["partition_date"]
+        features = stored_features(
+            recipe.dataset, bench.warehouse, day, run["run_id"], run["source_fingerprint"], recipe.label_delay_days, staging
+        )
+        scorers = baseline_scorers(_version(run))
+        if bench.reduced:
+            reduced = train_version(bench.reduced, bench.warehouse, run["as_of"], staging)
+            scorers |= {f"reduced {name}": scorer for name, scorer in reduced_scorers(reduced).items()}
+        days.append(score_all(recipe.dataset, features, scorers))
+        log.info("%s  evaluate   compared with %d others on the same rows", day, len(scorers))
+    return rows.join(pl.concat(days), on=["partition_date", "id"], how="left", maintain_order="left")
+
+
+def _columns(scored: pl.DataFrame, prefix: str) -> dict[str, str]:
+    """Name of each compared scorer to its column."""
+    own = ("partition_date", "id", "entity", "score", "p_value", "is_flagged", "reasons", "label", "weight")
+    names = [column for column in scored.columns if column not in own]
+    chosen = [name for name in names if name.startswith("reduced ") == bool(prefix)]
+    return {name.removeprefix(prefix): name for name in chosen}
+
+
+def _judged(rows: pl.DataFrame, column: str, bench: Bench) -> Judged:
+    columns = bench.recipe.dataset.columns
+    return Judged(
+        dates=rows["partition_date"].to_numpy(),
+        entities=rows["entity"].fill_null(rows["id"]).to_numpy() if columns.entity else None,
+        labels=rows["label"].to_numpy(),
+        scores=rows[column].cast(pl.Float64).to_numpy(),
+        flagged=rows["is_flagged"].to_numpy(),
+        weights=rows["weight"].to_numpy() if columns.weight else None,
+    )
+
+
+def _night(run: dict[str, Any]) -> NightLine:
+    return NightLine(
+        date=run["partition_date"],
+        rows=run["rows_scored"],
+        quarantined=run["rows_quarantined"],
+        flagged=run["rows_flagged"],
+        model_version=run["version"],
+        threshold=run["threshold"],
+        data_docs=f"../data-docs/{Path(run['data_docs']).name}" if run["data_docs"] else None,
+    )
+
+
+def _judged_night(night: NightLine, rows: pl.DataFrame) -> NightLine:
+    day = rows.filter(pl.col("partition_date") == night.date)
+    if day.is_empty():
+        return night
+    weight = pl.col("weight")
+    found, flagged, frauds = day.select(
+        weight.filter(pl.col("is_flagged") & pl.col("label")).sum().alias("found"),
+        weight.filter(pl.col("is_flagged")).sum().alias("flagged"),
+        weight.filter("label").sum().alias("frauds"),
+    ).row(0)
+    return replace(night, precision=found / flagged if flagged else None, recall=found / frauds if frauds else None, frauds=frauds)
+
+
+def _alerts(private: tuple[str, ...], column: str, rows: pl.DataFrame) -> tuple[AlertLine, ...]:
+    """The strangest entities of the window, each by its highest row."""
+    entity = pl.coalesce("entity", "id").alias("who")
+    worst = (
+        rows.filter("is_flagged").with_columns(entity).sort(["score", "id"], descending=[True, False]).unique("who", maintain_order=True)
+    )
+    return tuple(
+        AlertLine(
+            date=row["partition_date"],
+            entity="***" if column in private else row["who"],
+            score=row["score"],
+            p_value=row["p_value"],
+            reasons=tuple(_in_words(reason, private) for reason in row["reasons"] or ()),
+            is_fraud=row["label"],
+        )
+        for row in worst.head(SHOWN_ALERTS).iter_rows(named=True)
+    )
+
+
+def _in_words(reason: dict[str, str], private: tuple[str, ...]) -> str:
+    if reason["feature"] in private:
+        return f"{reason['feature']} *** (private)"
+    return f"{reason['feature']} {reason['observed']} (expected {reason['expected']})"
+
+
+def _why_unlabelled(bench: Bench, window: Window) -> str:
+    if not bench.recipe.dataset.columns.label:
+        return "The dataset has no label column: precision, recall and every figure that needs labels are left out."
+    first_known = window.first + timedelta(days=bench.recipe.label_delay_days)
+    return f"No label of the window was known by {window.as_of}; those of {window.first} are known from the end of {first_known}."
+
+
+def _version(run: dict[str, Any]) -> Version:
+    return Version(run["version"], run["as_of"], run["first_date"], run["last_date"], Path(run["artifact_path"]), run["artifact_sha256"])
+
+
+def _store(warehouse: WarehouseSettings, evaluation: Evaluation) -> None:
+    figures = [
+        {
+            "first_date": evaluation.first_date,
+            "last_date": evaluation.last_date,
+            "as_of": evaluation.as_of,
+            "model_version": ", ".join(evaluation.model_versions),
+            "detector": "nightscore" if detector == DETECTOR else detector,
+            "features": features,
+            "metric": metric,
+            "value": figure.value,
+            "low": figure.low,
+            "high": figure.high,
+            "rows": evaluation.rows,
+            "positives": evaluation.positives,
+        }
+        for features, ranking in (("all", evaluation.ranking), ("without label-derived", evaluation.without_label_derived))
+        if ranking
+        for detector, by_metric in {DETECTOR: ranking.detector, **ranking.baselines}.items()
+        for metric, figure in by_metric.items()
+    ]
+    with transaction(warehouse, evaluation.dataset) as con:
+        con.register("figures", pl.DataFrame(figures, infer_schema_length=None).to_arrow())
+        con.execute(sql.read("insert_metrics"))

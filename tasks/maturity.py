@@ -1,0 +1,36 @@
+"""What was known when: labels are stored as they mature, and an entity's known fraud is no news."""
+
+from datetime import date, timedelta
+
+import polars as pl
+
+import sql
+from tasks.dataset import Dataset
+from tasks.labels import read_labels
+from tasks.warehouse import WarehouseSettings, transaction
+
+
+def store_labels(dataset: Dataset, warehouse: WarehouseSettings, first: date, last: date, delay_days: int, as_of: date) -> None:
+    """Appends what is new to the table `labels`; the label of date x is known from the end of x + `delay_days`."""
+    mature = min(last, as_of - timedelta(days=delay_days))
+    if mature < first:
+        return
+    known_at = pl.col("partition_date").dt.offset_by(f"{delay_days}d").alias("known_at")
+    found = read_labels(dataset, first, mature).with_columns(known_at)
+    with transaction(warehouse, dataset.name) as con:
+        con.register("found", found.to_arrow())
+        con.execute(sql.read("insert_labels"), {"as_of": as_of})
+
+
+def known_compromised(dataset: Dataset, rows: pl.DataFrame, training_first: date, delay_days: int) -> pl.Series:
+    """Whether the entity of each row (`entity`, `partition_date`) was known to be compromised on its date; bool (rows,).
+
+    It was, if it has a fraud dated between the first day of the training window in use and date - delay - 1 (after the public
+    protocol of the Fraud Detection Handbook, Le Borgne et al., 2022).
+    """
+    last: date = rows["partition_date"].max()  # type: ignore[assignment]
+    frauds = read_labels(dataset, training_first, last - timedelta(days=delay_days + 1)).filter("label")
+    first_fraud = frauds.group_by("entity").agg(pl.col("partition_date").min().alias("first_fraud"))
+    known = pl.col("first_fraud") <= pl.col("partition_date").dt.offset_by(f"-{delay_days + 1}d")
+    joined = rows.select("entity", "partition_date").join(first_fraud, on="entity", how="left", maintain_order="left")
+    return joined.select(known.fill_null(False).alias("known")).to_series()

@@ -1,0 +1,211 @@
+"""Training: the window of dates whose labels are known, a version learnt from it, and which version a date uses."""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+import sql
+from models import artifacts, detector
+from models.errors import TrainingError
+from models.settings import ModelSettings, TrainingSettings
+from tasks.dataset import Dataset
+from tasks.errors import NightError, SourceError
+from tasks.features import build_features, feature_batches
+from tasks.labels import read_labels
+from tasks.references import Features, Partition, Version
+from tasks.source import list_dates, read_partition
+from tasks.validate import validate_partition
+from tasks.warehouse import WarehouseSettings, look_up, transaction
+
+log = logging.getLogger(__name__)
+BATCH_ROWS = 250_000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what is learnt, besides the rows.
+
+    models: the folder of artifacts. training_hash: of the sections features, quality, model and training.
+    """
+
+    dataset: Dataset
+    model: ModelSettings
+    training: TrainingSettings
+    training_hash: str
+    models: Path
+
+    @property
+    def label_delay_days(self) -> int:
+        """Without a label column there is nothing to wait for."""
+        return self.training.label_delay_days if self.dataset.columns.label else 0
+
+    def window(self, as_of: date) -> tuple[date, date]:
+        """First and last date of the training window: the dates before `as_of` whose labels are known by then."""
+        last = as_of - timedelta(days=self.label_delay_days + 1)
+        return last - timedelta(days=self.training.window_days - 1), last
+
+
+@task(cache_policy=NO_CACHE)
+def train_or_reuse(recipe: Recipe, warehouse: WarehouseSettings, day: date, staging: Path) -> Version:
+    """The champion where it is fresh and fits the configuration, else a new version as of this date, promoted."""
+    if champion := choose_version(recipe, warehouse, day):
+        log.info("%s  reuse      %s of %s..%s", day, champion.name, champion.first_date, champion.last_date)
+        return champion
+    version = train_version(recipe, warehouse, day, staging)
+    promote(warehouse, recipe.dataset.name, version, promoted_by="nightly", why="no fresh champion with this configuration")
+    return version
+
+
+@task(cache_policy=NO_CACHE)
+def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path) -> Version:
+    """A version from the labels known at the start of `as_of`; see `train_version`."""
+    return train_version(recipe, warehouse, as_of, staging)
+
+
+def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path) -> Version:
+    """Learns a version and registers it; the same rows, labels and configuration give the stored one.
+
+    Raises TrainingError where the window has no rows to learn from, or what was learnt is no detector.
+    """
+    first, last = recipe.window(as_of)
+    partitions = _read_window(recipe.dataset, first, last)
+    labels = read_labels(recipe.dataset, first, last)
+    name = f"{as_of}-{_digest(recipe, partitions, labels)[:8]}"
+    if known := find_version(warehouse, recipe.dataset.name, name):
+        log.info("%s  train      %s was trained from the same rows, labels and configuration; it is used as it is", as_of, name)
+        return known
+    rows = training_rows(recipe, _prepare(recipe, partitions, staging), labels)
+    log.info("%s  train      %s rows of %s..%s", as_of, f"{rows.height:,}", first, last)
+    features = recipe.dataset.features
+    learnt = detector.train(
+        rows, features.numeric, features.categorical, recipe.model, recipe.training, _epoch_logger(as_of, recipe.training)
+    )
+    path = recipe.models / name
+    version = Version(name=name, as_of=as_of, first_date=first, last_date=last, path=path, sha256=artifacts.save(learnt, path))
+    _register(recipe, warehouse, version, learnt, rows.height)
+    return version
+
+
+def choose_version(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> Version | None:
+    """The champion of a date, if it was trained with this configuration and is younger than `retrain_every_days`."""
+    champion = look_up(warehouse, recipe.dataset.name, "find_champion", {"partition_date": day})
+    if champion is None or champion[-1] != recipe.training_hash:
+        return None
+    version = _version(champion)
+    return version if (day - version.as_of).days < recipe.training.retrain_every_days else None
+
+
+def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Version | None:
+    """A registered version by its name, where its artifact is still there."""
+    found = look_up(warehouse, dataset, "find_version", {"version": name})
+    return _version(found) if found else None
+
+
+def training_rows(recipe: Recipe, days: list[Features], labels: pl.DataFrame) -> pl.DataFrame:
+    """The rows to learn from, in an order that does not depend on the source's: `id` and the features.
+
+    Known frauds are left out where `training.rows` is normal. A window of more than `max_rows` is sampled by a hash of the id.
+    Raises TrainingError where no rows are left.
+    """
+    if not days:
+        raise TrainingError("no date of the training window has a usable partition; train as of a later date or mend the source")
+    frauds = labels.filter(pl.col("label")).select("partition_date", "id")
+    frames = []
+    for day in days:
+        rows = pl.concat(list(feature_batches(recipe.dataset, day, BATCH_ROWS))).with_columns(pl.lit(day.date).alias("partition_date"))
+        if recipe.training.rows == "normal":
+            rows = rows.join(frauds, on=["partition_date", "id"], how="anti")
+        frames.append(_sample(rows, recipe.training.max_rows // len(days) + 1))
+    rows = pl.concat(frames).sort("partition_date", "id")
+    if rows.is_empty():
+        window = f"{days[0].date}..{days[-1].date}"
+        raise TrainingError(
+            f'{window}: the training window has no normal rows; check column {recipe.dataset.columns.label}, or set training.rows = "all"'
+        )
+    return rows
+
+
+def _sample(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    if rows.height <= most:
+        return rows
+    return rows.sort("id").sample(most, seed=0, shuffle=False)
+
+
+def _read_window(dataset: Dataset, first: date, last: date) -> list[Partition]:
+    days = [day for day in list_dates(dataset.source) if first <= day <= last]
+    missing = (last - first).days + 1 - len(days)
+    if missing:
+        log.warning("%s..%s  train      %d of the window's dates have no partition", first, last, missing)
+    if not days:
+        raise SourceError(f"{first}..{last}: no date of the training window has a partition; train as of a later date")
+    return [read_partition(dataset, day) for day in days]
+
+
+def _prepare(recipe: Recipe, partitions: list[Partition], staging: Path) -> list[Features]:
+    """Validates every day of the window and builds its features as on its own night; a day that cannot be used is left out."""
+    days = []
+    for partition in partitions:
+        folder = staging / f"training-{partition.date}"
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            validated = validate_partition(recipe.dataset, partition, folder)
+            days.append(build_features(recipe.dataset, validated, recipe.label_delay_days, folder))
+        except NightError as error:
+            log.warning("%s  train      left out of the training window: %s", partition.date, error)
+    return days
+
+
+def _digest(recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame) -> str:
+    """Identifies what a version is learnt from: configuration, content of the window, and its known frauds."""
+    frauds = labels.filter(pl.col("label")).select(pl.concat_str("partition_date", "id", separator="/")).to_series().sort()
+    content = [recipe.training_hash, [partition.fingerprint for partition in partitions], "\n".join(frauds)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: detector.Detector, rows: int) -> None:
+    last = learnt.history[-1]
+    model = {
+        "version": version.name,
+        "as_of": version.as_of,
+        "first_date": version.first_date,
+        "last_date": version.last_date,
+        "rows": rows,
+        "architecture": recipe.model.architecture,
+        "score": recipe.model.score,
+        "training_hash": recipe.training_hash,
+        "metrics": json.dumps({"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}),
+        "artifact_path": str(version.path),
+        "artifact_sha256": version.sha256,
+        "device": learnt.device,
+    }
+    with transaction(warehouse, recipe.dataset.name) as con:
+        con.execute(sql.read("insert_model"), model)
+
+
+def promote(warehouse: WarehouseSettings, dataset: str, version: Version, promoted_by: str, why: str) -> None:
+    """Makes a version the champion of every date from its `as_of` on; the earlier promotions stay on record."""
+    promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": promoted_by, "why": why}
+    with transaction(warehouse, dataset) as con:
+        con.execute(sql.read("insert_promotion"), promotion)
+
+
+def _version(found: tuple[str, date, date, date, str, str, str]) -> Version:
+    name, as_of, first, last, path, sha256, _ = found
+    return Version(name=name, as_of=as_of, first_date=first, last_date=last, path=Path(path), sha256=sha256)
+
+
+def _epoch_logger(as_of: date, training: TrainingSettings) -> "detector.OnEpoch":
+    def log_epoch(epoch: int, loss: float, validation_loss: float) -> None:
+        if epoch == 1 or epoch % 5 == 0:
+            log.info(
+                "%s  train      epoch %2d of at most %d: loss %.4f, held out %.4f", as_of, epoch, training.epochs, loss, validation_loss
+            )
+
+    return log_epoch

@@ -1,0 +1,203 @@
+"""The gate of a night: is the partition what the configuration says, and which of its rows are not?"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from sql import identifier
+from tasks.data_docs import MASK, write_page
+from tasks.dataset import Dataset
+from tasks.errors import PartitionRejected, SourceError
+from tasks.expectations import EXAMPLES, TYPES, Rules, Verdict, configured, gate, is_number, merge, partition_rules, row_rules, schema_rules
+from tasks.references import Partition, Validated
+from tasks.source import connect, create_view, numbered, readable
+
+log = logging.getLogger(__name__)
+
+CHUNK_ROWS = 500_000  # rows that Great Expectations sees at once
+BAD_ROWS = pl.Schema({"row": pl.Int64, "rule": pl.String, "column": pl.String})
+
+
+@task(cache_policy=NO_CACHE)
+def validate(dataset: Dataset, partition: Partition, staging: Path) -> Validated:
+    """The gate of a night; see `validate_partition`."""
+    return validate_partition(dataset, partition, staging)
+
+
+def validate_partition(dataset: Dataset, partition: Partition, staging: Path) -> Validated:
+    """Holds a partition against [quality] and the schema, and writes `quarantine.parquet` and `data_docs.html` to `staging`.
+
+    Of rows with the same id the first in the partition stays; the others are quarantined by the rule unique_id.
+    Raises PartitionRejected, with the page already written, where the schema is broken, more rows are bad than [quality]
+    allows, or none is good; SourceError where the partition cannot be read or is no longer the one that was ingested.
+    """
+    day = partition.date
+    with connect(dataset.source) as con, readable(dataset.source, day):
+        types = create_view(con, dataset, "day", day, day)
+        verdicts = _judge(con, dataset, partition, types)
+        bad = _bad_rows(verdicts)
+        quarantined = bad["row"].n_unique()
+        page = write_page(staging / "data_docs.html", dataset, partition, verdicts, quarantined)
+        log.info("%s: %s rules checked on %s rows; the page is %s", day, len(verdicts), f"{partition.rows:,}", page)
+        if refusals := list(_refusals(dataset, partition, types, verdicts, quarantined)):
+            raise PartitionRejected(f"{day}: {'; '.join(refusals)}")
+        quarantine = _write_quarantine(con, dataset, types, bad, staging / "quarantine.parquet")
+    notes = (*partition.notes, *_notes(dataset, types, verdicts))
+    if quarantined:
+        log.info("%s: %s of %s rows quarantined (%s)", day, f"{quarantined:,}", f"{partition.rows:,}", _worst(verdicts))
+    return Validated(partition, quarantine, quarantined, page, notes)
+
+
+def _judge(con: duckdb.DuckDBPyConnection, dataset: Dataset, partition: Partition, types: dict[str, str]) -> list[Verdict]:
+    """The verdicts on the schema, and, where it is whole, on the rows."""
+    with gate() as check:
+        one_row = pd.DataFrame({name: pd.Series([kind], dtype=object) for name, kind in types.items()})
+        schema = [
+            replace(verdict, rows=np.empty(0, np.int64), examples=(), observed=types.get(str(verdict.column)))
+            for verdict in check(one_row, schema_rules(dataset, types))
+        ]
+        if not all(verdict.success for verdict in schema):
+            return schema
+        ids = con.execute(f"select _row, cast({_not_nan(dataset.columns.id, types)} as varchar) as id from {numbered('day')}").pl()
+        if ids.height != partition.rows:
+            raise SourceError(f"{partition.date}: {partition.rows:,} rows were ingested and {ids.height:,} found; run the night again")
+        whole = [_keep_first(verdict, ids) for verdict in check(_codes(dataset, ids), partition_rules(dataset))]
+        rules = row_rules(dataset, types, partition.date)
+        rows = merge(check(frame, rules) for frame in _frames(con, dataset, types, rules, partition)) if rules else ()
+        return [*schema, *whole, *rows]
+
+
+def _codes(dataset: Dataset, ids: pl.DataFrame) -> pd.DataFrame:
+    """The ids as one number per distinct id, for a whole day of strings is too much for pandas."""
+    codes = ids["id"].rank("dense").cast(pl.Float64).to_numpy()
+    return pd.DataFrame({dataset.columns.id: codes}, index=ids["_row"].to_numpy())
+
+
+def _keep_first(verdict: Verdict, ids: pl.DataFrame) -> Verdict:
+    """Great Expectations names every copy of an id, by its number; the first row of each stays, the others are bad."""
+    if verdict.rule != "unique_id":
+        return verdict
+    copies = ids.filter(pl.col("_row").is_in(verdict.rows)).sort("_row")
+    later = copies.filter(~pl.col("id").is_first_distinct())
+    return replace(verdict, rows=later["_row"].to_numpy(), examples=tuple(later["id"].head(EXAMPLES)))
+
+
+def _frames(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str], rules: Rules, partition: Partition
+) -> Iterator[pd.DataFrame]:
+    """The columns that have rules, CHUNK_ROWS rows at a time; the index is the position in the partition."""
+    names = list(dict.fromkeys(str(rule.column) for rule in rules))  # type: ignore[attr-defined]
+    selected = ", ".join(f"{_judged(name, dataset, types)} as {identifier(name)}" for name in names)
+    reader = con.execute(f"select _row, {selected} from {numbered('day')}", {"day": partition.date} if dataset.columns.time else None)
+    for batch in reader.to_arrow_reader(CHUNK_ROWS):
+        for chunk in pl.DataFrame(batch).iter_slices(CHUNK_ROWS):
+            index = pd.Index(chunk["_row"].to_numpy())
+            # dtype object: pandas would make Arrow-backed text of it
+            columns = {name: chunk[name].to_numpy() for name in names}
+            yield pd.DataFrame(
+                {name: pd.Series(values, index, object if values.dtype == object else None) for name, values in columns.items()}
+            )
+
+
+def _judged(name: str, dataset: Dataset, types: dict[str, str]) -> str:
+    """A column as its rules see it: a time as days after the partition's date, a number as double, all else as text."""
+    column = identifier(name)
+    if name == dataset.columns.time:
+        days = f"case when isfinite({column}) then date_diff('day', $day, cast({column} as date)) else 'inf'::double end"
+        return f"case when {column} is not null then cast({days} as double) end"
+    if is_number(types[name]):
+        return f"cast({column} as double)"
+    return f"lower(cast({column} as varchar))" if name == dataset.columns.label else f"cast({column} as varchar)"
+
+
+def _not_nan(name: str, types: dict[str, str]) -> str:
+    column = identifier(name)
+    return f"case when not isnan({column}) then {column} end" if types[name] in ("FLOAT", "DOUBLE") else column
+
+
+def _bad_rows(verdicts: list[Verdict]) -> pl.DataFrame:
+    """One line per bad row and rule: row, rule, column."""
+    lines = [
+        pl.DataFrame({"row": v.rows}).with_columns(rule=pl.lit(v.rule), column=pl.lit(v.column))
+        for v in verdicts
+        if v.rows.size and v.rule != "label_values"
+    ]
+    return pl.concat(lines).cast(dict(BAD_ROWS)) if lines else pl.DataFrame(schema=BAD_ROWS)
+
+
+def _refusals(dataset: Dataset, partition: Partition, types: dict[str, str], verdicts: list[Verdict], quarantined: int) -> Iterator[str]:
+    """Every reason to refuse the whole partition, and what to do."""
+    broken = {(verdict.rule, str(verdict.column)): verdict for verdict in verdicts if not verdict.success}
+    if missing := [column for rule, column in broken if rule == "column_exists"]:
+        yield f"missing columns: {', '.join(missing)} (there are {', '.join(types)}); deliver them or mend the configuration"
+    for (rule, column), verdict in broken.items():
+        if rule in TYPES:
+            yield f"column {column} is {verdict.observed} and must be {TYPES[rule][1]}; deliver it so or mend the configuration"
+        if rule == "min_rows":
+            yield f"{verdict.observed:,} rows, and quality.min_rows is {dataset.quality.min_rows:,}; deliver the whole day"
+        if rule == "label_values":
+            example = MASK if column in dataset.columns.private else verdict.examples[0]
+            yield f"{verdict.rows.size:,} values of label column {column} are not 0, 1, true, false or null, such as {example}; mend the labels"
+    quality, share = dataset.quality, quarantined / max(partition.rows, 1)
+    found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.2%} ({_worst(verdicts)})"
+    if quarantined and quarantined == partition.rows:
+        yield f"{found}, and none is left; deliver the day again or mend [quality]"
+    elif quarantined and quality.on_bad_rows == "reject":
+        yield f"{found}, and quality.on_bad_rows is reject; deliver the day again or set it to quarantine"
+    elif share > quality.max_bad_share:
+        yield f"{found}, and quality.max_bad_share is {quality.max_bad_share:.2%}; deliver the day again or raise it"
+
+
+def _worst(verdicts: list[Verdict]) -> str:
+    """The three rules that most rows break, such as `amount range 12`."""
+    worst = sorted((verdict for verdict in verdicts if verdict.rows.size), key=lambda verdict: -verdict.rows.size)
+    return ", ".join(f"{verdict.column} {verdict.rule} {verdict.rows.size:,}" for verdict in worst[:3])
+
+
+def _notes(dataset: Dataset, types: dict[str, str], verdicts: list[Verdict]) -> Iterator[str]:
+    # Feature SQL may read any column, so only without it is a column unknown.
+    known = {*configured(dataset), dataset.source.date_column}
+    if dataset.features.sql is None:
+        yield from (f"column {name} is not configured; it was left alone" for name in types if name not in known)
+    if repeats := sum(verdict.rows.size for verdict in verdicts if verdict.rule == "unique_id"):
+        yield f"{repeats:,} rows repeat an id; the first row of each id in the partition was kept"
+
+
+def _write_quarantine(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str], bad: pl.DataFrame, path: Path) -> Path:
+    """One line per bad row and rule; private columns are masked, in the content and as id."""
+    con.register("bad", bad.to_arrow())
+    shown = {name: _shown(name, dataset, types) for name in types}
+    content = ", ".join(f"{identifier(name)} := {value}" for name, value in shown.items())
+    con.sql(
+        f"""
+        select
+            bad.row,
+            cast({shown[dataset.columns.id]} as varchar) as id,
+            bad.rule,
+            bad."column",
+            cast(to_json(struct_pack({content})) as varchar) as content,
+        from bad
+        join {numbered("day")} as day on day._row = bad.row
+        order by bad.row, bad.rule, bad."column"
+        """,
+        params={"mask": MASK} if dataset.columns.private else None,
+    ).write_parquet(str(path))
+    return path
+
+
+def _shown(name: str, dataset: Dataset, types: dict[str, str]) -> str:
+    """A value as the quarantine may show it; JSON has no NaN and no infinity, so they become text."""
+    column = f"day.{identifier(name)}"
+    if name in dataset.columns.private:
+        return f"case when {column} is not null then $mask end"
+    if types[name] in ("FLOAT", "DOUBLE"):
+        return f"case when isfinite({column}) then to_json({column}) else to_json(cast({column} as varchar)) end"
+    return column

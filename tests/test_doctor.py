@@ -1,0 +1,186 @@
+"""`nightscore doctor`: every trouble that it knows is found, named and never raised."""
+
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+
+from tasks import health, installation
+from tasks.dataset import Dataset
+from tasks.health import CHECKS, Setup, checks
+from tasks.installation import INSTALLATION, Check
+
+DAY = date(2024, 3, 1)
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    pl.DataFrame({"id": [1, 2], "amount": [1.0, 2.0], "fraud": [0, 1]}).write_parquet(tmp_path / f"{DAY}.parquet")
+    sql = "-- one row per row\nselect id, ln(amount) as log_amount from history where _partition_date = $partition_date"
+    (tmp_path / "features.sql").write_text(sql)
+    return Setup(dataset_of(tmp_path), str(tmp_path / "warehouse.duckdb"), tmp_path / "files")
+
+
+def dataset_of(folder: Path, **sections: dict[str, Any]) -> Dataset:
+    content: dict[str, Any] = {
+        "source": {"path": f"{folder}/{{date}}.parquet"},
+        "columns": {"id": "id", "label": "fraud"},
+        "features": {"numeric": ["amount"]},
+    }
+    return Dataset.model_validate({"name": "cards"} | content | sections)
+
+
+def look(name: str, setup: Setup, dataset: Dataset | None = None) -> Check:
+    return getattr(health, f"check_{name}")(Setup(dataset or setup.dataset, setup.warehouse_uri, setup.folder))
+
+
+@pytest.mark.slow
+def test_a_sound_setup_passes_and_is_left_as_it_was(setup: Setup, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    found = checks(setup.dataset, setup.warehouse_uri, setup.folder)
+    assert len(found) == len(CHECKS) + len(INSTALLATION)
+    assert all(check.found for check in found)
+    assert not [check for check in found if check.ok is False and check.name not in {"telemetry", "disk"}]
+    assert all(bool(check.mend) == (check.ok is False) for check in found if check.ok is not None)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_no_check_ever_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Check:
+        raise RuntimeError("it fell over\nwith a long story")
+
+    monkeypatch.setattr(health, "INSTALLATION", (broken,))
+    found = checks(dataset_of(tmp_path / "absent"), str(tmp_path), tmp_path / "files")
+    assert found[0] == Check("broken", False, "it fell over", "mend what it names, then look again")
+    wrong = {check.name: check for check in found if check.ok is False}
+    assert {"source", "columns", "warehouse"} <= wrong.keys()
+    assert all(check.mend and "\n" not in check.found for check in wrong.values())
+
+
+def test_the_source_is_counted_and_its_newest_day_read(setup: Setup, tmp_path: Path) -> None:
+    assert look("source", setup) == Check("source", True, f"1 dates, {DAY} to {DAY}; the newest has 2 rows")
+    assert look("source", setup, dataset_of(tmp_path / "empty")).ok is False
+    (tmp_path / "2024-03-02.parquet").write_bytes(b"PAR1 torn")
+    torn = checks_of("source", setup)
+    assert torn.ok is False
+    assert "2024-03-02" in torn.found
+
+
+def checks_of(name: str, setup: Setup) -> Check:
+    """The check as `checks` makes it, with its failure caught."""
+    return health._guarded(name, lambda: look(name, setup))
+
+
+@pytest.mark.parametrize(
+    ("sections", "missing"),
+    [
+        ({}, None),
+        ({"columns": {"id": "id", "time": "when", "entity": "card"}}, "card, when"),
+        ({"features": {"numeric": ["amount", "age"]}}, "age"),
+        ({"features": {"numeric": ["built_by_sql"], "sql": "features"}}, None),
+    ],
+)
+def test_missing_columns_are_named(setup: Setup, tmp_path: Path, sections: dict[str, Any], missing: str | None) -> None:
+    check = look("columns", setup, dataset_of(tmp_path, **sections))
+    assert check.ok is (missing is None)
+    assert missing is None or check.found == f"missing: {missing}"
+
+
+@pytest.mark.parametrize(
+    ("text", "feature", "ok", "found"),
+    [
+        (None, "log_amount", True, "returns all 1 features"),
+        (None, "age", False, "does not return age"),
+        ("selec 1", "log_amount", False, "syntax error"),
+        ("select id, ln(price) as log_amount from history", "log_amount", False, "price"),
+    ],
+)
+def test_feature_sql_is_bound(setup: Setup, tmp_path: Path, text: str | None, feature: str, ok: bool, found: str) -> None:
+    file = tmp_path / "features.sql"
+    if text:
+        file.write_text(text)
+    check = look("feature_sql", setup, dataset_of(tmp_path, features={"sql": str(file), "numeric": [feature]}))
+    assert check.ok is ok
+    assert found in check.found
+
+
+def test_feature_sql_that_is_absent_or_not_wanted(setup: Setup, tmp_path: Path) -> None:
+    assert look("feature_sql", setup).ok is None
+    absent = look("feature_sql", setup, dataset_of(tmp_path, features={"sql": str(tmp_path / "absent.sql"), "numeric": ["x"]}))
+    assert absent.ok is False
+    assert "absent.sql" in absent.found
+
+
+def test_the_warehouse_is_new_known_or_broken(setup: Setup) -> None:
+    assert "does not exist yet" in look("warehouse", setup).found
+    assert not Path(setup.warehouse_uri).exists()
+    with duckdb.connect(setup.warehouse_uri) as con:
+        con.execute("create schema cards")
+    assert look("warehouse", setup).found.endswith("it holds cards")
+    Path(setup.warehouse_uri).write_bytes(b"no database at all" * 999)
+    assert look("warehouse", setup).ok is False
+    assert look("warehouse", Setup(setup.dataset, "ducklake:postgres:dbname=x password=secret", setup.folder)) == Check(
+        "warehouse", None, "ducklake: attached by the first night, not looked at here"
+    )
+
+
+def test_a_held_warehouse_is_told_apart_from_a_broken_one(setup: Setup) -> None:
+    hold = f"import duckdb; con = duckdb.connect({setup.warehouse_uri!r}); print('held', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        check = look("warehouse", setup)
+        holder.communicate("\n")
+    assert check.ok is None
+    assert "held by another process" in check.found
+    assert look("warehouse", setup).ok is True
+
+
+def test_little_disk_is_said(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "FREE_GIB", 1e9)
+    check = look("disk", setup)
+    assert check.ok is False
+    assert str(setup.folder.parent) in check.found
+    assert not setup.folder.exists()
+
+
+def test_versions_are_compared_with_what_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert installation.check_python().ok is True
+    assert installation.check_packages().ok is True
+    monkeypatch.setattr(installation.metadata, "requires", lambda _: ["duckdb==0.1", "nobody-has-this", "absent; extra == 'gpu'"])
+    check = installation.check_packages()
+    assert check.ok is False
+    assert check.found == f"duckdb is {duckdb.__version__}, ==0.1 needed; nobody-has-this is not installed"
+
+
+def test_a_tensorflow_that_kills_its_process_is_only_a_failed_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -ILL $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(installation.sys, "executable", str(killed))
+    check = installation.check_device()
+    assert check.ok is False
+    assert "ended with status -4" in check.found
+
+
+def test_prefect_without_an_answer_and_telemetry_that_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        assert installation.check_prefect().ok is True
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        check = installation.check_prefect()
+    assert check.ok is False
+    assert "127.0.0.1:9" in check.found
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    monkeypatch.setenv("GX_ANALYTICS_ENABLED", "false")
+    with temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: True}):
+        assert installation.check_telemetry().mend == "set PREFECT_SERVER_ANALYTICS_ENABLED=false"
+    with temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}):
+        assert installation.check_telemetry().ok is True
+        monkeypatch.delenv("DO_NOT_TRACK")
+        assert installation.check_telemetry().mend == "set DO_NOT_TRACK=1"

@@ -1,0 +1,185 @@
+"""`nightscore init`: what a source shows of itself becomes a configuration that loads as it is."""
+
+import tomllib
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+
+from models.settings import ModelSettings, ThresholdSettings, TrainingSettings
+from tasks.dataset import Dataset
+from tasks.errors import SourceError
+from tasks.inspect_source import SourceLook, look_at, render_toml
+from tasks.source import list_dates, read_partition
+
+ROWS = 300
+DAYS = [date(2024, 3, 1) + timedelta(days=offset) for offset in range(3)]
+
+
+def day_of_rows(day: date) -> pl.DataFrame:
+    """A day of card payments with everything that init has to tell apart."""
+    draw = np.random.default_rng(day.toordinal())
+    fraud = np.arange(ROWS) % 30 == 0
+    return pl.DataFrame(
+        {
+            "payment_id": [f"{day}-{number}" for number in range(ROWS)],
+            "created_at": [datetime(day.year, day.month, day.day) + timedelta(seconds=number) for number in range(ROWS)],
+            "cardId": draw.integers(0, 40, ROWS),
+            "terminal_id": draw.integers(0, 90, ROWS),
+            "amount": draw.lognormal(3, 1, ROWS),
+            "age": draw.integers(18, 90, ROWS),
+            "channel": draw.choice(["web", "chip", 'the "other"'], ROWS),
+            "risk_class": draw.integers(0, 5, ROWS),
+            "comment": [f"text {number}" for number in draw.integers(0, 250, ROWS)],
+            "currency": ["EUR"] * ROWS,
+            "is_fraud": fraud.astype(int),
+            "how": np.where(fraud, draw.choice(["stolen", "lost"], ROWS), "-"),
+            "chargeback_day": draw.integers(0, 30, ROWS),
+            "weight": np.ones(ROWS),
+        }
+    )
+
+
+def write_days(folder: Path, name: str) -> Path:
+    for day in DAYS:
+        file = folder / name.format(date=day)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        day_of_rows(day).write_parquet(file)
+    return folder
+
+
+def load(look: SourceLook) -> Dataset:
+    sections = tomllib.loads(render_toml(look, "cards"))
+    for section, settings in (("model", ModelSettings), ("training", TrainingSettings), ("threshold", ThresholdSettings)):
+        assert settings(**sections[section]) == settings()
+    return Dataset(**{key: sections[key] for key in ("name", "source", "columns", "features", "quality")})
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("date={date}/part-0.parquet", "date={date}/*.parquet"),
+        ("{date}/hour/part-0.parquet", "{date}/*/*.parquet"),
+        ("payments-{date}.parquet", "payments-{date}.parquet"),
+        ("in/payments-{date}_full.parquet", "in/payments-{date}_full.parquet"),
+    ],
+)
+def test_the_date_is_found_in_the_path(tmp_path: Path, name: str, pattern: str) -> None:
+    folder = write_days(tmp_path, name)
+    look = look_at(str(folder), None, None)
+    assert look.source.path == f"{folder}/{pattern}"
+    assert list(look.dates) == DAYS == list_dates(look.source)
+    assert look == look_at(look.source.path, None, None), "a path with {date} is taken as it is"
+    assert read_partition(load(look), DAYS[0]).rows == ROWS
+
+
+def test_files_of_one_day_with_different_names_are_one_partition(tmp_path: Path) -> None:
+    write_days(tmp_path, "tx_{date}_a.parquet")
+    write_days(tmp_path, "tx_{date}_b.parquet")
+    look = look_at(f"{tmp_path}/*.parquet", None, None)
+    assert look.source.path == f"{tmp_path}/tx_{{date}}_*.parquet"
+    assert read_partition(load(look), DAYS[0]).rows == 2 * ROWS
+
+
+def test_each_column_gets_its_part(tmp_path: Path) -> None:
+    look = look_at(str(write_days(tmp_path, "{date}.parquet")), None, None)
+    dataset = load(look)
+    assert dataset.columns.model_dump(exclude={"private"}) == {
+        "id": "payment_id",
+        "time": "created_at",
+        "entity": "cardId",
+        "label": "is_fraud",
+        "weight": "weight",
+    }
+    assert dataset.features.numeric == ("amount", "age")
+    assert dataset.features.categorical == ("channel", "risk_class")
+    assert look.left_out.keys() == {"terminal_id", "comment", "currency", "how", "chargeback_day"}
+    text = render_toml(look, "cards")
+    assert f"{ROWS * len(DAYS):,} distinct in {ROWS * len(DAYS):,} rows" in text
+    assert '"how": it tells the label' in text
+    assert "3 dates seen, 2024-03-01 to 2024-03-03, none between them missing" in text
+
+
+def test_missing_dates_nulls_and_repeated_ids_are_said(tmp_path: Path) -> None:
+    folder = write_days(tmp_path, "{date}.parquet")
+    (folder / f"{DAYS[1]}.parquet").unlink()
+    gaps = day_of_rows(DAYS[2]).with_columns(
+        pl.lit("same").alias("payment_id"), pl.when(pl.col("age") > 50).then(pl.col("amount")).otherwise(float("nan"))
+    )
+    gaps.write_parquet(folder / f"{DAYS[2]}.parquet")
+    text = render_toml(look_at(str(folder), None, None), "cards")
+    assert "2 dates seen, 2024-03-01 to 2024-03-03, 1 between them missing" in text
+    assert "rows that share their id are quarantined" in text
+    assert "% null" in text
+
+
+@pytest.mark.parametrize("table", ["payments", "main.payments", "bank.cards", None])
+def test_a_table_of_a_duckdb_file(tmp_path: Path, table: str | None) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    rows = pl.concat([day_of_rows(day).with_columns(pl.lit(day).alias("booked_on")) for day in DAYS])
+    with duckdb.connect(file) as con:
+        con.execute("create schema bank")
+        con.execute(f"create table {table or 'payments'} as from rows")
+    look = look_at(None, str(file), table)
+    assert look.source.date_column == "booked_on"
+    assert list(look.dates) == DAYS
+    assert "booked_on" not in load(look).features.names
+    assert read_partition(load(look), DAYS[0]).rows == rows.filter(pl.col("booked_on") == DAYS[0]).height == ROWS
+
+
+def test_a_label_that_is_not_known_yet_is_still_found(tmp_path: Path) -> None:
+    day_of_rows(DAYS[0]).with_columns(pl.lit(None, pl.Int8).alias("is_fraud")).write_parquet(tmp_path / f"{DAYS[0]}.parquet")
+    look = look_at(str(tmp_path), None, None)
+    assert look.roles.label == "is_fraud"
+    assert look.left_out.keys() == {"terminal_id", "comment", "currency", "chargeback_day"}, "without labels nothing can tell what `how` is"
+
+
+def test_what_cannot_be_a_source_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    write_days(tmp_path / "mixed", "a_{date}.parquet")
+    write_days(tmp_path / "mixed", "b/{date}.parquet")
+    day_of_rows(DAYS[0]).write_parquet(tmp_path / "undated.parquet")
+    for name, columns in {"no_id": ["amount"], "no_feature": ["payment_id", "comment"]}.items():
+        (tmp_path / name).mkdir()
+        day_of_rows(DAYS[0]).select(columns).write_parquet(tmp_path / name / f"{DAYS[0]}.parquet")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / f"{DAYS[0]}.parquet").write_bytes(b"PAR1")
+    with duckdb.connect(tmp_path / "two.duckdb") as con:
+        con.execute("create table a (day date); create table b (x int)")
+    refused: list[tuple[str | None, str | None, str | None, str]] = [
+        (None, None, None, "name one source"),
+        ("x", "y", None, "name one source"),
+        ("empty", None, None, "no .parquet files"),
+        ("absent", None, None, "no .parquet files"),
+        ("mixed", None, None, "several kinds of files"),
+        ("undated.parquet", None, None, "no YYYY-MM-DD"),
+        ("no_id", None, None, "can name the rows"),
+        ("no_feature", None, None, "no column looks like a feature"),
+        ("torn", None, None, "cannot be read"),
+        (None, "absent.duckdb", "a", "no DuckDB file"),
+        (None, "two.duckdb", None, "name one of: a, b"),
+        (None, "two.duckdb", "c", "name one of: a, b"),
+        (None, "two.duckdb", "a", "no rows of any date"),
+        (None, "two.duckdb", "b", "no date or timestamp column"),
+    ]
+    for path, database, table, message in refused:
+        with pytest.raises(SourceError) as refusal:
+            look_at(path and str(tmp_path / path), database and str(tmp_path / database), table)
+        assert message in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+
+def test_the_public_card_transactions(shared_data: Path) -> None:
+    look = look_at(str(shared_data / "card_transactions"), None, None)
+    dataset = load(look)
+    assert dataset.columns.model_dump(exclude_none=True, exclude={"private"}) == {
+        "id": "transaction_id",
+        "time": "tx_time",
+        "entity": "customer_id",
+        "label": "is_fraud",
+    }
+    assert dataset.features.names == ("amount",)
+    assert "second label" in look.left_out["fraud_scenario"]

@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+
+from flows.errors import SettingsError
+from flows.settings import Settings, load_settings
+
+MINIMAL = """
+[source]
+path = "rows/{date}.parquet"
+[columns]
+id = "id"
+[features]
+numeric = ["amount"]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "nightscore.toml"
+    path.write_text(text)
+    return path
+
+
+def test_every_other_key_has_a_default(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL))
+    assert settings.training.label_delay_days == 7
+    assert settings.name == tmp_path.name
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL))
+    assert settings.source.path == str(tmp_path / "rows/{date}.parquet")
+    assert settings.warehouse.uri == str(tmp_path / "nightscore.duckdb")
+
+
+def test_remote_places_are_left_as_they_are(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL.replace("rows/", "s3://bucket/rows/")))
+    assert settings.source.path == "s3://bucket/rows/{date}.parquet"
+
+
+def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, MINIMAL.replace("rows/", "${ROWS_FOLDER}/"))
+    with pytest.raises(SettingsError, match="ROWS_FOLDER"):
+        load_settings(path)
+    monkeypatch.setenv("ROWS_FOLDER", "/somewhere")
+    assert load_settings(path).source.path == "/somewhere/{date}.parquet"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[columns]", "[columns]\nentitty = 'card'", r"columns.entitty is not a key.*did you mean entity\?"),
+        ("[columns]", "[trainning]\nepochs = 3\n[columns]", r"trainning is not a key.*did you mean training\?"),
+        ('id = "id"', "", "columns.id is missing"),
+        ('numeric = ["amount"]', "", "at least one numeric or categorical feature"),
+        ('path = "rows/{date}.parquet"', "", "either path, or all of database, table and date_column"),
+        ("{date}", "today", r"must contain \{date\}"),
+        ("[columns]", "timezone = 'Mars/Base'\n[columns]", "unknown time zone 'Mars/Base'"),
+        ("[features]", "[training]\nepochs = 0\n[features]", "training.epochs.*greater than or equal to 1"),
+        ("[features]", "[features]\nlabel_derived = ['risk']", "label_derived names what is no feature: risk"),
+        ("[features]", "[features]\nlabel_derived = ['amount']", "label_derived needs columns.label"),
+        ("[features]", "[features]\nsql = 'none.sql'", "features.sql: there is neither"),
+        ("[features]", "[features", "not valid TOML"),
+    ],
+)
+def test_a_wrong_key_is_refused_in_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as refusal:
+        load_settings(write(tmp_path, MINIMAL.replace(old, new)))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nightscore init"):
+        load_settings(tmp_path / "nightscore.toml")
+
+
+def changed(settings: Settings, section: str, **values: object) -> Settings:
+    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "decides_scores", "decides_training"),
+    [
+        ("model", {"hidden": (3,)}, True, True),
+        ("training", {"epochs": 1}, False, True),
+        ("threshold", {"value": 0.5}, True, False),
+        ("schedule", {"cron": "0 3 * * *"}, False, False),
+        ("warehouse", {"uri": "other.duckdb"}, False, False),
+    ],
+)
+def test_only_what_decides_scores_identifies_a_run(
+    tmp_path: Path, section: str, values: dict[str, object], decides_scores: bool, decides_training: bool
+) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL))
+    other = changed(settings, section, **values)
+    assert (settings.config_hash != other.config_hash) == decides_scores
+    assert (settings.training_hash != other.training_hash) == decides_training
+
+
+def test_the_text_of_the_feature_sql_decides_scores(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL.replace("[features]", "[features]\nsql = 'mine.sql'"))
+    (tmp_path / "mine.sql").write_text("-- one\nselect 1")
+    before = load_settings(path).config_hash
+    (tmp_path / "mine.sql").write_text("-- two\nselect 2")
+    assert load_settings(path).config_hash != before

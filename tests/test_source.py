@@ -1,0 +1,325 @@
+"""Reading the source: what a day is, what its fingerprint depends on, and what is said where it cannot be read."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from sql import identifier
+from tasks.dataset import Dataset
+from tasks.errors import SourceError
+from tasks.simulate import simulate, write_partitions
+from tasks.source import connect, create_view, ingest, list_dates, numbered, read_partition, readable
+
+FIRST = date(2024, 3, 1)
+DAY = date(2024, 3, 6)
+FRAME = simulate(FIRST, 6, customers=60, terminals=120, seed=5)
+
+
+def dataset(
+    lookback_days: int = 3, features: dict[str, Any] | None = None, columns: dict[str, Any] | None = None, **source: Any
+) -> Dataset:
+    return Dataset.model_validate(
+        {
+            "name": "cards",
+            "source": {"lookback_days": lookback_days, **source},
+            "columns": {"id": "transaction_id", "time": "tx_time", "entity": "customer_id", "label": "is_fraud"} | (columns or {}),
+            "features": features or {"sql": "features/card_transactions.sql", "numeric": ["amount"]},
+        }
+    )
+
+
+def parquet(folder: Path, frame: pl.DataFrame = FRAME, **settings: Any) -> Dataset:
+    write_partitions(frame, folder)
+    return dataset(path=f"{folder}/date={{date}}/*.parquet", **settings)
+
+
+def table(
+    database: Path, frame: pl.DataFrame = FRAME, name: str = "transactions", date_column: str = "tx_time", **settings: Any
+) -> Dataset:
+    with duckdb.connect(str(database)) as con:
+        con.register("frame", frame.to_arrow())
+        con.execute(f"create or replace table {'.'.join(map(identifier, name.split('.')))} as from frame")
+    return dataset(database=str(database), table=name, date_column=date_column, **settings)
+
+
+def rows_of(data: Dataset, first: date, last: date) -> pl.DataFrame:
+    with connect(data.source) as con:
+        create_view(con, data, "found", first, last)
+        return con.sql(f"from {numbered('found')}").pl()
+
+
+def changed(expression: pl.Expr, on: date) -> pl.DataFrame:
+    """The rows, with a column of the first row of one date changed."""
+    first_row = FRAME.filter(pl.col("tx_time").dt.date() == on)["transaction_id"][0]
+    return FRAME.with_columns(pl.when(transaction_id=first_row).then(expression).otherwise(pl.col(expression.meta.output_name())))
+
+
+def test_a_day_is_its_rows_in_order(tmp_path: Path) -> None:
+    data = parquet(tmp_path)
+    expected = FRAME.filter(pl.col("tx_time").dt.date() == DAY)
+    found = rows_of(data, DAY, DAY)
+    assert found.drop("_partition_date", "_row").equals(expected)
+    assert found["_row"].to_list() == list(range(expected.height))
+    assert found["_partition_date"].unique().to_list() == [DAY]
+    partition = ingest.fn(data, DAY)
+    assert (partition.date, partition.rows) == (DAY, expected.height)
+    assert list_dates(data.source) == [FIRST + timedelta(days=n) for n in range(6)]
+
+
+def test_a_table_and_files_of_the_same_rows_are_the_same(tmp_path: Path) -> None:
+    files, rows = parquet(tmp_path / "files"), table(tmp_path / "bank.duckdb")
+    assert read_partition(files, DAY) == read_partition(rows, DAY)
+    assert rows_of(files, FIRST, DAY).equals(rows_of(rows, FIRST, DAY))
+    assert list_dates(files.source) == list_dates(rows.source)
+
+
+def test_several_files_a_day_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    data = parquet(tmp_path)
+    before = read_partition(data, DAY)
+    folder = tmp_path / f"date={DAY}"
+    day = pl.read_parquet(folder / "part-0.parquet")
+    (folder / "part-0.parquet").unlink()
+    day.head(40).write_parquet(folder / "b.parquet")
+    day.tail(-40).write_parquet(folder / "a.parquet")
+    assert read_partition(data, DAY) == before
+    assert rows_of(data, DAY, DAY)["transaction_id"].to_list() == [*day["transaction_id"][40:], *day["transaction_id"][:40]]
+
+
+@pytest.mark.parametrize(
+    ("frame", "same"),
+    [
+        (FRAME.sample(fraction=1, shuffle=True, seed=1), True),
+        (FRAME.with_columns(is_fraud=pl.lit(None, pl.Int8)), True),
+        (FRAME.drop("is_fraud"), True),
+        (FRAME.with_columns(weight=pl.lit(3.0)), True),
+        (changed(pl.lit(7.77).alias("amount"), DAY), False),
+        (changed(pl.lit(7.77).alias("amount"), DAY - timedelta(days=3)), False),
+        (changed(pl.lit(7.77).alias("amount"), DAY - timedelta(days=4)), True),
+        (changed(pl.lit(None, pl.Float64).alias("amount"), DAY), False),
+        (FRAME.filter(pl.col("transaction_id") != FRAME["transaction_id"][-1]), False),
+        (pl.concat([FRAME, FRAME.tail(1)]), False),
+        (FRAME.with_columns(channel=pl.lit("web")), False),
+        (FRAME.rename({"customer_id": "terminal_id", "terminal_id": "customer_id"}), False),
+    ],
+    ids=[
+        "order",
+        "labels",
+        "no labels",
+        "weights",
+        "content",
+        "look-back",
+        "before the look-back",
+        "null",
+        "fewer",
+        "twice",
+        "column",
+        "swap",
+    ],
+)
+def test_the_fingerprint_is_the_content_without_labels_and_weights(tmp_path: Path, frame: pl.DataFrame, same: bool) -> None:
+    settings: dict[str, Any] = {"columns": {"weight": "weight"}}
+    before = read_partition(parquet(tmp_path / "before", **settings), DAY).fingerprint
+    after = read_partition(parquet(tmp_path / "after", frame, **settings), DAY).fingerprint
+    assert (before == after) is same
+
+
+def test_without_feature_sql_the_look_back_does_not_count(tmp_path: Path) -> None:
+    plain = {"features": {"numeric": ["amount"]}}
+    other = changed(pl.lit(7.77).alias("amount"), DAY - timedelta(days=1))
+    assert read_partition(parquet(tmp_path / "a", **plain), DAY) == read_partition(parquet(tmp_path / "b", other, **plain), DAY)
+
+
+def test_missing_look_back_dates_are_no_trouble(tmp_path: Path) -> None:
+    data = parquet(tmp_path)
+    (tmp_path / f"date={DAY - timedelta(days=1)}" / "part-0.parquet").unlink()
+    assert read_partition(data, DAY).rows > 0
+    assert read_partition(data, FIRST).rows > 0
+
+
+@pytest.mark.parametrize("trouble", ["text", "truncated", "half", "nothing", "flipped"])
+@pytest.mark.parametrize("days_before", [0, 2])
+def test_a_corrupt_file_is_named(tmp_path: Path, trouble: str, days_before: int) -> None:
+    data = parquet(tmp_path)
+    file = tmp_path / f"date={DAY - timedelta(days=days_before)}" / "part-0.parquet"
+    content = file.read_bytes()
+    damaged = {
+        "text": b"transaction_id,amount\n",
+        "truncated": content[:-20],
+        "half": content[: len(content) // 2],
+        "nothing": b"",
+        "flipped": content[:4] + bytes(255 - byte for byte in content[4:600]) + content[600:],
+    }
+    file.write_bytes(damaged[trouble])
+    with pytest.raises(SourceError) as caught:
+        read_partition(data, DAY)
+    message = str(caught.value)
+    assert message.startswith(f"{DAY}: ")
+    assert str(file) in message
+    assert "deliver it again" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "folder", ["it's", 'say "hi"', "drop table; --", "50% off", "añejo ключ", "$x {y}", "../date=1999-01-01/up", "a+b(c)"]
+)
+def test_odd_paths(tmp_path: Path, folder: str) -> None:
+    place = tmp_path / "2023-01-01" / folder
+    place.mkdir(parents=True)
+    data = parquet(place)
+    assert read_partition(data, DAY).rows == FRAME.filter(pl.col("tx_time").dt.date() == DAY).height
+    assert list_dates(data.source)[0] == FIRST
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{date}.parquet", "{date}/part-0.parquet", "cards-{date}-*.parquet", "*/{date}*.parquet", "**/{date}.parquet"]
+)
+def test_where_the_date_stands_in_the_path(tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "2023-01-01"
+    for day in (FIRST, DAY):
+        file = folder / pattern.replace("{date}", day.isoformat()).replace("**", "some/where").replace("*", "x")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        FRAME.filter(pl.col("tx_time").dt.date() == day).write_parquet(file)
+    monkeypatch.chdir(tmp_path)
+    for place in (f"{folder}/{pattern}", f"2023-01-01/{pattern}", f"../{tmp_path.name}/2023-01-01/{pattern}"):
+        data = dataset(path=place)
+        assert list_dates(data.source) == [FIRST, DAY]
+        assert rows_of(data, DAY, DAY)["_partition_date"].unique().to_list() == [DAY]
+
+
+def test_a_folder_that_is_no_date_is_none(tmp_path: Path) -> None:
+    data = parquet(tmp_path)
+    for name in ("date=2024-02-31", "date=latest"):
+        (tmp_path / name).mkdir()
+        FRAME.write_parquet(tmp_path / name / "part-0.parquet")
+    assert list_dates(data.source) == [FIRST + timedelta(days=n) for n in range(6)]
+
+
+@pytest.mark.parametrize("odd", ["it's", 'a "quoted" name', "select", "naïve ; drop table x --", "$partition_date", "Über%s{x}"])
+def test_odd_names_of_tables_and_columns(tmp_path: Path, odd: str) -> None:
+    frame = FRAME.rename({"tx_time": odd})
+    for data in (
+        table(tmp_path / "it's a bank.duckdb", frame, name=f"main.{odd}", date_column=odd, columns={"time": odd}),
+        table(tmp_path / "zoned.duckdb", frame.cast({odd: pl.Datetime("us", "UTC")}), name=odd, date_column=odd, columns={"time": odd}),
+    ):
+        assert rows_of(data, DAY, DAY).drop("_partition_date", "_row").equals(frame.filter(pl.col(odd).dt.date() == DAY))
+
+
+def test_zoned_times_are_local_times_of_the_source_on_every_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoned = FRAME.with_columns(pl.col("tx_time").dt.replace_time_zone("Europe/Paris"))
+    naive = parquet(tmp_path / "naive", timezone="Europe/Paris")
+    before = read_partition(naive, DAY)
+    for name, frame in (("paris", zoned), ("tokyo", zoned.with_columns(pl.col("tx_time").dt.convert_time_zone("Asia/Tokyo")))):
+        rows = table(tmp_path / f"{name}.duckdb", frame, timezone="Europe/Paris")
+        assert rows_of(rows, FIRST, DAY).equals(rows_of(naive, FIRST, DAY))
+        assert read_partition(rows, DAY) == before
+    monkeypatch.setenv("TZ", "America/New_York")
+    assert read_partition(rows, DAY) == before
+
+
+def test_an_instant_belongs_to_the_date_of_the_source_s_zone(tmp_path: Path) -> None:
+    late = datetime(2024, 3, 5, 23, 30, tzinfo=UTC)
+    frame = pl.DataFrame({"transaction_id": [1], "tx_time": [late], "is_fraud": [0]})
+    assert list_dates(table(tmp_path / "a.duckdb", frame, timezone="UTC").source) == [date(2024, 3, 5)]
+    assert list_dates(table(tmp_path / "b.duckdb", frame, timezone="Europe/Paris").source) == [date(2024, 3, 6)]
+
+
+def test_a_file_with_a_zone_among_files_without(tmp_path: Path) -> None:
+    """Files without a zone are local time of the source's zone, whatever the zone of the machine."""
+    data = parquet(tmp_path, timezone="America/New_York")
+    before = rows_of(data, FIRST, DAY)
+    file = tmp_path / f"date={DAY}" / "part-0.parquet"
+    pl.read_parquet(file).with_columns(pl.col("tx_time").dt.replace_time_zone("America/New_York")).write_parquet(file)
+    assert rows_of(data, FIRST, DAY).equals(before)
+
+
+def test_a_column_that_was_added_later_is_null_before(tmp_path: Path) -> None:
+    data = parquet(tmp_path)
+    file = tmp_path / f"date={DAY}" / "part-0.parquet"
+    day = pl.read_parquet(file)
+    day.with_columns(channel=pl.lit("web")).select("channel", *reversed(day.columns)).write_parquet(file)
+    found = rows_of(data, FIRST, DAY)
+    assert found.group_by("_partition_date").agg(pl.col("channel").count() > 0).sort("_partition_date")["channel"].to_list() == [
+        False
+    ] * 5 + [True]
+    assert found.height == FRAME.height
+    assert "channel" not in rows_of(data, FIRST, FIRST + timedelta(days=1)).columns
+    assert read_partition(data, DAY).rows == day.height
+
+
+def test_a_view_is_lazy(tmp_path: Path) -> None:
+    """A column that nobody asks for is not read, however long the look-back is."""
+    data = parquet(tmp_path)
+    with connect(data.source) as con:
+        create_view(con, data, "found", FIRST, DAY)
+        plan = con.sql("explain select sum(amount) from found").fetchall()[0][1]
+    assert "PARQUET" in plan
+    assert "terminal_id" not in plan
+
+
+def message_of(data: Dataset, day: date = DAY) -> str:
+    with pytest.raises(SourceError) as caught:
+        read_partition(data, day)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_partition_is_told_with_what_there_is(tmp_path: Path) -> None:
+    late = date(2024, 5, 1)
+    message = message_of(parquet(tmp_path), late)
+    assert message.startswith(f"{late}: there is no partition at {tmp_path}/date={late}")
+    assert "6 dates, 2024-03-01..2024-03-06" in message
+
+
+def test_a_wrong_path_is_told(tmp_path: Path) -> None:
+    message = message_of(dataset(path=f"{tmp_path}/nowhere/{{date}}.parquet"))
+    assert message.startswith(f"{DAY}: there is no partition at {tmp_path}/nowhere/{DAY}.parquet")
+    assert "no dates at all" in message
+
+
+def test_an_empty_partition_is_told(tmp_path: Path) -> None:
+    data = parquet(tmp_path / "files")
+    file = tmp_path / "files" / f"date={DAY}" / "part-0.parquet"
+    FRAME.clear().write_parquet(file)
+    assert message_of(data).startswith(f"{DAY}: the partition is empty ({file.parent}")
+    message = message_of(table(tmp_path / "bank.duckdb"), date(2024, 5, 1))
+    assert "2024-05-01: the partition is empty (table transactions of " in message
+
+
+def test_a_wrong_table_file_or_column_is_told(tmp_path: Path) -> None:
+    bank = tmp_path / "bank.duckdb"
+    table(bank)
+    for name in ("no_table", "no_schema.transactions", "no_file.main.transactions"):
+        assert f"{bank} has no table {name}; mend source.table" in message_of(
+            dataset(database=str(bank), table=name, date_column="tx_time")
+        )
+    message = message_of(dataset(database=str(bank), table="transactions", date_column="tx_date"))
+    assert "table transactions has no column tx_date; mend source.date_column" in message
+    assert f"there is no DuckDB file {bank}x; mend source.database" in message_of(dataset(database=f"{bank}x", table="t", date_column="d"))
+    (tmp_path / "text.duckdb").write_text("this is no database" * 100)
+    assert "text.duckdb cannot be opened" in message_of(dataset(database=f"{tmp_path}/text.duckdb", table="t", date_column="d"))
+
+
+def test_dates_that_are_none_are_told(tmp_path: Path) -> None:
+    data = table(tmp_path / "bank.duckdb", FRAME.with_columns(day=pl.lit("yesterday")), date_column="day")
+    with pytest.raises(SourceError, match=r"bank\.duckdb"):
+        list_dates(data.source)
+    assert "table transactions" in message_of(data)
+
+
+def test_files_whose_types_do_not_fit_are_told(tmp_path: Path) -> None:
+    data = parquet(tmp_path)
+    file = tmp_path / f"date={DAY - timedelta(days=1)}" / "part-0.parquet"
+    pl.read_parquet(file).with_columns(amount=pl.lit([1.0])).write_parquet(file)
+    message = message_of(data)
+    assert message.startswith(f"{DAY}: ")
+    assert "amount" in message
+
+
+def test_an_error_of_our_own_passes_through(tmp_path: Path) -> None:
+    data = parquet(tmp_path)
+    with pytest.raises(ZeroDivisionError), readable(data.source, DAY):
+        raise ZeroDivisionError
