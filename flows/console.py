@@ -78,9 +78,7 @@ def data_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str
     for row in rows:
         table.add_row(*("" if value is None else _cell(value) for value in row))
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(80, console.measure(table).maximum))
-    console.print(table)
+    console.print(table) if console.is_terminal else Console(width=10_000).print(table)
 
 
 def _cell(value: Any) -> str:

@@ -18,7 +18,7 @@ def recipe_of(settings: Settings) -> Recipe:
     return Recipe(settings, settings.model, settings.training, settings.training_hash, models=settings.files / "models")
 
 
-def bench_of(settings: Settings, *, with_reduced: bool) -> Bench:
+def bench_of(settings: Settings, *, with_reduced: bool = False) -> Bench:
     """What a window of nights is judged with; `with_reduced` trains a detector without the label-derived features as well."""
     features = settings.features.without_label_derived() if settings.features.label_derived else None
     reduced = recipe_of(settings.model_copy(update={"features": features})) if with_reduced and features else None

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.context import ledger_of, recipe_of
+from flows.context import bench_of, ledger_of, recipe_of
 from flows.settings import load_settings
 from flows.steps import Steps
 from tasks.features import features
+from tasks.matured import report_matured
 from tasks.publish import failures_noted, find_committed, publish
 from tasks.references import Night
 from tasks.score import score
@@ -33,4 +34,5 @@ def nightly(config: Path, day: date, force: bool = False) -> Night:
         scored = step(score, settings, clean, version, settings.threshold, staging)
         data_docs = keep(validated.data_docs, settings.files / "data-docs" / f"{day}.html")
         night = step(publish, ledger, clean, scored, version, data_docs, step.durations)
+        report_matured(bench_of(settings), day, settings.files / "reports", staging)
     return night

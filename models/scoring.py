@@ -90,6 +90,8 @@ def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], 
             results = compiled(tf.convert_to_tensor(padded))
             first.append(results[0].numpy()[: len(rows)])
             second.append(results[1].numpy()[: len(rows)])
+    if not first:
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
     return np.concatenate(first), np.concatenate(second)
 
 

@@ -13,7 +13,7 @@ from great_expectations.core import ExpectationSuiteValidationResult, Expectatio
 from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-from great_expectations.render.view import DefaultJinjaPageView
+from great_expectations.render.view.view import DefaultJinjaPageView
 from jinja2 import ChoiceLoader, DictLoader
 
 from tasks.dataset import Dataset
@@ -70,7 +70,8 @@ def write_page(path: Path, dataset: Dataset, partition: Partition, verdicts: Seq
     results = [_result(verdict, masked=verdict.column in private) for verdict in verdicts]
     document = ValidationResultsPageRenderer().render(_suite_result(dataset, partition, results))
     summary = f"{partition.rows:,} rows, {quarantined:,} bad; {len(results)} rules, {sum(not r.success for r in results)} broken"
-    page = _view().render(document, heading=f"Data quality of {dataset.name}, {partition.date}", summary=summary, style=STYLE)
+    heading = f"Data quality of {dataset.name}, {partition.date}"
+    page = _view().render(document, heading=heading, summary=summary, style=STYLE)  # type: ignore[no-untyped-call]
     path.write_text(re.sub(r' href="\.\./[^"]*"', "", page), encoding="utf-8")  # links to pages of a whole site
     return path
 

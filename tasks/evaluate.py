@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 import sql
 from models.curves import curves, distribution
 from models.metrics import RANKING, Judged, confusion, measure, metrics
-from tasks.compare import baseline_scorers, reduced_scorers, score_all, stored_features
+from tasks.compare import Scorer, baseline_scorers, reduced_scorers, score_all, stored_features
 from tasks.errors import EvaluationError, WarehouseMissing
 from tasks.judgement import DETECTOR, AlertLine, Evaluation, NightLine, Ranking
 from tasks.maturity import known_compromised, store_labels
@@ -98,8 +98,8 @@ def _judge_labelled(
     if settings.exclude_known_compromised and dataset.columns.entity:
         compromised = known_compromised(dataset, labelled, runs["first_date"][0], bench.recipe.label_delay_days)
         rows = labelled.filter(~compromised)
-    if immature := found.rows - labelled.height:
-        notes.append(f"{immature:,} scored rows have no label that was known by {window.as_of} and are not judged.")
+    if unknown := found.rows - labelled.height:
+        notes.append(f"{unknown:,} scored rows have no label that was known by {window.as_of} and are not judged.")
     if rows.is_empty():
         return replace(
             found, notes=(f"Every labelled row of {window.first}..{window.last} is of an entity that was known to be compromised.",)
@@ -138,19 +138,24 @@ def _judge_labelled(
 
 def _compare(bench: Bench, runs: pl.DataFrame, staging: Path, rows: pl.DataFrame) -> pl.DataFrame:
     """The judged rows with one more column of scores for each baseline (`name`), and for the reduced detector's (`reduced name`)."""
-    recipe, days = bench.recipe, []
-    for run in runs.iter_rows(named=True):
-        day = run["partition_date"]
-        features = stored_features(
-            recipe.dataset, bench.warehouse, day, run["run_id"], run["source_fingerprint"], recipe.label_delay_days, staging
-        )
-        scorers = baseline_scorers(_version(run))
-        if bench.reduced:
-            reduced = train_version(bench.reduced, bench.warehouse, run["as_of"], staging)
-            scorers |= {f"reduced {name}": scorer for name, scorer in reduced_scorers(reduced).items()}
-        days.append(score_all(recipe.dataset, features, scorers))
-        log.info("%s  evaluate   compared with %d others on the same rows", day, len(scorers))
+    dataset, delay, days = bench.recipe.dataset, bench.recipe.label_delay_days, []
+    for _, nights in runs.group_by("version", maintain_order=True):
+        scorers = _scorers(bench, nights.row(0, named=True), staging)
+        for run in nights.iter_rows(named=True):
+            day, fingerprint = run["partition_date"], run["source_fingerprint"]
+            features = stored_features(dataset, bench.warehouse, day, run["run_id"], fingerprint, delay, staging)
+            days.append(score_all(dataset, features, scorers))
+            log.info("%s  evaluate   compared with %d others on the same rows", day, len(scorers))
     return rows.join(pl.concat(days), on=["partition_date", "id"], how="left", maintain_order="left")
+
+
+def _scorers(bench: Bench, run: dict[str, Any], staging: Path) -> dict[str, Scorer]:
+    """The baselines of the version that a run used, and the reduced detector of the same date with its own."""
+    scorers = baseline_scorers(_version(run))
+    if bench.reduced is None:
+        return scorers
+    reduced = train_version(bench.reduced, bench.warehouse, run["as_of"], staging)
+    return scorers | {f"reduced {name}": scorer for name, scorer in reduced_scorers(reduced).items()}
 
 
 def _columns(scored: pl.DataFrame, prefix: str) -> dict[str, str]:

@@ -15,16 +15,16 @@ from typing import Any
 from uuid import uuid4
 
 import great_expectations as gx
-import great_expectations.expectations as gxe
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from great_expectations.core import ExpectationValidationResult
 from great_expectations.core.batch_definition import BatchDefinition
-from great_expectations.data_context import EphemeralDataContext
+from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
 from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults, ProgressBarsConfig
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from great_expectations.expectations.registry import get_expectation_impl
 
 from tasks.dataset import ColumnRule, Dataset
 from tasks.errors import PartitionRejected
@@ -77,7 +77,7 @@ def configured(dataset: Dataset) -> list[str]:
 
 def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
     """Rules for one row that holds the DuckDB type of every column, so that the types of the source are judged, not pandas'."""
-    exists = [_rule(gxe.ExpectColumnToExist, "column_exists", "is in the partition", column=name) for name in configured(dataset)]
+    exists = [_rule("expect_column_to_exist", "column_exists", "is in the partition", column=name) for name in configured(dataset)]
     columns, quality = dataset.columns, dataset.quality.columns
     features = () if dataset.features.sql else dataset.features.numeric
     ranged = [name for name, rule in quality.items() if rule.min is not None or rule.max is not None]
@@ -87,7 +87,7 @@ def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
         "label_type": [columns.label],
     }
     return exists + [
-        _rule(gxe.ExpectColumnValuesToMatchRegex, rule, f"is {TYPES[rule][1]}", column=name, regex=f"^{TYPES[rule][0]}$")
+        _rule("expect_column_values_to_match_regex", rule, f"is {TYPES[rule][1]}", column=name, regex=f"^{TYPES[rule][0]}$")
         for rule, names in needs.items()
         for name in names
         if name in types
@@ -116,9 +116,9 @@ def partition_rules(dataset: Dataset) -> Rules:
     least, name = dataset.quality.min_rows, dataset.columns.id
     unique = "is unique: the first row of an id stays, the others break the rule"
     return [
-        _rule(gxe.ExpectTableRowCountToBeBetween, "min_rows", f"There are at least {least:,} rows", min_value=least),
+        _rule("expect_table_row_count_to_be_between", "min_rows", f"There are at least {least:,} rows", min_value=least),
         _not_null(name),
-        _rule(gxe.ExpectColumnValuesToBeUnique, "unique_id", unique, column=name),
+        _rule("expect_column_values_to_be_unique", "unique_id", unique, column=name),
     ]
 
 
@@ -128,7 +128,7 @@ def is_number(duckdb_type: str) -> bool:
 
 
 @contextmanager
-def gate() -> Iterator[Callable[[pd.DataFrame, Rules], tuple[Verdict, ...]]]:
+def gate(day: date) -> Iterator[Callable[[pd.DataFrame, Rules], tuple[Verdict, ...]]]:
     """A function that gives the verdict on a frame, whose index is the rows' positions, for each rule.
 
     Every gate has a data source of its own: gates in several threads do not meet, and no frame outlives its gate.
@@ -137,7 +137,7 @@ def gate() -> Iterator[Callable[[pd.DataFrame, Rules], tuple[Verdict, ...]]]:
     sources, name = _context().data_sources, f"partition-{uuid4()}"
     batch = sources.add_pandas(name).add_dataframe_asset("rows").add_batch_definition_whole_dataframe("rows")
     try:
-        yield partial(_check, batch)
+        yield partial(_check, batch, day)
     finally:
         sources.delete(name)
 
@@ -169,22 +169,18 @@ def _context() -> EphemeralDataContext:
     return gx.get_context(mode="ephemeral", project_config=config)
 
 
-def _check(batch: BatchDefinition[Any], frame: pd.DataFrame, rules: Rules) -> tuple[Verdict, ...]:
+def _check(batch: BatchDefinition[Any], day: date, frame: pd.DataFrame, rules: Rules) -> tuple[Verdict, ...]:
     suite = gx.ExpectationSuite("partition", expectations=list(rules))
     results = batch.get_batch({"dataframe": frame}).validate(suite, result_format=RESULT_FORMAT).results
-    verdicts = {(verdict.rule, verdict.column): verdict for verdict in map(_verdict, results)}
+    verdicts = {(verdict.rule, verdict.column): verdict for verdict in (_verdict(result, day) for result in results)}
     # Great Expectations reorders its results.
-    return tuple(verdicts[rule.meta["rule"], getattr(rule, "column", None)] for rule in rules)
+    return tuple(verdicts[rule.configuration.meta["rule"], getattr(rule, "column", None)] for rule in rules)
 
 
-def _verdict(result: ExpectationValidationResult) -> Verdict:
+def _verdict(result: ExpectationValidationResult, day: date) -> Verdict:
     config, found = result.expectation_config, result.result
     assert config is not None
-    if (result.exception_info or {}).get("raised_exception", True):
-        # What Great Expectations says of it may quote values of a private column.
-        name = config.kwargs.get("column")
-        raise PartitionRejected(f"the rule {config.meta['rule']} on column {name} cannot be evaluated; mend quality.columns.{name}")
-    return Verdict(
+    verdict = Verdict(
         expectation=config,
         success=bool(result.success),
         rows=np.asarray(found.get("unexpected_index_list", []), dtype=np.int64),
@@ -193,6 +189,11 @@ def _verdict(result: ExpectationValidationResult) -> Verdict:
         examples=tuple(found.get("partial_unexpected_list", ())),
         observed=found.get("observed_value"),
     )
+    if (result.exception_info or {}).get("raised_exception", True):
+        # What Great Expectations says of it may quote values of a private column.
+        name = verdict.column
+        raise PartitionRejected(f"{day}: the rule {verdict.rule} of column {name} cannot be evaluated; mend quality.columns.{name}")
+    return verdict
 
 
 def _column_rules(name: str, rule: ColumnRule, own_null_rule: bool, private: bool) -> list[Expectation]:
@@ -206,17 +207,17 @@ def _column_rules(name: str, rule: ColumnRule, own_null_rule: bool, private: boo
     return rules
 
 
-def _rule(kind: type[Expectation], name: str, description: str, **arguments: Any) -> Expectation:
-    return kind(meta={"rule": name}, description=description, **arguments)
+def _rule(kind: str, name: str, description: str, **arguments: Any) -> Expectation:
+    return get_expectation_impl(kind)(meta={"rule": name}, description=description, **arguments)
 
 
 def _not_null(column: str) -> Expectation:
-    return _rule(gxe.ExpectColumnValuesToNotBeNull, "not_null", "is never null (NaN counts as null)", column=column)
+    return _rule("expect_column_values_to_not_be_null", "not_null", "is never null (NaN counts as null)", column=column)
 
 
 def _between(name: str, description: str, column: str, least: float | None, most: float | None) -> Expectation:
-    return _rule(gxe.ExpectColumnValuesToBeBetween, name, description, column=column, min_value=least, max_value=most)
+    return _rule("expect_column_values_to_be_between", name, description, column=column, min_value=least, max_value=most)
 
 
 def _in_set(name: str, description: str, column: str, values: list[Any]) -> Expectation:
-    return _rule(gxe.ExpectColumnValuesToBeInSet, name, description, column=column, value_set=values)
+    return _rule("expect_column_values_to_be_in_set", name, description, column=column, value_set=values)

@@ -14,22 +14,20 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 import sql
-from sql import identifier
+from sql import identifier, literal
 from tasks.dataset import Dataset
 from tasks.errors import FeatureError, SourceError
 from tasks.history import create_clean, create_history
-from tasks.labels import read_labels as read_labels
 from tasks.references import Features, Validated
 from tasks.source import connect, first_history_date, first_line, readable
 
 log = logging.getLogger(__name__)
 ROW_GROUP_ROWS = 122_880
-KEYS = "_row as row, _id as id, _entity as entity, _event_time as event_time"
 # What must not be found between the clean rows of the day and what the SQL returned: how many ids, and one of them.
 CHECKS = {
-    "lost": "select count(*), min(clean._id) from clean anti join computed on computed._id = clean._id",
-    "returned more than once": "select count(*), min(_id) from (select _id from computed group by _id having count(*) > 1)",
-    "returned that are no clean rows of the day": "select count(*), min(_id) from computed anti join clean on computed._id = clean._id",
+    "lost": "select count(*), min(clean._id) from clean anti join returned on returned.id = clean._id",
+    "returned more than once": "select count(*), min(id) from (select id from returned group by id having count(*) > 1)",
+    "returned that are no clean rows": "select count(*), min(returned.id) from returned anti join clean on returned.id = clean._id",
 }
 
 
@@ -40,7 +38,7 @@ def features(dataset: Dataset, validated: Validated, label_delay_days: int, stag
 
 
 def build_features(dataset: Dataset, validated: Validated, label_delay_days: int, staging: Path) -> Features:
-    """The reference to the features of one day's clean rows, written to `staging`/features.parquet where there is feature SQL.
+    """The reference to the features of one day's clean rows; where there is feature SQL they are written to `staging`/features.parquet.
 
     The SQL reads the view `history`: the source's columns and `_partition_date`, over the look-back and the clean rows of the day.
     It may use the parameters $partition_date and $label_delay_days, and returns the id and the features, one row per clean row.
@@ -55,11 +53,8 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
         with readable(dataset.source, day, first_history_date(dataset, day)):
             create_clean(con, dataset, validated)
             create_history(con, dataset, day, label_delay_days)
-        _compute(con, dataset, day, label_delay_days)
-        _check(con, dataset, day)
-        columns = ", ".join(f"computed.{identifier(name)}" for name in dataset.features.names)
-        joined = f"select {KEYS}, {columns} from clean join computed using (_id) order by row"
-        con.sql(joined).write_parquet(str(path), compression="zstd", row_group_size=ROW_GROUP_ROWS)
+        _write(con, dataset, day, label_delay_days, path)
+        _check(con, dataset, day, path)
     log.info("%s  features   %s features of %s rows by %s", day, len(dataset.features.names), f"{validated.rows:,}", dataset.features.sql)
     return Features(validated, path)
 
@@ -76,8 +71,8 @@ def feature_batches(dataset: Dataset, features: Features, batch_rows: int) -> It
         return
     with connect(dataset.source) as con, readable(dataset.source, features.date):
         create_clean(con, dataset, features.validated)
-        columns = ", ".join(_cast_features(dataset))
-        reader = con.execute(f"select {KEYS}, {columns} from clean").to_arrow_reader(batch_rows)
+        keys = "_row as row, _id as id, _entity as entity, _event_time as event_time"
+        reader = con.execute(f"select {keys}, {', '.join(_cast_features(dataset))} from clean").to_arrow_reader(batch_rows)
         try:
             yield from map(_frame, reader)
         except (pa.ArrowException, OSError) as error:  # what DuckDB raises while Arrow reads from it
@@ -86,19 +81,31 @@ def feature_batches(dataset: Dataset, features: Features, batch_rows: int) -> It
             ) from error
 
 
-def _compute(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int) -> None:
-    """Table `computed`: `_id` and the features as the SQL returns them."""
+def _write(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int, path: Path) -> None:
+    """Every row that the SQL returns, with the keys of its clean row, in the order of the day."""
     query, mentioned = _feature_sql(con, dataset, day)
     parameters = {"partition_date": day, "label_delay_days": label_delay_days}
     bound = {name: value for name, value in parameters.items() if name in mentioned}
+    names = (dataset.columns.id, *dataset.features.names)
+    computed = ", ".join([f"cast({identifier(dataset.columns.id)} as varchar) as _id", *_cast_features(dataset)])
+    features = ", ".join(f"computed.{identifier(name)}" for name in dataset.features.names)
     try:
         returned = {column[0].lower() for column in con.execute(f"select * from ({query}\n) limit 0", bound).description}
-        wanted = (dataset.columns.id, *dataset.features.names)
-        if missing := [name for name in wanted if name.lower() not in returned]:
+        if missing := [name for name in names if name.lower() not in returned]:
             raise _refusal(dataset, day, f"does not return {', '.join(missing)}; add what is missing, or mend [features]")
-        columns = ", ".join([f"cast({identifier(dataset.columns.id)} as varchar) as _id", *_cast_features(dataset)])
-        con.execute(f"create temp table computed as select {columns} from ({query}\n)", bound)
+        con.execute(
+            f"""
+            copy (
+                select clean._row as row, computed._id as id, clean._entity as entity, clean._event_time as event_time, {features}
+                from (select {computed} from ({query}\n)) as computed
+                left join clean on clean._id = computed._id
+                order by row
+            ) to {literal(str(path))} (format parquet, compression zstd, row_group_size {ROW_GROUP_ROWS})
+            """,
+            bound,
+        )
     except duckdb.Error as error:
+        path.unlink(missing_ok=True)
         raise _refusal(dataset, day, f"failed: {_without_values(dataset, error)}; mend the SQL") from error
 
 
@@ -122,14 +129,19 @@ def _without_semicolon(query: str) -> str:
     return query.encode()[: ends[0]].decode() if ends else query
 
 
-def _check(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date) -> None:
-    """Raises FeatureError unless the SQL returned each clean row exactly once."""
-    for trouble, query in CHECKS.items():
-        count, example = con.sql(query).fetchall()[0]
-        if count:
-            shown = "" if dataset.columns.id in dataset.columns.private else f", such as {example}"
-            hint = "return one row per row of history where _partition_date = $partition_date"
-            raise _refusal(dataset, day, f"does not return one row per clean row: {count:,} ids {trouble}{shown}; {hint}")
+def _check(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, path: Path) -> None:
+    """Raises FeatureError, and removes the file, unless the SQL returned each clean row exactly once."""
+    con.read_parquet(str(path)).create_view("returned")
+    clean = con.sql("select count(*), sum(hash(_id)) from clean").fetchone()
+    returned = con.sql("select count(*), sum(hash(id)) from returned").fetchone()
+    if clean == returned:  # the same ids; only otherwise is it worth the time to look for the difference
+        return
+    found = {trouble: con.sql(query).fetchall()[0] for trouble, query in CHECKS.items()}
+    path.unlink()
+    hidden = dataset.columns.id in dataset.columns.private
+    told = [f"{count:,} ids {trouble}" + ("" if hidden else f", such as {example}") for trouble, (count, example) in found.items() if count]
+    hint = "return one row per row of history where _partition_date = $partition_date"
+    raise _refusal(dataset, day, f"does not return one row per clean row: {'; '.join(told)}; {hint}")
 
 
 def _cast_features(dataset: Dataset) -> list[str]:

@@ -79,7 +79,7 @@ def _value_rules(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[s
         if types[name] in FLOATING:
             conditions.append(f"coalesce(isfinite({value}), true)")
         if rule.min is not None:
-            conditions.append(f"coalesce({number} >= {rule.min!r}, true)")
+            conditions.append(f"coalesce({number} >= cast('{rule.min}' as double), true)")
         if rule.max is not None:
-            conditions.append(f"coalesce({number} <= {rule.max!r}, true)")
+            conditions.append(f"coalesce({number} <= cast('{rule.max}' as double), true)")
     return conditions

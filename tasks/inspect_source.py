@@ -18,7 +18,7 @@ from sql import identifier
 from tasks.column_roles import MOMENT, MOST_CATEGORIES, NUMBER, ColumnLook, guess_features, guess_roles
 from tasks.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
 from tasks.errors import SourceError
-from tasks.source import connect, create_view, filesystem_of, list_dates, readable
+from tasks.source import connect, create_view, filesystem_of, first_line, list_dates, readable
 
 SAMPLED_DATES, SAMPLED_ROWS = 7, 200_000
 FEWEST_POSITIVES = 5  # with fewer, any rare column seems to be determined by the label
@@ -88,7 +88,7 @@ def _parquet_source(path: str) -> SourceSettings:
     try:
         files = sorted(file for file in (places.glob(path) if pattern else places.find(path)) if file.endswith(".parquet"))
     except Exception as error:
-        raise SourceError(f"{path} cannot be listed: {type(error).__name__}; mend the path or the access to it") from error
+        raise SourceError(f"{path} cannot be listed: {first_line(error)}; mend the path or the access to it") from error
     if not files:
         raise SourceError(f"there are no .parquet files in {path}")
     root = places._strip_protocol(folder).rstrip("/")

@@ -89,4 +89,5 @@ def _line(ranking: Ranking, name: str, curve: Curve, metric: str) -> Series:
 
 def _style(ranking: Ranking, name: str) -> str:
     """The look of a scorer, the same in every chart."""
-    return "main" if name == DETECTOR else STYLES[list(ranking.baselines).index(name) % len(STYLES)]
+    order = [*ranking.baselines, name]
+    return "main" if name == DETECTOR else STYLES[order.index(name) % len(STYLES)]

@@ -48,7 +48,7 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
     p_values = detector.p_values(scores.score)
     entities = rows["entity"].fill_null(rows["id"])
     verdict = THRESHOLDS[threshold.strategy](
-        NightScores(scores.score, p_values, entities.to_numpy()), detector.calibration, threshold.value
+        NightScores(scores.score, p_values, entities), detector.calibration, threshold.value
     )
     explained = verdict.flagged | (p_values <= detector.settings.explain_below)
     staged = rows.with_columns(

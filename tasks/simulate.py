@@ -69,6 +69,12 @@ def simulate(
     )
 
 
+def spoil(transactions: pl.DataFrame, seed: int, share: float = 0.001) -> pl.DataFrame:
+    """The transactions with one kind of delivery error in a random `share` of them: the amount's sign is turned."""
+    spoilt = pl.Series(np.random.default_rng(seed).random(len(transactions)) < share)
+    return transactions.with_columns(pl.when(spoilt).then(-pl.col("amount")).otherwise("amount").alias("amount"))
+
+
 def write_partitions(frame: pl.DataFrame, folder: Path) -> list[date]:
     """Writes `folder`/date=YYYY-MM-DD/part-0.parquet for every date of `tx_time`, and gives the dates in order.
 

@@ -75,6 +75,8 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
                 raise SourceError(f"{source.database} cannot be opened for reading: {first_line(error)}") from error
         elif source.path is not None and "://" in source.path:
             con.register_filesystem(filesystem_of(source.path))
+            # DuckDB plans a query while it holds Python's lock; its other threads, reading through fsspec, would wait for it for ever.
+            con.execute("set threads = 1")
         yield con
 
 
@@ -196,24 +198,27 @@ def _unreadable(source: SourceSettings, first: date, last: date) -> str | None:
 
 
 def filesystem_of(path: str) -> fsspec.AbstractFileSystem:
-    """The filesystem that a path belongs to: local, or by its protocol, such as s3://."""
-    return fsspec.core.url_to_fs(path)[0]
+    """The filesystem that a path belongs to: local, or by its protocol, such as s3://; credentials and endpoint from the environment."""
+    # A place that does not answer is said in seconds: s3fs tries again by itself, so that botocore below it need not.
+    patience = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "max_attempts": 1}}
+    return fsspec.core.url_to_fs(path, **({"config_kwargs": patience} if path.startswith("s3://") else {}))[0]
 
 
 def _files(source: SourceSettings, first: date, last: date) -> list[str]:
     """The files of `first`..`last`, in order of the date and the name."""
-    return [file for day in _days(first, last) for file in sorted(_glob(place(source, day)))]
+    return _glob(*(place(source, day) for day in _days(first, last)))
 
 
-def _glob(path: str) -> list[str]:
-    """Files that match, with their protocol where they are remote. Raises SourceError where the place cannot be reached."""
-    filesystem = filesystem_of(path)
+def _glob(*patterns: str) -> list[str]:
+    """Files that match each pattern in turn, with their protocol where they are remote. Raises SourceError where they cannot be listed."""
+    filesystem = filesystem_of(patterns[0])
     try:
+        # Once for all patterns: what is then listed is remembered, and opening a file asks nothing more about it.
         filesystem.invalidate_cache()
-        files = filesystem.glob(path)
+        files = [file for pattern in patterns for file in sorted(filesystem.glob(pattern))]
     except Exception as error:
-        raise SourceError(f"{path} cannot be listed: {first_line(error)}") from error
-    return [filesystem.unstrip_protocol(file) if "://" in path else file for file in files]
+        raise SourceError(f"{patterns[0]} cannot be listed: {first_line(error)}") from error
+    return [filesystem.unstrip_protocol(file) if "://" in patterns[0] else file for file in files]
 
 
 def _date_pattern(path: str) -> str:

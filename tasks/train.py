@@ -15,6 +15,7 @@ import sql
 from models import artifacts, detector
 from models.errors import TrainingError
 from models.settings import ModelSettings, TrainingSettings
+from models.training import OnEpoch
 from tasks.dataset import Dataset
 from tasks.errors import NightError, SourceError
 from tasks.features import build_features, feature_batches
@@ -201,7 +202,7 @@ def _version(found: tuple[str, date, date, date, str, str, str]) -> Version:
     return Version(name=name, as_of=as_of, first_date=first, last_date=last, path=Path(path), sha256=sha256)
 
 
-def _epoch_logger(as_of: date, training: TrainingSettings) -> "detector.OnEpoch":
+def _epoch_logger(as_of: date, training: TrainingSettings) -> OnEpoch:
     def log_epoch(epoch: int, loss: float, validation_loss: float) -> None:
         if epoch == 1 or epoch % 5 == 0:
             log.info(

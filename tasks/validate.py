@@ -22,8 +22,8 @@ from tasks.source import connect, create_view, numbered, readable
 
 log = logging.getLogger(__name__)
 
-CHUNK_ROWS = 500_000  # rows that Great Expectations sees at once
-BAD_ROWS = pl.Schema({"row": pl.Int64, "rule": pl.String, "column": pl.String})
+CHUNK_CELLS = 1 << 25  # values that Great Expectations sees at once: 256 MiB
+VECTOR = 2048  # rows in DuckDB's vectors: it hands out multiples of them
 
 
 @task(cache_policy=NO_CACHE)
@@ -43,13 +43,13 @@ def validate_partition(dataset: Dataset, partition: Partition, staging: Path) ->
     with connect(dataset.source) as con, readable(dataset.source, day):
         types = create_view(con, dataset, "day", day, day)
         verdicts = _judge(con, dataset, partition, types)
-        bad = _bad_rows(verdicts)
-        quarantined = bad["row"].n_unique()
+        broken = [verdict for verdict in verdicts if verdict.rows.size and verdict.rule != "label_values"]
+        quarantined = _distinct(broken, partition.rows)
         page = write_page(staging / "data_docs.html", dataset, partition, verdicts, quarantined)
         log.info("%s: %s rules checked on %s rows; the page is %s", day, len(verdicts), f"{partition.rows:,}", page)
         if refusals := list(_refusals(dataset, partition, types, verdicts, quarantined)):
             raise PartitionRejected(f"{day}: {'; '.join(refusals)}")
-        quarantine = _write_quarantine(con, dataset, types, bad, staging / "quarantine.parquet")
+        quarantine = _write_quarantine(con, dataset, types, broken, staging / "quarantine.parquet")
     notes = (*partition.notes, *_notes(dataset, types, verdicts))
     if quarantined:
         log.info("%s: %s of %s rows quarantined (%s)", day, f"{quarantined:,}", f"{partition.rows:,}", _worst(verdicts))
@@ -58,7 +58,7 @@ def validate_partition(dataset: Dataset, partition: Partition, staging: Path) ->
 
 def _judge(con: duckdb.DuckDBPyConnection, dataset: Dataset, partition: Partition, types: dict[str, str]) -> list[Verdict]:
     """The verdicts on the schema, and, where it is whole, on the rows."""
-    with gate() as check:
+    with gate(partition.date) as check:
         one_row = pd.DataFrame({name: pd.Series([kind], dtype=object) for name, kind in types.items()})
         schema = [
             replace(verdict, rows=np.empty(0, np.int64), examples=(), observed=types.get(str(verdict.column)))
@@ -93,26 +93,26 @@ def _keep_first(verdict: Verdict, ids: pl.DataFrame) -> Verdict:
 def _frames(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str], rules: Rules, partition: Partition
 ) -> Iterator[pd.DataFrame]:
-    """The columns that have rules, CHUNK_ROWS rows at a time; the index is the position in the partition."""
+    """The columns that have rules, CHUNK_CELLS values at a time; the index is the position in the partition."""
     names = list(dict.fromkeys(str(rule.column) for rule in rules))  # type: ignore[attr-defined]
     selected = ", ".join(f"{_judged(name, dataset, types)} as {identifier(name)}" for name in names)
-    reader = con.execute(f"select _row, {selected} from {numbered('day')}", {"day": partition.date} if dataset.columns.time else None)
-    for batch in reader.to_arrow_reader(CHUNK_ROWS):
-        for chunk in pl.DataFrame(batch).iter_slices(CHUNK_ROWS):
-            index = pd.Index(chunk["_row"].to_numpy())
-            # dtype object: pandas would make Arrow-backed text of it
-            columns = {name: chunk[name].to_numpy() for name in names}
-            yield pd.DataFrame(
-                {name: pd.Series(values, index, object if values.dtype == object else None) for name, values in columns.items()}
-            )
+    days = {"day": partition.date} if dataset.columns.time else None
+    rows = max(CHUNK_CELLS // len(names) // VECTOR, 1) * VECTOR
+    for batch in con.execute(f"select _row, {selected} from {numbered('day')}", days).to_arrow_reader(rows):
+        chunk = pl.DataFrame(batch)
+        index = pd.Index(chunk["_row"].to_numpy())
+        columns = {name: chunk[name].to_numpy() for name in names}
+        # of a bare array of objects pandas would make Arrow-backed text
+        texts = {name: pd.Series(values, index, object) for name, values in columns.items() if values.dtype == object}
+        yield pd.DataFrame(columns | texts, index, copy=False)
 
 
 def _judged(name: str, dataset: Dataset, types: dict[str, str]) -> str:
     """A column as its rules see it: a time as days after the partition's date, a number as double, all else as text."""
     column = identifier(name)
     if name == dataset.columns.time:
-        days = f"case when isfinite({column}) then date_diff('day', $day, cast({column} as date)) else 'inf'::double end"
-        return f"case when {column} is not null then cast({days} as double) end"
+        days = f"cast(date_diff('day', $day, cast({column} as date)) as double)"
+        return f"case when isfinite(cast({column} as timestamp)) then {days} when {column} is not null then 'inf'::double end"
     if is_number(types[name]):
         return f"cast({column} as double)"
     return f"lower(cast({column} as varchar))" if name == dataset.columns.label else f"cast({column} as varchar)"
@@ -123,14 +123,12 @@ def _not_nan(name: str, types: dict[str, str]) -> str:
     return f"case when not isnan({column}) then {column} end" if types[name] in ("FLOAT", "DOUBLE") else column
 
 
-def _bad_rows(verdicts: list[Verdict]) -> pl.DataFrame:
-    """One line per bad row and rule: row, rule, column."""
-    lines = [
-        pl.DataFrame({"row": v.rows}).with_columns(rule=pl.lit(v.rule), column=pl.lit(v.column))
-        for v in verdicts
-        if v.rows.size and v.rule != "label_values"
-    ]
-    return pl.concat(lines).cast(dict(BAD_ROWS)) if lines else pl.DataFrame(schema=BAD_ROWS)
+def _distinct(broken: list[Verdict], rows: int) -> int:
+    """Rows that break at least one rule."""
+    bad = np.zeros(rows, dtype=bool)
+    for verdict in broken:
+        bad[verdict.rows] = True
+    return int(bad.sum())
 
 
 def _refusals(dataset: Dataset, partition: Partition, types: dict[str, str], verdicts: list[Verdict], quarantined: int) -> Iterator[str]:
@@ -145,7 +143,8 @@ def _refusals(dataset: Dataset, partition: Partition, types: dict[str, str], ver
             yield f"{verdict.observed:,} rows, and quality.min_rows is {dataset.quality.min_rows:,}; deliver the whole day"
         if rule == "label_values":
             example = MASK if column in dataset.columns.private else verdict.examples[0]
-            yield f"{verdict.rows.size:,} values of label column {column} are not 0, 1, true, false or null, such as {example}; mend the labels"
+            found = f"{verdict.rows.size:,} labels in column {column} are not 0, 1, true, false or null, such as {example}"
+            yield f"{found}; mend the labels and deliver the day again"
     quality, share = dataset.quality, quarantined / max(partition.rows, 1)
     found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.2%} ({_worst(verdicts)})"
     if quarantined and quarantined == partition.rows:
@@ -171,9 +170,11 @@ def _notes(dataset: Dataset, types: dict[str, str], verdicts: list[Verdict]) -> 
         yield f"{repeats:,} rows repeat an id; the first row of each id in the partition was kept"
 
 
-def _write_quarantine(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str], bad: pl.DataFrame, path: Path) -> Path:
+def _write_quarantine(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str], broken: list[Verdict], path: Path) -> Path:
     """One line per bad row and rule; private columns are masked, in the content and as id."""
-    con.register("bad", bad.to_arrow())
+    schema = {"row": pl.Int64, "rule": pl.String, "column": pl.String}
+    lines = [pl.DataFrame({"row": v.rows, "rule": v.rule, "column": v.column}, schema) for v in broken]
+    con.register("bad", pl.concat([pl.DataFrame(schema=schema), *lines]).to_arrow())
     shown = {name: _shown(name, dataset, types) for name in types}
     content = ", ".join(f"{identifier(name)} := {value}" for name, value in shown.items())
     con.sql(

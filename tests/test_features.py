@@ -262,9 +262,9 @@ def test_a_required_column_that_was_added_later_forgets_no_history(tmp_path: Pat
         ("create table x (a integer)", "failed: "),
         ("select transaction_id, 1 as x from history where _partition_date = $partition_date offset 3", "3 ids lost, such as "),
         ("select null as transaction_id, 1 as x", "ids lost, such as "),
-        ("select transaction_id, 1 as x from history", "ids returned that are no clean rows of the day, such as "),
+        ("select transaction_id, 1 as x from history", "ids returned that are no clean rows, such as "),
         (
-            "select transaction_id, n as x from history, range(2) t(n) where _partition_date = $partition_date and n < 1 + transaction_id % 2",
+            "select transaction_id, n as x from history, range(2) t(n) where _partition_date = $partition_date and n <= transaction_id % 2",
             "ids returned more than once, such as ",
         ),
     ],
@@ -401,15 +401,15 @@ def test_labels_are_true_false_or_unknown(tmp_path: Path, written: pl.Series, ex
     write_partitions(frame, tmp_path / "data")
     data = dataset(tmp_path / "data", columns={"id": "transaction_id", "label": "label", "weight": "w"})
     labels = read_labels(data, DAY, DAY)
-    assert labels.schema == {"id": pl.String, "partition_date": pl.Date, "label": pl.Boolean, "weight": pl.Float64}
-    assert labels.rows() == [(key, DAY, label, weight) for key, label, weight in zip("567", expected, (1.0, 8.5, 1.0), strict=True)]
+    assert labels.schema == {"id": pl.String, "entity": pl.String, "partition_date": pl.Date, "label": pl.Boolean, "weight": pl.Float64}
+    assert labels.drop("entity").rows() == [
+        (key, DAY, label, weight) for key, label, weight in zip("567", expected, (1.0, 8.5, 1.0), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("strange", [2, -1, 0.5, "fraud", ""])
 def test_other_labels_are_refused(tmp_path: Path, strange: Any) -> None:
-    frame = FRAME.select(
-        "transaction_id", "tx_time", pl.when(TODAY).then(pl.lit(strange)).otherwise(pl.lit(type(strange)(0))).alias("is_fraud")
-    )
+    frame = FRAME.with_columns(pl.when(TODAY).then(pl.lit(strange)).otherwise(pl.lit(type(strange)(0))).alias("is_fraud"))
     write_partitions(frame, tmp_path / "data")
     with pytest.raises(SourceError) as caught:
         read_labels(dataset(tmp_path / "data"), FIRST, DAY)
@@ -431,6 +431,7 @@ def test_of_an_id_that_comes_twice_the_first_label_stays(tmp_path: Path) -> None
     write_partitions(pl.concat([frame, frame.with_columns(is_fraud=0)]), tmp_path / "data")
     labels = read_labels(dataset(tmp_path / "data"), DAY, DAY)
     assert labels["id"].to_list() == [str(key) for key in frame["transaction_id"]]
+    assert labels["entity"].to_list() == [str(key) for key in frame["customer_id"]]
     assert labels["label"].all()
 
 

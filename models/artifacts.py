@@ -1,0 +1,146 @@
+"""A detector on disk: a folder of Keras files, JSON and Parquet, with a manifest of their SHA-256. Nothing in it can run code.
+
+network_0.keras ...    the networks, read in Keras' safe mode
+detector.json          encoder, settings, history, device
+calibration.parquet    one array per line: name, member, values
+sample.parquet         encoded training rows
+manifest.json          the SHA-256 of each of the files above
+"""
+
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.calibration import Calibration
+from models.detector import Detector
+from models.device import keras
+from models.encoding import Encoder
+from models.errors import ArtifactError
+from models.settings import ModelSettings, TrainingSettings
+from models.training import Epoch
+
+MANIFEST = "manifest.json"
+RETRAIN = "restore it from a backup, or train the version again with `nightscore train --as-of DATE`"
+
+
+class _Description(BaseModel):
+    """The content of detector.json. format: changes when an older Nightscore could no longer read the folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    format: int = 1
+    encoder: Encoder
+    settings: ModelSettings
+    training: TrainingSettings
+    history: tuple[Epoch, ...]
+    device: str
+
+
+def save(detector: Detector, folder: Path) -> str:
+    """Writes the folder as a whole or not at all, and returns the SHA-256 of its manifest.
+
+    Raises ArtifactError where the folder is already there: a stored detector is never changed.
+    """
+    if folder.exists():
+        raise ArtifactError(f"{folder} is already there; a stored detector is never overwritten: choose another name, or remove it first")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        staged = Path(temporary) / folder.name
+        staged.mkdir()
+        _write(detector, staged)
+        manifest = json.dumps({path.name: _sha256(path) for path in sorted(staged.iterdir())}, indent=1).encode()
+        (staged / MANIFEST).write_bytes(manifest)
+        staged.rename(folder)
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def load(folder: Path, sha256: str | None = None) -> Detector:
+    """The detector that was saved in the folder; it gives the same scores.
+
+    sha256: what `save` returned, to be sure that it is the very same one.
+    Raises ArtifactError, naming the file, where one is missing, is not the one that was written, or is not listed.
+    """
+    _verify(folder, sha256)
+    try:
+        description = _Description.model_validate_json((folder / "detector.json").read_bytes())
+    except ValidationError as error:
+        raise ArtifactError(f"{folder / 'detector.json'} was written by another version of Nightscore; train the version again") from error
+    networks = tuple(
+        keras.saving.load_model(folder / _network(member), compile=False, safe_mode=True) for member in range(description.settings.members)
+    )
+    return Detector(
+        encoder=description.encoder,
+        networks=networks,
+        calibration=_read_calibration(folder, description.encoder.layout.width),
+        settings=description.settings,
+        training=description.training,
+        history=description.history,
+        device=description.device,
+        sample=pl.read_parquet(folder / "sample.parquet").to_numpy(order="c"),
+    )
+
+
+def _write(detector: Detector, folder: Path) -> None:
+    for member, network in enumerate(detector.networks):
+        network.save(folder / _network(member))
+    description = _Description(
+        encoder=detector.encoder,
+        settings=detector.settings,
+        training=detector.training,
+        history=detector.history,
+        device=detector.device,
+    )
+    (folder / "detector.json").write_text(description.model_dump_json(indent=1), encoding="utf-8")
+    arrays = {name: np.asarray(values) for name, values in asdict(detector.calibration).items()}
+    pl.DataFrame(
+        {"name": list(arrays), "values": [values.ravel() for values in arrays.values()]},
+        schema={"name": pl.String, "values": pl.List(pl.Float32)},
+    ).write_parquet(folder / "calibration.parquet")
+    pl.DataFrame(detector.sample).write_parquet(folder / "sample.parquet")
+
+
+def _read_calibration(folder: Path, width: int) -> Calibration:
+    stored = pl.read_parquet(folder / "calibration.parquet")
+    arrays = {name: values.to_numpy() for name, values in zip(stored["name"], stored["values"], strict=True)}
+    return Calibration(
+        residual_mean=arrays["residual_mean"].reshape(-1, width),
+        residual_root=arrays["residual_root"].reshape(-1, width, width),
+        held_out=arrays["held_out"],
+        training=arrays["training"],
+    )
+
+
+def _verify(folder: Path, sha256: str | None) -> None:
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise ArtifactError(f"{manifest} is missing; {RETRAIN}")
+    if sha256 is not None and _sha256(manifest) != sha256:
+        raise ArtifactError(f"{manifest} is not the one that was written; {RETRAIN}")
+    try:
+        listed = json.loads(manifest.read_bytes())
+        expected = {"detector.json", "calibration.parquet", "sample.parquet", _network(0)}
+        complete = expected <= set(listed)
+    except (ValueError, TypeError):
+        complete = False
+    if not complete:
+        raise ArtifactError(f"{manifest} is not a detector's manifest; {RETRAIN}")
+    for name, digest in listed.items():
+        path = folder / name
+        if not path.is_file():
+            raise ArtifactError(f"{path} is missing; {RETRAIN}")
+        if _sha256(path) != digest:
+            raise ArtifactError(f"{path} is not the file that was written (SHA-256 {digest[:12]}... expected); {RETRAIN}")
+
+
+def _network(member: int) -> str:
+    return f"network_{member}.keras"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,84 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.artifacts import load, save
+from models.detector import Detector, train
+from models.errors import ArtifactError
+from models.settings import ModelSettings, TrainingSettings
+
+pytestmark = pytest.mark.slow
+
+FILES = ["calibration.parquet", "detector.json", "network_0.keras", "network_1.keras", "sample.parquet"]
+
+
+def rows(count: int, seed: int) -> pl.DataFrame:
+    random = np.random.default_rng(seed)
+    return pl.DataFrame(random.normal(size=(count, 3)) @ random.normal(size=(3, 4)), schema=["a", "b", "c", "d"]).with_columns(
+        kind=pl.Series(random.choice(["x", "y", None], count)), a=pl.Series(random.choice([0.0, None, 2.0], count))
+    )
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return train(
+        rows(1_500, seed=1), ["a", "b", "c", "d"], ["kind"], ModelSettings(hidden=(8, 3, 8), members=2), TrainingSettings(epochs=2)
+    )
+
+
+@pytest.fixture
+def stored(detector: Detector, tmp_path: Path) -> tuple[Path, str]:
+    return tmp_path / "versions" / "v1", save(detector, tmp_path / "versions" / "v1")
+
+
+def test_a_reloaded_detector_is_the_same(detector: Detector, stored: tuple[Path, str]) -> None:
+    again, frame = load(*stored), rows(700, seed=2)
+    assert (again.score(frame).score == detector.score(frame).score).all()
+    assert (again.score(frame).error == detector.score(frame).error).all()
+    assert (again.p_values(again.score(frame).score) == detector.p_values(detector.score(frame).score)).all()
+    assert again.reasons(frame).equals(detector.reasons(frame))
+    assert (again.sample == detector.sample).all()
+    for name in ("encoder", "settings", "training", "history", "device"):
+        assert getattr(again, name) == getattr(detector, name)
+
+
+def test_the_folder_holds_what_the_manifest_lists_and_nothing_that_runs(stored: tuple[Path, str]) -> None:
+    folder, _ = stored
+    assert sorted(json.loads((folder / "manifest.json").read_text())) == FILES
+    assert sorted(os.listdir(folder)) == sorted([*FILES, "manifest.json"])
+    assert os.listdir(folder.parent) == [folder.name]
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+@pytest.mark.parametrize("harm", ["missing", "changed"])
+def test_a_missing_or_changed_file_is_refused_by_its_name(name: str, harm: str, stored: tuple[Path, str]) -> None:
+    folder, sha256 = stored
+    if harm == "missing":
+        (folder / name).unlink()
+    else:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ArtifactError, match=rf"{name} is .*nightscore train --as-of"):
+        load(folder, sha256)
+
+
+def test_another_detector_is_not_taken_for_the_one_that_was_saved(stored: tuple[Path, str]) -> None:
+    with pytest.raises(ArtifactError, match=r"manifest\.json is not the one that was written"):
+        load(stored[0], "0" * 64)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "3"])
+def test_a_manifest_that_is_none_is_refused(content: str, stored: tuple[Path, str]) -> None:
+    (stored[0] / "manifest.json").write_text(content)
+    with pytest.raises(ArtifactError, match="manifest"):
+        load(stored[0])
+
+
+def test_a_stored_detector_is_never_overwritten(detector: Detector, stored: tuple[Path, str]) -> None:
+    with pytest.raises(ArtifactError, match="already there"):
+        save(detector, stored[0])
+    assert load(*stored).encoder == detector.encoder

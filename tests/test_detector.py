@@ -1,0 +1,283 @@
+"""The laws of a detector. The rows are simulated: three correlated groups of features, missing values and a category."""
+
+import logging
+from dataclasses import replace
+from itertools import pairwise
+from typing import get_args
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kstest
+from sklearn.metrics import roc_auc_score
+
+from models.architectures import ARCHITECTURES
+from models.detector import Detector, train
+from models.device import keras
+from models.errors import ModelError, TrainingError
+from models.explanation import REASONS
+from models.layout import Layout
+from models.residuals import SCORES
+from models.settings import ModelSettings, TrainingSettings
+
+pytestmark = pytest.mark.slow
+
+NUMERIC, CATEGORICAL = [f"x{k}" for k in range(6)] + ["bytes", "age"], ["channel"]
+MODEL = ModelSettings(hidden=(32, 3, 32), input_noise=0.1)
+TRAINING = TrainingSettings(epochs=8, batch_size=64, seed=7)
+
+
+def normal_rows(rows: int, seed: int) -> pl.DataFrame:
+    random = np.random.default_rng(seed)
+    hidden = random.normal(size=(rows, 2))
+    mixing = np.random.default_rng(0).normal(size=(2, 6))
+    values = hidden @ mixing + 0.2 * random.normal(size=(rows, 6))
+    return pl.DataFrame(values, schema=[f"x{k}" for k in range(6)]).with_columns(
+        bytes=pl.Series(np.exp(3 * hidden[:, 0] + 3)),
+        age=pl.Series(np.where(random.random(rows) < 0.1, np.nan, 40 + 10 * hidden[:, 1])),
+        channel=pl.Series(np.where(hidden[:, 0] + 0.3 * random.normal(size=rows) > 0, "web", "shop")),
+    )
+
+
+def shuffled(frame: pl.DataFrame) -> pl.DataFrame:
+    """Every column is normal by itself; together they are not."""
+    random = np.random.default_rng(5)
+    return frame.select(column.gather(random.permutation(len(frame))) for column in frame)
+
+
+ROWS = normal_rows(4_000, seed=1)
+FRESH = normal_rows(2_000, seed=2)
+
+
+def trained(kind: str, members: int = 1) -> Detector:
+    return train(ROWS, NUMERIC, CATEGORICAL, MODEL.model_copy(update={"score": kind, "members": members}), TRAINING)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return trained("whitened")
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> Detector:
+    return trained("error", members=2)
+
+
+@pytest.fixture(scope="module", params=SCORES)
+def by_kind(request: pytest.FixtureRequest, detector: Detector, ensemble: Detector) -> Detector:
+    """One detector for each kind of score; two networks for one of them."""
+    return {"whitened": detector, "error": ensemble}.get(request.param) or trained(request.param)
+
+
+def test_every_name_of_the_settings_is_in_its_registry() -> None:
+    assert set(ARCHITECTURES) == set(get_args(ModelSettings.model_fields["architecture"].annotation))
+    assert set(SCORES) == set(get_args(ModelSettings.model_fields["score"].annotation))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_network_maps_encoded_rows_to_outputs_and_follows_from_its_seed(architecture: str) -> None:
+    layout = Layout(numeric=3, indicators=1, categories=(4, 2), owners=(0, 1, 2, 0, 3, 4))
+    model = MODEL.model_copy(update={"architecture": architecture})
+    rows = np.array([[0.1, -2.0, 3.0, 1, 3, 0], [0, 0, 0, 0, 0, 1]], dtype=np.float32)
+    first, same, other = (ARCHITECTURES[architecture](layout, model, seed)(rows).numpy() for seed in (1, 1, 2))
+    assert first.shape == (2, layout.outputs)
+    assert first.dtype == np.float32
+    assert (first == same).all()
+    assert (first != other).any()
+
+
+def test_scores_are_finite_and_not_negative_for_whatever_rows(by_kind: Detector) -> None:
+    strange = FRESH[:6].with_columns(
+        x0=pl.Series([None, float("nan"), float("inf"), -1e300, 1e9, 0.0]),
+        bytes=pl.Series([1e308, None, -5.0, 0.0, float("-inf"), 1.0]),
+        age=pl.Series([None, 1e20, float("nan"), -1.0, 0.0, 1.0]),
+        channel=pl.Series([None, "never seen", "web", "", "shop", "web"]),
+    )
+    for frame in (FRESH, strange):
+        scores = by_kind.score(frame)
+        for values in (scores.error, scores.score):
+            assert values.shape == (len(frame),)
+            assert values.dtype == np.float32
+            assert np.isfinite(values).all()
+            assert (values >= 0).all()
+
+
+def test_a_missing_or_unseen_value_is_stranger_than_the_normal_row(detector: Detector) -> None:
+    typical = FRESH[[int(np.argsort(detector.score(FRESH).score)[len(FRESH) // 2])]]
+    usual = detector.score(typical).score[0]
+    assert detector.score(typical.with_columns(x1=pl.lit(None, dtype=pl.Float64))).score[0] > usual
+    assert detector.score(typical.with_columns(channel=pl.lit("never seen"))).score[0] > usual
+
+
+def test_scores_do_not_depend_on_the_order_of_rows(detector: Detector) -> None:
+    order = np.random.default_rng(0).permutation(len(FRESH))
+    assert (detector.score(FRESH[order]).score == detector.score(FRESH).score[order]).all()
+
+
+@given(cuts=st.lists(st.integers(0, 2_000), max_size=5), batch_rows=st.integers(1, 3_000).filter(lambda rows: rows > 40))
+@settings(deadline=None, max_examples=15)
+def test_scores_do_not_depend_on_the_batches(detector: Detector, cuts: list[int], batch_rows: int) -> None:
+    edges = [0, *sorted(cuts), len(FRESH)]
+    batches = [FRESH[start:stop] for start, stop in pairwise(edges)]
+    scores = detector.score_batches(iter(batches), batch_rows)
+    assert (scores.score == detector.score(FRESH).score).all()
+    assert (scores.error == detector.score(FRESH).error).all()
+
+
+def test_a_long_stream_is_scored_as_its_parts(detector: Detector) -> None:
+    long = pl.concat([FRESH] * 20)
+    assert (detector.score(long).score == np.tile(detector.score(FRESH).score, 20)).all()
+    assert (detector.score(FRESH[:3]).score == detector.score(FRESH).score[:3]).all()
+
+
+def test_no_rows_have_no_scores(detector: Detector) -> None:
+    assert detector.score(FRESH.clear()).score.shape == (0,)
+    assert detector.score_batches([]).score.shape == (0,)
+    assert detector.reasons(FRESH.clear()).len() == 0
+
+
+def test_training_again_gives_the_same_scores(detector: Detector) -> None:
+    assert (trained("whitened").score(FRESH).score == detector.score(FRESH).score).all()
+
+
+def test_error_and_mae_and_whitened_are_what_they_say() -> None:
+    layout = Layout(numeric=2, indicators=0, categories=(), owners=(0, 1))
+    residual = np.array([[3.0, -4.0]], dtype=np.float32)
+    root = np.array([[2.0, 0.5], [0.5, 1.0]], dtype=np.float32)
+    mean = np.array([1.0, 0.0], dtype=np.float32)
+    sums = {name: float(np.sum(contribute(residual, mean, root, layout.features))) for name, contribute in SCORES.items()}
+    centred = residual[0] - mean
+    assert sums == pytest.approx({"error": 12.5, "mae": 3.5, "whitened": centred @ root.T @ root @ centred})
+
+
+def test_whitened_scores_of_normal_rows_are_as_large_as_their_number_of_components(detector: Detector) -> None:
+    assert np.mean(detector.calibration.held_out) == pytest.approx(detector.encoder.layout.width, rel=0.35)
+
+
+def test_contributions_are_not_negative_and_sum_to_the_score(by_kind: Detector) -> None:
+    explanation = by_kind.explain(FRESH)
+    assert explanation.contributions.shape == (len(FRESH), len(NUMERIC + CATEGORICAL))
+    assert (explanation.contributions >= 0).all()
+    np.testing.assert_allclose(explanation.contributions.sum(axis=1), by_kind.score(FRESH).score, rtol=1e-4)
+
+
+def test_the_reason_names_the_feature_that_was_changed(by_kind: Detector) -> None:
+    changed = FRESH[:200].with_columns(x3=pl.col("x3") + 8)
+    reasons = by_kind.reasons(changed, top=2)
+    assert reasons.dtype == REASONS
+    assert reasons.list.len().unique().to_list() == [2]
+    first = reasons.list.first().struct.unnest()
+    assert (first["feature"] == "x3").mean() > 0.9
+    named = first.with_columns(value=changed["x3"]).filter(pl.col("feature") == "x3")
+    np.testing.assert_allclose(named["observed"].cast(pl.Float64), named["value"], rtol=1e-5)
+    assert (named["expected"].cast(pl.Float64) < named["observed"].cast(pl.Float64)).all()
+
+
+def test_reasons_are_ordered_and_show_missing_and_unseen_values(detector: Detector) -> None:
+    changed = FRESH[:1].with_columns(x2=pl.lit(None, dtype=pl.Float64), channel=pl.lit("never seen"))
+    reasons = detector.reasons(changed, top=20).explode().struct.unnest()
+    assert set(reasons["feature"]) == set(NUMERIC + CATEGORICAL)
+    assert reasons["contribution"].is_sorted(descending=True)
+    observed = dict(zip(reasons["feature"], reasons["observed"], strict=True))
+    assert (observed["x2"], observed["channel"]) == ("missing", "never seen")
+    assert dict(zip(reasons["feature"], reasons["expected"], strict=True))["channel"] in ("web", "shop")
+
+
+def test_p_values_are_uniform_on_new_normal_rows(by_kind: Detector) -> None:
+    p_values = by_kind.p_values(by_kind.score(FRESH).score)
+    assert p_values.dtype == np.float64
+    assert p_values.min() >= 1 / (len(by_kind.calibration.held_out) + 1)
+    assert p_values.max() <= 1
+    assert kstest(p_values, "uniform").statistic < 0.09
+
+
+def test_p_values_are_the_share_of_held_out_rows_at_least_as_strange(detector: Detector) -> None:
+    calibration = replace(detector.calibration, held_out=np.array([1.0, 2.0, 2.0, 4.0], dtype=np.float32))
+    assert calibration.p_values(np.array([0.0, 1.0, 2.0, 3.0, 9.0])).tolist() == [1.0, 1.0, 0.8, 0.4, 0.2]
+
+
+def test_shuffled_features_are_stranger_than_normal_ones(by_kind: Detector) -> None:
+    scores = np.concatenate([by_kind.score(FRESH).score, by_kind.score(shuffled(FRESH)).score])
+    assert roc_auc_score(np.repeat([0, 1], len(FRESH)), scores) > 0.8
+
+
+def test_the_calibration_rows_were_not_trained_on(detector: Detector) -> None:
+    assert len(detector.calibration.held_out) == 400
+    assert len(detector.calibration.training) == len(detector.sample) == 3_200
+    assert (np.diff(detector.calibration.held_out) >= 0).all()
+
+
+def test_history_has_every_epoch_and_training_tells_of_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="models")
+    told: list[tuple[int, float, float]] = []
+    detector = train(ROWS, NUMERIC, [], MODEL, TRAINING.model_copy(update={"epochs": 3}), lambda *epoch: told.append(epoch))
+    assert told == [(epoch.epoch, epoch.loss, epoch.validation_loss) for epoch in detector.history]
+    assert [epoch.epoch for epoch in detector.history] == [1, 2, 3]
+    assert detector.history[-1].validation_loss < detector.history[0].validation_loss
+    assert "training on 3200 normal rows, 8 features" in caplog.text
+    assert "validation loss" in caplog.text
+
+
+def test_an_ensemble_scores_by_the_mean_of_its_members(ensemble: Detector) -> None:
+    alone = [
+        replace(
+            ensemble,
+            networks=ensemble.networks[k : k + 1],
+            calibration=replace(
+                ensemble.calibration,
+                residual_mean=ensemble.calibration.residual_mean[k : k + 1],
+                residual_root=ensemble.calibration.residual_root[k : k + 1],
+            ),
+        )
+        .score(FRESH)
+        .score
+        for k in range(2)
+    ]
+    assert (alone[0] != alone[1]).any()
+    np.testing.assert_allclose(ensemble.score(FRESH).score, np.mean(alone, axis=0), rtol=1e-5)
+
+
+def test_an_untrained_detector_is_calibrated_and_tells_less(detector: Detector) -> None:
+    untrained = detector.untrained()
+    assert untrained.encoder == detector.encoder
+    assert untrained.history == ()
+    labels = np.repeat([0, 1], len(FRESH))
+    frame = pl.concat([FRESH, shuffled(FRESH)])
+    assert roc_auc_score(labels, untrained.score(frame).error) < roc_auc_score(labels, detector.score(frame).error)
+    assert kstest(untrained.p_values(untrained.score(FRESH).score), "uniform").statistic < 0.09
+
+
+@pytest.mark.parametrize("noise", [{"input_noise": 0.5}, {"dropout": 0.5}])
+def test_noise_and_dropout_act_in_training_alone(noise: dict[str, float]) -> None:
+    layout = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))
+    network = ARCHITECTURES["dense"](layout, MODEL.model_copy(update={"input_noise": 0.0, "dropout": 0.0} | noise), 1)
+    rows = np.ones((8, 4), dtype=np.float32)
+    scoring, learning = (network(rows, training=training).numpy() for training in (False, True))
+    assert np.ptp(scoring, axis=0) == pytest.approx(0)
+    assert (np.ptp(learning, axis=0) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("frame", "training", "message"),
+    [
+        (ROWS[:99], TRAINING, "99 normal rows to learn from, at least 100 are needed"),
+        (ROWS.with_columns(pl.lit(1.0).alias(name) for name in NUMERIC), TRAINING, "none of the features varies"),
+        (ROWS, TRAINING.model_copy(update={"learning_rate": 1e4}), "learning_rate"),
+        (ROWS.with_columns(x0=pl.lit("text")), TRAINING, "x0 has type String"),
+    ],
+)
+def test_training_that_cannot_succeed_is_refused_with_the_reason(frame: pl.DataFrame, training: TrainingSettings, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        train(frame, NUMERIC, [], MODEL, training)
+
+
+def test_a_frame_without_a_feature_is_refused(detector: Detector) -> None:
+    with pytest.raises(ModelError, match="x0"):
+        detector.score(FRESH.drop("x0"))
+
+
+def test_networks_score_in_float32_wherever_they_were_trained(detector: Detector) -> None:
+    assert {layer.compute_dtype for network in detector.networks for layer in network.layers} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"

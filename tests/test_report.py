@@ -1,0 +1,308 @@
+"""The page of an evaluation, as a real browser reads it."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import date, timedelta
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from models.curves import curves, distribution
+from models.metrics import Judged, confusion, measure, metrics
+from tasks.charts import axis, figure, log_axis, score, steps
+from tasks.judgement import AlertLine, Evaluation, Figure, NightLine, Ranking
+from tasks.report import markdown, render, report, write_report
+from tasks.report_words import lead, warning
+
+FIRST, DAYS, ROWS = date(2018, 7, 25), 3, 3000
+NASTY = """<script>alert("x")</script> & 'amount' > 3"""
+BASELINES = {"no_model": 0.8, "untrained_network": 0.1, "isolation_forest": 0.6}
+METRICS = metrics([100])
+RANKING = ("auc_roc", "average_precision", "card_precision_at_100")
+
+
+def ranking(rows, scores):
+    figures = measure(rows, METRICS, replicates=10)
+    baselines = {
+        name: measure(replace(rows, scores=own), {each: METRICS[each] for each in RANKING}, replicates=10) for name, own in scores.items()
+    }
+    return Ranking(figures, baselines)
+
+
+@pytest.fixture(scope="session")
+def evaluation():
+    random = np.random.default_rng(0)
+    labels = random.random(ROWS) < 0.03
+    noise = random.normal(size=ROWS)
+    scores = np.exp(noise + 2 * labels)
+    rows = Judged(np.datetime64(FIRST) + np.arange(ROWS) % DAYS, random.integers(0, 300, ROWS), labels, scores, scores > 8)
+    others = {name: np.exp(noise + skill * labels) for name, skill in BASELINES.items()}
+    found = ranking(rows, others)
+    return Evaluation(
+        dataset="card-fraud",
+        first_date=FIRST,
+        last_date=FIRST + timedelta(days=DAYS - 1),
+        as_of=date(2018, 8, 7),
+        rows=ROWS,
+        positives=int(labels.sum()),
+        rows_left_out=17,
+        model_versions=("dense-1",),
+        thresholds=(8.0,),
+        nights=tuple(
+            NightLine(
+                FIRST + timedelta(days=n),
+                1000 + n,
+                n,
+                30 + n,
+                "dense-1",
+                8.0,
+                0.25,
+                None,
+                31,
+                f"../data_docs/night-{n}.html" if n else None,
+            )
+            for n in range(DAYS)
+        ),
+        ranking=found,
+        without_label_derived=Ranking(
+            {name: Figure(0.4321) for name in found.detector}, {name: {each: Figure(0.1234) for each in RANKING} for name in BASELINES}
+        ),
+        confusion=confusion(rows),
+        curves={"detector": curves(rows)} | {name: curves(replace(rows, scores=own)) for name, own in others.items()},
+        distribution=distribution(scores, labels),
+        alerts=(AlertLine(FIRST, NASTY, 1234.5, 0.0002, (f"{NASTY} (54%)", "amount 824.50, expected 61.20 (40%)"), True),),
+        notes=(f"A note on {NASTY}.",),
+    )
+
+
+def without_labels(evaluation):
+    return replace(
+        evaluation,
+        positives=None,
+        ranking=None,
+        without_label_derived=None,
+        confusion=None,
+        curves={},
+        distribution=replace(evaluation.distribution, frauds=None),
+        nights=tuple(replace(night, precision=None, recall=None, frauds=None) for night in evaluation.nights),
+    )
+
+
+class Page(HTMLParser):
+    """The document: its tags with their attributes, and the text that a reader sees."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.words, self._hidden = [], [], False
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._hidden = tag in ("style", "script")
+
+    def handle_endtag(self, tag):
+        self._hidden = False
+
+    def handle_data(self, data):
+        if not self._hidden:
+            self.words.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    def lines(self, kind):
+        return {
+            attrs["data-series"]: attrs["d"] for attrs in self.all("path") if "data-series" in attrs and attrs["class"].startswith(kind)
+        }
+
+
+@pytest.fixture(scope="session")
+def browse(tmp_path_factory):
+    """Loads a page in headless Chromium and gives the document as the browser holds it."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium here: install chromium or google-chrome to load the page in a browser")
+
+    def load(page):
+        profile = tmp_path_factory.mktemp("profile")
+        quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        command = [browser, *quiet, f"--user-data-dir={profile}", "--dump-dom", page.resolve().as_uri()]
+        return Page(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def page(evaluation, browse, tmp_path_factory):
+    return browse(write_report(evaluation, tmp_path_factory.mktemp("reports")))
+
+
+@pytest.mark.slow
+def test_the_page_shows_every_figure_with_its_interval(page, evaluation):
+    everyone = [evaluation.ranking.detector, *evaluation.ranking.baselines.values()]
+    for one in (found for figures in everyone for found in figures.values()):
+        assert figure(one.value) in page.text
+        assert f"{figure(one.low)} to {figure(one.high)}" in page.text
+    for rows in vars(evaluation.confusion).values():
+        assert f"{rows:,.0f}" in page.text
+    assert "0.432" in page.text
+    assert "0.123" in page.text
+    assert lead(evaluation) in page.text
+
+
+@pytest.mark.slow
+def test_the_page_draws_a_line_for_every_curve(page, evaluation):
+    names = {"Detector", "No model", "Untrained network", "Isolation forest", "Chance"}
+    drawn = [attrs for attrs in page.all("path") if attrs.get("data-series") in names]
+    assert len(drawn) == 2 * len(names)
+    assert set(page.lines("area")) == {"Frauds", "Normal rows"}
+    assert all(re.fullmatch(r"M-?[\d.]+ -?[\d.]+(L-?[\d.]+ -?[\d.]+)+", attrs["d"]) for attrs in drawn)
+    assert "threshold 8" in page.text
+
+
+@pytest.mark.slow
+def test_the_page_asks_for_nothing_from_outside(page):
+    addresses = [value for _, attrs in page.tags for name, value in attrs.items() if name in ("src", "href", "srcset", "data", "action")]
+    assert addresses == ["../data_docs/night-1.html", "../data_docs/night-2.html"]
+    assert not {"script", "link", "iframe", "img", "object"} & {tag for tag, _ in page.tags}
+
+
+def test_the_page_holds_no_address_at_all(evaluation):
+    assert not re.search(r"https?:|//\w|url\(|@import", render(evaluation))
+
+
+@pytest.mark.slow
+def test_names_and_reasons_are_shown_as_text(page):
+    assert not page.all("script")
+    assert page.text.count("<script>alert(\"x\")</script> & 'amount' > 3") == 3
+
+
+@pytest.mark.slow
+def test_without_labels_the_page_shows_what_needs_none(evaluation, browse, tmp_path):
+    page = browse(write_report(without_labels(evaluation), tmp_path))
+    assert "There are no labels for these dates" in page.text
+    assert set(page.lines("area")) == {"All rows"}
+    assert not page.lines("line")
+    assert "amount 824.50, expected 61.20" in page.text
+    assert "Rows scored 3,000" in page.text
+    assert not {"Recall", "Precision", "Label", "Frauds"} & set(page.words)
+    assert len(page.all("a")) == 2
+
+
+def test_the_json_beside_the_page_has_the_same_figures(evaluation, tmp_path):
+    html = write_report(evaluation, tmp_path)
+    beside = json.loads(html.with_suffix(".json").read_text())
+    shown = html.read_text()
+    assert beside == evaluation.to_json(report=html.name)
+    for name in RANKING:
+        assert beside[name] == evaluation.ranking.detector[name].value
+        assert figure(beside[name]) in shown
+        low, high = beside["intervals"][name]
+        assert f"{figure(low)} to {figure(high)}" in shown
+        assert all(figure(beside["baselines"][baseline][name]) in shown for baseline in BASELINES)
+    assert beside["without_label_derived"]["baselines"]["no_model"]["auc_roc"] == 0.1234
+    assert beside["confusion"]["tp"] + beside["confusion"]["fn"] == beside["positives"]
+    assert [night["date"] for night in beside["nights"]] == ["2018-07-25", "2018-07-26", "2018-07-27"]
+
+
+def test_without_labels_the_json_says_null(evaluation, tmp_path):
+    beside = json.loads(write_report(without_labels(evaluation), tmp_path).with_suffix(".json").read_text())
+    assert [beside[name] for name in (*RANKING, "precision", "recall", "positives", "confusion")] == [None] * 7
+    assert beside["baselines"] == {}
+    assert beside["rows"] == ROWS
+
+
+def test_a_second_report_takes_the_place_of_the_first(evaluation, tmp_path):
+    first = write_report(evaluation, tmp_path)
+    second = write_report(replace(evaluation, notes=("Again.",)), tmp_path)
+    assert first == second
+    assert "Again." in second.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report-2018-07-25_2018-07-27.html", "report-2018-07-25_2018-07-27.json"]
+
+
+@pytest.mark.parametrize("part", ["ranking", "curves", "distribution", "confusion", "alerts", "notes", "nights", "thresholds"])
+def test_a_part_that_is_missing_leaves_a_page(evaluation, part):
+    empty = {"curves": {}, "alerts": (), "notes": (), "nights": (), "thresholds": ()}.get(part)
+    assert "card-fraud" in render(replace(evaluation, **{part: empty}))
+
+
+def test_without_a_fraud_figures_are_dashes(evaluation):
+    unknown = Ranking(dict.fromkeys(METRICS, Figure(None)), {"no_model": dict.fromkeys(RANKING, Figure(None))})
+    none = replace(evaluation, positives=0, ranking=unknown, without_label_derived=None, curves={})
+    assert "not defined" in lead(none)
+    assert "–" in render(none)
+    assert none.to_json()["auc_roc"] is None
+
+
+def test_a_detector_that_a_baseline_equals_is_warned_of(evaluation):
+    own = evaluation.ranking.detector
+    equal = replace(evaluation, ranking=Ranking(own, {"no_model": own}))
+    assert warning(evaluation) is None
+    assert "does not beat the baseline no model" in warning(equal)
+    assert warning(equal) in render(equal)
+    assert warning(equal) in markdown(equal)
+
+
+def test_the_markdown_has_the_figures_the_nights_and_the_link(evaluation, tmp_path):
+    text = markdown(evaluation, tmp_path / "page.html")
+    assert all(figure(evaluation.ranking.detector[name].value) in text for name in METRICS)
+    assert all(f"| 2018-07-{day} |" in text for day in (25, 26, 27))
+    assert f"[The whole report]({(tmp_path / 'page.html').as_uri()})" in text
+    assert "<script>" not in text.replace(r"\<script\>", "")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_the_task_leaves_an_artifact(evaluation, tmp_path):
+    from prefect import flow
+    from prefect.artifacts import Artifact
+
+    @flow
+    def evaluating():
+        return report(replace(evaluation, dataset="Card_Fraud"), tmp_path)
+
+    page = evaluating()
+    artifact = Artifact.get("nightscore-report-card-fraud")
+    assert page.is_file()
+    assert page.as_uri() in artifact.data
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 0.031), (0.5, 1.0), (-3.0, 12345.0), (2.0, 2.0)])
+def test_an_axis_has_a_few_round_ticks(low, high):
+    made = axis("x", low, high)
+    assert 3 <= len(made.ticks) <= 9
+    assert all(0 <= made.share(position) <= 1 + 1e-9 for position, _ in made.ticks)
+    assert len({text for _, text in made.ticks}) == len(made.ticks)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"), [(-2.2, 1.5, ["0.01", "0.1", "1", "10"]), (3.0, 3.0, ["1,000"]), (0.0, 20.0, ["1", "1,000", "1,000,000"])]
+)
+def test_a_logarithmic_axis_has_powers_of_ten(low, high, texts):
+    assert [text for _, text in log_axis("x", low, high).ticks][: len(texts)] == texts
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.00012, "0.00012"),
+        (0.000012, "1e-5"),
+        (1.23456, "1.23"),
+        (0.9996, "1"),
+        (123456.7, "123,457"),
+        (2e9, "2e9"),
+        (-3.14159, "-3.14"),
+    ],
+)
+def test_scores_are_short(value, text):
+    assert score(value) == text
+
+
+def test_the_outline_of_a_histogram_starts_and_ends_on_the_axis():
+    assert steps([0, 1, 2], [3, 5]) == ((0, 0), (0, 3), (1, 3), (1, 5), (2, 5), (2, 0))

@@ -1,0 +1,169 @@
+"""The source on S3: the same dates, references and features as from a local folder, and one plain line where it cannot be read."""
+
+import faulthandler
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import polars as pl
+import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
+from polars.testing import assert_frame_equal
+
+from tasks.dataset import Dataset
+from tasks.errors import SourceError
+from tasks.features import build_features, feature_batches
+from tasks.inspect_source import look_at
+from tasks.labels import read_labels
+from tasks.simulate import simulate, write_partitions
+from tasks.source import filesystem_of, list_dates, read_partition
+from tasks.validate import validate_partition
+
+pytestmark = pytest.mark.slow
+SECRET = "not-to-be-seen-anywhere"
+FIRST, DAYS = date(2024, 3, 1), 12
+DAY = FIRST + timedelta(days=DAYS - 1)
+FEATURES: dict[str, Any] = {
+    "its own columns": {"numeric": ["amount"]},
+    "feature SQL": {"numeric": ["amount", "customer_nb_tx_7d", "terminal_risk_1d"], "sql": "features/card_transactions.sql"},
+}
+
+
+@pytest.fixture(autouse=True)
+def no_endless_wait() -> Iterator[None]:
+    """DuckDB and fsspec that wait for each other hold Python's lock, so that no other timeout can end them."""
+    faulthandler.dump_traceback_later(240, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("transactions")
+    write_partitions(simulate(FIRST, DAYS, customers=40, terminals=60, seed=3, radius=30), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bucket(local: Path) -> Iterator[str]:
+    """The same partitions in a bucket; credentials and endpoint are in the environment and nowhere else."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
+            environment.delenv(name, raising=False)
+        environment.setenv("AWS_ACCESS_KEY_ID", "somebody")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+        s3fs.S3FileSystem.clear_instance_cache()
+        files = fsspec.filesystem("s3")
+        files.mkdir("bank")
+        files.put(str(local), "bank/transactions", recursive=True)
+        files.pipe(f"bank/torn/date={DAY}/part-0.parquet", b"PAR1 and no more")
+        yield "s3://bank"
+    server.stop()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def dataset(folder: str | Path, features: dict[str, Any] | None = None) -> Dataset:
+    return Dataset.model_validate(
+        {
+            "name": "cards",
+            "source": {"path": f"{folder}/date={{date}}/*.parquet", "lookback_days": DAYS - 1},
+            "columns": {"id": "transaction_id", "time": "tx_time", "entity": "customer_id", "label": "is_fraud"},
+            "features": features or FEATURES["its own columns"],
+        }
+    )
+
+
+def features_of(data: Dataset, staging: Path) -> pl.DataFrame:
+    """The night up to its features."""
+    staging.mkdir()
+    validated = validate_partition(data, read_partition(data, DAY), staging)
+    return pl.concat(feature_batches(data, build_features(data, validated, 7, staging), 1000))
+
+
+@pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)
+def test_a_bucket_is_read_as_a_folder_is(local: Path, bucket: str, features: dict[str, Any], tmp_path: Path) -> None:
+    here, there = dataset(local, features), dataset(f"{bucket}/transactions", features)
+    assert list_dates(there.source) == list_dates(here.source) == [FIRST + timedelta(days=offset) for offset in range(DAYS)]
+    assert read_partition(there, DAY) == read_partition(here, DAY)
+    assert_frame_equal(features_of(there, tmp_path / "there"), features_of(here, tmp_path / "here"))
+    assert_frame_equal(read_labels(there, FIRST, DAY), read_labels(here, FIRST, DAY), check_row_order=False)
+
+
+def test_a_bucket_can_be_looked_at(local: Path, bucket: str) -> None:
+    there, here = look_at(f"{bucket}/transactions", None, None), look_at(str(local), None, None)
+    assert there.source.path == f"{bucket}/transactions/date={{date}}/*.parquet"
+    assert (there.dates, there.columns, there.roles) == (here.dates, here.columns, here.roles)
+
+
+def test_a_partition_that_arrives_later_is_seen(local: Path, bucket: str) -> None:
+    data, late = dataset(f"{bucket}/late"), FIRST + timedelta(days=1)
+    files = fsspec.filesystem("s3")
+    files.put(f"{local}/date={FIRST}", f"bank/late/date={FIRST}", recursive=True)
+    assert list_dates(data.source) == [FIRST]
+    files.put(f"{local}/date={late}", f"bank/late/date={late}", recursive=True)
+    assert list_dates(data.source) == [FIRST, late]
+    assert read_partition(data, late) == read_partition(dataset(local), late)
+
+
+@pytest.mark.parametrize(
+    ("folder", "day", "said"),
+    [
+        (
+            "bank/transactions",
+            date(2031, 1, 1),
+            f"no partition at s3://bank/transactions/date=2031-01-01/*.parquet; the source has {DAYS}",
+        ),
+        ("nobodys/transactions", DAY, "bucket does not exist"),
+        ("bank/torn", DAY, f"s3://bank/torn/date={DAY}/part-0.parquet cannot be read"),
+    ],
+)
+def test_what_is_missing_or_torn_is_said_in_one_line(bucket: str, folder: str, day: date, said: str) -> None:
+    with pytest.raises(SourceError, match="s3://") as refusal:
+        read_partition(dataset(f"s3://{folder}"), day)
+    assert said in str(refusal.value)
+    assert_plain(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("AWS_ENDPOINT_URL", "http://nowhere.invalid", "http://nowhere.invalid"),
+        ("AWS_SECRET_ACCESS_KEY", None, "credentials"),
+    ],
+)
+def test_a_wrong_environment_is_said_without_its_secrets(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str | None, said: str
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.delenv(name)
+    if value:
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()  # a file system remembers the endpoint that it was made with
+    try:
+        with pytest.raises(SourceError) as refusal:
+            list_dates(dataset(f"{bucket}/transactions").source)
+    finally:
+        s3fs.S3FileSystem.clear_instance_cache()
+    assert said in str(refusal.value)
+    assert_plain(refusal.value)
+    assert SECRET not in caplog.text
+
+
+def assert_plain(error: Exception) -> None:
+    assert "\n" not in str(error)
+    assert SECRET not in str(error)
+
+
+def test_a_place_that_does_not_answer_is_given_up_within_half_a_minute(bucket: str) -> None:
+    """Seconds times attempts, as the client that was made will wait; the libraries' own defaults make many minutes of it."""
+    client = filesystem_of(f"{bucket}/transactions").connect().meta.config
+    assert client.connect_timeout * client.retries["total_max_attempts"] * s3fs.S3FileSystem.retries <= 30
