@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.architectures import ARCHITECTURES
-from models.device import has_gpu, keras, strategy
+from models.device import has_gpu, keras, strategy, tf
 from models.errors import TrainingError
 from models.layout import Layout
 from models.residuals import loss
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 5  # epochs without a lower validation loss after which training stops
 MIN_ROWS = 100
-STEPS_AT_ONCE = 16  # batches per call into TensorFlow: half the time of one at a time
+STEPS_AT_ONCE = 16  # batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only
 
 OnEpoch = Callable[[int, float, float], None]
 
@@ -75,9 +75,13 @@ def fit_network(
 
     seed = training.seed + member
     with strategy():
+        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
         network = ARCHITECTURES[model.architecture](layout, model, seed)
         network.compile(
-            keras.optimizers.Adam(training.learning_rate), loss=loss(layout), jit_compile=has_gpu(), steps_per_execution=STEPS_AT_ONCE
+            keras.optimizers.Adam(training.learning_rate),
+            loss=loss(layout),
+            jit_compile=has_gpu(),
+            steps_per_execution=STEPS_AT_ONCE if alone else 1,
         )
         before = float(network.evaluate(validation, validation, batch_size=8192, verbose=0))
         network.fit(

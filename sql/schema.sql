@@ -19,7 +19,7 @@ create table if not exists runs (
     superseded_at timestamptz,
     superseded_by varchar,
     durations varchar,              -- JSON: seconds by step
-    data_docs varchar,              -- path of the night's validation page
+    data_docs varchar,              -- the night's validation page, below warehouse.files
     message varchar,                -- why it was rejected or failed
 );
 
@@ -71,7 +71,7 @@ create table if not exists models (
     score varchar,
     training_hash varchar,          -- the sections that decide the version
     metrics varchar,                -- JSON
-    artifact_path varchar,
+    artifact_path varchar,          -- below warehouse.files
     artifact_sha256 varchar,        -- of the artifact's manifest
     device varchar,
     trained_at timestamptz,

@@ -106,7 +106,7 @@ def _suite_result(dataset: Dataset, partition: Partition, results: list[Expectat
 def _result(verdict: Verdict, masked: bool) -> ExpectationValidationResult:
     """A verdict as Great Expectations renders it: its templates put text on the page as it is, so it is escaped here."""
     config = verdict.expectation
-    column = {} if verdict.column is None else {"column": escape(verdict.column)}
+    column = {} if verdict.column is None else {"column": escape(verdict.column).replace("$", "&#36;")}
     shown = ExpectationConfiguration(
         type=config.type,
         kwargs={**config.kwargs, **column},
@@ -124,14 +124,14 @@ def _result(verdict: Verdict, masked: bool) -> ExpectationValidationResult:
 def _numbers(verdict: Verdict, masked: bool) -> dict[str, Any]:
     if verdict.checked == 0 or verdict.observed is not None:
         return {"observed_value": None if verdict.observed is None else escape(str(verdict.observed))}
-    bad, present = verdict.rows.size, verdict.checked - verdict.missing
+    bad = verdict.rows.size
     examples = () if verdict.rule == "not_null" else verdict.examples
     values = Counter(MASK if masked else escape(str(value)) for value in examples)
     return {
         "element_count": verdict.checked,
         "missing_count": verdict.missing,
         "unexpected_count": bad,
-        "unexpected_percent": 100 * bad / present if present else 0.0,
+        "unexpected_percent": 100 * bad / verdict.checked,
         "partial_unexpected_list": list(values),
         "partial_unexpected_counts": [{"value": value, "count": count} for value, count in values.most_common()],
     }

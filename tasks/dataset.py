@@ -70,6 +70,8 @@ class FeatureSettings(Section):
             raise ValueError("name at least one numeric or categorical feature")
         if len(set(self.names)) < len(self.names):
             raise ValueError("a feature is named twice")
+        if reserved := sorted({"row", "id", "entity", "event_time"} & set(self.names)):
+            raise ValueError(f"a feature cannot be named {', '.join(reserved)}; rename it in the feature SQL")
         if unknown := sorted(set(self.label_derived) - set(self.names)):
             raise ValueError(f"label_derived names what is no feature: {', '.join(unknown)}")
         return self

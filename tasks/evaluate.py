@@ -18,12 +18,13 @@ from tasks.errors import EvaluationError, WarehouseMissing
 from tasks.judgement import DETECTOR, AlertLine, Evaluation, NightLine, Ranking
 from tasks.maturity import known_compromised, store_labels
 from tasks.references import Version
-from tasks.train import Recipe, train_version
+from tasks.train import Recipe, stored_version, train_version
 from tasks.warehouse import WarehouseSettings, reading, transaction
 from tasks.window import EvaluationSettings, Window
 
 log = logging.getLogger(__name__)
 SHOWN_ALERTS = 20
+VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256")
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _compare(bench: Bench, runs: pl.DataFrame, staging: Path, rows: pl.DataFrame
 
 def _scorers(bench: Bench, run: dict[str, Any], staging: Path) -> dict[str, Scorer]:
     """The baselines of the version that a run used, and the reduced detector of the same date with its own."""
-    scorers = baseline_scorers(_version(run))
+    scorers = baseline_scorers(_version(bench, run))
     if bench.reduced is None:
         return scorers
     reduced = train_version(bench.reduced, bench.warehouse, run["as_of"], staging)
@@ -235,8 +236,8 @@ def _why_unlabelled(bench: Bench, window: Window) -> str:
     return f"No label of the window was known by {window.as_of}; those of {window.first} are known from the end of {first_known}."
 
 
-def _version(run: dict[str, Any]) -> Version:
-    return Version(run["version"], run["as_of"], run["first_date"], run["last_date"], Path(run["artifact_path"]), run["artifact_sha256"])
+def _version(bench: Bench, run: dict[str, Any]) -> Version:
+    return stored_version(bench.warehouse, [run[name] for name in VERSION])
 
 
 def _store(warehouse: WarehouseSettings, evaluation: Evaluation) -> None:

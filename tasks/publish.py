@@ -150,7 +150,7 @@ def _insert_run(
         "threshold": night.threshold if committed else None,
         "started_at": ledger.started_at,
         "durations": json.dumps(durations) if durations else None,
-        "data_docs": str(data_docs) if data_docs else None,
+        "data_docs": str(data_docs.relative_to(ledger.warehouse.files)) if data_docs else None,
         "message": message,
     }
     con.execute(sql.read("insert_run"), values | counts)

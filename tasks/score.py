@@ -47,9 +47,7 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
         )
     p_values = detector.p_values(scores.score)
     entities = rows["entity"].fill_null(rows["id"])
-    verdict = THRESHOLDS[threshold.strategy](
-        NightScores(scores.score, p_values, entities), detector.calibration, threshold.value
-    )
+    verdict = THRESHOLDS[threshold.strategy](NightScores(scores.score, p_values, entities), detector.calibration, threshold.value)
     explained = verdict.flagged | (p_values <= detector.settings.explain_below)
     staged = rows.with_columns(
         error=pl.Series(scores.error, dtype=pl.Float32),

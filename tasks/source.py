@@ -200,7 +200,7 @@ def _unreadable(source: SourceSettings, first: date, last: date) -> str | None:
 def filesystem_of(path: str) -> fsspec.AbstractFileSystem:
     """The filesystem that a path belongs to: local, or by its protocol, such as s3://; credentials and endpoint from the environment."""
     # A place that does not answer is said in seconds: s3fs tries again by itself, so that botocore below it need not.
-    patience = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "max_attempts": 1}}
+    patience = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 0}}
     return fsspec.core.url_to_fs(path, **({"config_kwargs": patience} if path.startswith("s3://") else {}))[0]
 
 

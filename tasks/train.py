@@ -3,9 +3,11 @@
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from prefect import task
@@ -17,7 +19,7 @@ from models.errors import TrainingError
 from models.settings import ModelSettings, TrainingSettings
 from models.training import OnEpoch
 from tasks.dataset import Dataset
-from tasks.errors import NightError, SourceError
+from tasks.errors import PartitionRejected, SourceError
 from tasks.features import build_features, feature_batches
 from tasks.labels import read_labels
 from tasks.references import Features, Partition, Version
@@ -99,14 +101,20 @@ def choose_version(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> V
     champion = look_up(warehouse, recipe.dataset.name, "find_champion", {"partition_date": day})
     if champion is None or champion[-1] != recipe.training_hash:
         return None
-    version = _version(champion)
+    version = stored_version(warehouse, champion[:-1])
     return version if (day - version.as_of).days < recipe.training.retrain_every_days else None
 
 
 def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Version | None:
     """A registered version by its name, where its artifact is still there."""
     found = look_up(warehouse, dataset, "find_version", {"version": name})
-    return _version(found) if found else None
+    return stored_version(warehouse, found[:-1]) if found else None
+
+
+def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Version:
+    """The reference to a registered version: its name, as_of, window, path below the warehouse's files, and hash."""
+    name, as_of, first, last, path, sha256 = found
+    return Version(name=name, as_of=as_of, first_date=first, last_date=last, path=Path(warehouse.files) / path, sha256=sha256)
 
 
 def training_rows(recipe: Recipe, days: list[Features], labels: pl.DataFrame) -> pl.DataFrame:
@@ -158,7 +166,7 @@ def _prepare(recipe: Recipe, partitions: list[Partition], staging: Path) -> list
         try:
             validated = validate_partition(recipe.dataset, partition, folder)
             days.append(build_features(recipe.dataset, validated, recipe.label_delay_days, folder))
-        except NightError as error:
+        except (SourceError, PartitionRejected) as error:
             log.warning("%s  train      left out of the training window: %s", partition.date, error)
     return days
 
@@ -182,7 +190,7 @@ def _register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, le
         "score": recipe.model.score,
         "training_hash": recipe.training_hash,
         "metrics": json.dumps({"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}),
-        "artifact_path": str(version.path),
+        "artifact_path": str(version.path.relative_to(warehouse.files)),
         "artifact_sha256": version.sha256,
         "device": learnt.device,
     }
@@ -195,11 +203,6 @@ def promote(warehouse: WarehouseSettings, dataset: str, version: Version, promot
     promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": promoted_by, "why": why}
     with transaction(warehouse, dataset) as con:
         con.execute(sql.read("insert_promotion"), promotion)
-
-
-def _version(found: tuple[str, date, date, date, str, str, str]) -> Version:
-    name, as_of, first, last, path, sha256, _ = found
-    return Version(name=name, as_of=as_of, first_date=first, last_date=last, path=Path(path), sha256=sha256)
 
 
 def _epoch_logger(as_of: date, training: TrainingSettings) -> OnEpoch:

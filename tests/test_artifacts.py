@@ -1,5 +1,4 @@
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ FILES = ["calibration.parquet", "detector.json", "network_0.keras", "network_1.k
 def rows(count: int, seed: int) -> pl.DataFrame:
     random = np.random.default_rng(seed)
     return pl.DataFrame(random.normal(size=(count, 3)) @ random.normal(size=(3, 4)), schema=["a", "b", "c", "d"]).with_columns(
-        kind=pl.Series(random.choice(["x", "y", None], count)), a=pl.Series(random.choice([0.0, None, 2.0], count))
+        kind=pl.Series(random.choice(["x", "y", None], count).tolist()), a=pl.Series(random.choice([0.0, None, 2.0], count).tolist())
     )
 
 
@@ -49,8 +48,8 @@ def test_a_reloaded_detector_is_the_same(detector: Detector, stored: tuple[Path,
 def test_the_folder_holds_what_the_manifest_lists_and_nothing_that_runs(stored: tuple[Path, str]) -> None:
     folder, _ = stored
     assert sorted(json.loads((folder / "manifest.json").read_text())) == FILES
-    assert sorted(os.listdir(folder)) == sorted([*FILES, "manifest.json"])
-    assert os.listdir(folder.parent) == [folder.name]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "manifest.json"])
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])

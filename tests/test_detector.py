@@ -255,8 +255,8 @@ def test_noise_and_dropout_act_in_training_alone(noise: dict[str, float]) -> Non
     network = ARCHITECTURES["dense"](layout, MODEL.model_copy(update={"input_noise": 0.0, "dropout": 0.0} | noise), 1)
     rows = np.ones((8, 4), dtype=np.float32)
     scoring, learning = (network(rows, training=training).numpy() for training in (False, True))
-    assert np.ptp(scoring, axis=0) == pytest.approx(0)
-    assert (np.ptp(learning, axis=0) > 0).all()
+    assert np.ptp(scoring, axis=0) == pytest.approx(0, abs=1e-6)
+    assert (np.ptp(learning, axis=0) > 0.01).all()
 
 
 @pytest.mark.parametrize(

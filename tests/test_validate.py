@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,10 @@ def configure(folder: Path, **changes: Any) -> Dataset:
         "source": {"path": f"{folder}/{{date}}.parquet"},
         "columns": {"id": "id", "time": "at", "entity": "card", "label": "fraud"},
         "features": {"numeric": ["amount"], "categorical": ["channel"]},
-        "quality": {"max_bad_share": 0.5, "columns": {"amount": {"nullable": False, "min": 0, "max": 100}, "channel": {"allowed": ["web", "pos"]}}},
+        "quality": {
+            "max_bad_share": 0.5,
+            "columns": {"amount": {"nullable": False, "min": 0, "max": 100}, "channel": {"allowed": ["web", "pos"]}},
+        },
     }
     return Dataset.model_validate({"name": "cards", **{name: section | changes.get(name, {}) for name, section in sections.items()}})
 
@@ -154,20 +157,352 @@ def test_every_kind_of_time_is_a_time(tmp_path: Path, kind: Any) -> None:
     assert judge(tmp_path, rows().with_columns(pl.col("at").cast(kind))).rows == ROWS
 
 
-ROW_FAULTS: dict[str, tuple[pl.DataFrame, list[tuple[int, str, str]]]] = {
-    "null id": (replaced("id", {3: None}), [(3, "not_null", "id")]),
-    "null ids are no duplicates": (replaced("id", {3: None, 4: None}), [(3, "not_null", "id"), (4, "not_null", "id")]),
+FAULTS: dict[str, tuple[pl.DataFrame, list[tuple[int, str, str]]]] = {
+    "null ids, which are no duplicates": (replaced("id", {3: None, 4: None}), [(3, "not_null", "id"), (4, "not_null", "id")]),
     "NaN id": (replaced("id", {3: math.nan}, pl.Float64), [(3, "not_null", "id")]),
-    "duplicate id": (replaced("id", {5: 1, 9: 1}), [(5, "unique_id", "id"), (9, "unique_id", "id")]),
-    "duplicate string id": (rows().with_columns(id=pl.format("tx-{}", pl.col("id") // 2 * 2 if False else pl.col("id").clip(1))), [(1, "unique_id", "id")]),
+    "the first of a duplicate stays": (replaced("id", {5: 1, 9: 1}), [(5, "unique_id", "id"), (9, "unique_id", "id")]),
     "null time": (replaced("at", {0: None}), [(0, "not_null", "at")]),
-    "earlier date": (replaced("at", {2: NOON - timedelta(days=1)}), [(2, "date_in_partition", "at")]),
+    "the day before": (replaced("at", {2: datetime(2018, 7, 24, 23, 59, 59, 999_999)}), [(2, "date_in_partition", "at")]),
     "next midnight": (replaced("at", {2: datetime(2018, 7, 26)}), [(2, "date_in_partition", "at")]),
-    "absurd time": (replaced("at", {2: 1_515_680_380_800_000_000}, pl.Int64).with_columns(pl.col("at").cast(pl.Datetime("us"))) if False else replaced("at", {2: datetime(9999, 12, 31)}), [(2, "date_in_partition", "at")]),
     "null amount": (replaced("amount", {7: None}), [(7, "not_null", "amount")]),
     "NaN amount": (replaced("amount", {7: math.nan}), [(7, "not_null", "amount")]),
     "absurd amount": (replaced("amount", {7: -0.5, 8: 1e300}), [(7, "range", "amount"), (8, "range", "amount")]),
-    "infinite amount": (replaced("amount", {7: -math.inf}), [(7, "finite", "amount"), (7, "range", "amount")]),
-    "unknown channel": (replaced("channel", {1: "phone", 2: None}), [(1, "allowed", "channel")]),
-    "two rules": (replaced("amount", {7: 101.0}).with_columns(channel=pl.lit("web")), [(7, "range", "amount")]),
+    "infinite amount breaks two rules": (replaced("amount", {7: -math.inf}), [(7, "finite", "amount"), (7, "range", "amount")]),
+    "unknown channel, but not a null one": (replaced("channel", {1: "phone", 2: None}), [(1, "allowed", "channel")]),
 }
+
+
+@pytest.mark.parametrize(("frame", "expected"), FAULTS.values(), ids=FAULTS)
+def test_a_bad_row_is_quarantined_with_its_rule(tmp_path: Path, frame: pl.DataFrame, expected: list[tuple[int, str, str]]) -> None:
+    validated = judge(tmp_path, frame)
+    assert broken(validated) == expected
+    assert validated.rows_quarantined == len({row for row, _, _ in expected})
+    assert validated.rows + validated.rows_quarantined == validated.partition.rows == ROWS
+
+
+@pytest.mark.parametrize(
+    "microseconds", [1_515_680_380_800_000_000, -63_517_824_000_000_000, 2**63 - 1], ids=["year 50000", "44 BC", "infinity"]
+)
+def test_an_absurd_time_is_on_another_date(tmp_path: Path, microseconds: int) -> None:
+    at = rows()["at"].cast(pl.Int64).to_list()
+    frame = rows().with_columns(at=pl.Series([microseconds, *at[1:]], dtype=pl.Int64).cast(pl.Datetime("us")))
+    assert broken(judge(tmp_path, frame)) == [(0, "date_in_partition", "at")]
+
+
+@pytest.mark.parametrize(
+    ("zoned", "timezone", "bad"),
+    [
+        (True, "UTC", [0]),
+        (True, "Europe/Paris", [2]),
+        (False, "UTC", [0]),
+        (False, "Europe/Paris", [0]),
+    ],
+)
+def test_a_date_is_the_local_date_of_the_source(tmp_path: Path, zoned: bool, timezone: str, bad: list[int]) -> None:
+    midnights = {0: datetime(2018, 7, 24, 22), 1: datetime(2018, 7, 25, 21, 59), 2: datetime(2018, 7, 25, 22)}
+    frame = replaced("at", midnights)
+    if zoned:
+        frame = frame.with_columns(pl.col("at").dt.replace_time_zone("UTC"))
+    validated = judge(tmp_path, frame, source={"timezone": timezone})
+    assert broken(validated) == [(row, "date_in_partition", "at") for row in bad]
+
+
+def test_text_ids_are_compared_as_text(tmp_path: Path) -> None:
+    frame = rows().with_columns(id=pl.Series(["a", "A", "a ", "a", None, *(f"tx-{i}" for i in range(5, ROWS))]))
+    validated = judge(tmp_path, frame)
+    assert pl.read_parquet(validated.quarantine).select("row", "id", "rule").rows() == [(3, "a", "unique_id"), (4, None, "not_null")]
+    assert validated.notes == ("1 rows repeat an id; the first row of each id in the partition was kept",)
+
+
+def test_an_entity_may_be_null_unless_the_quality_section_says_otherwise(tmp_path: Path) -> None:
+    frame = replaced("card", {6: None})
+    assert broken(judge(tmp_path, frame)) == []
+    assert broken(judge(tmp_path, frame, quality={"columns": {"card": {"nullable": False}}})) == [(6, "not_null", "card")]
+
+
+def test_an_infinite_feature_is_bad_without_any_rule_of_its_own(tmp_path: Path) -> None:
+    assert broken(judge(tmp_path, replaced("amount", {6: math.inf}), quality={"columns": {}})) == [(6, "finite", "amount")]
+
+
+@pytest.mark.parametrize("allowed", [[1, 2], [1.0, 2.0]])
+def test_allowed_numbers(tmp_path: Path, allowed: list[float]) -> None:
+    frame = rows().with_columns(level=pl.Series([3, None, *[1, 2] * (ROWS // 2 - 1)]))
+    assert broken(judge(tmp_path, frame, quality={"columns": {"level": {"allowed": allowed}}})) == [(0, "allowed", "level")]
+
+
+def test_a_row_that_breaks_two_rules_counts_once_and_has_two_lines(tmp_path: Path) -> None:
+    frame = (
+        replaced("amount", {7: 101.0}).with_columns(channel=pl.lit("web")).with_columns(replaced("at", {7: NOON + timedelta(days=1)})["at"])
+    )
+    validated = judge(tmp_path, frame)
+    assert broken(validated) == [(7, "date_in_partition", "at"), (7, "range", "amount")]
+    assert (validated.rows_quarantined, validated.rows) == (1, ROWS - 1)
+
+
+def test_the_content_is_the_row_as_strict_json(tmp_path: Path) -> None:
+    frame = replaced("amount", {7: math.inf}).with_columns(odd=pl.lit('say "no"'), none=pl.lit(None, pl.Float64), day=pl.lit(DAY))
+    line = pl.read_parquet(judge(tmp_path, frame).quarantine).row(0, named=True)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    content = json.loads(line["content"], parse_constant=refuse)
+    assert content == {
+        "id": 7,
+        "at": "2018-07-25 12:00:00",
+        "card": "card-0",
+        "amount": "inf",
+        "channel": "pos",
+        "fraud": 1,
+        "odd": 'say "no"',
+        "none": None,
+        "day": "2018-07-25",
+    }
+    assert line["id"] == "7"
+
+
+LABELS: dict[str, pl.Series] = {
+    "bool": pl.Series([True, False, None]),
+    "int": pl.Series([0, 1, None]),
+    "float": pl.Series([0.0, 1.0, math.nan]),
+    "text": pl.Series(["0", "true", None]),
+    "capitals": pl.Series(["False", "True", "TRUE"]),
+    "unknown": pl.Series([None, None, None], dtype=pl.Null),
+    "unknown flags": pl.Series([None, None, None], dtype=pl.Boolean),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_every_way_to_write_a_label_is_accepted(tmp_path: Path, labels: pl.Series) -> None:
+    assert judge(tmp_path, rows(3).with_columns(fraud=labels)).rows == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (pl.Series([0, 1, 2, 2]), "2 labels in column fraud are not .* such as 2"),
+        (pl.Series([0.0, 0.5, 1.0, 1.0]), "1 labels in column fraud are not .* such as 0.5"),
+        (pl.Series([0.0, math.inf, 1.0, 1.0]), "1 labels in column fraud are not .* such as inf"),
+        (pl.Series(["0", "1", "fraud", None]), "1 labels in column fraud are not .* such as fraud"),
+    ],
+)
+def test_another_label_rejects_with_count_and_example(tmp_path: Path, labels: pl.Series, found: str) -> None:
+    with pytest.raises(PartitionRejected, match=found):
+        judge(tmp_path, rows(4).with_columns(fraud=labels))
+
+
+def test_fewer_rows_than_min_rows_reject(tmp_path: Path) -> None:
+    assert judge(tmp_path, rows(), quality={"min_rows": ROWS}).rows == ROWS
+    with pytest.raises(PartitionRejected, match=r"2018-07-25: 40 rows, and quality.min_rows is 41; deliver the whole day"):
+        judge(tmp_path, rows(), quality={"min_rows": ROWS + 1})
+
+
+def test_more_bad_rows_than_max_bad_share_reject(tmp_path: Path) -> None:
+    frame = replaced("amount", {1: None, 2: 200.0}).with_columns(replaced("channel", {2: "phone"})["channel"])
+    assert judge(tmp_path, frame, quality={"max_bad_share": 0.05}).rows_quarantined == 2
+    with pytest.raises(
+        PartitionRejected, match=r"2018-07-25: 2 of 40 rows are bad, 5.00% \(.*amount range 1.*\), and quality.max_bad_share is 4.00%"
+    ):
+        judge(tmp_path, frame, quality={"max_bad_share": 0.04})
+
+
+def test_in_reject_mode_one_bad_row_rejects(tmp_path: Path) -> None:
+    assert judge(tmp_path, rows(), quality={"on_bad_rows": "reject"}).rows == ROWS
+    with pytest.raises(PartitionRejected, match=r"1 of 40 rows are bad, 2.50% .*quality.on_bad_rows is reject"):
+        judge(tmp_path, replaced("amount", {1: None}), quality={"on_bad_rows": "reject"})
+
+
+def test_a_day_without_a_good_row_is_rejected_whatever_share_is_allowed(tmp_path: Path) -> None:
+    with pytest.raises(PartitionRejected, match=r"40 of 40 rows are bad, 100.00% .*none is left"):
+        judge(tmp_path, rows().with_columns(amount=-1.0), quality={"max_bad_share": 1})
+
+
+def test_a_rejected_day_has_its_page(tmp_path: Path) -> None:
+    with pytest.raises(PartitionRejected):
+        judge(tmp_path, rows().drop("amount"))
+    assert "column_exists" in (tmp_path / "data_docs.html").read_text()
+
+
+def test_a_rule_that_cannot_be_evaluated_rejects(tmp_path: Path) -> None:
+    with pytest.raises(
+        PartitionRejected, match=r"2018-07-25: the rule range of column amount cannot be evaluated; mend quality.columns.amount"
+    ):
+        judge(tmp_path, rows(), quality={"columns": {"amount": {"min": 5, "max": 1}}})
+
+
+def test_a_partition_that_changed_since_it_was_ingested_is_refused(tmp_path: Path) -> None:
+    rows().write_parquet(tmp_path / f"{DAY}.parquet")
+    with pytest.raises(SourceError, match="41 rows were ingested and 40 found"):
+        validate_partition(configure(tmp_path), Partition(DAY, ROWS + 1, "f"), tmp_path)
+
+
+def test_private_values_are_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    frame = rows().with_columns(
+        id=pl.Series(["4929-SECRET", "4929-SECRET", None, *(f"SECRET-{i}" for i in range(3, ROWS))]),
+        card=pl.lit("SECRET-card"),
+        amount=pl.lit(98_765_432.5),
+        channel=pl.lit("SECRET-channel"),
+    )
+    private = {"private": ["id", "card", "amount", "channel"]}
+    quality = {
+        "max_bad_share": 1,
+        "columns": {"card": {"allowed": ["SECRET-allowed"]}, "amount": {"max": 1}, "channel": {"allowed": ["web"]}},
+    }
+    with pytest.raises(PartitionRejected) as rejected:
+        judge(tmp_path, frame, columns=private, quality=quality)
+    rejected_page = (tmp_path / "data_docs.html").read_text()
+    good = frame.with_columns(pl.when(pl.col("id") != "SECRET-9").then(pl.col("amount")).alias("amount"))
+    good = good.with_columns(pl.when(pl.col("id") != "SECRET-9").then(pl.col(name)).alias(name) for name in ("card", "channel"))
+    validated = judge(tmp_path, good, columns=private, quality=quality)
+    quarantine = pl.read_parquet(validated.quarantine)
+    assert (validated.rows, set(quarantine["id"])) == (1, {"***", None})
+    assert json.loads(quarantine["content"][0])["card"] == "***"
+    for text in (
+        str(rejected.value),
+        caplog.text,
+        rejected_page,
+        validated.data_docs.read_text(),
+        *quarantine["content"],
+        *validated.notes,
+    ):
+        assert "SECRET" not in text
+        assert "98765432" not in text.replace(",", "").replace(".", "")
+
+
+def test_a_private_label_is_no_example(tmp_path: Path) -> None:
+    with pytest.raises(PartitionRejected, match=r"1 labels in column fraud .* such as \*\*\*;"):
+        judge(tmp_path, rows(4).with_columns(fraud=pl.Series([0, 1, 77, None])), columns={"private": ["fraud"]})
+    assert "77" not in (tmp_path / "data_docs.html").read_text().split("<header>")[1]
+
+
+@pytest.mark.parametrize("cells", [1, 3 * 4096, 1 << 25])
+def test_chunks_do_not_change_the_result(tmp_path: Path, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 5000
+    frame = replaced("amount", dict.fromkeys(range(0, count, 7), -1.0), count=count)
+    frame = frame.with_columns(
+        replaced("id", {4999: 0, 2050: 1}, count=count)["id"], replaced("channel", {2047: "x", 2048: "x"}, count=count)["channel"]
+    )
+    expected = {(row, "range", "amount") for row in range(0, count, 7)}
+    expected |= {(4999, "unique_id", "id"), (2050, "unique_id", "id"), (2047, "allowed", "channel"), (2048, "allowed", "channel")}
+    monkeypatch.setattr(gate, "CHUNK_CELLS", cells)
+    seen: list[pd.DataFrame] = []
+    with watched(monkeypatch, seen):
+        validated = judge(tmp_path, frame)
+    lines = broken(validated)
+    assert (set(lines), lines) == (expected, sorted(lines))
+    assert len(seen) == 2 + {1: 3, 3 * 4096: 3, 1 << 25: 1}[cells]
+    assert "715 unexpected values found" in validated.data_docs.read_text()
+
+
+def test_great_expectations_is_given_numpy_columns_and_only_those_with_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[pd.DataFrame] = []
+    with watched(monkeypatch, seen):
+        judge(tmp_path, rows().with_columns(extra=1, note=pl.lit("x")))
+    assert [sorted(frame.columns) for frame in seen[1:]] == [["id"], ["amount", "at", "channel", "fraud"]]
+    assert {str(kind) for frame in seen for kind in frame.dtypes} == {"object", "float64"}
+
+
+def test_no_frame_outlives_its_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[pd.DataFrame] = []
+    with watched(monkeypatch, seen):
+        judge(tmp_path, rows())
+    watches = [weakref.ref(frame) for frame in seen]
+    seen.clear()
+    gc.collect()
+    assert [watch() for watch in watches] == [None, None, None]
+
+
+def test_nothing_is_left_in_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    expectations._context.cache_clear()
+    judge(tmp_path, replaced("amount", {1: None}))
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_days_may_be_judged_side_by_side(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(4)]
+    for folder in folders:
+        folder.mkdir()
+    frames = [replaced("amount", {number: -1.0}) for number in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        judged = list(threads.map(judge, folders, frames))
+    assert [broken(validated) for validated in judged] == [[(number, "range", "amount")] for number in range(4)]
+
+
+def test_a_table_is_judged_like_a_file(tmp_path: Path) -> None:
+    frame = replaced("amount", {1: None}).with_columns(booked=pl.lit(DAY))
+    with duckdb.connect(str(tmp_path / "bank.duckdb")) as con:
+        con.register("frame", frame.to_arrow())
+        con.execute("create table payments as from frame")
+    source = {"path": None, "database": str(tmp_path / "bank.duckdb"), "table": "payments", "date_column": "booked"}
+    dataset = configure(tmp_path, source=source)
+    validated = validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
+    assert (broken(validated), validated.notes) == ([(1, "not_null", "amount")], ())
+
+
+def test_a_real_day_of_card_transactions_is_good(tmp_path: Path, shared_data: Path) -> None:
+    dataset = Dataset.model_validate(
+        {
+            "name": "cards",
+            "source": {"path": f"{shared_data}/card_transactions/date={{date}}/*.parquet"},
+            "columns": {"id": "transaction_id", "time": "tx_time", "entity": "customer_id", "label": "is_fraud"},
+            "features": {"numeric": ["amount"], "categorical": ["terminal_id"]},
+            "quality": {"columns": {"amount": {"nullable": False, "min": 0, "max": 100_000}, "customer_id": {"nullable": False}}},
+        }
+    )
+    validated = validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
+    assert (validated.rows, validated.rows_quarantined) == (9541, 0)
+    assert validated.notes == ("column fraud_scenario is not configured; it was left alone",)
+
+
+AMOUNTS = st.sampled_from([None, math.nan, math.inf, -math.inf, -0.01, 0.0, 50.0, 100.0, 100.01])
+CHANNELS = st.sampled_from(["web", "pos", "WEB", "", None])
+MINUTES = st.sampled_from([None, -1440, -721, -720, 0, 719, 720])
+DRAWN = st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 12)), MINUTES, AMOUNTS, CHANNELS), min_size=1, max_size=12)
+
+
+def oracle(frame: pl.DataFrame) -> set[tuple[int, str, str]]:
+    """The bad rows, read independently with polars."""
+    id, at, amount, channel = (pl.col(name) for name in ("id", "at", "amount", "channel"))
+    rules = {
+        ("not_null", "id"): id.is_null(),
+        ("unique_id", "id"): id.is_not_null() & (id.cum_count().over(id) > 1),
+        ("not_null", "at"): at.is_null(),
+        ("date_in_partition", "at"): at.dt.date() != DAY,
+        ("not_null", "amount"): amount.is_null() | amount.is_nan(),
+        ("finite", "amount"): amount.is_infinite(),
+        ("range", "amount"): amount.is_not_nan() & ~amount.is_between(0, 100),
+        ("allowed", "channel"): ~channel.is_in(["web", "pos"]),
+    }
+    numbered = frame.with_row_index("row")
+    return {(row, *key) for key, bad in rules.items() for row in numbered.filter(bad)["row"]}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=DRAWN)
+def test_the_quarantined_rows_are_those_of_an_independent_reading(tmp_path: Path, drawn: list[tuple[Any, ...]]) -> None:
+    ids, minutes, amounts, channels = zip(*drawn, strict=True)
+    frame = pl.DataFrame(
+        {
+            "id": pl.Series(ids, dtype=pl.Int64),
+            "at": pl.Series([None if m is None else NOON + timedelta(minutes=m) for m in minutes], dtype=pl.Datetime("us")),
+            "card": "card",
+            "amount": pl.Series(amounts, dtype=pl.Float64),
+            "channel": pl.Series(channels, dtype=pl.String),
+            "fraud": 0,
+        }
+    )
+    expected = oracle(frame)
+    bad = {row for row, _, _ in expected}
+    if len(bad) == frame.height:
+        with pytest.raises(PartitionRejected, match="none is left"):
+            judge(tmp_path, frame, quality={"max_bad_share": 1})
+    else:
+        validated = judge(tmp_path, frame, quality={"max_bad_share": 1})
+        assert set(broken(validated)) == expected
+        assert validated.rows + len(bad) == frame.height

@@ -1,0 +1,36 @@
+# One image, one command: `nightscore`.
+#
+#   docker build -t nightscore .
+#   docker build -t nightscore:gpu --build-arg LOCK=requirements-gpu.lock --build-arg EXTRAS="--extra s3 --extra gpu" .
+#   docker run --rm -v "$PWD:/nights" nightscore run --date 2018-07-25
+#
+# /nights   the folder of nightscore.toml: the warehouse (a DuckDB file) and the files folder are made in it, so it must be writable by
+#           user 1000, or by the one that --build-arg USER_ID names. Data that lies elsewhere is mounted beside it, read-only:
+#           -v /exports/transactions:/nights/transactions:ro. The GPU image wants --gpus all.
+# Secrets are never part of the image: hand what ${VAR} in nightscore.toml and S3 need to `docker run` with --env-file.
+
+FROM python:3.11-slim AS build
+RUN pip install --no-cache-dir uv==0.13.9
+ENV VIRTUAL_ENV=/opt/nightscore UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
+WORKDIR /build
+RUN python -m venv --without-pip /opt/nightscore
+COPY pyproject.toml requirements.lock requirements-gpu.lock ./
+ARG LOCK=requirements.lock EXTRAS="--extra s3"
+# The lock is the constraint: its versions and hashes, and of its packages only those that run, not those that test.
+RUN uv pip install --require-hashes --constraints $LOCK --requirements pyproject.toml $EXTRAS
+COPY README.md ./
+COPY flows flows
+COPY tasks tasks
+COPY models models
+COPY sql sql
+RUN uv build --wheel --require-hashes --build-constraints requirements.lock --out-dir dist && uv pip install --no-deps dist/nightscore-*.whl
+
+FROM python:3.11-slim
+ARG USER_ID=1000
+RUN useradd --uid $USER_ID --create-home nightscore && mkdir /nights && chown nightscore /nights
+COPY --from=build /opt/nightscore /opt/nightscore
+ENV PATH=/opt/nightscore/bin:$PATH PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1 GX_ANALYTICS_ENABLED=false
+USER nightscore
+WORKDIR /nights
+VOLUME /nights
+ENTRYPOINT ["nightscore"]

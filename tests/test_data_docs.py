@@ -1,0 +1,170 @@
+"""The night's page of Data Docs: complete in itself, readable, and silent about private columns."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import date, datetime
+from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.dataset import Dataset
+from tasks.source import read_partition
+from tasks.validate import validate_partition
+
+DAY = date(2018, 7, 25)
+HOSTILE = '<img src="http://evil.example/x.png"><script>fetch("http://evil.example/y")</script>'
+ODD_NAME = 'amount <b>$x</b> & "co"'
+
+
+class Page(HTMLParser):
+    """What a browser would fetch or run, and the text that it would show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [str(value) for name, value in attrs if name in ("src", "href", "action", "srcset")]
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] != ["style"]:
+            self.text += f"{data} "
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a day of 10 rows with a value that is HTML, an oddly named column, and a private one."""
+    folder = tmp_path_factory.mktemp("docs")
+    frame = pl.DataFrame(
+        {
+            "id": [*range(8), 3, 3],
+            "at": [datetime(2018, 7, 25, 9)] * 9 + [datetime(2018, 7, 26)],
+            "iban": [f"DE89-{number}" for number in range(10)],
+            ODD_NAME: [1.0, 2.0, float("nan"), float("inf"), *[5.0] * 6],
+            "channel": ["web"] * 9 + [HOSTILE],
+        }
+    )
+    frame.write_parquet(folder / f"{DAY}.parquet")
+    columns = {
+        ODD_NAME: {"nullable": False, "max": 1000},
+        "channel": {"allowed": ["web", "<i>pos</i>"]},
+        "iban": {"allowed": ["DE89-0", "DE89-1"]},
+    }
+    dataset = Dataset.model_validate(
+        {
+            "name": "cards",
+            "source": {"path": f"{folder}/{{date}}.parquet"},
+            "columns": {"id": "id", "time": "at", "private": ["iban"]},
+            "features": {"numeric": [ODD_NAME], "categorical": ["channel"]},
+            "quality": {"max_bad_share": 1, "columns": columns},
+        }
+    )
+    return validate_partition(dataset, read_partition(dataset, DAY), folder).data_docs
+
+
+@pytest.fixture(scope="module")
+def parsed(page: Path) -> Page:
+    parser = Page()
+    parser.feed(page.read_text(encoding="utf-8"))
+    return parser
+
+
+def test_the_page_fetches_nothing_and_runs_nothing(page: Path, parsed: Page) -> None:
+    assert parsed.links == []
+    assert {"script", "link", "img", "iframe", "object"}.isdisjoint(parsed.tags)
+    assert "Content-Security-Policy\" content=\"default-src 'none'" in page.read_text()
+    assert "url(" not in page.read_text()
+    assert "@import" not in page.read_text()
+
+
+def test_values_and_names_are_shown_as_text(parsed: Page) -> None:
+    assert HOSTILE in parsed.text
+    assert ODD_NAME in parsed.text
+    assert "is one of web, <i>pos</i> [allowed]" in parsed.text
+    assert {"b", "script"}.isdisjoint(parsed.tags)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Data quality of cards, 2018-07-25",
+        "10 rows, 8 bad; 17 rules, 7 broken",
+        "is unique: the first row of an id stays",
+        "2 unexpected values found. 20% of 10 total rows.",
+        "1 unexpected values found. 10% of 10 total rows.",
+        "lies on 2018-07-25 in UTC (values: days after it) [date_in_partition]",
+        "is never null (NaN counts as null) [not_null]",
+        "is an integer, float, decimal or boolean [number_type]",
+        "is at most 1,000 [range]",
+        "There are at least 1 rows [min_rows]",
+        "is one of 2 allowed values [allowed]",
+        "***",
+    ],
+)
+def test_the_page_says_what_was_checked_and_found(parsed: Page, words: str) -> None:
+    assert words in " ".join(parsed.text.split())
+
+
+def test_a_duplicate_is_shown_by_its_id(parsed: Page) -> None:
+    section = " ".join(parsed.text.split()).split("is unique")[1]
+    assert "Unexpected Value Count 3 2" in section
+
+
+def test_private_values_are_not_on_the_page(page: Path) -> None:
+    assert "DE89" not in page.read_text()
+
+
+@pytest.fixture
+def requested() -> Iterator[tuple[str, list[str]]]:
+    """The address of a proxy, and what was asked of it."""
+    seen: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.path)
+            self.send_error(404)
+
+        do_CONNECT = do_POST = do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_page_without_asking_the_network(page: Path, requested: tuple[str, list[str]], tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium to open the page with")
+    proxy, seen = requested
+    leak = tmp_path / "leak.html"
+    leak.write_text('<img src="http://leak.example/x.png">')
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--virtual-time-budget=2000",
+    ]
+
+    def opened(file: Path) -> str:
+        command = [chromium, *options, f"--user-data-dir={tmp_path}/{file.stem}", f"--proxy-server={proxy}", "--dump-dom", file.as_uri()]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+    assert "Data quality of cards, 2018-07-25" in opened(page)
+    assert [address for address in seen if "google" not in address and "gvt1" not in address] == []
+    opened(leak)
+    assert any("leak.example" in address for address in seen), "the proxy would have seen a request"
