@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.console import Failing, data_table, say, show_progress
+from flows.server import starting_server
 from flows.settings import find_config, load_settings
 
 app = typer.Typer(
@@ -45,7 +46,8 @@ def run(
     path = find_config(config)
     load_settings(path)
     show_progress()
-    from flows.nightly import nightly
+    with starting_server():
+        from flows.nightly import nightly
 
     night = nightly(path, day.date(), force)
     if as_json:
@@ -63,7 +65,8 @@ def train(as_of: AsOf, config: Config = None, as_json: AsJson = False, debug: De
     path = find_config(config)
     load_settings(path)
     show_progress()
-    from flows.training import retrain
+    with starting_server():
+        from flows.training import retrain
 
     version = retrain(path, as_of.date())
     if as_json:
@@ -90,8 +93,9 @@ def evaluate(
     path = find_config(config)
     load_settings(path)
     show_progress()
-    from flows.evaluation import evaluate_window
-    from flows.summary import evaluation_tables
+    with starting_server():
+        from flows.evaluation import evaluate_window
+        from flows.summary import evaluation_tables
 
     judged, page = evaluate_window(path, first.date(), last.date(), as_of.date() if as_of else None)
     if as_json:
@@ -107,8 +111,9 @@ def report(config: Config = None, as_json: AsJson = False, debug: Debug = False)
     path = find_config(config)
     load_settings(path)
     show_progress()
-    from flows.evaluation import evaluate_newest
-    from flows.summary import evaluation_tables
+    with starting_server():
+        from flows.evaluation import evaluate_newest
+        from flows.summary import evaluation_tables
 
     judged, page = evaluate_newest(path)
     if as_json:
@@ -144,8 +149,9 @@ def demo(
 ) -> None:
     """Simulate two months of card transactions, score the last 7 nights, judge them.  Example: nightscore demo"""
     show_progress()
-    from flows.demo import play
-    from flows.summary import evaluation_tables
+    with starting_server():
+        from flows.demo import play
+        from flows.summary import evaluation_tables
 
     nights, judged, page = play(folder)
     if as_json:

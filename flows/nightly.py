@@ -14,7 +14,7 @@ from tasks.publish import failures_noted, find_committed, publish
 from tasks.references import Night
 from tasks.score import score
 from tasks.source import ingest
-from tasks.staging import keep, staging_folder
+from tasks.staging import staging_folder
 from tasks.train import train_or_reuse
 from tasks.validate import validate
 
@@ -24,15 +24,15 @@ def nightly(config: Path, day: date, force: bool = False) -> Night:
     """Scores one partition and commits it; the same source, model and configuration again is a no-op."""
     settings, step = load_settings(config), Steps()
     ledger, recipe = ledger_of(settings), recipe_of(settings)
-    with failures_noted(ledger, day), staging_folder(settings.files, day) as staging:
-        partition = step(ingest, settings, day)
-        version = step(train_or_reuse, recipe, settings.warehouse, day, staging)
-        if (done := find_committed(ledger, partition, version)) and not force:
-            return done
-        validated = step(validate, settings, partition, staging)
-        clean = step(features, settings, validated, recipe.label_delay_days, staging)
-        scored = step(score, settings, clean, version, settings.threshold, staging)
-        data_docs = keep(validated.data_docs, settings.files / "data-docs" / f"{day}.html")
-        night = step(publish, ledger, clean, scored, version, data_docs, step.durations)
+    with staging_folder(settings.files, day) as staging:
+        with failures_noted(ledger, day):
+            partition = step(ingest, settings, day)
+            version = step(train_or_reuse, recipe, settings.warehouse, day, staging)
+            if (done := find_committed(ledger, partition, version)) and not force:
+                return done
+            validated = step(validate, settings, partition, staging, settings.files / "data-docs" / f"{day}.html")
+            clean = step(features, settings, validated, recipe.label_delay_days, staging)
+            scored = step(score, settings, clean, version, settings.threshold, staging)
+            night = step(publish, ledger, clean, scored, version, step.durations)
         report_matured(bench_of(settings), day, settings.files / "reports", staging)
     return night

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flows.console import data_table, say
-from tasks.health import Check
+from tasks.installation import Check
 from tasks.judgement import Evaluation, Figure, Ranking
 
 NAMES = {

@@ -12,6 +12,8 @@ class Section(BaseModel):
 
 
 class ModelSettings(Section):
+    """What the networks are, and by which aggregation of their residuals rows are ranked."""
+
     architecture: Literal["dense"] = "dense"
     hidden: tuple[int, ...] = Field((100, 20, 100), min_length=1)
     activation: str = "relu"
@@ -23,6 +25,8 @@ class ModelSettings(Section):
 
 
 class TrainingSettings(Section):
+    """Which rows a version learns from, when, and how."""
+
     window_days: int = Field(7, ge=1)
     label_delay_days: int = Field(7, ge=0)
     rows: Literal["normal", "all"] = "normal"
@@ -35,5 +39,7 @@ class TrainingSettings(Section):
 
 
 class ThresholdSettings(Section):
+    """From which score a row is flagged; what `value` means depends on the strategy."""
+
     strategy: Literal["fixed", "train_quantile", "batch_quantile", "budget", "fdr"] = "train_quantile"
     value: float = 0.99

@@ -72,6 +72,7 @@ def write_page(path: Path, dataset: Dataset, partition: Partition, verdicts: Seq
     summary = f"{partition.rows:,} rows, {quarantined:,} bad; {len(results)} rules, {sum(not r.success for r in results)} broken"
     heading = f"Data quality of {dataset.name}, {partition.date}"
     page = _view().render(document, heading=heading, summary=summary, style=STYLE)  # type: ignore[no-untyped-call]
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(re.sub(r' href="\.\./[^"]*"', "", page), encoding="utf-8")  # links to pages of a whole site
     return path
 

@@ -94,12 +94,20 @@ class ColumnRule(Section):
     max: float | None = None
     allowed: tuple[str | int | float | bool, ...] | None = None
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
 
 class QualitySettings(Section):
+    """What becomes of bad rows, and the rules by column."""
+
     on_bad_rows: Literal["quarantine", "reject"] = "quarantine"
     max_bad_share: float = Field(0.05, ge=0, le=1)
     min_rows: int = Field(1, ge=1)
-    columns: dict[str, ColumnRule] = {}
+    columns: dict[str, ColumnRule] = Field(default_factory=dict)
 
 
 class Dataset(Section):

@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from models.errors import ModelError
 from tasks.errors import NightError
 from tasks.evaluate import Bench, committed_dates, judge
 from tasks.report import report
@@ -28,6 +29,6 @@ def report_matured(bench: Bench, day: date, folder: Path, staging: Path) -> Path
         return None
     try:
         return report(judge(bench, Window(matured, matured, as_of=day), staging), folder)
-    except NightError as error:
+    except (NightError, ModelError) as error:
         log.warning("%s  report     %s could not be judged: %s", day, matured, error)
         return None

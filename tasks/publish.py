@@ -61,14 +61,12 @@ def find_committed(ledger: Ledger, partition: Partition, version: Version) -> Ni
 
 
 @task(cache_policy=NO_CACHE)
-def publish(ledger: Ledger, features: Features, scored: Scored, version: Version, data_docs: Path, durations: dict[str, float]) -> Night:
+def publish(ledger: Ledger, features: Features, scored: Scored, version: Version, durations: dict[str, float]) -> Night:
     """The night's rows become current; see `publish_night`."""
-    return publish_night(ledger, features, scored, version, data_docs, durations)
+    return publish_night(ledger, features, scored, version, durations)
 
 
-def publish_night(
-    ledger: Ledger, features: Features, scored: Scored, version: Version, data_docs: Path, durations: dict[str, float]
-) -> Night:
+def publish_night(ledger: Ledger, features: Features, scored: Scored, version: Version, durations: dict[str, float]) -> Night:
     """In one transaction: the staged rows under a new run, the ledger row, the earlier run of the date superseded.
 
     durations: seconds by step. Raises WarehouseError where rows are unaccounted for or the transaction is refused; then nothing
@@ -92,7 +90,7 @@ def publish_night(
             con.execute("update publish_lock set updated_at = now()")
             con.execute(sql.read("insert_scores"), {**run, "model_version": version.name, "path": str(scored.path)})
             con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
-            _insert_run(con, ledger, night, validated.partition.fingerprint, durations=durations, data_docs=data_docs)
+            _insert_run(con, ledger, night, validated.partition.fingerprint, durations=durations, data_docs=validated.data_docs)
             con.execute(sql.read("supersede_runs"), run)
             _check(con, "check_conservation", night)
     except duckdb.Error as error:

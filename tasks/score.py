@@ -42,9 +42,8 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
     scores = detector.score_batches(_remembering(keys, feature_batches(dataset, features, BATCH_ROWS)), BATCH_ROWS)
     rows = pl.concat(keys)
     if rows.height != features.rows:
-        raise NightError(
-            f"{features.date}: {rows.height} rows were read where {features.rows} were validated; the source changed meanwhile, run the night again"
-        )
+        read = f"{rows.height} rows were read where {features.rows} were validated"
+        raise NightError(f"{features.date}: {read}; the source changed meanwhile, run the night again")
     p_values = detector.p_values(scores.score)
     entities = rows["entity"].fill_null(rows["id"])
     verdict = THRESHOLDS[threshold.strategy](NightScores(scores.score, p_values, entities), detector.calibration, threshold.value)

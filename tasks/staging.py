@@ -1,7 +1,5 @@
 """The run's own folder for what the steps write, gone when the run ends."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -16,11 +14,3 @@ def staging_folder(files: Path, day: date) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f"{day}-", dir=parent) as folder:
         yield Path(folder)
-
-
-def keep(staged: Path, path: Path) -> Path:
-    """Copies a staged file to where it stays, atomically, and gives that path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    shutil.copyfile(staged, temporary)
-    return temporary.replace(path)

@@ -27,13 +27,15 @@ VECTOR = 2048  # rows in DuckDB's vectors: it hands out multiples of them
 
 
 @task(cache_policy=NO_CACHE)
-def validate(dataset: Dataset, partition: Partition, staging: Path) -> Validated:
+def validate(dataset: Dataset, partition: Partition, staging: Path, data_docs: Path) -> Validated:
     """The gate of a night; see `validate_partition`."""
-    return validate_partition(dataset, partition, staging)
+    return validate_partition(dataset, partition, staging, data_docs)
 
 
-def validate_partition(dataset: Dataset, partition: Partition, staging: Path) -> Validated:
-    """Holds a partition against [quality] and the schema, and writes `quarantine.parquet` and `data_docs.html` to `staging`.
+def validate_partition(dataset: Dataset, partition: Partition, staging: Path, data_docs: Path | None = None) -> Validated:
+    """Holds a partition against [quality] and the schema, and writes `quarantine.parquet` to `staging`.
+
+    data_docs: where the page goes, also that of a rejected partition; into `staging` unless given.
 
     Of rows with the same id the first in the partition stays; the others are quarantined by the rule unique_id.
     Raises PartitionRejected, with the page already written, where the schema is broken, more rows are bad than [quality]
@@ -45,14 +47,15 @@ def validate_partition(dataset: Dataset, partition: Partition, staging: Path) ->
         verdicts = _judge(con, dataset, partition, types)
         broken = [verdict for verdict in verdicts if verdict.rows.size and verdict.rule != "label_values"]
         quarantined = _distinct(broken, partition.rows)
-        page = write_page(staging / "data_docs.html", dataset, partition, verdicts, quarantined)
-        log.info("%s: %s rules checked on %s rows; the page is %s", day, len(verdicts), f"{partition.rows:,}", page)
+        page = write_page(data_docs or staging / "data_docs.html", dataset, partition, verdicts, quarantined)
         if refusals := list(_refusals(dataset, partition, types, verdicts, quarantined)):
+            if data_docs:
+                log.info("%s  validate   every rule and the rows that broke it: %s", day, data_docs)
             raise PartitionRejected(f"{day}: {'; '.join(refusals)}")
         quarantine = _write_quarantine(con, dataset, types, broken, staging / "quarantine.parquet")
     notes = (*partition.notes, *_notes(dataset, types, verdicts))
-    if quarantined:
-        log.info("%s: %s of %s rows quarantined (%s)", day, f"{quarantined:,}", f"{partition.rows:,}", _worst(verdicts))
+    worst = f": {_worst(verdicts)}" if quarantined else ""
+    log.info("%s  validate   %s rows, %s rules, %s quarantined%s", day, f"{partition.rows:,}", len(verdicts), f"{quarantined:,}", worst)
     return Validated(partition, quarantine, quarantined, page, notes)
 
 

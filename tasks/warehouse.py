@@ -116,9 +116,8 @@ def _attach(con: duckdb.DuckDBPyConnection, warehouse: WarehouseSettings, option
             if not held:
                 raise WarehouseError(f"{warehouse.uri} cannot be opened as the warehouse: {what}; mend warehouse.uri") from error
             if time.monotonic() >= give_up:
-                raise WarehouseError(
-                    f"{warehouse.uri} is held by another process for more than {warehouse.wait_seconds:g} s ({what}); end it, then run again"
-                ) from error
+                waited = f"held by another process for more than {warehouse.wait_seconds:g} s"
+                raise WarehouseError(f"{warehouse.uri} is {waited} ({what}); end it, then run again") from error
             if not told:
                 log.warning("waiting for %s: %s", warehouse.uri, what)
                 told = True

@@ -33,9 +33,14 @@ def test_nothing_is_found_where_there_is_no_warehouse_yet(warehouse: WarehouseSe
 
 def test_an_error_inside_rolls_everything_back(warehouse: WarehouseSettings) -> None:
     promote(warehouse, "a")
-    with pytest.raises(RuntimeError), transaction(warehouse, "bank") as con:
-        con.execute("delete from promotions")
-        raise RuntimeError
+
+    def fail() -> None:
+        with transaction(warehouse, "bank") as con:
+            con.execute("delete from promotions")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert versions(warehouse) == ["a"]
 
 
@@ -46,7 +51,7 @@ def test_datasets_share_a_warehouse_and_see_nothing_of_each_other(warehouse: War
     assert versions(warehouse) == ["a"]
 
 
-@pytest.mark.parametrize("seconds_held, succeeds", [(0.4, True), (30, False)])
+@pytest.mark.parametrize(("seconds_held", "succeeds"), [(0.4, True), (30, False)])
 def test_a_lock_is_waited_for_and_its_holder_named(
     warehouse: WarehouseSettings, seconds_held: float, succeeds: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
