@@ -215,3 +215,7 @@ def _print_json(content: Any) -> None:
 def main() -> None:
     """The entry point of the `nightscore` command."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The command line as a stranger meets it."""
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from banks import NIGHT, Bank
+from typer.testing import CliRunner
+
+from flows.cli import app
+
+COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
+
+
+def invoke(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    status, said, _ = invoke(command, "--help")
+    assert status == 0
+    assert f"Example: nightscore {command}" in " ".join(said.split())
+
+
+def test_the_commands_of_the_first_night_are_all_there() -> None:
+    assert set(COMMANDS) >= {"init", "doctor", "run", "train", "evaluate", "report", "sql", "demo"}
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--date", "yesterday"], ["unknown"], ["sql"]])
+def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
+    assert invoke(*arguments)[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [["run", "--date", "2026-01-01"], ["sql", "select 1"], ["doctor"]])
+def test_a_missing_configuration_is_one_line_and_status_1(arguments: list[str], tmp_path: Path) -> None:
+    status, said, complaint = invoke(*arguments, "--config", str(tmp_path / "none.toml"))
+    assert (status, said) == (1, "")
+    assert complaint.startswith("nightscore: there is no configuration")
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_init_writes_a_configuration_that_doctor_accepts_and_never_overwrites_one(bank: Bank) -> None:
+    out = bank.folder / "mine.toml"
+    arguments = ["init", "--path", str(bank.folder / "transactions"), "--name", "mine", "--out", str(out)]
+    assert invoke(*arguments)[0] == 0
+    text = out.read_text()
+    assert invoke(*arguments)[0] == 1
+    assert out.read_text() == text
+    status, said, _ = invoke("doctor", "--config", str(out), "--json")
+    checks = json.loads(said)
+    assert status == 0, checks
+    assert all(check["ok"] is not False for check in checks)
+
+
+def test_a_refused_look_leaves_no_file(tmp_path: Path) -> None:
+    out = tmp_path / "mine.toml"
+    assert invoke("init", "--path", str(tmp_path / "nowhere"), "--out", str(out))[0] == 1
+    assert not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_figures_are_one_json_object_on_standard_output(scored_bank: Bank) -> None:
+    config = ["--config", str(scored_bank.config), "--json"]
+    night = json.loads(invoke("run", "--date", str(NIGHT), *config)[1])
+    assert (night["date"], night["status"]) == (str(NIGHT), "already committed")
+    version = json.loads(invoke("train", "--as-of", str(NIGHT + timedelta(days=1)), *config)[1])
+    assert version["as_of"] == str(NIGHT + timedelta(days=1))
+    alerts = json.loads(invoke("sql", "from alerts limit 2", *config)[1])
+    assert [alert["alert"] for alert in alerts] == [1, 2]
+    assert alerts[0]["reasons"][0].keys() == {"feature", "contribution", "observed", "expected"}
+    judged = json.loads(invoke("report", *config)[1])
+    assert judged["first_date"] == judged["last_date"] == str(NIGHT)
+
+
+@pytest.mark.slow
+def test_a_night_in_a_process_of_its_own_says_what_it_did_and_nothing_else(scored_bank: Bank, tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "flows.cli", "run", "--config", str(scored_bank.config)]
+    environment = {"PATH": "/usr/bin:/bin", "PREFECT_HOME": str(tmp_path / "prefect"), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*program, "--date", str(NIGHT + timedelta(days=1))], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "committed as" in done.stdout
+    assert done.stdout.count("\n") == 1
+    for line in done.stderr.splitlines():  # progress alone: a time of day, then words
+        assert line[:8].replace(":", "").isdigit(), line
+        assert "Warning" not in line
+    failed = subprocess.run([*program, "--date", "2030-01-01"], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    complaint = next(line for line in failed.stderr.splitlines() if not line[:2].isdigit())
+    assert complaint.startswith("nightscore: 2030-01-01")

@@ -1,0 +1,141 @@
+"""Judging a window: what is judged, by which labels, beside whom, and where the figures go."""
+
+import json
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from banks import NIGHT, ROWS, Bank
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.settings import load_settings
+from tasks.maturity import known_compromised
+from tasks.query import query
+
+pytestmark = pytest.mark.slow
+REPOSITORY = Path(__file__).parents[1]
+LAST = NIGHT + timedelta(days=1)
+BASELINES = {"no_model", "untrained_network", "isolation_forest"}
+
+
+def evaluate(config: Path, first: date, last: date, as_of: date | None = None) -> dict[str, object]:
+    known = ["--as-of", str(as_of)] if as_of else []
+    result = CliRunner().invoke(app, ["evaluate", "--config", str(config), "--from", str(first), "--to", str(last), "--json", *known])
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, object] = json.loads(result.stdout)
+    return found
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_window_is_scored_where_it_must_be_and_judged_beside_its_baselines(scored_bank: Bank) -> None:
+    found = evaluate(scored_bank.config, NIGHT, LAST, as_of=LAST + timedelta(days=2))
+    assert scored_bank.table("from current_runs").height == 2
+    frauds = 2 * (ROWS // 40)
+    left_out = int(str(found["rows_left_out"]))
+    assert found["rows"] == 2 * ROWS - left_out
+    assert 0 < int(str(found["positives"])) <= frauds
+    assert isinstance(found["baselines"], dict)
+    assert set(found["baselines"]) == BASELINES
+    for figures in (found, *found["baselines"].values()):
+        assert 0.5 < figures["auc_roc"] <= 1
+        assert 0 < figures["average_precision"] <= 1
+        assert 0 < figures["card_precision_at_100"] <= 1
+    assert Path(str(found["report"])).is_file()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_the_figures_are_stored_as_they_are_printed(scored_bank: Bank) -> None:
+    found = evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=2))
+    stored = scored_bank.table("from metrics where detector = 'nightscore'")
+    values = dict(stored.select("metric", "value").iter_rows())
+    assert values == {name: found[name] for name in values}
+    assert set(values) >= {"auc_roc", "average_precision", "card_precision_at_100", "precision", "recall"}
+    assert set(scored_bank.table("from metrics")["detector"]) == {"nightscore", *BASELINES}
+    by_view = scored_bank.table("select precision, recall, frauds from daily").row(0)
+    assert by_view[2] == ROWS // 40
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_labels_that_nobody_knew_by_then_are_not_used(scored_bank: Bank) -> None:
+    found = evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=1))
+    assert found["positives"] is None
+    assert found["auc_roc"] is None
+    assert str(NIGHT + timedelta(days=2)) in str(found["notes"])
+    assert scored_bank.table("from labels").is_empty()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_dataset_without_labels_has_a_report_that_says_so(bank: Bank) -> None:
+    bank.configure('label = "is_fraud"\n', "")
+    found = evaluate(bank.config, NIGHT, NIGHT)
+    assert found["rows"] == ROWS
+    assert found["positives"] is None
+    assert "no label column" in str(found["notes"])
+    assert "no label column" in Path(str(found["report"])).read_text()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_night_reports_the_date_whose_labels_mature(scored_bank: Bank) -> None:
+    from flows.nightly import nightly
+
+    nightly(scored_bank.config, NIGHT + timedelta(days=2))
+    assert scored_bank.table("select distinct first_date, last_date, as_of from metrics").rows() == [
+        (NIGHT, NIGHT, NIGHT + timedelta(days=2))
+    ]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_source_that_changed_since_is_not_judged(scored_bank: Bank) -> None:
+    scored_bank.change(NIGHT, lambda day: day.with_columns(amount=pl.col("amount") + 1))
+    arguments = ["evaluate", "--config", str(scored_bank.config), "--from", str(NIGHT), "--to", str(NIGHT)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert f"nightscore run --date {NIGHT}" in result.stderr
+
+
+def test_known_compromised_entities_are_those_with_an_earlier_known_fraud(bank: Bank) -> None:
+    dataset = load_settings(bank.config)
+    first, delay = NIGHT - timedelta(days=8), 2
+    days = {day: pl.read_parquet(bank.day_folder(day)) for day in (first + timedelta(days=back) for back in range(12)) if day <= LAST}
+    rows = pl.concat([days[day].select(entity="card", partition_date=pl.lit(day)) for day in (NIGHT, LAST)])
+    expected = []
+    for entity, day in rows.iter_rows():
+        earlier = [frame for when, frame in days.items() if first <= when <= day - timedelta(days=delay + 1)]
+        expected.append(any(frame.filter((pl.col("card") == entity) & pl.col("is_fraud")).height for frame in earlier))
+    found = known_compromised(dataset, rows, first, delay)
+    assert found.to_list() == expected
+    assert 0 < sum(expected) < len(expected)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_every_query_of_the_readme_runs(scored_bank: Bank) -> None:
+    queries = re.findall(r"```sql\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    assert len(queries) >= 5
+    evaluate(scored_bank.config, NIGHT, LAST, as_of=LAST + timedelta(days=2))
+    scored_bank.change(LAST, lambda day: day.with_columns(amount=pl.when(pl.int_range(pl.len()) < 2).then(-1.0).otherwise("amount")))
+    result = CliRunner().invoke(app, ["run", "--config", str(scored_bank.config), "--date", str(LAST)])
+    assert result.exit_code == 0, result.stderr
+    settings = load_settings(scored_bank.config)
+    for text in queries:
+        assert query(settings.warehouse, settings.name, text).rows, text
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_the_public_protocol_on_real_rows_beats_what_was_published(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTSCORE_DATA", str(shared_data))
+    config = tmp_path / "nightscore.toml"
+    config.write_text((REPOSITORY / "examples" / "card_transactions.toml").read_text())
+    found = evaluate(config, date(2018, 7, 25), date(2018, 7, 31))
+    assert (found["rows"], found["positives"]) == (58_505, 374)
+    published = {"auc_roc": 0.836, "average_precision": 0.180, "card_precision_at_100": 0.217}
+    assert all(float(str(found[name])) > value for name, value in published.items())
+    assert isinstance(found["baselines"], dict)
+    best = max(figures["average_precision"] for figures in found["baselines"].values())
+    assert float(str(found["average_precision"])) > best
+    assert isinstance(found["without_label_derived"], dict)
+    assert set(found["without_label_derived"]["baselines"]) == BASELINES
