@@ -11,7 +11,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models import artifacts
-from models.detector import Detector
 from models.settings import ThresholdSettings
 from models.thresholds import THRESHOLDS, NightScores
 from tasks.dataset import Dataset
@@ -38,38 +37,33 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
     applied, NightError where the rows that were read are not the rows that were validated.
     """
     detector = load(version.path, version.sha256)
-    keys: list[pl.DataFrame] = []
-    scores = detector.score_batches(_remembering(keys, feature_batches(dataset, features, BATCH_ROWS)), BATCH_ROWS)
-    rows = pl.concat(keys)
+    explain_below = detector.settings.explain_below
+    scored: list[pl.DataFrame] = []
+    unlikely: list[pl.DataFrame] = []
+    for batch in feature_batches(dataset, features, BATCH_ROWS):
+        scores = detector.score(batch)
+        p_values = pl.Series("p_value", detector.p_values(scores.score))
+        scored.append(batch.select(KEYS).with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values))
+        unlikely.append(batch.filter(p_values <= explain_below))
+    rows, explained = pl.concat(scored), pl.concat(unlikely)
     if rows.height != features.rows:
         read = f"{rows.height} rows were read where {features.rows} were validated"
         raise NightError(f"{features.date}: {read}; the source changed meanwhile, run the night again")
-    p_values = detector.p_values(scores.score)
-    entities = rows["entity"].fill_null(rows["id"])
-    verdict = THRESHOLDS[threshold.strategy](NightScores(scores.score, p_values, entities), detector.calibration, threshold.value)
-    explained = verdict.flagged | (p_values <= detector.settings.explain_below)
-    staged = rows.with_columns(
-        error=pl.Series(scores.error, dtype=pl.Float32),
-        score=pl.Series(scores.score, dtype=pl.Float32),
-        p_value=pl.Series(p_values),
-        rank=pl.Series(scores.score).rank("min", descending=True).cast(pl.Int64),
-        is_flagged=pl.Series(verdict.flagged),
-    ).join(_reasons(dataset, features, detector, rows["row"].filter(pl.Series(explained))), on="row", how="left", maintain_order="left")
+    night = NightScores(rows["score"].to_numpy(), rows["p_value"].to_numpy(), rows["entity"].fill_null(rows["id"]))
+    verdict = THRESHOLDS[threshold.strategy](night, detector.calibration, threshold.value)
+    flagged = pl.Series("is_flagged", verdict.flagged)
+    likely_but_flagged = rows["row"].filter(flagged & (rows["p_value"] > explain_below))
+    explained = pl.concat([explained, *_rows_of(dataset, features, likely_but_flagged)])
+    reasons = explained.select("row", detector.reasons(explained).alias("reasons"))
+    rank = pl.col("score").rank("min", descending=True).cast(pl.Int64).alias("rank")
     path = staging / "scores.parquet"
-    staged.write_parquet(path)
-    flagged = int(np.count_nonzero(verdict.flagged))
-    log.info("%s  score      %s rows with %s, %s flagged", features.date, f"{rows.height:,}", version.name, f"{flagged:,}")
-    return Scored(path=path, rows=rows.height, flagged=flagged, threshold=verdict.threshold)
+    rows.with_columns(rank, flagged).join(reasons, on="row", how="left", maintain_order="left").write_parquet(path, compression="lz4")
+    count = int(np.count_nonzero(verdict.flagged))
+    log.info("%s  score      %s rows with %s, %s flagged", features.date, f"{rows.height:,}", version.name, f"{count:,}")
+    return Scored(path=path, rows=rows.height, flagged=count, threshold=verdict.threshold)
 
 
-def _remembering(keys: list[pl.DataFrame], batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    for batch in batches:
-        keys.append(batch.select(KEYS))
-        yield batch
-
-
-def _reasons(dataset: Dataset, features: Features, detector: Detector, chosen: pl.Series) -> pl.DataFrame:
-    """Row number and reasons of the chosen rows, in a second pass that reads them alone."""
-    found = [batch.filter(pl.col("row").is_in(chosen.implode())) for batch in feature_batches(dataset, features, BATCH_ROWS)]
-    rows = pl.concat(found)
-    return rows.select("row").with_columns(detector.reasons(rows).alias("reasons"))
+def _rows_of(dataset: Dataset, features: Features, numbers: pl.Series) -> Iterator[pl.DataFrame]:
+    """The features of some rows alone, read once more; nothing is read where there are none."""
+    for batch in feature_batches(dataset, features, BATCH_ROWS) if len(numbers) else ():
+        yield batch.filter(pl.col("row").is_in(numbers.implode()))

@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.settings import ModelSettings, ThresholdSettings, TrainingSettings
-from tasks.dataset import Dataset
+from flows.settings import Settings
 from tasks.errors import SourceError
 from tasks.inspect_source import SourceLook, look_at, render_toml
 from tasks.source import list_dates, read_partition
@@ -51,11 +50,12 @@ def write_days(folder: Path, name: str) -> Path:
     return folder
 
 
-def load(look: SourceLook) -> Dataset:
-    sections = tomllib.loads(render_toml(look, "cards"))
-    for section, settings in (("model", ModelSettings), ("training", TrainingSettings), ("threshold", ThresholdSettings)):
-        assert settings(**sections[section]) == settings()
-    return Dataset(**{key: sections[key] for key in ("name", "source", "columns", "features", "quality")})
+def load(look: SourceLook) -> Settings:
+    """The whole configuration as the command line would read it; besides the source's own sections it says the defaults."""
+    settings = Settings.model_validate(tomllib.loads(render_toml(look, "cards")))
+    defaults = Settings(name="cards", source=settings.source, columns=settings.columns, features=settings.features)
+    assert settings == defaults
+    return settings
 
 
 @pytest.mark.parametrize(
