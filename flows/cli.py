@@ -200,6 +200,8 @@ def init(
 
     if out.exists():
         raise SettingsError(f"{out} exists and was left as it is; remove it, or name another with --out")
+    if out.resolve().parent != Path.cwd():  # relative paths of a configuration are relative to its file
+        path, database = (str(Path(place).resolve()) if place and "://" not in place else place for place in (path, database))
     out.write_text(render_toml(look_at(path, database, table), name), encoding="utf-8")
     load_settings(out)
     say(f"Wrote {out}. Read its guesses, then try `nightscore doctor --config {out}`.")

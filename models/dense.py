@@ -1,6 +1,7 @@
 """Dense denoising autoencoder (Vincent et al., 2008): the network sees noise added to its input and reconstructs the clean row."""
 
 from models.device import keras
+from models.errors import TrainingError
 from models.layout import Layout
 from models.settings import ModelSettings
 
@@ -9,7 +10,14 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
     """A network from encoded rows, float32 (rows, layout.width), to reconstructions, float32 (rows, layout.outputs).
 
     Gaussian noise and dropout act on the input, while training only. Values and indicators come out linear, categories as logits.
+    Raises TrainingError for an activation that Keras does not know.
     """
+    try:
+        keras.activations.get(settings.activation)
+    except ValueError as error:
+        raise TrainingError(
+            f"model.activation {settings.activation!r} is unknown to Keras; choose one such as relu, gelu or tanh"
+        ) from error
     encoded = keras.Input((layout.width,), name="encoded")
     hidden = expand(encoded, layout)
     hidden = keras.layers.GaussianNoise(settings.input_noise, seed=seed)(hidden)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -91,6 +92,7 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, sta
         rows, features.numeric, features.categorical, recipe.model, recipe.training, _epoch_logger(as_of, recipe.training)
     )
     path = recipe.models / name
+    shutil.rmtree(path, ignore_errors=True)  # left by a run that ended before it could register the version
     version = Version(name=name, as_of=as_of, first_date=first, last_date=last, path=path, sha256=artifacts.save(learnt, path))
     _register(recipe, warehouse, version, learnt, rows.height)
     return version

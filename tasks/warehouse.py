@@ -94,6 +94,7 @@ def _attached(warehouse: WarehouseSettings, *, read_only: bool) -> Iterator[duck
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
+        "preserve_insertion_order": "false",  # rows of a table have no order; a million of them go in twice as fast
     }
     if warehouse.is_file:
         Path(warehouse.uri).parent.mkdir(parents=True, exist_ok=True)

@@ -273,6 +273,11 @@ def test_training_that_cannot_succeed_is_refused_with_the_reason(frame: pl.DataF
         train(frame, NUMERIC, [], MODEL, training)
 
 
+def test_an_unknown_activation_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"model\.activation 'rleu'"):
+        train(ROWS, NUMERIC, [], MODEL.model_copy(update={"activation": "rleu"}), TRAINING)
+
+
 def test_a_frame_without_a_feature_is_refused(detector: Detector) -> None:
     with pytest.raises(ModelError, match="x0"):
         detector.score(FRESH.drop("x0"))

@@ -106,7 +106,9 @@ def test_the_task_is_the_function(tmp_path: Path) -> None:
     rows().write_parquet(tmp_path / f"{DAY}.parquet")
     dataset = configure(tmp_path)
     partition = read_partition(dataset, DAY)
-    assert validate.fn(dataset, partition, tmp_path) == validate_partition(dataset, partition, tmp_path)
+    page = tmp_path / "docs" / "page.html"
+    assert validate.fn(dataset, partition, tmp_path, page) == validate_partition(dataset, partition, tmp_path, page)
+    assert page.is_file()
 
 
 @pytest.mark.parametrize("column", ["id", "at", "card", "amount", "channel", "fraud"])
