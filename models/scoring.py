@@ -44,7 +44,7 @@ class Scorer:
             errors = [tf.reduce_sum(tf.square(components), axis=-1) / self.layout.features for components, _, _ in parts]
             return _mean(errors), _mean([tf.reduce_sum(contributions, axis=-1) for _, contributions, _ in parts])
 
-        return tf.function(scores, jit_compile=True)
+        return tf.function(scores, jit_compile=True, autograph=False)
 
     @cached_property
     def contributions(self) -> Graph:
@@ -54,7 +54,7 @@ class Scorer:
             parts = self._parts(encoded)
             return _mean([contributions for _, contributions, _ in parts]), _mean([output for _, _, output in parts])
 
-        return tf.function(contributions, jit_compile=True)
+        return tf.function(contributions, jit_compile=True, autograph=False)
 
     def _parts(self, encoded: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         """Per network: residual, contributions, output."""

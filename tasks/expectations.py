@@ -22,6 +22,7 @@ from great_expectations.core import ExpectationValidationResult
 from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
 from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults, ProgressBarsConfig
+from great_expectations.execution_engine import pandas_execution_engine
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.registry import get_expectation_impl
@@ -164,6 +165,7 @@ def _merge_rule(parts: Sequence[Verdict]) -> Verdict:
 @cache
 def _context() -> EphemeralDataContext:
     """One context per process, in memory, that prints no progress and sends nothing."""
+    pandas_execution_engine.HASH_THRESHOLD = 0  # bytes up to which a frame is hashed, for a marker that nobody reads here
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
         progress_bars=ProgressBarsConfig(globally=False),

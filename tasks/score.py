@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,10 +41,11 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
     explain_below = detector.settings.explain_below
     scored: list[pl.DataFrame] = []
     unlikely: list[pl.DataFrame] = []
-    for batch in feature_batches(dataset, features, BATCH_ROWS):
+    for batch in _read_ahead(feature_batches(dataset, features, BATCH_ROWS)):
         scores = detector.score(batch)
         p_values = pl.Series("p_value", detector.p_values(scores.score))
-        scored.append(batch.select(KEYS).with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values))
+        keys = batch.select(KEYS)[np.arange(len(batch))]  # copied: a column would keep its whole batch in memory
+        scored.append(keys.with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values))
         unlikely.append(batch.filter(p_values <= explain_below))
     rows, explained = pl.concat(scored), pl.concat(unlikely)
     if rows.height != features.rows:
@@ -61,6 +63,15 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
     count = int(np.count_nonzero(verdict.flagged))
     log.info("%s  score      %s rows with %s, %s flagged", features.date, f"{rows.height:,}", version.name, f"{count:,}")
     return Scored(path=path, rows=rows.height, flagged=count, threshold=verdict.threshold)
+
+
+def _read_ahead(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The next batch is read while this one is scored."""
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(next, batches, None)
+        while (batch := ahead.result()) is not None:
+            ahead = reader.submit(next, batches, None)
+            yield batch
 
 
 def _rows_of(dataset: Dataset, features: Features, numbers: pl.Series) -> Iterator[pl.DataFrame]:
