@@ -8,8 +8,9 @@ from prefect import flow
 from flows.context import recipe_of
 from flows.settings import load_settings
 from tasks.references import Version
+from tasks.registry import promote
 from tasks.staging import staging_folder
-from tasks.train import promote, train
+from tasks.train import train
 
 
 @flow(name="retrain")
