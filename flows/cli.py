@@ -153,12 +153,12 @@ def demo(
     evaluation_tables(judged)
     if all(night.status == "already committed" for night in nights):
         say(f"All {len(nights)} nights were already committed; {nights[-1].model_version} was used as it is.")
-    config = folder / "nightscore.toml"
+    config, program = folder / "nightscore.toml", sys.argv[0] if sys.argv[0].endswith("nightscore") else "nightscore"
     say(
         f"Report: {page}\n\nTry next:\n"
-        f'  nightscore sql --config {config} "from alerts limit 10"\n'
-        f"  nightscore train --config {config} --as-of {nights[-1].date}\n"
-        f"  nightscore init --path FOLDER_WITH_YOUR_PARTITIONS"
+        f'  {program} sql --config {config} "from alerts limit 10"\n'
+        f"  {program} train --config {config} --as-of {nights[-1].date}\n"
+        f"  {program} init --path FOLDER_WITH_YOUR_PARTITIONS"
     )
 
 

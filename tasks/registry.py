@@ -1,8 +1,10 @@
 """The versions of a dataset: which there are, and which one is champion when."""
 
 import json
+import logging
 from collections.abc import Sequence
 from datetime import date
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,19 @@ from tasks.recipe import Recipe
 from tasks.references import Version
 from tasks.warehouse import WarehouseSettings, look_up, transaction
 
+log = logging.getLogger(__name__)
 
-def choose_version(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> Version | None:
+
+def find_champion(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> Version | None:
     """The champion of a date, if it was trained with this configuration and is younger than `retrain_every_days`."""
     champion = look_up(warehouse, recipe.dataset.name, "find_champion", {"partition_date": day})
     if champion is None or champion[-1] != recipe.training_hash:
         return None
     version = stored_version(warehouse, champion[:-1])
-    return version if (day - version.as_of).days < recipe.training.retrain_every_days else None
+    if (day - version.as_of).days >= recipe.training.retrain_every_days:
+        return None
+    log.info("%s  champion   %s of %s..%s", day, version.name, version.first_date, version.last_date)
+    return version
 
 
 def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Version | None:
@@ -58,8 +65,15 @@ def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, lea
         con.execute(sql.read("insert_model"), model)
 
 
-def promote(warehouse: WarehouseSettings, dataset: str, version: Version, promoted_by: str, why: str) -> None:
+def promote(warehouse: WarehouseSettings, dataset: str, version: Version, why: str) -> None:
     """Makes a version the champion of every date from its `as_of` on; the earlier promotions stay on record."""
-    promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": promoted_by, "why": why}
+    promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": _who(), "why": why}
     with transaction(warehouse, dataset) as con:
         con.execute(sql.read("insert_promotion"), promotion)
+
+
+def _who() -> str:
+    try:
+        return getuser()
+    except (OSError, KeyError):  # a container may run as a user that nobody has named
+        return "unknown"

@@ -21,7 +21,7 @@ from tasks.features import build_features, feature_batches
 from tasks.labels import read_labels
 from tasks.recipe import Recipe
 from tasks.references import Features, Partition, Version
-from tasks.registry import choose_version, find_version, promote, register
+from tasks.registry import find_version, promote, register
 from tasks.source import list_dates, read_partition
 from tasks.validate import validate_partition
 from tasks.warehouse import WarehouseSettings
@@ -31,20 +31,11 @@ BATCH_ROWS = 250_000
 
 
 @task(cache_policy=NO_CACHE)
-def train_or_reuse(recipe: Recipe, warehouse: WarehouseSettings, day: date, staging: Path) -> Version:
-    """The champion where it is fresh and fits the configuration, else a new version as of this date, promoted."""
-    if champion := choose_version(recipe, warehouse, day):
-        log.info("%s  reuse      %s of %s..%s", day, champion.name, champion.first_date, champion.last_date)
-        return champion
-    version = train_version(recipe, warehouse, day, staging)
-    promote(warehouse, recipe.dataset.name, version, promoted_by="nightly", why="no fresh champion with this configuration")
+def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path, why: str) -> Version:
+    """A version from the labels known at the start of `as_of`, promoted to champion from that date on; see `train_version`."""
+    version = train_version(recipe, warehouse, as_of, staging)
+    promote(warehouse, recipe.dataset.name, version, why)
     return version
-
-
-@task(cache_policy=NO_CACHE)
-def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path) -> Version:
-    """A version from the labels known at the start of `as_of`; see `train_version`."""
-    return train_version(recipe, warehouse, as_of, staging)
 
 
 def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path) -> Version:
