@@ -5,13 +5,16 @@ import json
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.console import Failing, data_table, say, show_progress
 from flows.server import starting_server
 from flows.settings import find_config, load_settings
+
+if TYPE_CHECKING:
+    from tasks.judgement import Evaluation
 
 app = typer.Typer(
     cls=Failing,
@@ -95,14 +98,9 @@ def evaluate(
     show_progress()
     with starting_server():
         from flows.evaluation import evaluate_window
-        from flows.summary import evaluation_tables
 
     judged, page = evaluate_window(path, first.date(), last.date(), as_of.date() if as_of else None)
-    if as_json:
-        _print_json(judged.to_json(str(page)))
-        return
-    evaluation_tables(judged)
-    say(f"Report: {page}")
+    _show(judged, page, as_json)
 
 
 @app.command()
@@ -113,14 +111,9 @@ def report(config: Config = None, as_json: AsJson = False, debug: Debug = False)
     show_progress()
     with starting_server():
         from flows.evaluation import evaluate_newest
-        from flows.summary import evaluation_tables
 
     judged, page = evaluate_newest(path)
-    if as_json:
-        _print_json(judged.to_json(str(page)))
-        return
-    evaluation_tables(judged)
-    say(f"Report: {page}")
+    _show(judged, page, as_json)
 
 
 @app.command()
@@ -160,12 +153,12 @@ def demo(
     evaluation_tables(judged)
     if all(night.status == "already committed" for night in nights):
         say(f"All {len(nights)} nights were already committed; {nights[-1].model_version} was used as it is.")
-    config = folder / "nightscore.toml"
+    config, program = folder / "nightscore.toml", sys.argv[0] if sys.argv[0].endswith("nightscore") else "nightscore"
     say(
         f"Report: {page}\n\nTry next:\n"
-        f'  nightscore sql --config {config} "from alerts limit 10"\n'
-        f"  nightscore train --config {config} --as-of {nights[-1].date}\n"
-        f"  nightscore init --path FOLDER_WITH_YOUR_PARTITIONS"
+        f'  {program} sql --config {config} "from alerts limit 10"\n'
+        f"  {program} train --config {config} --as-of {nights[-1].date}\n"
+        f"  {program} init --path FOLDER_WITH_YOUR_PARTITIONS"
     )
 
 
@@ -205,6 +198,16 @@ def init(
     out.write_text(render_toml(look_at(path, database, table), name), encoding="utf-8")
     load_settings(out)
     say(f"Wrote {out}. Read its guesses, then try `nightscore doctor --config {out}`.")
+
+
+def _show(judged: "Evaluation", page: Path, as_json: bool) -> None:
+    from flows.summary import evaluation_tables
+
+    if as_json:
+        _print_json(judged.to_json(str(page)))
+        return
+    evaluation_tables(judged)
+    say(f"Report: {page}")
 
 
 def _print_json(content: Any) -> None:

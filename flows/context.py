@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from flows.settings import Settings
 from tasks.evaluate import Bench
 from tasks.publish import Ledger
-from tasks.train import Recipe
+from tasks.recipe import Recipe
 
 
 def ledger_of(settings: Settings) -> Ledger:

@@ -12,10 +12,11 @@ from tasks.features import features
 from tasks.matured import report_matured
 from tasks.publish import failures_noted, find_committed, publish
 from tasks.references import Night
+from tasks.registry import find_champion
 from tasks.score import score
 from tasks.source import ingest
 from tasks.staging import staging_folder
-from tasks.train import train_or_reuse
+from tasks.train import train
 from tasks.validate import validate
 
 
@@ -27,11 +28,12 @@ def nightly(config: Path, day: date, force: bool = False) -> Night:
     with staging_folder(settings.files, day) as staging:
         with failures_noted(ledger, day):
             partition = step(ingest, settings, day)
-            version = step(train_or_reuse, recipe, settings.warehouse, day, staging)
-            if (done := find_committed(ledger, partition, version)) and not force:
+            champion = find_champion(recipe, settings.warehouse, day)
+            if not force and champion and (done := find_committed(ledger, partition, champion)):
                 return done
             validated = step(validate, settings, partition, staging, settings.files / "data-docs" / f"{day}.html")
             clean = step(features, settings, validated, recipe.label_delay_days, staging)
+            version = champion or step(train, recipe, settings.warehouse, day, staging, "no fresh champion with this configuration")
             scored = step(score, settings, clean, version, settings.threshold, staging)
             night = step(publish, ledger, clean, scored, version, step.durations)
         report_matured(bench_of(settings), day, settings.files / "reports", staging)

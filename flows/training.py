@@ -9,7 +9,7 @@ from flows.context import recipe_of
 from flows.settings import load_settings
 from tasks.references import Version
 from tasks.staging import staging_folder
-from tasks.train import promote, train
+from tasks.train import train
 
 
 @flow(name="retrain")
@@ -17,6 +17,4 @@ def retrain(config: Path, as_of: date) -> Version:
     """Trains a version as of a business date; it is the champion of that date and of those after it."""
     settings = load_settings(config)
     with staging_folder(settings.files, as_of) as staging:
-        version = train(recipe_of(settings), settings.warehouse, as_of, staging)
-    promote(settings.warehouse, settings.name, version, promoted_by="nightscore train", why="trained on demand")
-    return version
+        return train(recipe_of(settings), settings.warehouse, as_of, staging, "trained on demand")

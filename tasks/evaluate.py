@@ -15,15 +15,17 @@ from models.curves import curves, distribution
 from models.metrics import RANKING, Judged, confusion, measure, metrics
 from tasks.compare import Scorer, baseline_scorers, reduced_scorers, score_all, stored_features
 from tasks.errors import EvaluationError, WarehouseMissing
-from tasks.judgement import DETECTOR, AlertLine, Evaluation, NightLine, Ranking
+from tasks.evaluation_lines import alert_lines, judged_night, night_line
+from tasks.judgement import DETECTOR, Evaluation, Figure, Ranking
 from tasks.maturity import known_compromised, store_labels
+from tasks.recipe import Recipe
 from tasks.references import Version
-from tasks.train import Recipe, stored_version, train_version
+from tasks.registry import stored_version
+from tasks.train import train_version
 from tasks.warehouse import WarehouseSettings, reading, transaction
 from tasks.window import EvaluationSettings, Window
 
 log = logging.getLogger(__name__)
-SHOWN_ALERTS = 20
 VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256")
 
 
@@ -81,9 +83,9 @@ def judge(bench: Bench, window: Window, staging: Path) -> Evaluation:
         rows_left_out=0,
         model_versions=tuple(runs["version"].unique(maintain_order=True)),
         thresholds=tuple(runs["threshold"].unique(maintain_order=True)),
-        nights=tuple(_night(run) for run in runs.iter_rows(named=True)),
+        nights=tuple(night_line(run) for run in runs.iter_rows(named=True)),
         distribution=distribution(rows["score"].cast(pl.Float64).to_numpy(), None),
-        alerts=_alerts(dataset.columns.private, dataset.columns.entity or dataset.columns.id, rows),
+        alerts=alert_lines(dataset.columns.private, dataset.columns.entity or dataset.columns.id, rows),
     )
     labelled = rows.filter(pl.col("label").is_not_null())
     if labelled.is_empty():
@@ -106,19 +108,11 @@ def _judge_labelled(
             found, notes=(f"Every labelled row of {window.first}..{window.last} is of an entity that was known to be compromised.",)
         )
     scored = _compare(bench, runs, staging, rows)
-    own, without = _columns(scored, ""), _columns(scored, "reduced ")
-    everything = metrics(settings.top_k)
-    ranking_only = {name: metric for name, metric in everything.items() if name in RANKING or name.startswith("card_precision")}
-    judged = _judged(scored, "score", bench)
-    ranking = Ranking(
-        measure(judged, everything),
-        {name: measure(_judged(scored, column, bench), ranking_only, replicates=0) for name, column in own.items()},
-    )
-    reduced = None
-    if without:
-        figures = {name: measure(_judged(scored, column, bench), ranking_only, replicates=0) for name, column in without.items()}
-        reduced = Ranking(figures.pop(DETECTOR), figures)
-    lines = {DETECTOR: curves(judged), **{name: curves(_judged(scored, column, bench)) for name, column in own.items()}}
+    judged, (ranking, reduced) = _judged(scored, "score", bench), _rankings(bench, scored)
+    notes += [
+        f"{name} is not defined on these rows: no frauds, or nothing flagged." for name, at in ranking.detector.items() if at.value is None
+    ]
+    lines = {DETECTOR: curves(judged)} | {name: curves(_judged(scored, name, bench)) for name in ranking.baselines}
     evaluation = replace(
         found,
         rows=rows.height,
@@ -129,12 +123,26 @@ def _judge_labelled(
         confusion=confusion(judged),
         curves={name: line for name, line in lines.items() if line},
         distribution=distribution(judged.scores, judged.labels, judged.weights),
-        nights=tuple(_judged_night(night, rows) for night in found.nights),
+        nights=tuple(judged_night(night, rows) for night in found.nights),
         weighted=bool(dataset.columns.weight),
         notes=tuple(notes),
     )
     _store(bench.warehouse, evaluation)
     return evaluation
+
+
+def _rankings(bench: Bench, scored: pl.DataFrame) -> tuple[Ranking, Ranking | None]:
+    """The figures of the detector and its baselines, and of the reduced detector and its own, where there is one."""
+    everything = metrics(bench.settings.top_k)
+    by_score = {name: metric for name, metric in everything.items() if name in RANKING or name.startswith("card_precision")}
+
+    def figures(prefix: str) -> dict[str, dict[str, Figure]]:
+        columns = _columns(scored, prefix)
+        return {name: measure(_judged(scored, column, bench), by_score, replicates=0) for name, column in columns.items()}
+
+    reduced = figures("reduced ")
+    own = Ranking(measure(_judged(scored, "score", bench), everything), figures(""))
+    return own, Ranking(reduced.pop(DETECTOR), reduced) if reduced else None
 
 
 def _compare(bench: Bench, runs: pl.DataFrame, staging: Path, rows: pl.DataFrame) -> pl.DataFrame:
@@ -177,56 +185,6 @@ def _judged(rows: pl.DataFrame, column: str, bench: Bench) -> Judged:
         flagged=rows["is_flagged"].to_numpy(),
         weights=rows["weight"].to_numpy() if columns.weight else None,
     )
-
-
-def _night(run: dict[str, Any]) -> NightLine:
-    return NightLine(
-        date=run["partition_date"],
-        rows=run["rows_scored"],
-        quarantined=run["rows_quarantined"],
-        flagged=run["rows_flagged"],
-        model_version=run["version"],
-        threshold=run["threshold"],
-        data_docs=f"../data-docs/{Path(run['data_docs']).name}" if run["data_docs"] else None,
-    )
-
-
-def _judged_night(night: NightLine, rows: pl.DataFrame) -> NightLine:
-    day = rows.filter(pl.col("partition_date") == night.date)
-    if day.is_empty():
-        return night
-    weight = pl.col("weight")
-    found, flagged, frauds = day.select(
-        weight.filter(pl.col("is_flagged") & pl.col("label")).sum().alias("found"),
-        weight.filter(pl.col("is_flagged")).sum().alias("flagged"),
-        weight.filter("label").sum().alias("frauds"),
-    ).row(0)
-    return replace(night, precision=found / flagged if flagged else None, recall=found / frauds if frauds else None, frauds=frauds)
-
-
-def _alerts(private: tuple[str, ...], column: str, rows: pl.DataFrame) -> tuple[AlertLine, ...]:
-    """The strangest entities of the window, each by its highest row."""
-    entity = pl.coalesce("entity", "id").alias("who")
-    worst = (
-        rows.filter("is_flagged").with_columns(entity).sort(["score", "id"], descending=[True, False]).unique("who", maintain_order=True)
-    )
-    return tuple(
-        AlertLine(
-            date=row["partition_date"],
-            entity="***" if column in private else row["who"],
-            score=row["score"],
-            p_value=row["p_value"],
-            reasons=tuple(_in_words(reason, private) for reason in row["reasons"] or ()),
-            is_fraud=row["label"],
-        )
-        for row in worst.head(SHOWN_ALERTS).iter_rows(named=True)
-    )
-
-
-def _in_words(reason: dict[str, str], private: tuple[str, ...]) -> str:
-    if reason["feature"] in private:
-        return f"{reason['feature']} *** (private)"
-    return f"{reason['feature']} {reason['observed']} (expected {reason['expected']})"
 
 
 def _why_unlabelled(bench: Bench, window: Window) -> str:

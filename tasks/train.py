@@ -1,76 +1,41 @@
-"""Training: the window of dates whose labels are known, a version learnt from it, and which version a date uses."""
+"""Training: the window of dates whose labels are known, and a version learnt from it."""
 
 import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-import sql
 from models import artifacts, detector
 from models.errors import TrainingError
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import TrainingSettings
 from models.training import OnEpoch
 from tasks.dataset import Dataset
 from tasks.errors import PartitionRejected, SourceError
 from tasks.features import build_features, feature_batches
 from tasks.labels import read_labels
+from tasks.recipe import Recipe
 from tasks.references import Features, Partition, Version
+from tasks.registry import find_version, promote, register
 from tasks.source import list_dates, read_partition
 from tasks.validate import validate_partition
-from tasks.warehouse import WarehouseSettings, look_up, transaction
+from tasks.warehouse import WarehouseSettings
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 250_000
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what is learnt, besides the rows.
-
-    models: the folder of artifacts. training_hash: of the sections features, quality, model and training.
-    """
-
-    dataset: Dataset
-    model: ModelSettings
-    training: TrainingSettings
-    training_hash: str
-    models: Path
-
-    @property
-    def label_delay_days(self) -> int:
-        """Without a label column there is nothing to wait for."""
-        return self.training.label_delay_days if self.dataset.columns.label else 0
-
-    def window(self, as_of: date) -> tuple[date, date]:
-        """First and last date of the training window: the dates before `as_of` whose labels are known by then."""
-        last = as_of - timedelta(days=self.label_delay_days + 1)
-        return last - timedelta(days=self.training.window_days - 1), last
-
-
 @task(cache_policy=NO_CACHE)
-def train_or_reuse(recipe: Recipe, warehouse: WarehouseSettings, day: date, staging: Path) -> Version:
-    """The champion where it is fresh and fits the configuration, else a new version as of this date, promoted."""
-    if champion := choose_version(recipe, warehouse, day):
-        log.info("%s  reuse      %s of %s..%s", day, champion.name, champion.first_date, champion.last_date)
-        return champion
-    version = train_version(recipe, warehouse, day, staging)
-    promote(warehouse, recipe.dataset.name, version, promoted_by="nightly", why="no fresh champion with this configuration")
+def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path, why: str) -> Version:
+    """A version from the labels known at the start of `as_of`, promoted to champion from that date on; see `train_version`."""
+    version = train_version(recipe, warehouse, as_of, staging)
+    promote(warehouse, recipe.dataset.name, version, why)
     return version
-
-
-@task(cache_policy=NO_CACHE)
-def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path) -> Version:
-    """A version from the labels known at the start of `as_of`; see `train_version`."""
-    return train_version(recipe, warehouse, as_of, staging)
 
 
 def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path) -> Version:
@@ -91,32 +56,13 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, sta
     learnt = detector.train(
         rows, features.numeric, features.categorical, recipe.model, recipe.training, _epoch_logger(as_of, recipe.training)
     )
+    if known := find_version(warehouse, recipe.dataset.name, name):
+        return known  # another process has registered it meanwhile
     path = recipe.models / name
     shutil.rmtree(path, ignore_errors=True)  # left by a run that ended before it could register the version
     version = Version(name=name, as_of=as_of, first_date=first, last_date=last, path=path, sha256=artifacts.save(learnt, path))
-    _register(recipe, warehouse, version, learnt, rows.height)
+    register(recipe, warehouse, version, learnt, rows.height)
     return version
-
-
-def choose_version(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> Version | None:
-    """The champion of a date, if it was trained with this configuration and is younger than `retrain_every_days`."""
-    champion = look_up(warehouse, recipe.dataset.name, "find_champion", {"partition_date": day})
-    if champion is None or champion[-1] != recipe.training_hash:
-        return None
-    version = stored_version(warehouse, champion[:-1])
-    return version if (day - version.as_of).days < recipe.training.retrain_every_days else None
-
-
-def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Version | None:
-    """A registered version by its name, where its artifact is still there."""
-    found = look_up(warehouse, dataset, "find_version", {"version": name})
-    return stored_version(warehouse, found[:-1]) if found else None
-
-
-def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Version:
-    """The reference to a registered version: its name, as_of, window, path below the warehouse's files, and hash."""
-    name, as_of, first, last, path, sha256 = found
-    return Version(name=name, as_of=as_of, first_date=first, last_date=last, path=Path(warehouse.files) / path, sha256=sha256)
 
 
 def training_rows(recipe: Recipe, days: list[Features], labels: pl.DataFrame) -> pl.DataFrame:
@@ -178,33 +124,6 @@ def _digest(recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame) -
     frauds = labels.filter(pl.col("label")).select(pl.concat_str("partition_date", "id", separator="/")).to_series().sort()
     content = [recipe.training_hash, [partition.fingerprint for partition in partitions], "\n".join(frauds)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: detector.Detector, rows: int) -> None:
-    last = learnt.history[-1]
-    model = {
-        "version": version.name,
-        "as_of": version.as_of,
-        "first_date": version.first_date,
-        "last_date": version.last_date,
-        "rows": rows,
-        "architecture": recipe.model.architecture,
-        "score": recipe.model.score,
-        "training_hash": recipe.training_hash,
-        "metrics": json.dumps({"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}),
-        "artifact_path": str(version.path.relative_to(warehouse.files)),
-        "artifact_sha256": version.sha256,
-        "device": learnt.device,
-    }
-    with transaction(warehouse, recipe.dataset.name) as con:
-        con.execute(sql.read("insert_model"), model)
-
-
-def promote(warehouse: WarehouseSettings, dataset: str, version: Version, promoted_by: str, why: str) -> None:
-    """Makes a version the champion of every date from its `as_of` on; the earlier promotions stay on record."""
-    promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": promoted_by, "why": why}
-    with transaction(warehouse, dataset) as con:
-        con.execute(sql.read("insert_promotion"), promotion)
 
 
 def _epoch_logger(as_of: date, training: TrainingSettings) -> OnEpoch:

@@ -1,5 +1,6 @@
 """What the tests share: where the public data lies, a small bank to score, and one Prefect server for the whole session."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -25,6 +26,15 @@ def prefect_server() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(autouse=True)
+def quiet_rooms() -> Iterator[None]:
+    """The command line's handler writes to the standard error of its own test alone."""
+    yield
+    for room in ("flows", "tasks", "models"):
+        logger = logging.getLogger(room)
+        logger.handlers, logger.propagate = [], True
 
 
 @pytest.fixture

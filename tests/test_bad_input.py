@@ -145,3 +145,12 @@ def test_a_held_warehouse_is_waited_for_and_then_named(scored_bank: Bank) -> Non
     assert status == 1
     assert f"PID {holder.pid}" in said
     assert scored_bank.table("from runs").height == 1
+
+
+def test_a_rejected_first_night_does_not_even_train(bank: Bank) -> None:
+    column("amount", -1.0, ROWS // 2)(bank)
+    status, said = run(bank)
+    assert status == 1
+    assert "amount" in said
+    assert bank.table("from runs")["status"].to_list() == ["rejected"]
+    assert all(bank.table(f"from {name}").is_empty() for name in TABLES)

@@ -96,7 +96,7 @@ def test_values_and_names_are_shown_as_text(parsed: Page) -> None:
     "words",
     [
         "Data quality of cards, 2018-07-25",
-        "10 rows, 8 bad; 17 rules, 7 broken",
+        "10 rows, 8 bad; 15 rules, 7 broken",
         "is unique: the first row of an id stays",
         "2 unexpected values found. 20% of 10 total rows.",
         "1 unexpected values found. 10% of 10 total rows.",

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from tasks import expectations
 from tasks import validate as gate
-from tasks.dataset import Dataset
+from tasks.dataset import ColumnRule, Dataset
 from tasks.errors import PartitionRejected, SourceError
 from tasks.references import Partition, Validated
 from tasks.source import read_partition
@@ -326,10 +326,18 @@ def test_a_rejected_day_has_its_page(tmp_path: Path) -> None:
 
 
 def test_a_rule_that_cannot_be_evaluated_rejects(tmp_path: Path) -> None:
-    with pytest.raises(
-        PartitionRejected, match=r"2018-07-25: the rule range of column amount cannot be evaluated; mend quality.columns.amount"
-    ):
-        judge(tmp_path, rows(), quality={"columns": {"amount": {"min": 5, "max": 1}}})
+    rows().write_parquet(tmp_path / f"{DAY}.parquet")
+    dataset = configure(tmp_path)
+    never = ColumnRule.model_construct(nullable=True, min=5, max=1, allowed=None)  # what a configuration is refused for
+    dataset = dataset.model_copy(update={"quality": dataset.quality.model_copy(update={"columns": {"amount": never}})})
+    message = r"2018-07-25: the rule range of column amount cannot be evaluated; mend quality.columns.amount"
+    with pytest.raises(PartitionRejected, match=message):
+        validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
+
+
+def test_a_range_that_nothing_can_be_in_is_refused_with_the_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="min 5 is above max 1"):
+        configure(tmp_path, quality={"columns": {"amount": {"min": 5, "max": 1}}})
 
 
 def test_a_partition_that_changed_since_it_was_ingested_is_refused(tmp_path: Path) -> None:

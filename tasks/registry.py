@@ -1,0 +1,79 @@
+"""The versions of a dataset: which there are, and which one is champion when."""
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import date
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+import sql
+from models.detector import Detector
+from tasks.recipe import Recipe
+from tasks.references import Version
+from tasks.warehouse import WarehouseSettings, look_up, transaction
+
+log = logging.getLogger(__name__)
+
+
+def find_champion(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> Version | None:
+    """The champion of a date, if it was trained with this configuration and is younger than `retrain_every_days`."""
+    champion = look_up(warehouse, recipe.dataset.name, "find_champion", {"partition_date": day})
+    if champion is None or champion[-1] != recipe.training_hash:
+        return None
+    version = stored_version(warehouse, champion[:-1])
+    if (day - version.as_of).days >= recipe.training.retrain_every_days:
+        return None
+    log.info("%s  champion   %s of %s..%s", day, version.name, version.first_date, version.last_date)
+    return version
+
+
+def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Version | None:
+    """A registered version by its name, where its artifact is still there."""
+    found = look_up(warehouse, dataset, "find_version", {"version": name})
+    return stored_version(warehouse, found[:-1]) if found else None
+
+
+def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Version:
+    """The reference to a registered version: its name, as_of, window, path below the warehouse's files, and hash."""
+    name, as_of, first, last, path, sha256 = found
+    return Version(name=name, as_of=as_of, first_date=first, last_date=last, path=Path(warehouse.files) / path, sha256=sha256)
+
+
+def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: Detector, rows: int) -> None:
+    """Adds a trained version to the table `models`; nothing uses it until it is promoted.
+
+    rows: training rows.
+    """
+    last = learnt.history[-1]
+    model = {
+        "version": version.name,
+        "as_of": version.as_of,
+        "first_date": version.first_date,
+        "last_date": version.last_date,
+        "rows": rows,
+        "architecture": recipe.model.architecture,
+        "score": recipe.model.score,
+        "training_hash": recipe.training_hash,
+        "metrics": json.dumps({"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}),
+        "artifact_path": str(version.path.relative_to(warehouse.files)),
+        "artifact_sha256": version.sha256,
+        "device": learnt.device,
+    }
+    with transaction(warehouse, recipe.dataset.name) as con:
+        con.execute(sql.read("insert_model"), model)
+
+
+def promote(warehouse: WarehouseSettings, dataset: str, version: Version, why: str) -> None:
+    """Makes a version the champion of every date from its `as_of` on; the earlier promotions stay on record."""
+    promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": _who(), "why": why}
+    with transaction(warehouse, dataset) as con:
+        con.execute(sql.read("insert_promotion"), promotion)
+
+
+def _who() -> str:
+    try:
+        return getuser()
+    except (OSError, KeyError):  # a container may run as a user that nobody has named
+        return "unknown"
