@@ -85,5 +85,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
     if isinstance(value, list):
-        return "; ".join(map(str, value))
+        return "; ".join(map(_cell, value))
+    if isinstance(value, dict):
+        return " ".join(_cell(part) for part in value.values() if part is not None)
     return str(value)

@@ -52,7 +52,7 @@ def committed_dates(warehouse: WarehouseSettings, dataset: str) -> list[date]:
     """Every date that has a current run, in order."""
     try:
         with reading(warehouse, dataset) as con:
-            return [row[0] for row in con.execute("select partition_date from current_runs order by 1").fetchall()]
+            return [row[0] for row in con.execute(sql.read("committed_dates")).fetchall()]
     except WarehouseMissing:
         return []
 

@@ -19,7 +19,7 @@ from tasks.references import Features, Night, Partition, Scored, Version
 from tasks.warehouse import WarehouseSettings, look_up, transaction
 
 log = logging.getLogger(__name__)
-NO_ROWS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
+COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def publish_night(ledger: Ledger, features: Features, scored: Scored, version: V
     run = {"run_id": night.run_id, "partition_date": night.date}
     try:
         with transaction(ledger.warehouse, ledger.dataset) as con:
-            con.execute("update publish_lock set updated_at = now()")
+            con.execute(sql.read("take_publish_lock"))
             con.execute(sql.read("insert_scores"), {**run, "model_version": version.name, "path": str(scored.path)})
             con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
             _insert_run(con, ledger, night, validated.partition.fingerprint, durations=durations, data_docs=validated.data_docs)
@@ -137,7 +137,7 @@ def _insert_run(
     message: str | None = None,
 ) -> None:
     committed = night.status == "committed"
-    counts = {name: getattr(night, name) if committed else None for name in NO_ROWS}
+    counts = {name: getattr(night, name) if committed else None for name in COUNTS}
     values = {
         "run_id": night.run_id,
         "partition_date": night.date,
