@@ -495,6 +495,7 @@ def oracle(frame: pl.DataFrame) -> set[tuple[int, str, str]]:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=DRAWN)
+@pytest.mark.slow
 def test_the_quarantined_rows_are_those_of_an_independent_reading(tmp_path: Path, drawn: list[tuple[Any, ...]]) -> None:
     ids, minutes, amounts, channels = zip(*drawn, strict=True)
     frame = pl.DataFrame(
