@@ -20,7 +20,7 @@ create table if not exists runs (
     superseded_by varchar,
     durations varchar,              -- JSON: seconds by step
     data_docs varchar,              -- the night's validation page, below warehouse.files
-    message varchar,                -- why it was rejected or failed
+    message varchar,                -- why it was rejected or failed; of a committed run, what was noted and accepted
 );
 
 -- Grain: one row per run and scored source row.

@@ -90,7 +90,8 @@ def publish_night(ledger: Ledger, features: Features, scored: Scored, version: V
             con.execute(sql.read("take_publish_lock"))
             con.execute(sql.read("insert_scores"), {**run, "model_version": version.name, "path": str(scored.path)})
             con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
-            _insert_run(con, ledger, night, validated.partition.fingerprint, durations=durations, data_docs=validated.data_docs)
+            fingerprint, notes = validated.partition.fingerprint, "; ".join(validated.notes) or None
+            _insert_run(con, ledger, night, fingerprint, durations=durations, data_docs=validated.data_docs, message=notes)
             con.execute(sql.read("supersede_runs"), run)
             _check(con, "check_conservation", night)
     except duckdb.Error as error:

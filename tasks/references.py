@@ -10,13 +10,11 @@ class Partition:
     """One day of the source, as found.
 
     fingerprint: hash of the content of the day and of its look-back, label and weight left out.
-    notes: what was found and accepted, such as an unknown extra column.
     """
 
     date: date
     rows: int
     fingerprint: str
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class Validated:
         columns), content varchar (the row as JSON, private columns masked). Empty where every row is good.
     rows_quarantined: distinct bad rows.
     data_docs: the night's Great Expectations page (HTML).
+    notes: what was found and accepted, in sentences for the ledger, such as an unknown extra column.
     """
 
     partition: Partition

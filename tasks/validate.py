@@ -53,7 +53,9 @@ def validate_partition(dataset: Dataset, partition: Partition, staging: Path, da
                 log.info("%s  validate   every rule and the rows that broke it: %s", day, data_docs)
             raise PartitionRejected(f"{day}: {'; '.join(refusals)}")
         quarantine = _write_quarantine(con, dataset, types, broken, staging / "quarantine.parquet")
-    notes = (*partition.notes, *_notes(dataset, types, verdicts))
+    notes = tuple(_notes(dataset, types, verdicts))
+    for note in notes:
+        log.info("%s  validate   %s", day, note)
     worst = f": {_worst(verdicts)}" if quarantined else ""
     log.info("%s  validate   %s rows, %s rules, %s quarantined%s", day, f"{partition.rows:,}", len(verdicts), f"{quarantined:,}", worst)
     return Validated(partition, quarantine, quarantined, page, notes)

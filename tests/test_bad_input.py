@@ -112,6 +112,9 @@ ACCEPTED: dict[str, tuple[Change, int]] = {
 }
 
 
+NOTED = {"an unknown extra column": "column extra", "duplicate ids": "first"}
+
+
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_a_few_bad_rows_are_quarantined_and_the_night_goes_on(scored_bank: Bank, case: str) -> None:
     change, quarantined = ACCEPTED[case]
@@ -120,6 +123,7 @@ def test_a_few_bad_rows_are_quarantined_and_the_night_goes_on(scored_bank: Bank,
     assert (status, said) == (0, "")
     (night,) = scored_bank.table(f"from current_runs where partition_date = '{NEXT}'").to_dicts()
     assert night["rows_quarantined"] == quarantined
+    assert NOTED.get(case, "") in (night["message"] or "")
     assert night["rows_source"] == night["rows_scored"] + night["rows_quarantined"]
     assert scored_bank.table(f"select score from scores where partition_date = '{NEXT}'")["score"].is_finite().all()
 
