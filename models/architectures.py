@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from models import dense
+from models import conv, dense, linear, vae
 from models.device import keras
 from models.layout import Layout
 from models.settings import ModelSettings
@@ -11,4 +11,7 @@ Build = Callable[[Layout, ModelSettings, int], keras.Model]
 
 ARCHITECTURES: dict[str, Build] = {
     "dense": dense.build,
+    "linear": linear.build,
+    "vae": vae.build,
+    "conv": conv.build,
 }

@@ -2,8 +2,8 @@
 
 network_0.keras ...    the networks, read in Keras' safe mode
 detector.json          encoder, settings, history, device
-calibration.parquet    one array per line: name, member, values
-sample.parquet         encoded training rows
+calibration.parquet    one array per line: name, shape, values
+samples.parquet        encoded rows, in the same form
 manifest.json          the SHA-256 of each of the files above
 """
 
@@ -12,6 +12,7 @@ import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ from models.detector import Detector
 from models.device import keras
 from models.encoding import Encoder
 from models.errors import ArtifactError
+from models.samples import Samples
 from models.settings import ModelSettings, TrainingSettings
 from models.training import Epoch
 
@@ -73,15 +75,16 @@ def load(folder: Path, sha256: str | None = None) -> Detector:
     networks = tuple(
         keras.saving.load_model(folder / _network(member), compile=False, safe_mode=True) for member in range(description.settings.members)
     )
+    calibration = _read_arrays(folder / "calibration.parquet")
     return Detector(
         encoder=description.encoder,
         networks=networks,
-        calibration=_read_calibration(folder, description.encoder.layout.width),
+        calibration=Calibration(**calibration | {"normals": int(calibration["normals"])}),
         settings=description.settings,
         training=description.training,
         history=description.history,
         device=description.device,
-        sample=pl.read_parquet(folder / "sample.parquet").to_numpy(order="c"),
+        samples=Samples(**_read_arrays(folder / "samples.parquet")),
     )
 
 
@@ -96,23 +99,26 @@ def _write(detector: Detector, folder: Path) -> None:
         device=detector.device,
     )
     (folder / "detector.json").write_text(description.model_dump_json(indent=1), encoding="utf-8")
-    arrays = {name: np.asarray(values) for name, values in asdict(detector.calibration).items()}
-    pl.DataFrame(
-        {"name": list(arrays), "values": [values.ravel() for values in arrays.values()]},
-        schema={"name": pl.String, "values": pl.List(pl.Float32)},
-    ).write_parquet(folder / "calibration.parquet")
-    pl.DataFrame(detector.sample).write_parquet(folder / "sample.parquet")
+    _write_arrays(detector.calibration, folder / "calibration.parquet")
+    _write_arrays(detector.samples, folder / "samples.parquet")
 
 
-def _read_calibration(folder: Path, width: int) -> Calibration:
-    stored = pl.read_parquet(folder / "calibration.parquet")
-    arrays = {name: values.to_numpy() for name, values in zip(stored["name"], stored["values"], strict=True)}
-    return Calibration(
-        residual_mean=arrays["residual_mean"].reshape(-1, width),
-        residual_root=arrays["residual_root"].reshape(-1, width, width),
-        held_out=arrays["held_out"],
-        training=arrays["training"],
-    )
+def _write_arrays(holder: Calibration | Samples, path: Path) -> None:
+    arrays = {name: np.asarray(values, np.float32) for name, values in asdict(holder).items()}
+    columns = {
+        "name": list(arrays),
+        "shape": [list(values.shape) for values in arrays.values()],
+        "values": [values.ravel() for values in arrays.values()],
+    }
+    pl.DataFrame(columns, schema={"name": pl.String, "shape": pl.List(pl.Int64), "values": pl.List(pl.Float32)}).write_parquet(path)
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    stored = pl.read_parquet(path)
+    return {
+        name: values.to_numpy().reshape(shape.to_list())
+        for name, shape, values in zip(stored["name"], stored["shape"], stored["values"], strict=True)
+    }
 
 
 def _verify(folder: Path, sha256: str | None) -> None:
@@ -123,7 +129,7 @@ def _verify(folder: Path, sha256: str | None) -> None:
         raise ArtifactError(f"{manifest} is not the one that was written; {RETRAIN}")
     try:
         listed = json.loads(manifest.read_bytes())
-        expected = {"detector.json", "calibration.parquet", "sample.parquet", _network(0)}
+        expected = {"detector.json", "calibration.parquet", "samples.parquet", _network(0)}
         complete = expected <= set(listed)
     except (ValueError, TypeError):
         complete = False

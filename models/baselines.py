@@ -33,7 +33,7 @@ def untrained_network(detector: Detector) -> Score:
 
 def isolation_forest(detector: Detector) -> Score:
     """Isolation forest (Liu, Ting & Zhou, 2008) on the encoded training sample; codes of categories rank them by rarity."""
-    forest = IsolationForest(random_state=detector.training.seed).fit(detector.sample)
+    forest = IsolationForest(random_state=detector.training.seed).fit(detector.samples.training)
 
     def score(frame: pl.DataFrame) -> NDArray[np.floating]:
         return np.asarray(-forest.score_samples(detector.encoder.encode(frame)))

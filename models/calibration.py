@@ -12,18 +12,23 @@ LEAST_EIGENVALUE = 1e-6
 
 @dataclass(frozen=True)
 class Calibration:
-    """Measured on normal rows.
+    """Measured on normal rows, and on known frauds where there are any.
 
     residual_mean: float32 (members, width); residual_root: float32 (members, width, width), see `whitening`; both from rows
         that no network was trained on.
     held_out: float32 (rows,), ascending: the scores of rows that were used for nothing else. The p-values come from these.
     training: float32 (rows,): the scores of rows that the networks were trained on.
+    anomalies: float32 (rows,): the scores of the known frauds of the training window; none of them was trained on, unless
+        `training.rows` is all. Empty where none is known.
+    normals: how many normal rows the training window has beside the anomalies; each held-out row stands for its share of them.
     """
 
     residual_mean: NDArray[np.float32]
     residual_root: NDArray[np.float32]
     held_out: NDArray[np.float32]
     training: NDArray[np.float32]
+    anomalies: NDArray[np.float32]
+    normals: int
 
     def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
         """Conformal p-values, float64 (rows,): (1 + held-out scores at least as high) / (1 + held-out scores).

@@ -1,9 +1,14 @@
-"""Dense denoising autoencoder (Vincent et al., 2008): the network sees noise added to its input and reconstructs the clean row."""
+"""Dense denoising autoencoder (Vincent et al., 2008): the network sees noise added to its input and reconstructs the clean row.
+
+What its layers are made of serves the other architectures as well. Every network has a layer named LATENT: its narrowest.
+"""
 
 from models.device import keras
 from models.errors import TrainingError
 from models.layout import Layout
 from models.settings import ModelSettings
+
+LATENT = "latent"
 
 
 def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
@@ -12,20 +17,24 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
     Gaussian noise and dropout act on the input, while training only. Values and indicators come out linear, categories as logits.
     Raises TrainingError for an activation that Keras does not know.
     """
+    check_activation(settings)
+    narrowest = settings.hidden.index(min(settings.hidden))
+    encoded = keras.Input((layout.width,), name="encoded")
+    hidden = disturb(expand(encoded, layout), settings, seed)
+    for depth, units in enumerate(settings.hidden):
+        latent = {"name": LATENT, "activity_regularizer": _activity(settings)} if depth == narrowest else {}
+        hidden = dense(units, seed + depth, activation=settings.activation, **latent)(hidden)
+    return keras.Model(encoded, reconstruction(hidden, layout, seed + len(settings.hidden)), name=settings.architecture)
+
+
+def check_activation(settings: ModelSettings) -> None:
+    """Raises TrainingError for an activation that Keras does not know."""
     try:
         keras.activations.get(settings.activation)
     except ValueError as error:
         raise TrainingError(
             f"model.activation {settings.activation!r} is unknown to Keras; choose one such as relu, gelu or tanh"
         ) from error
-    encoded = keras.Input((layout.width,), name="encoded")
-    hidden = expand(encoded, layout)
-    hidden = keras.layers.GaussianNoise(settings.input_noise, seed=seed)(hidden)
-    hidden = keras.layers.Dropout(settings.dropout, seed=seed)(hidden)
-    for depth, units in enumerate(settings.hidden):
-        hidden = dense(units, seed + depth, activation=settings.activation)(hidden)
-    output = dense(layout.outputs, seed + len(settings.hidden), name="reconstruction", dtype="float32")(hidden)
-    return keras.Model(encoded, output, name="dense")
 
 
 def expand(encoded: keras.KerasTensor, layout: Layout) -> keras.KerasTensor:
@@ -34,6 +43,21 @@ def expand(encoded: keras.KerasTensor, layout: Layout) -> keras.KerasTensor:
     return keras.ops.concatenate([encoded[:, : layout.continuous], *blocks], axis=-1) if blocks else encoded
 
 
+def disturb(hidden: keras.KerasTensor, settings: ModelSettings, seed: int) -> keras.KerasTensor:
+    """The input with Gaussian noise and dropout, while training only."""
+    noisy = keras.layers.GaussianNoise(settings.input_noise, seed=seed)(hidden)
+    return keras.layers.Dropout(settings.dropout, seed=seed)(noisy)
+
+
 def dense(units: int, seed: int, **options: object) -> keras.layers.Dense:
     """A dense layer whose first weights follow from the seed."""
     return keras.layers.Dense(units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **options)
+
+
+def reconstruction(hidden: keras.KerasTensor, layout: Layout, seed: int) -> keras.KerasTensor:
+    """The output layer: values and indicators, then logits, in float32."""
+    return dense(layout.outputs, seed, name="reconstruction", dtype="float32")(hidden)
+
+
+def _activity(settings: ModelSettings) -> keras.Regularizer | None:
+    return keras.regularizers.L1(settings.activity_regularisation) if settings.activity_regularisation else None

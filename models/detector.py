@@ -10,20 +10,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.architectures import ARCHITECTURES
-from models.calibration import Calibration, whitening
+from models.calibrating import calibrate, choose_score
+from models.calibration import Calibration
 from models.device import describe_device, keras, reproducible
 from models.encoding import Encoder
 from models.errors import TrainingError
 from models.explanation import Explanation, reasons
-from models.layout import Layout
-from models.scoring import Encoded, Scorer, residuals, run
-from models.settings import ModelSettings, TrainingSettings
+from models.samples import Encoded, Samples, cap
+from models.scoring import Scorer, run
+from models.settings import ImageSettings, ModelSettings, TrainingSettings
 from models.training import Epoch, OnEpoch, fit_network, split
 
 log = logging.getLogger(__name__)
 
 BATCH_ROWS = 65_536
-SAMPLE_ROWS = 20_000
 TRAINING_SCORES = 200_000
 
 
@@ -37,8 +37,8 @@ class Scores:
 
 @dataclass(frozen=True)
 class Detector:
-    """history: every epoch of every network. device: what it was trained on. sample: float32 (at most 20,000, width), encoded
-    rows that it was trained on, for baselines.
+    """settings: with the score that `auto` chose. history: every epoch of every network. device: what it was trained on.
+    samples: rows of each part, capped, for baselines and the model card.
     """
 
     encoder: Encoder
@@ -48,12 +48,13 @@ class Detector:
     training: TrainingSettings
     history: tuple[Epoch, ...]
     device: str
-    sample: NDArray[np.float32]
+    samples: Samples
 
     @cached_property
     def _scorer(self) -> Scorer:
         calibration = self.calibration
-        return Scorer(self.networks, self.encoder.layout, self.settings.score, calibration.residual_mean, calibration.residual_root)
+        settings, layout = self.settings, self.encoder.layout
+        return Scorer(self.networks, layout, settings.score, settings.draws, calibration.residual_mean, calibration.residual_root)
 
     def score(self, frame: pl.DataFrame) -> Scores:
         """The scores of the rows of a frame. Raises ModelError where a feature column is missing or of the wrong kind."""
@@ -89,8 +90,9 @@ class Detector:
         layout = self.encoder.layout
         seeds = [self.training.seed + member for member in range(self.settings.members)]
         networks = tuple(ARCHITECTURES[self.settings.architecture](layout, self.settings, seed) for seed in seeds)
-        validation, p_value = self.sample[::2], self.sample[1::2]
-        calibration = calibrate(networks, layout, self.settings, validation, p_value, self.sample)
+        seen = self.samples.training
+        rows = Samples(seen, held_out=seen[1::2], anomalies=self.samples.anomalies)
+        calibration = calibrate(networks, layout, self.settings, seen[::2], rows, normals=len(seen))
         return replace(self, networks=networks, calibration=calibration, history=())
 
     def _encoded(self, batches: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[Encoded]:
@@ -106,60 +108,39 @@ def train(
     model: ModelSettings,
     training: TrainingSettings,
     on_epoch: OnEpoch | None = None,
+    *,
+    image: ImageSettings | None = None,
+    anomalies: pl.DataFrame | None = None,
 ) -> Detector:
     """A detector from normal rows in a fixed order; the same rows, order, settings and device give the same scores.
 
     on_epoch: called with (epoch from 1, loss, validation loss) after every epoch of every network, one network after the other.
+    image: the column of images, where there is one.
+    anomalies: known frauds of the training window; score `auto` and thresholds that need labels look at them, no network does.
     Raises TrainingError with the reason where the rows or what was learnt from them make no detector.
     """
     parts = split(len(frame), training.seed)
     reproducible(training.seed)
-    encoder = Encoder.fit(frame[parts.fit], numeric, categorical)
+    encoder = Encoder.fit(frame[parts.fit], numeric, categorical, image)
+    layout = encoder.layout
     encoded = encoder.encode(frame)
     if not np.ptp(encoded[parts.fit], axis=0).any():
         raise TrainingError(f"none of the features varies in the {len(parts.fit)} rows to learn from; there is nothing to learn")
-    fit, validation, p_value = encoded[parts.fit], encoded[parts.validation], encoded[parts.p_value]
+    fit, validation, held_out = encoded[parts.fit], encoded[parts.validation], encoded[parts.p_value]
     log.info("training on %d normal rows, %d features, on %s", len(fit), len(encoder.features), describe_device())
-    fitted = [fit_network(fit, validation, encoder.layout, model, training, member, on_epoch) for member in range(model.members)]
+    fitted = [fit_network(fit, validation, layout, model, training, member, on_epoch) for member in range(model.members)]
     networks = tuple(network for network, _ in fitted)
+    known = np.zeros((0, layout.width), np.float32) if anomalies is None else encoder.encode(anomalies)
+    if model.score == "auto":
+        model = model.model_copy(update={"score": choose_score(networks, layout, model, validation, known)})
+    rows = Samples(cap(fit, TRAINING_SCORES, training.seed), held_out, known)
     return Detector(
         encoder=encoder,
         networks=networks,
-        calibration=calibrate(networks, encoder.layout, model, validation, p_value, _capped(fit, TRAINING_SCORES, training.seed)),
+        calibration=calibrate(networks, layout, model, validation, rows, normals=len(frame)),
         settings=model,
         training=training,
         history=tuple(epoch for _, history in fitted for epoch in history),
         device=describe_device(),
-        sample=_capped(fit, SAMPLE_ROWS, training.seed),
+        samples=rows.capped(training.seed),
     )
-
-
-def calibrate(
-    networks: tuple[keras.Model, ...],
-    layout: Layout,
-    model: ModelSettings,
-    validation: Encoded,
-    p_value: Encoded,
-    training: Encoded,
-) -> Calibration:
-    """The covariance of the residuals of the `validation` rows, and the scores of the other two by it.
-
-    Raises TrainingError where the scores are not finite, or all the same.
-    """
-    moments = [whitening(residuals(network, layout, validation)) for network in networks]
-    means, roots = np.stack([mean for mean, _ in moments]), np.stack([root for _, root in moments])
-    graph = Scorer(networks, layout, model.score, means, roots).scores
-    _, held_out = run(graph, [p_value])
-    _, training_scores = run(graph, [training])
-    if not (np.isfinite(held_out).all() and np.isfinite(training_scores).all()):
-        raise TrainingError(f"scores by {model.score} are not finite; check the features for values beyond float32")
-    if not np.ptp(held_out) > 0:
-        raise TrainingError(f"all {len(held_out)} held-out rows have the same score {held_out[0]:.4g}; check that the features vary")
-    return Calibration(means, roots, np.sort(held_out), training_scores)
-
-
-def _capped(rows: Encoded, count: int, seed: int) -> Encoded:
-    """At most `count` of the rows, drawn by the seed, in their order."""
-    if len(rows) <= count:
-        return rows
-    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))]

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.errors import ModelError, TrainingError
 from models.layout import Layout
+from models.settings import ImageSettings
 
 HEAVY_TAIL = 3.0  # the logarithm is taken where the standard deviation exceeds this many times that of the middle half
 LOG_RANGE = 10.0  # ... and some value exceeds this: below, log(1 + x) changes little
@@ -72,7 +73,7 @@ class Encoder(BaseModel):
     categorical: tuple[CategoricalFeature, ...]
 
     @staticmethod
-    def fit(frame: pl.DataFrame, numeric: Sequence[str], categorical: Sequence[str]) -> "Encoder":
+    def fit(frame: pl.DataFrame, numeric: Sequence[str], categorical: Sequence[str], image: ImageSettings | None = None) -> "Encoder":
         """Learns the encoding of the named columns from normal rows.
 
         Raises TrainingError where a column is missing, or one named as numeric holds something else.

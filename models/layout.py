@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,14 @@ class Layout:
     numeric, indicators: numbers of columns.
     categories: how many codes each category feature has; the last code is for everything that is rare, null or never seen.
     owners: for each column, the feature it belongs to (its position among all features: numeric ones, then categories).
+    image: height, width and channels, where the numeric values are the pixels of an image, row by row, channels last.
     """
 
     numeric: int
     indicators: int
     categories: tuple[int, ...]
     owners: tuple[int, ...]
+    image: tuple[int, int, int] | None = None
 
     @property
     def features(self) -> int:
@@ -47,6 +49,6 @@ class Layout:
         return tuple((self.continuous + k, int(stops[k]) - size, int(stops[k])) for k, size in enumerate(self.categories))
 
     @cached_property
-    def membership(self) -> NDArray[np.float64]:
+    def membership(self) -> csr_array:
         """(width, features), 1 where the column belongs to the feature: components @ membership sums them by feature."""
-        return np.eye(self.features)[list(self.owners)]
+        return csr_array((np.ones(self.width), (range(self.width), self.owners)), shape=(self.width, self.features))

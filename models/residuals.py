@@ -1,4 +1,4 @@
-"""What a network failed to reconstruct, and the scores that are made of it.
+"""What a network failed to reconstruct.
 
 A residual has one component per column of the encoded row: for values and indicators the difference of encoded and
 reconstructed, for a category the square root of the cross-entropy of its logits against its code. So the sum of squares is the
@@ -37,27 +37,3 @@ def _cross_entropies(encoded: tf.Tensor, output: tf.Tensor, layout: Layout) -> l
         entropy = tf.reduce_logsumexp(logits, axis=-1, keepdims=True) - tf.reduce_sum(code * logits, axis=-1, keepdims=True)
         entropies.append(tf.maximum(entropy, 0.0))
     return entropies
-
-
-# The contributions of the components to a row's score: float32 (rows, layout.width), at least 0; the score is their sum.
-# mean (width,) and root (width, width) are those of the residuals of held-out normal rows, features their number.
-Contributions = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor]
-
-
-def _error(residual: tf.Tensor, mean: tf.Tensor, root: tf.Tensor, features: int) -> tf.Tensor:
-    return tf.square(residual) / features
-
-
-def _mae(residual: tf.Tensor, mean: tf.Tensor, root: tf.Tensor, features: int) -> tf.Tensor:
-    return tf.abs(residual) / features
-
-
-def _whitened(residual: tf.Tensor, mean: tf.Tensor, root: tf.Tensor, features: int) -> tf.Tensor:
-    return tf.square(tf.matmul(residual - mean, root, transpose_b=True))
-
-
-SCORES: dict[str, Contributions] = {
-    "error": _error,  # mean r^2
-    "mae": _mae,  # mean |r|
-    "whitened": _whitened,  # (r - mean)' inverse(covariance) (r - mean), the squared Mahalanobis distance
-}

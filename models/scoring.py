@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models import vae
 from models.device import keras, tf
 from models.layout import Layout
-from models.residuals import SCORES, residual
+from models.residuals import residual
+from models.samples import Encoded
+from models.scores import SCORES, Moments
 
 SMALL, LARGE = 1_024, 16_384  # rows of the two shapes that graphs are compiled for; a batch is padded to one of them
+DRAWN = 5_000
 
-Encoded = NDArray[np.float32]
 Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of as many rows
 
 
@@ -26,12 +29,14 @@ Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of a
 class Scorer:
     """Networks with what is needed to score by them. Each graph is compiled when it is first asked for.
 
-    kind: a name in SCORES. means: float32 (members, width) and roots: float32 (members, width, width), see Calibration.
+    kind: a name in SCORES. draws: noise draws per row, where the score is made of them.
+    means: float32 (members, width) and roots: float32 (members, width, width), see Score.moments.
     """
 
     networks: tuple[keras.Model, ...]
     layout: Layout
     kind: str
+    draws: int
     means: NDArray[np.float32]
     roots: NDArray[np.float32]
 
@@ -58,18 +63,36 @@ class Scorer:
 
     def _parts(self, encoded: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         """Per network: residual, contributions, output."""
-        parts = []
+        parts, score = [], SCORES[self.kind]
         for network, mean, root in zip(self.networks, self.means, self.roots, strict=True):
             output = network(encoded, training=False)
             components = residual(encoded, output, self.layout)
-            parts.append((components, SCORES[self.kind](components, tf.constant(mean), tf.constant(root), self.layout.features), output))
+            scored = drawn_residual(network, self.layout, encoded, self.draws) if score.sampled else components
+            contributions = score.contributions(scored, tf.constant(mean), tf.constant(root), self.layout.features)
+            if score.sampled:
+                contributions = tf.reduce_mean(tf.reshape(contributions, (-1, self.draws, self.layout.width)), axis=1)
+            parts.append((components, contributions, output))
         return parts
 
 
-def residuals(network: keras.Model, layout: Layout, encoded: Encoded) -> NDArray[np.float32]:
-    """The residuals of encoded rows, float32 (rows, width)."""
-    values: NDArray[np.float32] = residual(tf.constant(encoded), network(encoded, training=False), layout).numpy()
-    return values
+def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, draws: int) -> tf.Tensor:
+    """The residuals of a variational network for every noise draw, float32 (rows x draws, width), the draws of a row together."""
+    return residual(tf.repeat(encoded, draws, axis=0), vae.reconstruct(network, encoded, draws), layout)
+
+
+def moments(networks: tuple[keras.Model, ...], layout: Layout, kind: str, draws: int, encoded: Encoded) -> Moments:
+    """Means (members, width) and roots (members, width, width) of the residuals of encoded normal rows, for a Scorer of this kind.
+
+    Of a score that is made of draws at most DRAWN rows are used, as they are `draws` times as many.
+    """
+    found = []
+    for network in networks:
+        if SCORES[kind].sampled:
+            residuals = drawn_residual(network, layout, tf.constant(encoded[:DRAWN]), draws)
+        else:
+            residuals = residual(tf.constant(encoded), network(encoded, training=False), layout)
+        found.append(SCORES[kind].moments(residuals.numpy(), layout))
+    return np.stack([mean for mean, _ in found]), np.stack([root for _, root in found])
 
 
 def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

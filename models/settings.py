@@ -1,8 +1,8 @@
 """The sections of the configuration that the detectors consume: [model], [training] and [threshold]."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -11,17 +11,53 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ImageSettings(Section):
+    """A column of images: PNG or JPEG bytes, or lists of height x width x channels numbers, row by row, channels last."""
+
+    column: str
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+    channels: Literal[1, 3] = 1
+
+
 class ModelSettings(Section):
     """What the networks are, and by which aggregation of their residuals rows are ranked."""
 
-    architecture: Literal["dense"] = "dense"
-    hidden: tuple[int, ...] = Field((100, 20, 100), min_length=1)
+    architecture: Literal["dense", "linear", "vae", "conv"] = "dense"
+    hidden: tuple[int, ...] = Field((100, 20, 100), min_length=1)  # units per layer; the first narrowest is the latent one
+    filters: tuple[int, ...] = Field((16, 32), min_length=1)  # conv: per convolution of stride 2, and mirrored
+    latent: int = Field(32, ge=1)  # conv: units of the latent layer
     activation: str = "relu"
     input_noise: float = Field(0.1, ge=0)  # standard deviation, encoded units
     dropout: float = Field(0.0, ge=0, lt=1)
-    score: Literal["error", "mae", "whitened"] = "whitened"
+    activity_regularisation: float = Field(0.0, ge=0)  # dense: weight of the mean absolute activity of the latent layer
+    kl_weight: float = Field(1.0, ge=0)  # vae: 1 is the evidence lower bound of a decoder with unit variance
+    draws: int = Field(16, ge=1)  # vae: noise draws per row for reconstruction_probability
+    score: Literal["error", "mae", "whitened", "reconstruction_probability", "auto"] = "whitened"
     explain_below: float = Field(0.05, ge=0, le=1)  # p-value up to which reasons are kept
     members: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.score == "reconstruction_probability" and self.architecture != "vae":
+            raise ValueError(f'score reconstruction_probability needs architecture "vae"; got {self.architecture!r}')
+        for key, architectures in USED_BY.items():
+            if self.architecture not in architectures and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(
+                    f"{key} has no meaning for architecture {self.architecture!r}, only for {', '.join(architectures)}; remove it"
+                )
+        return self
+
+
+USED_BY = {
+    "hidden": ("dense", "linear", "vae"),
+    "filters": ("conv",),
+    "latent": ("conv",),
+    "activation": ("dense", "vae", "conv"),
+    "activity_regularisation": ("dense",),
+    "kl_weight": ("vae",),
+    "draws": ("vae",),
+}
 
 
 class TrainingSettings(Section):
@@ -36,10 +72,11 @@ class TrainingSettings(Section):
     learning_rate: float = Field(1e-3, gt=0)
     seed: int = 42
     max_rows: int = Field(1_000_000, ge=100)  # a larger window is sampled, by a hash of the id
+    gate: Literal["warn", "strict"] = "warn"  # what becomes of a version that fails a sanity gate; strict: it flags nothing
 
 
 class ThresholdSettings(Section):
     """From which score a row is flagged; what `value` means depends on the strategy."""
 
-    strategy: Literal["fixed", "train_quantile", "batch_quantile", "budget", "fdr"] = "train_quantile"
+    strategy: Literal["fixed", "train_quantile", "batch_quantile", "midpoint", "best_f1", "cost", "budget", "fdr"] = "train_quantile"
     value: float = 0.99

@@ -12,7 +12,7 @@ from models.settings import ModelSettings, TrainingSettings
 
 pytestmark = pytest.mark.slow
 
-FILES = ["calibration.parquet", "detector.json", "network_0.keras", "network_1.keras", "sample.parquet"]
+FILES = ["calibration.parquet", "detector.json", "network_0.keras", "network_1.keras", "samples.parquet"]
 
 
 def rows(count: int, seed: int) -> pl.DataFrame:
@@ -40,7 +40,9 @@ def test_a_reloaded_detector_is_the_same(detector: Detector, stored: tuple[Path,
     assert (again.score(frame).error == detector.score(frame).error).all()
     assert (again.p_values(again.score(frame).score) == detector.p_values(detector.score(frame).score)).all()
     assert again.reasons(frame).equals(detector.reasons(frame))
-    assert (again.sample == detector.sample).all()
+    for name in ("training", "held_out", "anomalies"):
+        assert (getattr(again.samples, name) == getattr(detector.samples, name)).all()
+    assert again.calibration.normals == detector.calibration.normals
     for name in ("encoder", "settings", "training", "history", "device"):
         assert getattr(again, name) == getattr(detector, name)
 

@@ -19,7 +19,7 @@ from models.device import keras
 from models.errors import ModelError, TrainingError
 from models.explanation import REASONS
 from models.layout import Layout
-from models.residuals import SCORES
+from models.scores import SCORES
 from models.settings import ModelSettings, TrainingSettings
 
 pytestmark = pytest.mark.slow
@@ -65,7 +65,7 @@ def ensemble() -> Detector:
     return trained("error", members=2)
 
 
-@pytest.fixture(scope="module", params=SCORES)
+@pytest.fixture(scope="module", params=["error", "mae", "whitened"])
 def by_kind(request: pytest.FixtureRequest, detector: Detector, ensemble: Detector) -> Detector:
     """One detector for each kind of score; two networks for one of them."""
     return {"whitened": detector, "error": ensemble}.get(request.param) or trained(request.param)
@@ -73,19 +73,7 @@ def by_kind(request: pytest.FixtureRequest, detector: Detector, ensemble: Detect
 
 def test_every_name_of_the_settings_is_in_its_registry() -> None:
     assert set(ARCHITECTURES) == set(get_args(ModelSettings.model_fields["architecture"].annotation))
-    assert set(SCORES) == set(get_args(ModelSettings.model_fields["score"].annotation))
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_network_maps_encoded_rows_to_outputs_and_follows_from_its_seed(architecture: str) -> None:
-    layout = Layout(numeric=3, indicators=1, categories=(4, 2), owners=(0, 1, 2, 0, 3, 4))
-    model = MODEL.model_copy(update={"architecture": architecture})
-    rows = np.array([[0.1, -2.0, 3.0, 1, 3, 0], [0, 0, 0, 0, 0, 1]], dtype=np.float32)
-    first, same, other = (ARCHITECTURES[architecture](layout, model, seed)(rows).numpy() for seed in (1, 1, 2))
-    assert first.shape == (2, layout.outputs)
-    assert first.dtype == np.float32
-    assert (first == same).all()
-    assert (first != other).any()
+    assert {*SCORES, "auto"} == set(get_args(ModelSettings.model_fields["score"].annotation))
 
 
 def test_scores_are_finite_and_not_negative_for_whatever_rows(by_kind: Detector) -> None:
@@ -147,7 +135,7 @@ def test_error_and_mae_and_whitened_are_what_they_say() -> None:
     residual = np.array([[3.0, -4.0]], dtype=np.float32)
     root = np.array([[2.0, 0.5], [0.5, 1.0]], dtype=np.float32)
     mean = np.array([1.0, 0.0], dtype=np.float32)
-    sums = {name: float(np.sum(contribute(residual, mean, root, layout.features))) for name, contribute in SCORES.items()}
+    sums = {name: float(np.sum(SCORES[name].contributions(residual, mean, root, layout.features))) for name in ("error", "mae", "whitened")}
     centred = residual[0] - mean
     assert sums == pytest.approx({"error": 12.5, "mae": 3.5, "whitened": centred @ root.T @ root @ centred})
 
@@ -205,7 +193,7 @@ def test_shuffled_features_are_stranger_than_normal_ones(by_kind: Detector) -> N
 
 def test_the_calibration_rows_were_not_trained_on(detector: Detector) -> None:
     assert len(detector.calibration.held_out) == 400
-    assert len(detector.calibration.training) == len(detector.sample) == 3_200
+    assert len(detector.calibration.training) == len(detector.samples.training) == 3_200
     assert (np.diff(detector.calibration.held_out) >= 0).all()
 
 

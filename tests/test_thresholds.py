@@ -18,7 +18,7 @@ VALUES = {"fixed": 2.0, "train_quantile": 0.9, "batch_quantile": 0.9, "budget": 
 
 def calibration(rows: int = 10_000) -> Calibration:
     scores = np.random.default_rng(1).gamma(2.0, size=rows).astype(np.float32)
-    return Calibration(EMPTY, EMPTY[None], held_out=np.sort(scores), training=scores[::2])
+    return Calibration(EMPTY, EMPTY[None], held_out=np.sort(scores), training=scores[::2], anomalies=scores[:0], normals=10 * rows)
 
 
 def night(scores: np.ndarray, entities: list[str | None] | None = None, rows: int = 10_000) -> NightScores:
