@@ -31,7 +31,7 @@ class ModelSettings(Section):
     input_noise: float = Field(0.1, ge=0)  # standard deviation, encoded units
     dropout: float = Field(0.0, ge=0, lt=1)
     activity_regularisation: float = Field(0.0, ge=0)  # dense: weight of the mean absolute activity of the latent layer
-    kl_weight: float = Field(1.0, ge=0)  # vae: 1 is the evidence lower bound of a decoder with unit variance
+    kl_weight: float = Field(0.1, ge=0)  # vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound
     draws: int = Field(16, ge=1)  # vae: noise draws per row for reconstruction_probability
     score: Literal["error", "mae", "whitened", "reconstruction_probability", "auto"] = "whitened"
     explain_below: float = Field(0.05, ge=0, le=1)  # p-value up to which reasons are kept
