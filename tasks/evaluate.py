@@ -26,7 +26,7 @@ from tasks.warehouse import WarehouseSettings, reading, transaction
 from tasks.window import EvaluationSettings, Window
 
 log = logging.getLogger(__name__)
-VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256")
+VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256", "card_path", "withheld")
 
 
 @dataclass(frozen=True)
