@@ -19,6 +19,7 @@ from tasks.warehouse import WarehouseSettings
 from tasks.window import EvaluationSettings
 
 DEFAULT_FILE = "nightscore.toml"
+FROM_LABELS = ("midpoint", "best_f1", "cost")  # threshold strategies that look at known frauds
 
 
 class ScheduleSettings(Section):
@@ -43,6 +44,8 @@ class Settings(Dataset):
     def _labels_where_needed(self) -> Self:
         if self.features.label_derived and not self.columns.label:
             raise ValueError("features.label_derived needs columns.label")
+        if self.threshold.strategy in FROM_LABELS and not self.columns.label:
+            raise ValueError(f'threshold.strategy {self.threshold.strategy} needs columns.label; name it, or choose "train_quantile"')
         return self
 
     @property

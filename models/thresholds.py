@@ -1,6 +1,5 @@
 """Which rows of a night are flagged: `THRESHOLDS[strategy](night, calibration, value)` gives the verdict."""
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,54 +7,78 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix_at_thresholds
 
 from models.calibration import Calibration
 from models.errors import ThresholdError
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class NightScores:
-    """What a strategy may look at, one value per row of the night.
-
-    scores: float (rows,). p_values: float64 (rows,). entities: who an alert about the row is about, any type; without it, or
-    where it is null, every row stands for itself.
-    """
-
-    scores: NDArray[np.floating]
-    p_values: NDArray[np.float64]
-    entities: pl.Series | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """threshold: the lowest score that is flagged, finite; above every score where nothing is. flagged: bool (rows,)."""
-
-    threshold: float
-    flagged: NDArray[np.bool_]
-
+from models.settings import ThresholdSettings
+from models.verdicts import NightScores, Verdict, at_least, chosen
 
 Strategy = Callable[[NightScores, Calibration, float], Verdict]
+
+
+def decide(night: NightScores, calibration: Calibration, threshold: ThresholdSettings) -> Verdict:
+    """The verdict of the configured strategy. Raises ThresholdError where a score is not finite, or the strategy cannot be applied."""
+    if strange := int(np.count_nonzero(~np.isfinite(night.scores))):
+        raise ThresholdError(
+            f"{strange:,} of {len(night.scores):,} scores are not finite; look at these rows' features, or train another version"
+        )
+    return THRESHOLDS[threshold.strategy](night, calibration, threshold.value)
 
 
 def fixed(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     """Scores of at least `value`."""
     if not math.isfinite(value):
         raise ThresholdError(f"threshold.value is the score from which rows are flagged, a finite number; got {value}")
-    return _at_least(night, value)
+    return at_least(night, value)
 
 
 def train_quantile(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     """Scores of at least the quantile `value` of the scores of the rows that the networks were trained on."""
     _require_share(value, "the quantile of the training rows' scores")
-    return _at_least(night, float(np.quantile(calibration.training.astype(np.float64), value)))
+    return at_least(night, float(np.quantile(calibration.training.astype(np.float64), value)))
 
 
 def batch_quantile(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     """Scores of at least the quantile `value` of tonight's scores."""
     _require_share(value, "the quantile of tonight's scores")
-    return _at_least(night, float(np.quantile(night.scores.astype(np.float64), value)) if len(night.scores) else 0.0)
+    return at_least(night, float(np.quantile(night.scores.astype(np.float64), value)) if len(night.scores) else 0.0)
+
+
+def midpoint(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+    """Scores of at least the middle between two means: that of the held-out normal rows and that of the known frauds.
+
+    `value` has no meaning here.
+    """
+    _require_frauds(calibration, "midpoint")
+    normal, fraud = (float(scores.mean(dtype=np.float64)) for scores in (calibration.held_out, calibration.anomalies))
+    if not fraud > normal:
+        raise ThresholdError(
+            f"threshold.strategy midpoint: the mean score of known frauds ({fraud:.4g}) is not above that of normal rows ({normal:.4g}); "
+            'set threshold.strategy = "train_quantile", or find features that tell them apart'
+        )
+    return at_least(night, (normal + fraud) / 2)
+
+
+def best_f1(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+    """Scores of at least the cut with the highest F1 on the training window; of equally good cuts the highest.
+
+    `value` has no meaning here.
+    """
+    cuts = _cuts(calibration, "best_f1")
+    f1 = 2 * cuts.found / (2 * cuts.found + cuts.false_alarms + cuts.missed)
+    return at_least(night, float(cuts.scores[np.argmax(f1)]))
+
+
+def cost(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+    """Scores of at least the cut with the lowest cost on the training window; of equally cheap cuts the highest.
+
+    value: what a missed fraud costs, where a false alarm costs 1.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise ThresholdError(f"threshold.value is the cost of a missed fraud in false alarms, above 0, such as 50; got {value}")
+    cuts = _cuts(calibration, "cost")
+    return at_least(night, float(cuts.scores[np.argmin(value * cuts.missed + cuts.false_alarms)]))
 
 
 def budget(night: NightScores, calibration: Calibration, value: float) -> Verdict:
@@ -73,14 +96,13 @@ def budget(night: NightScores, calibration: Calibration, value: float) -> Verdic
     top = ranked.unique(["entity", "alone"], keep="first", maintain_order=True)
     flagged = np.zeros(len(row), dtype=bool)
     flagged[top["row"].head(int(value)).cast(pl.Int64).to_numpy()] = True
-    return _flag(night, flagged)
+    return chosen(night, flagged)
 
 
 def fdr(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     """The rows that Benjamini & Hochberg (1995) reject at level `value`, by their conformal p-values (Bates et al., 2023).
 
-    In expectation at most the share `value` of the flagged rows is normal. Warns where calibration rows are so few that a small
-    number of anomalies cannot be flagged.
+    In expectation at most the share `value` of the flagged rows is normal.
     """
     if not 0 < value < 1:
         raise ThresholdError(f"threshold.value is the tolerated share of false alarms among the flagged rows, between 0 and 1; got {value}")
@@ -90,22 +112,20 @@ def fdr(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     flagged = night.p_values <= ordered[rejected[-1]] if len(rejected) else np.zeros(rows, dtype=bool)
     calibration_rows = len(calibration.held_out)
     fewest = math.ceil(rows / (value * (calibration_rows + 1)))
-    if fewest > max(1, int(flagged.sum())):
-        log.warning(
-            "fdr at level %g: with %d calibration rows nothing is flagged unless at least %d of tonight's %d rows are stranger than all of "
-            "them; raise threshold.value, or train on more rows (training.window_days)",
-            value,
-            calibration_rows,
-            fewest,
-            rows,
-        )
-    return _flag(night, flagged)
+    too_few = (
+        f"with {calibration_rows:,} calibration rows, rows are flagged only where at least {fewest:,} are stranger than all of them: "
+        "raise threshold.value, or train on more rows (training.window_days)"
+    )
+    return chosen(night, flagged, why_none=too_few if fewest > 1 else "")
 
 
 THRESHOLDS: dict[str, Strategy] = {
     "fixed": fixed,
     "train_quantile": train_quantile,
     "batch_quantile": batch_quantile,
+    "midpoint": midpoint,
+    "best_f1": best_f1,
+    "cost": cost,
     "budget": budget,
     "fdr": fdr,
 }
@@ -116,12 +136,36 @@ def _require_share(value: float, meaning: str) -> None:
         raise ThresholdError(f"threshold.value is {meaning}, between 0 and 1; got {value}")
 
 
-def _at_least(night: NightScores, threshold: float) -> Verdict:
-    return Verdict(threshold, night.scores.astype(np.float64) >= threshold)
+def _require_frauds(calibration: Calibration, strategy: str) -> None:
+    if not len(calibration.anomalies):
+        raise ThresholdError(
+            f"threshold.strategy {strategy} needs known frauds, and the training window has none; widen training.window_days, "
+            'train as of a later date, or set threshold.strategy = "train_quantile"'
+        )
 
 
-def _flag(night: NightScores, flagged: NDArray[np.bool_]) -> Verdict:
-    if flagged.any():
-        return Verdict(float(night.scores[flagged].min()), flagged)
-    highest = night.scores.max() if len(night.scores) else np.float32(0)
-    return Verdict(float(np.nextafter(highest, np.inf, dtype=night.scores.dtype)), flagged)
+@dataclass(frozen=True)
+class _Cuts:
+    """What flagging from each score on would have made of the training window, from nothing flagged to everything.
+
+    scores: the cuts, descending. found, missed, false_alarms: rows of the window, a held-out row counting for its share of the
+    normal ones. All float64 (cuts,).
+    """
+
+    scores: NDArray[np.float64]
+    found: NDArray[np.float64]
+    missed: NDArray[np.float64]
+    false_alarms: NDArray[np.float64]
+
+
+def _cuts(calibration: Calibration, strategy: str) -> _Cuts:
+    _require_frauds(calibration, strategy)
+    scores = np.concatenate([calibration.held_out, calibration.anomalies]).astype(np.float64)
+    frauds = np.repeat([0, 1], [len(calibration.held_out), len(calibration.anomalies)])
+    _, normal, missed, found, cuts = confusion_matrix_at_thresholds(frauds, scores)
+    return _Cuts(
+        scores=np.append(np.nextafter(cuts[0], np.inf), cuts),
+        found=np.append(0.0, found),
+        missed=np.append(float(len(calibration.anomalies)), missed),
+        false_alarms=np.append(0.0, normal) * calibration.normals / len(calibration.held_out),
+    )

@@ -13,7 +13,8 @@ from prefect.cache_policies import NO_CACHE
 
 from models import artifacts
 from models.settings import ThresholdSettings
-from models.thresholds import THRESHOLDS, NightScores
+from models.thresholds import decide
+from models.verdicts import NightScores, doubt
 from tasks.dataset import Dataset
 from tasks.errors import NightError
 from tasks.features import feature_batches
@@ -52,7 +53,9 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
         read = f"{rows.height} rows were read where {features.rows} were validated"
         raise NightError(f"{features.date}: {read}; the source changed meanwhile, run the night again")
     night = NightScores(rows["score"].to_numpy(), rows["p_value"].to_numpy(), rows["entity"].fill_null(rows["id"]))
-    verdict = THRESHOLDS[threshold.strategy](night, detector.calibration, threshold.value)
+    verdict = decide(night, detector.calibration, threshold)
+    if odd := doubt(night, verdict):
+        log.warning("%s  score      threshold.strategy %s: %s", features.date, threshold.strategy, odd)
     flagged = pl.Series("is_flagged", verdict.flagged)
     likely_but_flagged = rows["row"].filter(flagged & (rows["p_value"] > explain_below))
     explained = pl.concat([explained, *_rows_of(dataset, features, likely_but_flagged)])

@@ -59,6 +59,11 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         ("[features]", "[training]\nepochs = 0\n[features]", "training.epochs.*greater than or equal to 1"),
         ("[features]", "[features]\nlabel_derived = ['risk']", "label_derived names what is no feature: risk"),
         ("[features]", "[features]\nlabel_derived = ['amount']", "label_derived needs columns.label"),
+        (
+            "[features]",
+            "[threshold]\nstrategy = 'best_f1'\n[features]",
+            "threshold.strategy best_f1 needs columns.label; name it, or choose",
+        ),
         ("[features]", "[features]\nsql = 'none.sql'", "features.sql: there is neither"),
         ("[features]", "[features", "not valid TOML"),
     ],

@@ -1,4 +1,4 @@
-import logging
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -7,18 +7,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.settings import FROM_LABELS
 from models.calibration import Calibration
 from models.errors import ThresholdError
 from models.settings import ThresholdSettings
-from models.thresholds import THRESHOLDS, NightScores
+from models.thresholds import THRESHOLDS, decide
+from models.verdicts import NightScores, doubt
 
 EMPTY = np.zeros((1, 1), dtype=np.float32)
-VALUES = {"fixed": 2.0, "train_quantile": 0.9, "batch_quantile": 0.9, "budget": 3, "fdr": 0.1}
+VALUES = {
+    "fixed": 2.0,
+    "train_quantile": 0.9,
+    "batch_quantile": 0.9,
+    "midpoint": 0.99,
+    "best_f1": 0.99,
+    "cost": 50,
+    "budget": 3,
+    "fdr": 0.1,
+}
 
 
 def calibration(rows: int = 10_000) -> Calibration:
-    scores = np.random.default_rng(1).gamma(2.0, size=rows).astype(np.float32)
-    return Calibration(EMPTY, EMPTY[None], held_out=np.sort(scores), training=scores[::2], anomalies=scores[:0], normals=10 * rows)
+    random = np.random.default_rng(1)
+    scores = random.gamma(2.0, size=rows).astype(np.float32)
+    frauds = (2 + random.gamma(3.0, size=50)).astype(np.float32)
+    return Calibration(EMPTY, EMPTY[None], held_out=np.sort(scores), training=scores[::2], anomalies=frauds, normals=10 * rows)
+
+
+def known(held_out: list[float], anomalies: list[float], normals: int) -> Calibration:
+    """A calibration in which each held-out row stands for normals / len(held_out) normal rows."""
+    return replace(calibration(), held_out=np.float32(held_out), anomalies=np.float32(anomalies), normals=normals)
 
 
 def night(scores: np.ndarray, entities: list[str | None] | None = None, rows: int = 10_000) -> NightScores:
@@ -85,24 +103,138 @@ def test_fdr_is_the_step_up_procedure() -> None:
     assert verdict.threshold == pytest.approx(0.992)
 
 
-def test_fdr_controls_the_share_of_false_alarms() -> None:
-    random = np.random.default_rng(3)
-    shares = []
-    for _ in range(40):
-        scores = np.concatenate([random.gamma(2.0, size=900), random.gamma(2.0, size=100) + 15]).astype(np.float32)
-        flagged = THRESHOLDS["fdr"](night(scores, rows=50_000), calibration(), 0.1).flagged
-        shares.append(flagged[:900].sum() / max(1, flagged.sum()))
-        assert flagged[900:].mean() > 0.9
-    assert np.mean(shares) < 0.12
+def test_midpoint_is_midway_between_the_two_means() -> None:
+    verdict = THRESHOLDS["midpoint"](night(np.array([3.4, 3.5, 9.0])), known([0.5, 1.0, 1.5], [4.0, 8.0], normals=300), 0.99)
+    assert verdict.threshold == (1.0 + 6.0) / 2
+    assert verdict.flagged.tolist() == [False, True, True]
 
 
-def test_fdr_warns_where_there_are_too_few_calibration_rows(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
-    assert not THRESHOLDS["fdr"](night(np.full(3, 99.0), rows=50), calibration(50), 0.01).flagged.any()
-    assert "with 50 calibration rows" in caplog.text
-    caplog.clear()
-    assert THRESHOLDS["fdr"](night(np.full(3, 99.0)), calibration(), 0.01).flagged.all()
-    assert not caplog.text
+def test_midpoint_is_refused_where_frauds_do_not_score_higher() -> None:
+    with pytest.raises(ThresholdError, match=r"frauds \(2\) is not above that of normal rows \(2\)"):
+        THRESHOLDS["midpoint"](night(SCORES), known([1.0, 3.0], [2.0], normals=2), 0.99)
+
+
+@pytest.mark.parametrize(
+    ("normals", "threshold"),
+    [
+        (4, 4.0),  # one normal row a score. From 6: 1 of 3 found, F1 2/4; from 4: all 3 found and 1 false alarm, F1 6/7
+        (40, 6.0),  # ten rows a score. From 6: 2/4 still; from 4: 10 false alarms, F1 6/16
+    ],
+)
+def test_best_f1_counts_each_held_out_row_for_those_it_stands_for(normals: int, threshold: float) -> None:
+    window = known([1.0, 2.0, 3.0, 5.0], [4.0, 4.0, 6.0], normals)
+    assert THRESHOLDS["best_f1"](night(SCORES), window, 0.99).threshold == threshold
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold"),
+    [
+        (1, 6.0),  # from 6: 2 missed, cost 2; from 4: 10 false alarms
+        (5, 6.0),  # both cost 10: of equally cheap cuts the highest
+        (6, 4.0),  # from 6: 12; from 4: 10; from 2: 30
+    ],
+)
+def test_cost_weighs_missed_frauds_against_false_alarms(value: float, threshold: float) -> None:
+    window = known([1.0, 2.0, 3.0, 5.0], [4.0, 4.0, 6.0], normals=40)
+    assert THRESHOLDS["cost"](night(SCORES), window, value).threshold == threshold
+
+
+def test_cost_flags_only_what_is_stranger_than_ever_where_every_cut_costs_more_than_it_saves() -> None:
+    verdict = THRESHOLDS["cost"](night(np.array([3.0, 9.0, 9.5])), known([1.0, 9.0], [5.0], normals=100), 0.5)
+    assert verdict.flagged.tolist() == [False, False, True]
+
+
+LEVELS = st.lists(st.integers(0, 8).map(float), min_size=1, max_size=12)
+
+
+def confusion_at(cut: float, window: Calibration) -> tuple[float, float, float]:
+    """Frauds found, frauds missed, and normal rows flagged, where rows of at least the cut are flagged; counted one by one."""
+    found = sum(float(score) >= cut for score in window.anomalies)
+    false_alarms = sum(float(score) >= cut for score in window.held_out) * window.normals / len(window.held_out)
+    return found, len(window.anomalies) - found, false_alarms
+
+
+@given(held_out=LEVELS, anomalies=LEVELS, normals=st.integers(1, 500))
+def test_no_cut_has_a_higher_f1_than_best_f1(held_out: list[float], anomalies: list[float], normals: int) -> None:
+    window = known(held_out, anomalies, normals)
+
+    def f1(cut: float) -> float:
+        found, missed, false_alarms = confusion_at(cut, window)
+        return 2 * found / (2 * found + missed + false_alarms)
+
+    chosen = THRESHOLDS["best_f1"](night(SCORES), window, 0.99).threshold
+    assert all(f1(chosen) >= f1(cut) - 1e-9 for cut in np.arange(-0.5, 10, 0.5))
+
+
+@given(held_out=LEVELS, anomalies=LEVELS, normals=st.integers(1, 500), value=st.floats(0.01, 1000))
+def test_no_cut_is_cheaper_than_that_of_cost(held_out: list[float], anomalies: list[float], normals: int, value: float) -> None:
+    window = known(held_out, anomalies, normals)
+
+    def expected_cost(cut: float) -> float:
+        _, missed, false_alarms = confusion_at(cut, window)
+        return value * missed + false_alarms
+
+    chosen = THRESHOLDS["cost"](night(SCORES), window, value).threshold
+    assert all(expected_cost(chosen) <= expected_cost(cut) * (1 + 1e-9) for cut in np.arange(-0.5, 10, 0.5))
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_only_what_needs_labels_refuses_without_known_frauds(name: str) -> None:
+    unlabelled = replace(calibration(), anomalies=np.zeros(0, np.float32))
+    if name in FROM_LABELS:
+        with pytest.raises(ThresholdError, match=f"{name} needs known frauds.*window_days.*train_quantile"):
+            THRESHOLDS[name](night(SCORES), unlabelled, VALUES[name])
+    else:
+        assert THRESHOLDS[name](night(SCORES), unlabelled, VALUES[name]).threshold == (
+            THRESHOLDS[name](night(SCORES), calibration(), VALUES[name]).threshold
+        )
+
+
+def settings(strategy: str, value: float | None = None) -> ThresholdSettings:
+    return ThresholdSettings.model_validate({"strategy": strategy, "value": VALUES[strategy] if value is None else value})
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_a_verdict_on_a_usual_night_leaves_no_doubt(name: str) -> None:
+    usual = night(np.append(SCORES, [20.0, 30.0]).astype(np.float32))
+    verdict = decide(usual, calibration(), settings(name))
+    assert 0 < verdict.flagged.sum() < len(usual.scores)
+    assert doubt(usual, verdict) is None
+
+
+def test_flagging_every_row_or_none_is_doubted_with_the_figures() -> None:
+    scores = night(np.array([1.0, 2.5]))
+    everything, nothing = (doubt(scores, decide(scores, calibration(), settings("fixed", value))) for value in (0.5, 3))
+    assert everything == (
+        "flagged 2 of 2 rows (lowest score 1, highest 2.5, threshold 0.5); look at [threshold], and at the features of this date"
+    )
+    assert nothing is not None
+    assert nothing.startswith("flagged 0 of 2 rows (lowest score 1, highest 2.5, threshold 3)")
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_a_constant_night_is_doubted_and_an_empty_one_is_not(name: str) -> None:
+    constant, empty = night(np.full(40, 2.5, np.float32)), night(SCORES[:0])
+    assert "all rows have the same score" in str(doubt(constant, decide(constant, calibration(), settings(name))))
+    assert doubt(empty, decide(empty, calibration(), settings(name))) is None
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+@pytest.mark.parametrize("strange", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(name: str, strange: float) -> None:
+    scores = SCORES.copy()
+    scores[[3, 5]] = strange
+    with pytest.raises(ThresholdError, match="2 of 500 scores are not finite"):
+        decide(night(scores), calibration(), settings(name))
+
+
+def test_fdr_says_where_there_are_too_few_calibration_rows() -> None:
+    few = night(np.array([98.0, 99.0, 99.0]), rows=50)
+    verdict = decide(few, calibration(50), settings("fdr", 0.01))
+    assert not verdict.flagged.any()
+    assert "with 50 calibration rows, rows are flagged only where at least 6 are stranger than all of them" in str(doubt(few, verdict))
+    many = night(np.array([1.0, 99.0, 99.0]))
+    assert doubt(many, decide(many, calibration(), settings("fdr", 0.01))) is None
 
 
 @pytest.mark.parametrize(
@@ -111,6 +243,8 @@ def test_fdr_warns_where_there_are_too_few_calibration_rows(caplog: pytest.LogCa
         ("fixed", float("nan")),
         ("train_quantile", 99),
         ("batch_quantile", -0.1),
+        ("cost", 0),
+        ("cost", float("inf")),
         ("budget", 0.99),
         ("budget", 0),
         ("budget", float("inf")),
