@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.architectures import ARCHITECTURES
 from models.calibrating import calibrate, choose_score
 from models.calibration import Calibration
 from models.device import describe_device, keras, reproducible
@@ -85,16 +84,6 @@ class Detector:
     def reasons(self, frame: pl.DataFrame, top: int = 3) -> pl.Series:
         """The `top` features that contribute most to each row's score; see `explanation.reasons`."""
         return reasons(self.explain(frame), top)
-
-    def untrained(self) -> "Detector":
-        """The same encoder with networks that were never trained, calibrated on the sample: what training must improve on."""
-        layout = self.encoder.layout
-        seeds = [self.training.seed + member for member in range(self.settings.members)]
-        networks = tuple(ARCHITECTURES[self.settings.architecture](layout, self.settings, seed) for seed in seeds)
-        seen = self.samples.training
-        rows = Samples(seen, held_out=seen[1::2], anomalies=self.samples.anomalies)
-        calibration = calibrate(networks, layout, self.settings, seen[::2], rows, normals=len(seen))
-        return replace(self, networks=networks, calibration=calibration, history=())
 
     def _encoded(self, batches: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[Encoded]:
         for batch in batches:

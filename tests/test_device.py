@@ -21,7 +21,8 @@ from models.settings import ModelSettings, TrainingSettings
 with strategy():
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
 rows = pl.DataFrame(np.random.default_rng(1).normal(size=(1_000, 2)) @ np.ones((2, 5)), schema=list("abcde"))
-detector = train(rows, list("abcde"), [], ModelSettings(architecture="{architecture}", hidden=(16, 2, 16)), TrainingSettings(epochs=3, batch_size=64))
+model, training = ModelSettings(architecture="{architecture}", hidden=(16, 2, 16)), TrainingSettings(epochs=3, batch_size=64)
+detector = train(rows, list("abcde"), [], model, training)
 scores = detector.score(rows)
 losses = [epoch.validation_loss for epoch in detector.history]
 print(json.dumps(dict(replicas=replicas, device=detector.device, losses=losses, finite=bool(np.isfinite(scores.score).all()))))
