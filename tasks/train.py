@@ -113,7 +113,7 @@ def _learn(recipe: Recipe, normals: pl.DataFrame, frauds: pl.DataFrame, as_of: d
         recipe.training,
         _epoch_logger(as_of, recipe.training),
         image=features.image,
-        anomalies=frauds,
+        anomalies=frauds if recipe.training.rows == "normal" else None,  # what was trained on tells nothing
     )
 
 
