@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models import vae
 from models.device import keras, tf
-from models.layout import Layout
+from models.layout import Layout, rows_at_once
 from models.residuals import residual
 from models.samples import Encoded
 from models.scores import SCORES, Moments
@@ -105,7 +105,8 @@ def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], 
     second: list[NDArray[np.float32]] = []
     shape = SMALL
     for batch in batches:
-        shape = SMALL if shape == SMALL and len(batch) <= SMALL else LARGE
+        small, large = (rows_at_once(most, batch.shape[1]) for most in (SMALL, LARGE))
+        shape = small if shape <= small and len(batch) <= small else large
         compiled = graph.get_concrete_function(tf.TensorSpec((shape, batch.shape[1]), tf.float32))
         for start in range(0, max(len(batch), 1), shape):
             rows = batch[start : start + shape]
