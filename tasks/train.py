@@ -54,7 +54,13 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, sta
     log.info("%s  train      %s rows of %s..%s", as_of, f"{rows.height:,}", first, last)
     features = recipe.dataset.features
     learnt = detector.train(
-        rows, features.numeric, features.categorical, recipe.model, recipe.training, _epoch_logger(as_of, recipe.training)
+        rows,
+        features.numeric,
+        features.categorical,
+        recipe.model,
+        recipe.training,
+        _epoch_logger(as_of, recipe.training),
+        image=features.image,
     )
     if known := find_version(warehouse, recipe.dataset.name, name):
         return known  # another process has registered it meanwhile
