@@ -15,6 +15,7 @@ from models.device import describe_device, keras, reproducible
 from models.encoding import Encoder
 from models.errors import TrainingError
 from models.explanation import Explanation, reasons
+from models.layout import rows_at_once
 from models.samples import Encoded, Samples, cap
 from models.scoring import Scorer, run
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
@@ -83,7 +84,8 @@ class Detector:
 
     def reasons(self, frame: pl.DataFrame, top: int = 3) -> pl.Series:
         """The `top` features that contribute most to each row's score; see `explanation.reasons`."""
-        return reasons(self.explain(frame), top)
+        parts = list(frame.iter_slices(rows_at_once(BATCH_ROWS, self.encoder.layout.width))) or [frame]
+        return pl.concat([reasons(self.explain(part), top) for part in parts])
 
     def _encoded(self, batches: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[Encoded]:
         for batch in batches:

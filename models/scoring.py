@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from models import vae
 from models.device import keras, tf
-from models.layout import Layout
+from models.layout import Layout, rows_at_once
 from models.residuals import residual
 from models.samples import Encoded
 from models.scores import SCORES, Moments
 
-MOST_ROWS, MOST_CELLS = 8_192, 1_048_576  # of the shape that a graph is compiled for; the last batch is padded to it
+ROWS = 8_192  # of the one shape that a graph is compiled for, fewer for wide rows such as images; the last batch is padded to it
 DRAWN = 5_000
 
 Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of as many rows
@@ -100,7 +100,7 @@ def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], 
     first: list[NDArray[np.float32]] = []
     second: list[NDArray[np.float32]] = []
     for batch in batches:
-        shape = rows_at_once(batch.shape[1])
+        shape = rows_at_once(ROWS, batch.shape[1])
         compiled = graph.get_concrete_function(tf.TensorSpec((shape, batch.shape[1]), tf.float32))
         for start in range(0, max(len(batch), 1), shape):
             rows = batch[start : start + shape]
@@ -111,11 +111,6 @@ def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], 
     if not first:
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     return np.concatenate(first), np.concatenate(second)
-
-
-def rows_at_once(width: int) -> int:
-    """The one number of rows that graphs of this width are compiled for: a power of two, fewer for wide rows such as images."""
-    return 1 << max(0, min(MOST_ROWS, MOST_CELLS // width).bit_length() - 1)
 
 
 def _mean(tensors: list[tf.Tensor]) -> tf.Tensor:

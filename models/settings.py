@@ -19,6 +19,10 @@ class ImageSettings(Section):
     width: int = Field(ge=1)
     channels: Literal[1, 3] = 1
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
 
 class ModelSettings(Section):
     """What the networks are, and by which aggregation of their residuals rows are ranked."""
