@@ -51,7 +51,8 @@ class Detector:
     samples: Samples
 
     @cached_property
-    def _scorer(self) -> Scorer:
+    def scorer(self) -> Scorer:
+        """The compiled graphs from encoded rows to scores and to contributions."""
         calibration = self.calibration
         settings, layout = self.settings, self.encoder.layout
         return Scorer(self.networks, layout, settings.score, settings.draws, calibration.residual_mean, calibration.residual_root)
@@ -65,7 +66,7 @@ class Detector:
 
         batch_rows: how many rows are encoded at once. A row's scores do not depend on it, nor on the rows beside it.
         """
-        return Scores(*run(self._scorer.scores, self._encoded(batches, batch_rows)))
+        return Scores(*run(self.scorer.scores, self._encoded(batches, batch_rows)))
 
     def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
         """Conformal p-values of scores, float64 (rows,); see Calibration."""
@@ -73,7 +74,7 @@ class Detector:
 
     def explain(self, frame: pl.DataFrame) -> Explanation:
         """Each feature's contribution to the score of each row, and the values observed and expected."""
-        components, output = run(self._scorer.contributions, self._encoded([frame], BATCH_ROWS))
+        components, output = run(self.scorer.contributions, self._encoded([frame], BATCH_ROWS))
         return Explanation(
             features=self.encoder.features,
             contributions=components.astype(np.float64) @ self.encoder.layout.membership,
