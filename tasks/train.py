@@ -17,8 +17,9 @@ from models.detector import Detector
 from models.errors import TrainingError
 from models.gates import Gate, check
 from models.settings import TrainingSettings
+from models.thresholds import standing
 from models.training import OnEpoch
-from tasks.card import card_facts, write_card
+from tasks.card import CardFacts, write_card
 from tasks.dataset import Dataset
 from tasks.errors import GateFailed, PartitionRejected, SourceError
 from tasks.features import build_features, feature_batches
@@ -74,7 +75,7 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, sta
     shutil.rmtree(path, ignore_errors=True)  # left by a run that ended before it could register the version
     sha256 = artifacts.save(learnt, path)
     version = Version(name, as_of, first, last, path, sha256, card, withheld=_withheld(recipe.training, gates))
-    write_card(version, learnt, card_facts(recipe, learnt, normals.height, gates), card)
+    write_card(version, learnt, _card_facts(recipe, learnt, version, normals.height, gates), card)
     register(recipe, warehouse, version, learnt, normals.height, gates)
     return version
 
@@ -114,6 +115,20 @@ def _learn(recipe: Recipe, normals: pl.DataFrame, frauds: pl.DataFrame, as_of: d
         _epoch_logger(as_of, recipe.training),
         image=features.image,
         anomalies=frauds if recipe.training.rows == "normal" else None,  # what was trained on tells nothing
+    )
+
+
+def _card_facts(recipe: Recipe, learnt: Detector, version: Version, rows: int, gates: tuple[Gate, ...]) -> CardFacts:
+    threshold = recipe.threshold
+    return CardFacts(
+        dataset=recipe.dataset.name,
+        rows=rows,
+        anomalies=len(learnt.calibration.anomalies),
+        rule=f"{threshold.strategy} {threshold.value:g}",
+        threshold=standing(learnt.calibration, threshold),
+        gates=gates,
+        withheld=version.withheld,
+        private=recipe.dataset.columns.private,
     )
 
 
