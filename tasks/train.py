@@ -14,21 +14,16 @@ from prefect.cache_policies import NO_CACHE
 
 from models import artifacts, detector
 from models.detector import Detector
-from models.errors import TrainingError
 from models.gates import Gate, check
 from models.settings import TrainingSettings
 from models.thresholds import standing
 from models.training import OnEpoch
 from tasks.card import CardFacts, write_card
-from tasks.dataset import Dataset
-from tasks.errors import GateFailed, PartitionRejected, SourceError
-from tasks.features import build_features, feature_batches
+from tasks.errors import GateFailed
 from tasks.labels import read_labels
 from tasks.recipe import Recipe
-from tasks.references import Features, Partition, Version
+from tasks.references import Partition, Version
 from tasks.registry import find_version, promote, register
-from tasks.source import list_dates, read_partition
-from tasks.validate import validate_partition
 from tasks.warehouse import WarehouseSettings
 
 log = logging.getLogger(__name__)
@@ -57,13 +52,13 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, sta
     Raises TrainingError where the window has no rows to learn from, or what was learnt is no detector.
     """
     first, last = recipe.window(as_of)
-    partitions = _read_window(recipe.dataset, first, last)
+    partitions = read_window(recipe.dataset, first, last)
     labels = read_labels(recipe.dataset, first, last)
     name = f"{as_of}-{_digest(recipe, partitions, labels)[:8]}"
     if known := find_version(warehouse, recipe.dataset.name, name):
         log.info("%s  train      %s was trained from the same rows, labels and configuration; it is used as it is", as_of, name)
         return known
-    normals, frauds = training_rows(recipe, _prepare(recipe, partitions, staging), labels)
+    normals, frauds = training_rows(recipe, prepare(recipe, partitions, staging), labels)
     log.info("%s  train      %s rows of %s..%s, %s known frauds", as_of, f"{normals.height:,}", first, last, f"{frauds.height:,}")
     learnt = _learn(recipe, normals, frauds, as_of)
     gates = check(learnt)
@@ -78,30 +73,6 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, sta
     write_card(version, learnt, _card_facts(recipe, learnt, version, normals.height, gates), card)
     register(recipe, warehouse, version, learnt, normals.height, gates)
     return version
-
-
-def training_rows(recipe: Recipe, days: list[Features], labels: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows to learn from and the known frauds, each `id` and the features, in an order that does not depend on the source's.
-
-    Known frauds are no rows to learn from where `training.rows` is normal. A window of more than `max_rows` is sampled by a hash of
-    the id. Raises TrainingError where no rows are left to learn from.
-    """
-    if not days:
-        raise TrainingError("no date of the training window has a usable partition; train as of a later date or mend the source")
-    frames = []
-    for day in days:
-        rows = pl.concat(list(feature_batches(recipe.dataset, day, BATCH_ROWS))).with_columns(pl.lit(day.date).alias("partition_date"))
-        frames.append(_sample(rows, recipe.training.max_rows // len(days) + 1))
-    keys = ["partition_date", "id"]
-    rows, known = pl.concat(frames).sort(keys), labels.filter(pl.col("label")).select(keys)
-    frauds = rows.join(known, on=keys, how="semi", maintain_order="left")
-    learnt = rows.join(known, on=keys, how="anti", maintain_order="left") if recipe.training.rows == "normal" else rows
-    if learnt.is_empty():
-        window = f"{days[0].date}..{days[-1].date}"
-        raise TrainingError(
-            f'{window}: the training window has no normal rows; check column {recipe.dataset.columns.label}, or set training.rows = "all"'
-        )
-    return learnt, frauds
 
 
 def _learn(recipe: Recipe, normals: pl.DataFrame, frauds: pl.DataFrame, as_of: date) -> Detector:
@@ -136,36 +107,6 @@ def _withheld(training: TrainingSettings, gates: Sequence[Gate]) -> str | None:
     """Why the version may not be promoted: the findings of the gates that failed, where gates are strict."""
     failed = [f"{gate.name} failed. {gate.finding}" for gate in gates if gate.passed is False]
     return " ".join(failed) if failed and training.gate == "strict" else None
-
-
-def _sample(rows: pl.DataFrame, most: int) -> pl.DataFrame:
-    if rows.height <= most:
-        return rows
-    return rows.sort("id").sample(most, seed=0, shuffle=False)
-
-
-def _read_window(dataset: Dataset, first: date, last: date) -> list[Partition]:
-    days = [day for day in list_dates(dataset.source) if first <= day <= last]
-    missing = (last - first).days + 1 - len(days)
-    if missing:
-        log.warning("%s..%s  train      %d of the window's dates have no partition", first, last, missing)
-    if not days:
-        raise SourceError(f"{first}..{last}: no date of the training window has a partition; train as of a later date")
-    return [read_partition(dataset, day) for day in days]
-
-
-def _prepare(recipe: Recipe, partitions: list[Partition], staging: Path) -> list[Features]:
-    """Validates every day of the window and builds its features as on its own night; a day that cannot be used is left out."""
-    days = []
-    for partition in partitions:
-        folder = staging / f"training-{partition.date}"
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            validated = validate_partition(recipe.dataset, partition, folder)
-            days.append(build_features(recipe.dataset, validated, recipe.label_delay_days, folder))
-        except (SourceError, PartitionRejected) as error:
-            log.warning("%s  train      left out of the training window: %s", partition.date, error)
-    return days
 
 
 def _digest(recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame) -> str:
