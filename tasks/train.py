@@ -24,10 +24,10 @@ from tasks.labels import read_labels
 from tasks.recipe import Recipe
 from tasks.references import Partition, Version
 from tasks.registry import find_version, promote, register
+from tasks.training_window import prepare, read_window, training_rows
 from tasks.warehouse import WarehouseSettings
 
 log = logging.getLogger(__name__)
-BATCH_ROWS = 250_000
 
 
 @task(cache_policy=NO_CACHE)
@@ -61,17 +61,22 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, sta
     normals, frauds = training_rows(recipe, prepare(recipe, partitions, staging), labels)
     log.info("%s  train      %s rows of %s..%s, %s known frauds", as_of, f"{normals.height:,}", first, last, f"{frauds.height:,}")
     learnt = _learn(recipe, normals, frauds, as_of)
+    if known := find_version(warehouse, recipe.dataset.name, name):
+        return known  # another process has registered it meanwhile
+    return _store(recipe, warehouse, learnt, name, as_of, normals.height)
+
+
+def _store(recipe: Recipe, warehouse: WarehouseSettings, learnt: Detector, name: str, as_of: date, rows: int) -> Version:
+    """Checks what was learnt, saves it with its model card, and registers it. rows: training rows."""
     gates = check(learnt)
     for gate in gates:
         log.log(logging.WARNING if gate.passed is False else logging.INFO, "%s  train      %s: %s", as_of, gate.name, gate.finding)
-    if known := find_version(warehouse, recipe.dataset.name, name):
-        return known  # another process has registered it meanwhile
     path, card = recipe.files / "models" / name, recipe.files / "cards" / f"{name}.html"
     shutil.rmtree(path, ignore_errors=True)  # left by a run that ended before it could register the version
     sha256 = artifacts.save(learnt, path)
-    version = Version(name, as_of, first, last, path, sha256, card, withheld=_withheld(recipe.training, gates))
-    write_card(version, learnt, _card_facts(recipe, learnt, version, normals.height, gates), card)
-    register(recipe, warehouse, version, learnt, normals.height, gates)
+    version = Version(name, as_of, *recipe.window(as_of), path, sha256, card, withheld=_withheld(recipe.training, gates))
+    write_card(version, learnt, _card_facts(recipe, learnt, version, rows, gates), card)
+    register(recipe, warehouse, version, learnt, rows, gates)
     return version
 
 
