@@ -29,8 +29,6 @@ def calibrate(
     normals: how many normal rows the training window has. Raises TrainingError where the scores are not finite, or all the same.
     """
     kind = model.score
-    if kind == "whitened" and layout.width > MOST_COMPONENTS:
-        raise TrainingError(f'score whitened needs the covariance of {layout.width:,} components; set model.score = "error"')
     means, roots = moments(networks, layout, kind, model.draws, validation)
     graph = Scorer(networks, layout, kind, model.draws, means, roots).scores
     held_out, training, anomalies = (run(graph, [part])[1] for part in (rows.held_out, rows.training, rows.anomalies))
@@ -39,6 +37,12 @@ def calibrate(
     if not np.ptp(held_out) > 0:
         raise TrainingError(f"all {len(held_out)} held-out rows have the same score {held_out[0]:.4g}; check that the features vary")
     return Calibration(means, roots, np.sort(held_out), training, anomalies, normals)
+
+
+def refuse_what_is_too_wide(layout: Layout, model: ModelSettings) -> None:
+    """Raises TrainingError where the score needs a covariance of more than MOST_COMPONENTS components."""
+    if model.score == "whitened" and layout.width > MOST_COMPONENTS:
+        raise TrainingError(f'score whitened needs the covariance of {layout.width:,} components; set model.score = "error"')
 
 
 def choose_score(networks: tuple[keras.Model, ...], layout: Layout, model: ModelSettings, validation: Encoded, anomalies: Encoded) -> str:

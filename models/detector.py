@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.calibrating import calibrate, choose_score
+from models.calibrating import calibrate, choose_score, refuse_what_is_too_wide
 from models.calibration import Calibration
 from models.device import describe_device, keras, reproducible
 from models.encoding import Encoder
@@ -115,6 +115,7 @@ def train(
     reproducible(training.seed)
     encoder = Encoder.fit(frame[parts.fit], numeric, categorical, image)
     layout = encoder.layout
+    refuse_what_is_too_wide(layout, model)
     encoded = encoder.encode(frame)
     if not np.ptp(encoded[parts.fit], axis=0).any():
         raise TrainingError(f"none of the features varies in the {len(parts.fit)} rows to learn from; there is nothing to learn")

@@ -21,7 +21,7 @@ from models.residuals import loss
 from models.samples import Samples
 from models.scores import SCORES
 from models.scoring import Scorer, run
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ImageSettings, ModelSettings, TrainingSettings
 from models.training import fit_network
 
 pytestmark = pytest.mark.slow
@@ -231,3 +231,10 @@ def test_a_network_learns_in_mixed_precision_compiled_by_xla_as_on_a_gpu(name: s
         network.train_on_batch(batch, batch)
     assert network(batch).dtype == tf.float32
     assert network.evaluate(batch, batch, verbose=0) < before
+
+
+def test_a_covariance_of_too_many_pixels_is_refused_before_anything_is_learnt() -> None:
+    images = pl.DataFrame({"scan": np.random.default_rng(0).normal(size=(120, 65 * 64)).tolist()})
+    image = ImageSettings(column="scan", height=65, width=64)
+    with pytest.raises(TrainingError, match=r'covariance of 4,160 components; set model.score = "error"'):
+        train(images, [], [], ModelSettings(architecture="conv"), TRAINING, image=image)
