@@ -1,12 +1,13 @@
 """The rows that a detector keeps of those it was not trained on, with what its networks make of them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.detector import Detector
+from models.device import tf
+from models.residuals import residual
 from models.samples import Encoded
 from models.scoring import SMALL, run
 
@@ -42,13 +43,11 @@ class Reconstruction:
 
 def reconstruct(detector: Detector) -> Reconstruction:
     """The same detector gives the same reconstruction."""
-    held_out, anomalies = detector.samples.held_out, detector.samples.anomalies
-    encoded = np.concatenate([held_out, anomalies])
-    error, score = run(detector.scorer.scores, _batches(encoded))
-    by_error = replace(detector.scorer, kind="error")  # contributions to it are losses, whatever the moments are
-    losses, output = run(by_error.contributions, _batches(encoded))
-    return Reconstruction(encoded, output, np.repeat([False, True], [len(held_out), len(anomalies)]), error, score, losses)
-
-
-def _batches(encoded: Encoded) -> Iterator[Encoded]:
-    return (encoded[start : start + SMALL] for start in range(0, len(encoded), SMALL))
+    layout, samples = detector.encoder.layout, detector.samples
+    encoded = np.concatenate([samples.held_out, samples.anomalies])
+    batches = [encoded[start : start + SMALL] for start in range(0, len(encoded), SMALL)]
+    outputs = [np.concatenate([network(batch, training=False).numpy() for batch in batches]) for network in detector.networks]
+    losses = [np.square(residual(tf.constant(encoded), tf.constant(output), layout).numpy()) / layout.features for output in outputs]
+    error, score = run(detector.scorer.scores, batches)
+    fraud = np.repeat([False, True], [len(samples.held_out), len(samples.anomalies)])
+    return Reconstruction(encoded, np.mean(outputs, axis=0), fraud, error, score, np.mean(losses, axis=0))
