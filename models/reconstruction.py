@@ -1,6 +1,5 @@
 """The rows that a detector keeps of those it was not trained on, with what its networks make of them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,21 +44,12 @@ class Reconstruction:
 
 def reconstruct(detector: Detector) -> Reconstruction:
     """The same detector gives the same reconstruction."""
-    held_out, anomalies = detector.samples.held_out, detector.samples.anomalies
-    encoded, layout = np.concatenate([held_out, anomalies]), detector.encoder.layout
-    error, score = run(detector.scorer.scores, [encoded])
-    parts = [_outputs_and_losses(detector, rows) for rows in _slices(encoded, rows_at_once(ROWS, layout.width))]
-    output, losses = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return Reconstruction(encoded, output, np.repeat([False, True], [len(held_out), len(anomalies)]), error, score, losses)
-
-
-def _outputs_and_losses(detector: Detector, rows: Encoded) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Means over the networks."""
-    layout = detector.encoder.layout
-    outputs = [network(rows, training=False) for network in detector.networks]
-    losses = [np.square(residual(tf.constant(rows), output, layout)) / layout.features for output in outputs]
-    return np.mean(outputs, axis=0, dtype=np.float32), np.mean(losses, axis=0, dtype=np.float32)
-
-
-def _slices(rows: Encoded, most: int) -> Iterator[Encoded]:
-    return (rows[start : start + most] for start in range(0, len(rows), most))
+    layout, samples = detector.encoder.layout, detector.samples
+    encoded = np.concatenate([samples.held_out, samples.anomalies])
+    most = rows_at_once(ROWS, layout.width)
+    batches = [encoded[start : start + most] for start in range(0, len(encoded), most)]
+    outputs = [np.concatenate([network(batch, training=False).numpy() for batch in batches]) for network in detector.networks]
+    losses = [np.square(residual(tf.constant(encoded), tf.constant(output), layout).numpy()) / layout.features for output in outputs]
+    error, score = run(detector.scorer.scores, batches)
+    fraud = np.repeat([False, True], [len(samples.held_out), len(samples.anomalies)])
+    return Reconstruction(encoded, np.mean(outputs, axis=0), fraud, error, score, np.mean(losses, axis=0))

@@ -20,6 +20,8 @@ SCORES = {
         "(An and Cho, 2015)."
     ),
 }
+OF_NUMBERS = "Numeric values are standardised by the rows that the networks learnt from, after a signed logarithm where the tail is heavy."
+OF_PIXELS = "Pixels are standardised by the images that the networks learnt from."
 
 
 def lead(version: Version, detector: Detector, facts: CardFacts) -> str:
@@ -83,7 +85,7 @@ def latent_words(latent: Latent, detector: Detector) -> str:
 
 def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tuple[str, str]]:
     """On which rows the page's figures were measured, and what they mean: (term, explanation)."""
-    worst = "pixel" if is_image else "feature"
+    worst, scale = ("pixel", OF_PIXELS) if is_image else ("feature", OF_NUMBERS)
     return [
         ("Rows", _rows(detector, facts)),
         (
@@ -103,11 +105,7 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
             f"The mean loss of each {worst}, and its share in the mean error of all. A loss of 1 is what a standardised value has where "
             "nothing is known of it but its mean.",
         ),
-        (
-            "Encoded units",
-            "Numeric values are standardised by the training rows, after a signed logarithm where the tail is heavy. The page shows no "
-            "value of a private column.",
-        ),
+        ("Encoded units", f"{scale} The page shows no value of a private column."),
     ]
 
 

@@ -40,7 +40,8 @@ def test_the_latent_space_has_a_finite_place_for_every_row(make: Callable[[], De
     assert np.isfinite(latent.position).all()
     assert latent.fraud.tolist() == [False] * rows + [True] * len(detector.samples.anomalies)
     assert latent.units == min(detector.settings.hidden)
-    assert 1 + 1e-9 > latent.variance[0] >= latent.variance[1] > 0
+    assert 1 + 1e-9 > sum(latent.variance) >= latent.variance[0] >= latent.variance[1] >= 0
+    assert latent.variance[0] > 0
     np.testing.assert_allclose(latent.position[:rows].mean(axis=0), 0, atol=1e-5)
 
 
