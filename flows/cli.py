@@ -76,8 +76,8 @@ def train(as_of: AsOf, config: Config = None, as_json: AsJson = False, debug: De
         _print_json(dataclasses.asdict(version))
         return
     say(
-        f"{version.name}: trained on {version.first_date}..{version.last_date}, champion from {version.as_of} on; stored in {version.path}.\n"
-        f"Model card: {version.card}"
+        f"{version.name}: trained on {version.first_date}..{version.last_date}, champion from {version.as_of} on; "
+        f"stored in {version.path}.\nModel card: {version.card}"
     )
 
 
