@@ -10,7 +10,10 @@ from tasks.judgement import Evaluation, Figure, Ranking
 NAMES = {
     "no_model": "no model (sum of squared z-scores)",
     "untrained_network": "untrained network",
+    "mahalanobis": "Mahalanobis distance",
+    "pca_residual": "PCA residual",
     "isolation_forest": "isolation forest",
+    "local_outlier_factor": "local outlier factor",
 }
 TITLES = {"auc_roc": "AUC ROC", "average_precision": "average precision"}
 

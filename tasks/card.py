@@ -1,7 +1,6 @@
 """The model card: one self-contained HTML page for every version."""
 
 import logging
-from pathlib import Path
 
 from models.detector import Detector
 from models.inspection import inspect
@@ -19,11 +18,10 @@ __all__ = ["CardFacts", "render_card", "write_card"]
 log = logging.getLogger(__name__)
 
 
-def write_card(version: Version, detector: Detector, facts: CardFacts, path: Path) -> Path:
-    """Writes the card in place of an earlier one; gives its path."""
-    write_whole(path, render_card(version, detector, facts))
-    log.info("%s  the model card is at %s", version.name, path)
-    return path
+def write_card(version: Version, detector: Detector, facts: CardFacts) -> None:
+    """Writes the version's card in place of an earlier one."""
+    write_whole(version.card, render_card(version, detector, facts))
+    log.info("%s  train      the model card is at %s", version.as_of, version.card)
 
 
 def render_card(version: Version, detector: Detector, facts: CardFacts) -> str:

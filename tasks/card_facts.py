@@ -11,7 +11,7 @@ class CardFacts:
 
     rule: the threshold strategy and its value in words, such as "train_quantile 0.99".
     threshold: the score from which rows are flagged; None where it depends on the night.
-    gates: what the training was checked for. withheld: why the version is kept out of service, None where it is not.
+    gates: what the training was checked for.
     private: columns whose values must not be shown.
     """
 
@@ -21,5 +21,4 @@ class CardFacts:
     rule: str
     threshold: float | None = None
     gates: tuple[Gate, ...] = ()
-    withheld: str | None = None
     private: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ class Series:
     """A line through its points, or an area down to the x axis.
 
     name: what the legend calls it; a line without one is not in the legend.
-    style: the CSS class that gives colour and dashes (main, second, third, fourth, chance).
+    style: the CSS class that gives colour and dashes (main, second ... seventh, chance).
     note: a word or number behind the name in the legend.
     spot: the point of it that is marked by a dot.
     """
@@ -179,7 +179,5 @@ def words(name: str) -> str:
 NAMES = {
     "auc_roc": "AUC ROC",
     "f1": "F1",
-    "no_model": "No model",
-    "untrained_network": "Untrained network",
-    "isolation_forest": "Isolation forest",
+    "pca_residual": "PCA residual",
 }

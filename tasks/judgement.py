@@ -20,8 +20,8 @@ class Ranking:
 
     detector: figures by metric name, in the order in which they are shown: auc_roc, average_precision, card_precision_at_<k>,
         precision, recall, f1.
-    baselines: the figures of each baseline (no_model, untrained_network, isolation_forest) by metric name. A baseline has no
-        threshold, so it has only the ranking metrics.
+    baselines: the figures of each of models.baselines.BASELINES by metric name. A baseline has no threshold, so it has only the
+        ranking metrics.
     """
 
     detector: Mapping[str, Figure]

@@ -7,7 +7,7 @@ import numpy as np
 from tasks.charts import Bar, Chart, Dots, Mark, Series, axis, count, figure, log_axis, score, steps, words
 from tasks.judgement import DETECTOR, Curve, Distribution, Evaluation, Figure, Ranking
 
-STYLES = ("second", "third", "fourth")
+STYLES = ("second", "third", "fourth", "fifth", "sixth", "seventh")
 
 
 def scorers(ranking: Ranking) -> Iterator[tuple[str, Mapping[str, Figure]]]:

@@ -44,7 +44,7 @@ def lead(evaluation: Evaluation) -> str:
     if not evaluation.positives:
         return "None of these rows is a known fraud, so the figures that need one are not defined."
     best = _best_baseline(ranking)
-    against = f", against {figure(best[1])} for the best baseline ({words(best[0]).lower()})" if best else ""
+    against = f", against {figure(best[1])} for the best baseline ({words(best[0])})" if best else ""
     ranked = f"Average precision {figure(_average_precision(ranking))}{against}."
     if not matrix or not matrix.tp + matrix.fp or not matrix.tp + matrix.fn:
         return ranked
@@ -62,7 +62,7 @@ def warning(evaluation: Evaluation) -> str | None:
     if best is None or own is None or own > best[1]:
         return None
     return (
-        f"The detector does not beat the baseline {words(best[0]).lower()} in average precision: "
+        f"The detector does not beat the best baseline ({words(best[0])}) in average precision: "
         "look at its features and its training before relying on it."
     )
 
@@ -94,8 +94,10 @@ def methods(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 
 BASELINES = (
-    "No model is the sum of squared standardised features; the untrained network is the detector's own with the weights that it "
-    "began with; the isolation forest is scikit-learn's, fitted on the training rows of the detector."
+    "All use the detector's own standardised features and a sample of the rows that it was trained on. No model is the sum of squares; "
+    "the untrained network has the weights that the detector's began with; Mahalanobis is the squared distance by the sample's covariance "
+    "(Ledoit and Wolf, 2004); the PCA residual is what the principal components with at most 90% of the variance leave over; isolation "
+    "forest and local outlier factor are scikit-learn's."
 )
 
 

@@ -75,7 +75,7 @@ def _store(recipe: Recipe, warehouse: WarehouseSettings, learnt: Detector, name:
     shutil.rmtree(path, ignore_errors=True)  # left by a run that ended before it could register the version
     sha256 = artifacts.save(learnt, path)
     version = Version(name, as_of, *recipe.window(as_of), path, sha256, card, withheld=_withheld(recipe.training, gates))
-    write_card(version, learnt, _card_facts(recipe, learnt, version, rows, gates), card)
+    write_card(version, learnt, _card_facts(recipe, learnt, rows, gates))
     register(recipe, warehouse, version, learnt, rows, gates)
     return version
 
@@ -94,7 +94,7 @@ def _learn(recipe: Recipe, normals: pl.DataFrame, frauds: pl.DataFrame, as_of: d
     )
 
 
-def _card_facts(recipe: Recipe, learnt: Detector, version: Version, rows: int, gates: tuple[Gate, ...]) -> CardFacts:
+def _card_facts(recipe: Recipe, learnt: Detector, rows: int, gates: tuple[Gate, ...]) -> CardFacts:
     threshold = recipe.threshold
     return CardFacts(
         dataset=recipe.dataset.name,
@@ -103,7 +103,6 @@ def _card_facts(recipe: Recipe, learnt: Detector, version: Version, rows: int, g
         rule=f"{threshold.strategy} {threshold.value:g}",
         threshold=standing(learnt.calibration, threshold),
         gates=gates,
-        withheld=version.withheld,
         private=recipe.dataset.columns.private,
     )
 

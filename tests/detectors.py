@@ -1,15 +1,12 @@
 """Small detectors, each trained once for all tests that look at one."""
 
-from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 import polars as pl
 
 from models.detector import Detector, train
-from models.encoding import Encoder
-from models.layout import Layout
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ImageSettings, ModelSettings, TrainingSettings
 
 NASTY = """<script>alert("x")</script> & 'kind'"""
 SHAPE = (5, 4, 3)
@@ -46,25 +43,17 @@ def variational() -> Detector:
     return train(NORMAL[:600], ["a", "b", "c"], [], model, TRAINING.model_copy(update={"epochs": 3}))
 
 
-class PixelEncoder(Encoder):
-    """Numeric features that are the pixels of an image."""
-
-    @cached_property
-    def layout(self) -> Layout:
-        return replace(super().layout, image=SHAPE)
-
-
 def photographs(rows: int, seed: int) -> pl.DataFrame:
-    """Pixels of a picture whose brightness varies; one pixel is noise."""
+    """A column of lists of numbers: a picture whose brightness varies; one pixel is noise."""
     random = np.random.default_rng(seed)
     picture = np.random.default_rng(0).uniform(0.5, 1, SHAPE)
     pixels = 200 * picture * random.uniform(0.5, 1, size=(rows, 1, 1, 1)) + random.normal(0, 2, (rows, *SHAPE))
     pixels[:, *NOISY_PIXEL] = random.uniform(0, 255, (rows, SHAPE[-1]))
-    return pl.DataFrame(pixels.reshape(rows, -1), schema=[f"photo[{','.join(map(str, place))}]" for place in np.ndindex(SHAPE)])
+    return pl.DataFrame({"photo": pixels.reshape(rows, -1).tolist()})
 
 
 @cache
 def images() -> Detector:
-    normal, frauds = photographs(600, seed=1), photographs(12, seed=2).reverse().select(pl.all() * 0.2)
-    detector = train(normal, normal.columns, [], ModelSettings(hidden=(16, 2, 16), score="error"), TRAINING, anomalies=frauds)
-    return replace(detector, encoder=PixelEncoder(numeric=detector.encoder.numeric, categorical=()))
+    normal, frauds = photographs(600, seed=1), photographs(12, seed=2).select(pl.col("photo").list.eval(pl.element() * 0.2))
+    image = ImageSettings(column="photo", height=SHAPE[0], width=SHAPE[1], channels=SHAPE[2])
+    return train(normal, [], [], ModelSettings(hidden=(16, 2, 16), score="error"), TRAINING, image=image, anomalies=frauds)

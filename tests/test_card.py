@@ -23,7 +23,15 @@ from tasks.card_charts import LEVELS
 from tasks.charts import score
 from tasks.references import Version
 
-VERSION = Version("2026-01-20-77aa11bb", date(2026, 1, 20), date(2026, 1, 7), date(2026, 1, 12), Path("versions"), "7a" * 32)
+VERSION = Version(
+    name="2026-01-20-77aa11bb",
+    as_of=date(2026, 1, 20),
+    first_date=date(2026, 1, 7),
+    last_date=date(2026, 1, 12),
+    path=Path("versions"),
+    sha256="7a" * 32,
+    card=Path("card.html"),
+)
 GATES = (
     Gate("Loss", True, "The validation loss fell from 1.02 to 0.19."),
     Gate(NASTY, False, f"{NASTY} is below 0.24."),
@@ -129,7 +137,7 @@ def test_features_are_shown_with_their_encoding_and_their_losses() -> None:
 
 @slow
 def test_names_are_shown_as_text() -> None:
-    page = card(tabular, dataset=NASTY, rule=NASTY, withheld=NASTY)
+    page = Page(render_card(replace(VERSION, withheld=NASTY), tabular(), replace(FACTS, dataset=NASTY, rule=NASTY)))
     assert f"Kept out of service. {NASTY}" in page.text
     assert not page.all("script")
     assert page.text.count(NASTY) >= 6
@@ -199,16 +207,18 @@ def test_a_detector_of_all_rows_is_not_said_to_have_learnt_from_normal_ones() ->
 
 @slow
 def test_a_second_card_takes_the_place_of_the_first(tmp_path: Path) -> None:
-    first = write_card(VERSION, variational(), ALL[variational], tmp_path / "cards" / "card.html")
-    second = write_card(VERSION, variational(), replace(ALL[variational], withheld="Too few rows."), first)
-    assert "Too few rows." in second.read_text()
-    assert list((tmp_path / "cards").iterdir()) == [second]
+    version = replace(VERSION, card=tmp_path / "cards" / "card.html")
+    write_card(version, variational(), ALL[variational])
+    write_card(replace(version, withheld="Too few rows."), variational(), ALL[variational])
+    assert "Too few rows." in version.card.read_text()
+    assert list((tmp_path / "cards").iterdir()) == [version.card]
 
 
 @slow
 def test_a_browser_reads_the_page_as_it_was_written(browse: Callable[[Path], Page], tmp_path: Path) -> None:
-    page = browse(write_card(VERSION, images(), ALL[images], tmp_path / "card.html"))
-    written = card(images)
+    version = replace(VERSION, card=tmp_path / "card.html")
+    write_card(version, images(), ALL[images])
+    page, written = browse(version.card), card(images)
     assert page.text == written.text
     assert [attrs["src"] for attrs in page.all("img")] == [attrs["src"] for attrs in written.all("img")]
     assert [cloud["d"] for cloud in clouds(page)] == [cloud["d"] for cloud in clouds(written)]

@@ -8,16 +8,25 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from models.baselines import BASELINES
 from models.curves import curves, distribution
 from models.metrics import Judged, confusion, measure, metrics
-from tasks.charts import axis, figure, log_axis, score, steps
+from tasks.charts import TEMPLATES, axis, figure, log_axis, score, steps, words
 from tasks.judgement import AlertLine, Evaluation, Figure, NightLine, Ranking
 from tasks.report import markdown, render, report, write_report
+from tasks.report_charts import STYLES
 from tasks.report_words import lead, warning
 
 FIRST, DAYS, ROWS = date(2018, 7, 25), 3, 3000
 NASTY = """<script>alert("x")</script> & 'amount' > 3"""
-BASELINES = {"no_model": 0.8, "untrained_network": 0.1, "isolation_forest": 0.6}
+SKILL = {
+    "no_model": 0.8,
+    "untrained_network": 0.1,
+    "mahalanobis": 0.9,
+    "pca_residual": 0.5,
+    "isolation_forest": 0.6,
+    "local_outlier_factor": 0.3,
+}
 METRICS = metrics([100])
 RANKING = ("auc_roc", "average_precision", "card_precision_at_100")
 
@@ -37,7 +46,7 @@ def evaluation():
     noise = random.normal(size=ROWS)
     scores = np.exp(noise + 2 * labels)
     rows = Judged(np.datetime64(FIRST) + np.arange(ROWS) % DAYS, random.integers(0, 300, ROWS), labels, scores, scores > 8)
-    others = {name: np.exp(noise + skill * labels) for name, skill in BASELINES.items()}
+    others = {name: np.exp(noise + skill * labels) for name, skill in SKILL.items()}
     found = ranking(rows, others)
     return Evaluation(
         dataset="card-fraud",
@@ -66,7 +75,7 @@ def evaluation():
         ),
         ranking=found,
         without_label_derived=Ranking(
-            {name: Figure(0.4321) for name in found.detector}, {name: {each: Figure(0.1234) for each in RANKING} for name in BASELINES}
+            {name: Figure(0.4321) for name in found.detector}, {name: {each: Figure(0.1234) for each in RANKING} for name in SKILL}
         ),
         confusion=confusion(rows),
         curves={"detector": curves(rows)} | {name: curves(replace(rows, scores=own)) for name, own in others.items()},
@@ -109,9 +118,10 @@ def test_the_page_shows_every_figure_with_its_interval(page, evaluation):
 
 @pytest.mark.slow
 def test_the_page_draws_a_line_for_every_curve(page, evaluation):
-    names = {"Detector", "No model", "Untrained network", "Isolation forest", "Chance"}
+    names = {"Detector", "Chance", *map(words, BASELINES)}
     drawn = [attrs for attrs in page.all("path") if attrs.get("data-series") in names]
-    assert len(drawn) == 2 * len(names)
+    assert len(drawn) == 2 * len(names) == 2 * 8
+    assert len({attrs["class"] for attrs in drawn}) == len(names)
     assert set(page.lines("area")) == {"Frauds", "Normal rows"}
     assert all(re.fullmatch(r"M-?[\d.]+ -?[\d.]+(L-?[\d.]+ -?[\d.]+)+", attrs["d"]) for attrs in drawn)
     assert "threshold 8" in page.text
@@ -156,7 +166,7 @@ def test_the_json_beside_the_page_has_the_same_figures(evaluation, tmp_path):
         assert figure(beside[name]) in shown
         low, high = beside["intervals"][name]
         assert f"{figure(low)} to {figure(high)}" in shown
-        assert all(figure(beside["baselines"][baseline][name]) in shown for baseline in BASELINES)
+        assert all(figure(beside["baselines"][baseline][name]) in shown for baseline in SKILL)
     assert beside["without_label_derived"]["baselines"]["no_model"]["auc_roc"] == 0.1234
     assert beside["confusion"]["tp"] + beside["confusion"]["fn"] == beside["positives"]
     assert [night["date"] for night in beside["nights"]] == ["2018-07-25", "2018-07-26", "2018-07-27"]
@@ -195,9 +205,18 @@ def test_a_detector_that_a_baseline_equals_is_warned_of(evaluation):
     own = evaluation.ranking.detector
     equal = replace(evaluation, ranking=Ranking(own, {"no_model": own}))
     assert warning(evaluation) is None
-    assert "does not beat the baseline no model" in warning(equal)
+    assert "does not beat the best baseline (No model)" in warning(equal)
     assert warning(equal) in render(equal)
     assert warning(equal) in markdown(equal)
+
+
+def test_every_scorer_has_a_look_of_its_own():
+    css = (TEMPLATES / "style.css").read_text()
+    looks = [re.search(rf"\.line\.{style} {{ stroke: var\(--{style}\); stroke-dasharray: ([\d. ]+)", css)[1] for style in STYLES]
+    colours = re.findall(rf"--(?:main|{'|'.join(STYLES)}): (#\w+);", css)
+    assert len(set(looks)) == len(STYLES) == len(BASELINES) == len(SKILL)
+    assert all(len(set(colours[at : at + 7])) == 7 for at in (0, 7))  # light, dark
+    assert all(f"fill: var(--{style})" in css for style in STYLES)
 
 
 def test_the_markdown_has_the_figures_the_nights_and_the_link(evaluation, tmp_path):
