@@ -117,6 +117,29 @@ def report(config: Config = None, as_json: AsJson = False, debug: Debug = False)
 
 
 @app.command()
+def explain(
+    day: Day,
+    row_id: Annotated[str, typer.Option("--id", help="The row's id.")],
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show every feature's share in the score of one row.  Example: nightscore explain --date 2018-07-25 --id 1106407"""
+    settings = load_settings(config)
+    from flows.context import recipe_of
+    from flows.summary import explanation_table
+    from tasks.explain import explain_row
+    from tasks.staging import staging_folder
+
+    with staging_folder(settings.files, day.date()) as staging:
+        explained = explain_row(recipe_of(settings), settings.warehouse, day.date(), row_id, staging)
+    if as_json:
+        _print_json(dataclasses.asdict(explained))
+        return
+    explanation_table(explained)
+
+
+@app.command()
 def sql(
     text: Annotated[str, typer.Argument(help="One statement over the dataset's tables and views.")],
     config: Config = None,

@@ -15,7 +15,7 @@ def ledger_of(settings: Settings) -> Ledger:
 
 def recipe_of(settings: Settings) -> Recipe:
     """Everything that decides what a version learns, besides the rows."""
-    return Recipe(settings, settings.model, settings.training, settings.training_hash, models=settings.files / "models")
+    return Recipe(settings, settings.model, settings.training, settings.training_hash, settings.files, settings.threshold)
 
 
 def bench_of(settings: Settings, *, with_reduced: bool = False) -> Bench:

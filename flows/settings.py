@@ -46,6 +46,10 @@ class Settings(Dataset):
             raise ValueError("features.label_derived needs columns.label")
         if self.threshold.strategy in FROM_LABELS and not self.columns.label:
             raise ValueError(f'threshold.strategy {self.threshold.strategy} needs columns.label; name it, or choose "train_quantile"')
+        if self.threshold.strategy in FROM_LABELS and self.training.rows == "all":
+            raise ValueError(
+                f'threshold.strategy {self.threshold.strategy} needs training.rows = "normal": it looks at frauds that nothing learnt from'
+            )
         return self
 
     @property

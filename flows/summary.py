@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from flows.console import data_table, say
+from tasks.explain import ExplainedRow
 from tasks.installation import Check
 from tasks.judgement import Evaluation, Figure, Ranking
 
@@ -39,6 +40,17 @@ def evaluation_tables(judged: Evaluation) -> None:
         _ranking_table(judged.without_label_derived, "The same without the label-derived features")
     for note in judged.notes:
         say(note)
+
+
+def explanation_table(row: ExplainedRow) -> None:
+    """A row's score, and one line per feature."""
+    verdict = "flagged" if row.is_flagged else "not flagged"
+    say(
+        f"{row.date}, row {row.id}: score {row.score:.4g}, p-value {row.p_value:.2g}, rank {row.rank:,}; {verdict} "
+        f"(threshold {row.threshold:.4g}) by {row.model_version}"
+    )
+    lines = [(share.feature, f"{share.share:.1%}", share.observed, share.expected) for share in row.shares]
+    data_table(["feature", "share of the score", "observed", "expected"], lines)
 
 
 def health_table(found: Sequence[Check]) -> None:

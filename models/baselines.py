@@ -1,4 +1,4 @@
-"""What a trained detector must beat: `BASELINES[name](detector)` gives a function from a frame to scores, float (rows,).
+"""What a trained detector must beat: `BASELINES[name](detector)` gives a function from encoded rows to scores, float (rows,).
 
 Higher is stranger. Each uses the detector's own encoder and training sample, so that only the model differs. Where distances
 count, a category is a 0/1 column per code: the codes themselves have no distances.
@@ -7,17 +7,18 @@ count, a category is a 0/1 column per code: the codes themselves have no distanc
 from collections.abc import Callable
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
 
+from models.architectures import ARCHITECTURES
 from models.calibration import LEAST_DEVIATION
 from models.detector import Detector
 from models.layout import Layout
 from models.samples import Encoded, cap
+from models.scoring import Scorer, moments, run
 
 EXPLAINED = 0.9  # share of the variance that the principal components of `pca_residual` explain at most
 MOST_AXES = 200  # principal components that are told apart; of images there are thousands, which take minutes to find
@@ -26,18 +27,22 @@ NEIGHBOUR_ROWS = 4_000  # 60,000 rows x 15 features take 2 seconds beside so man
 SLICE = 8_192  # rows that are scored at once: a column per code can take ten times the memory of the encoded rows
 
 Floats = NDArray[np.float64]
-Score = Callable[[pl.DataFrame], NDArray[np.floating]]
+Score = Callable[[Encoded], NDArray[np.floating]]
 
 
 def no_model(detector: Detector) -> Score:
     """The sum of squared z-scores of the encoded numeric values."""
-    return _on_encoded(detector, lambda rows: np.square(rows[:, : detector.encoder.layout.numeric], dtype=np.float64).sum(axis=1))
+    return _in_slices(lambda rows: np.square(rows[:, : detector.encoder.layout.numeric], dtype=np.float64).sum(axis=1))
 
 
 def untrained_network(detector: Detector) -> Score:
-    """The same networks before training, calibrated the same way."""
-    untrained = detector.untrained()
-    return lambda frame: untrained.score(frame).score
+    """The same networks before training, with the moments of their residuals on the sample."""
+    settings, layout = detector.settings, detector.encoder.layout
+    seeds = [detector.training.seed + member for member in range(settings.members)]
+    networks = tuple(ARCHITECTURES[settings.architecture](layout, settings, seed) for seed in seeds)
+    means, roots = moments(networks, layout, settings.score, settings.draws, detector.samples.training)
+    scorer = Scorer(networks, layout, settings.score, settings.draws, means, roots)
+    return lambda rows: run(scorer.scores, [rows])[1]
 
 
 def mahalanobis(detector: Detector) -> Score:
@@ -55,7 +60,7 @@ def mahalanobis(detector: Detector) -> Score:
         along, beyond = _split(_one_hot(rows, detector.encoder.layout), axes.mean_, axes.components_)
         return np.asarray((np.square(along) / variance).sum(axis=1) + np.square(beyond).sum(axis=1) / rest)
 
-    return _on_encoded(detector, score)
+    return _in_slices(score)
 
 
 def pca_residual(detector: Detector) -> Score:
@@ -67,13 +72,13 @@ def pca_residual(detector: Detector) -> Score:
         _, beyond = _split(_one_hot(rows, detector.encoder.layout), axes.mean_, leading)
         return np.asarray(np.square(beyond).sum(axis=1))
 
-    return _on_encoded(detector, score)
+    return _in_slices(score)
 
 
 def isolation_forest(detector: Detector) -> Score:
     """Isolation forest (Liu, Ting & Zhou, 2008) on the encoded training sample; codes of categories rank them by rarity."""
     forest = IsolationForest(random_state=detector.training.seed).fit(detector.samples.training)
-    return _on_encoded(detector, lambda rows: -forest.score_samples(rows))
+    return _in_slices(lambda rows: -forest.score_samples(rows))
 
 
 def local_outlier_factor(detector: Detector) -> Score:
@@ -84,7 +89,7 @@ def local_outlier_factor(detector: Detector) -> Score:
     distinct = np.unique(detector.samples.training, axis=0)
     sample = _one_hot(cap(distinct, NEIGHBOUR_ROWS, detector.training.seed), detector.encoder.layout)
     neighbours = LocalOutlierFactor(n_neighbors=min(NEIGHBOURS, len(sample) - 1), algorithm="brute", novelty=True).fit(sample)
-    return _on_encoded(detector, lambda rows: -neighbours.score_samples(_one_hot(rows, detector.encoder.layout)))
+    return _in_slices(lambda rows: -neighbours.score_samples(_one_hot(rows, detector.encoder.layout)))
 
 
 BASELINES: dict[str, Callable[[Detector], Score]] = {
@@ -97,10 +102,9 @@ BASELINES: dict[str, Callable[[Detector], Score]] = {
 }
 
 
-def _on_encoded(detector: Detector, score: Callable[[Encoded], Floats]) -> Score:
-    def scored(frame: pl.DataFrame) -> Floats:
-        encoded = detector.encoder.encode(frame)
-        return np.concatenate([np.zeros(0), *(score(encoded[start : start + SLICE]) for start in range(0, len(encoded), SLICE))])
+def _in_slices(score: Callable[[Encoded], Floats]) -> Score:
+    def scored(rows: Encoded) -> Floats:
+        return np.concatenate([np.zeros(0), *(score(rows[start : start + SLICE]) for start in range(0, len(rows), SLICE))])
 
     return scored
 

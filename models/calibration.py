@@ -18,8 +18,8 @@ class Calibration:
         that no network was trained on.
     held_out: float32 (rows,), ascending: the scores of rows that were used for nothing else. The p-values come from these.
     training: float32 (rows,): the scores of rows that the networks were trained on.
-    anomalies: float32 (rows,): the scores of the known frauds of the training window; none of them was trained on, unless
-        `training.rows` is all. Empty where none is known.
+    anomalies: float32 (rows,): the scores of the known frauds of the training window, of which none was trained on. Empty where
+        none is known, or `training.rows` is all.
     normals: how many normal rows the training window has beside the anomalies; each held-out row stands for its share of them.
     """
 

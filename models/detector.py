@@ -2,20 +2,20 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.architectures import ARCHITECTURES
 from models.calibrating import calibrate, choose_score
 from models.calibration import Calibration
 from models.device import describe_device, keras, reproducible
 from models.encoding import Encoder
 from models.errors import TrainingError
 from models.explanation import Explanation, reasons
+from models.layout import rows_at_once
 from models.samples import Encoded, Samples, cap
 from models.scoring import Scorer, run
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
@@ -51,7 +51,8 @@ class Detector:
     samples: Samples
 
     @cached_property
-    def _scorer(self) -> Scorer:
+    def scorer(self) -> Scorer:
+        """The compiled graphs for encoded rows."""
         calibration = self.calibration
         settings, layout = self.settings, self.encoder.layout
         return Scorer(self.networks, layout, settings.score, settings.draws, calibration.residual_mean, calibration.residual_root)
@@ -65,7 +66,7 @@ class Detector:
 
         batch_rows: how many rows are encoded at once. A row's scores do not depend on it, nor on the rows beside it.
         """
-        return Scores(*run(self._scorer.scores, self._encoded(batches, batch_rows)))
+        return Scores(*run(self.scorer.scores, self._encoded(batches, batch_rows)))
 
     def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
         """Conformal p-values of scores, float64 (rows,); see Calibration."""
@@ -73,7 +74,7 @@ class Detector:
 
     def explain(self, frame: pl.DataFrame) -> Explanation:
         """Each feature's contribution to the score of each row, and the values observed and expected."""
-        components, output = run(self._scorer.contributions, self._encoded([frame], BATCH_ROWS))
+        components, output = run(self.scorer.contributions, self._encoded([frame], BATCH_ROWS))
         return Explanation(
             features=self.encoder.features,
             contributions=components.astype(np.float64) @ self.encoder.layout.membership,
@@ -83,17 +84,8 @@ class Detector:
 
     def reasons(self, frame: pl.DataFrame, top: int = 3) -> pl.Series:
         """The `top` features that contribute most to each row's score; see `explanation.reasons`."""
-        return reasons(self.explain(frame), top)
-
-    def untrained(self) -> "Detector":
-        """The same encoder with networks that were never trained, calibrated on the sample: what training must improve on."""
-        layout = self.encoder.layout
-        seeds = [self.training.seed + member for member in range(self.settings.members)]
-        networks = tuple(ARCHITECTURES[self.settings.architecture](layout, self.settings, seed) for seed in seeds)
-        seen = self.samples.training
-        rows = Samples(seen, held_out=seen[1::2], anomalies=self.samples.anomalies)
-        calibration = calibrate(networks, layout, self.settings, seen[::2], rows, normals=len(seen))
-        return replace(self, networks=networks, calibration=calibration, history=())
+        parts = list(frame.iter_slices(rows_at_once(BATCH_ROWS, self.encoder.layout.width))) or [frame]
+        return pl.concat([reasons(self.explain(part), top) for part in parts])
 
     def _encoded(self, batches: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[Encoded]:
         for batch in batches:

@@ -5,6 +5,7 @@ Where there is a GPU, networks are trained in mixed_float16 with XLA, on every G
 float32 everywhere: an encoded value above 65,504 has no float16, and it is the strange rows that have such values.
 """
 
+import logging
 import os
 import re
 import sys
@@ -48,6 +49,7 @@ with _quiet_start():
         for _gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(_gpu, True)
     tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.get_logger().setLevel(logging.ERROR)  # that every network of an ensemble is traced anew is no news
 
 __all__ = ["describe_device", "has_gpu", "keras", "reproducible", "strategy", "tf"]
 

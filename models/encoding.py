@@ -6,6 +6,8 @@ has an indicator column. A value that is missing although none was among the fit
 from the mean: it must not look normal. A feature that never varied is divided by max(1, |its value|).
 
 Categories are coded from the most frequent (0) to the rarest; the last code is for what is rare, null or never seen.
+
+An image stands alone: its pixels are the numeric values; see `models.images`.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from models.errors import ModelError, TrainingError
+from models.images import ImageFeature
 from models.layout import Layout
 from models.settings import ImageSettings
 
@@ -71,13 +74,16 @@ class Encoder(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     numeric: tuple[NumericFeature, ...]
     categorical: tuple[CategoricalFeature, ...]
+    image: ImageFeature | None = None
 
     @staticmethod
     def fit(frame: pl.DataFrame, numeric: Sequence[str], categorical: Sequence[str], image: ImageSettings | None = None) -> "Encoder":
-        """Learns the encoding of the named columns from normal rows.
+        """Learns the encoding of the named columns, or of the column of images, from normal rows.
 
-        Raises TrainingError where a column is missing, or one named as numeric holds something else.
+        Raises TrainingError where a column is missing, or one named as numeric or image holds something else.
         """
+        if image is not None:
+            return Encoder(numeric=(), categorical=(), image=ImageFeature.fit(frame, image))
         _check(frame, numeric, categorical, TrainingError)
         return Encoder(
             numeric=tuple(_fit_numeric(frame, name) for name in numeric),
@@ -86,6 +92,8 @@ class Encoder(BaseModel):
 
     @cached_property
     def layout(self) -> Layout:
+        if self.image is not None:
+            return self.image.layout
         indicators = [k for k, feature in enumerate(self.numeric) if feature.may_be_missing]
         count = len(self.numeric)
         return Layout(
@@ -95,16 +103,21 @@ class Encoder(BaseModel):
             owners=(*range(count), *indicators, *range(count, count + len(self.categorical))),
         )
 
-    @property
+    @cached_property
     def features(self) -> tuple[str, ...]:
-        """The names, numeric ones first."""
+        """The names, numeric ones first; or those of the pixels."""
+        if self.image is not None:
+            return self.image.names
         return tuple(feature.name for feature in (*self.numeric, *self.categorical))
 
     def encode(self, frame: pl.DataFrame) -> NDArray[np.float32]:
         """float32 (rows, layout.width), C-contiguous and finite, whatever the frame holds; computed in float64.
 
-        Raises ModelError where a column is missing, or a numeric one holds something else.
+        Raises ModelError where a column is missing, a numeric one holds something else, or an image cannot be read.
         """
+        if self.image is not None:
+            pixels = self.image.encode(frame)
+            return np.clip(pixels, -LARGEST, LARGEST, out=pixels)
         _check(frame, [feature.name for feature in self.numeric], [feature.name for feature in self.categorical], ModelError)
         missing = [_transformed(f.name, False).is_null().cast(pl.Float32) for f in self.numeric if f.may_be_missing]
         columns = [*(f.expression for f in self.numeric), *missing, *(f.expression for f in self.categorical)]
@@ -112,7 +125,9 @@ class Encoder(BaseModel):
         return np.ascontiguousarray(encoded.to_numpy(order="c"), dtype=np.float32)
 
     def observed(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The features in source units: numeric Float64 (null where missing), categories String."""
+        """The features in source units: numeric and pixels Float64 (null where missing), categories String."""
+        if self.image is not None:
+            return self.image.observed(frame)
         return frame.select(
             *(_transformed(feature.name, False).alias(feature.name) for feature in self.numeric),
             *(pl.col(feature.name).cast(pl.String) for feature in self.categorical),
@@ -121,9 +136,11 @@ class Encoder(BaseModel):
     def decode(self, output: NDArray[np.floating]) -> pl.DataFrame:
         """What a network's output (rows, layout.outputs) says in source units.
 
-        Numeric Float64, null where a missing value is expected; the likeliest category String, null for the code of the rare and
-        unseen.
+        Numeric and pixels Float64, null where a missing value is expected; the likeliest category String, null for the code of the
+        rare and unseen.
         """
+        if self.image is not None:
+            return self.image.decode(output)
         layout = self.layout
         indicator = {owner: layout.numeric + k for k, owner in enumerate(layout.owners[layout.numeric : layout.continuous])}
         columns = {}

@@ -35,12 +35,13 @@ def reasons(explanation: Explanation, top: int) -> pl.Series:
     rows, count = explanation.contributions.shape
     top = min(top, count)
     order = np.argsort(-explanation.contributions, axis=1, kind="stable")[:, :top]
-    cells = pl.Series((order * rows + np.arange(rows)[:, None]).ravel())  # in the columns laid end to end
+    used = np.union1d(order, [0])  # of the many pixels of an image few are a reason
+    cells = pl.Series((np.searchsorted(used, order) * rows + np.arange(rows)[:, None]).ravel())  # in the used columns laid end to end
     flat = pl.select(
         feature=pl.Series(explanation.features, dtype=pl.String).gather(order.ravel()),
         contribution=np.take_along_axis(explanation.contributions, order, axis=1).ravel(),
-        observed=_text(explanation.observed, MISSING).gather(cells),
-        expected=_text(explanation.expected, OTHER).gather(cells),
+        observed=_text(explanation.observed[:, used.tolist()], MISSING).gather(cells),
+        expected=_text(explanation.expected[:, used.tolist()], OTHER).gather(cells),
     )
     return flat.to_struct().reshape((rows, top)).cast(REASONS).alias("reasons")
 

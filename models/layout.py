@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
+CELLS = 1 << 22  # numbers of a batch; only images are so wide that it counts
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -52,3 +54,8 @@ class Layout:
     def membership(self) -> csr_array:
         """(width, features), 1 where the column belongs to the feature: components @ membership sums them by feature."""
         return csr_array((np.ones(self.width), (range(self.width), self.owners)), shape=(self.width, self.features))
+
+
+def rows_at_once(most: int, width: int) -> int:
+    """How many rows of this many numbers a batch may have: `most`, or as many as CELLS allows, but at least one."""
+    return max(1, min(most, CELLS // width))

@@ -17,7 +17,7 @@ class Samples:
 
     training: rows that the networks were trained on.
     held_out: normal rows that were used for nothing else; the p-values come from these.
-    anomalies: known frauds of the training window, of which none was trained on unless `training.rows` is all; may be empty.
+    anomalies: known frauds of the training window, of which none was trained on; may be empty.
     """
 
     training: Encoded

@@ -1,7 +1,7 @@
 """The compiled graphs from encoded rows to scores and to their parts, run in batches of a fixed shape.
 
-They are compiled by XLA on every device: there a row's result is the same to the last bit in whatever batch and place it comes,
-which TensorFlow's own matrix product does not promise.
+They are compiled by XLA on every device, for one shape alone: so a row's result is the same to the last bit in whatever batch and
+place it comes, which neither TensorFlow's own matrix product nor graphs of two shapes promise.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from models import vae
 from models.device import keras, tf
-from models.layout import Layout
+from models.layout import Layout, rows_at_once
 from models.residuals import residual
 from models.samples import Encoded
 from models.scores import SCORES, Moments
 
-SMALL, LARGE = 1_024, 16_384  # rows of the two shapes that graphs are compiled for; a batch is padded to one of them
+ROWS = 8_192  # of the one shape that a graph is compiled for, fewer for wide rows such as images; the last batch is padded to it
 DRAWN = 5_000
 
 Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of as many rows
@@ -96,16 +96,11 @@ def moments(networks: tuple[keras.Model, ...], layout: Layout, kind: str, draws:
 
 
 def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The graph's two results for all rows of all batches, in their order.
-
-    The small shape serves until a batch exceeds it, then the large one to the end: so the rest of a long day needs no second
-    compilation (a third of a second), and a few rows do not pay for many.
-    """
+    """The graph's two results for all rows of all batches, in their order."""
     first: list[NDArray[np.float32]] = []
     second: list[NDArray[np.float32]] = []
-    shape = SMALL
     for batch in batches:
-        shape = SMALL if shape == SMALL and len(batch) <= SMALL else LARGE
+        shape = rows_at_once(ROWS, batch.shape[1])
         compiled = graph.get_concrete_function(tf.TensorSpec((shape, batch.shape[1]), tf.float32))
         for start in range(0, max(len(batch), 1), shape):
             rows = batch[start : start + shape]

@@ -19,6 +19,10 @@ class ImageSettings(Section):
     width: int = Field(ge=1)
     channels: Literal[1, 3] = 1
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
 
 class ModelSettings(Section):
     """What the networks are, and by which aggregation of their residuals rows are ranked."""
@@ -31,7 +35,7 @@ class ModelSettings(Section):
     input_noise: float = Field(0.1, ge=0)  # standard deviation, encoded units
     dropout: float = Field(0.0, ge=0, lt=1)
     activity_regularisation: float = Field(0.0, ge=0)  # dense: weight of the mean absolute activity of the latent layer
-    kl_weight: float = Field(1.0, ge=0)  # vae: 1 is the evidence lower bound of a decoder with unit variance
+    kl_weight: float = Field(0.1, ge=0)  # vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound
     draws: int = Field(16, ge=1)  # vae: noise draws per row for reconstruction_probability
     score: Literal["error", "mae", "whitened", "reconstruction_probability", "auto"] = "whitened"
     explain_below: float = Field(0.05, ge=0, le=1)  # p-value up to which reasons are kept

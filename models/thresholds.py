@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,16 @@ def decide(night: NightScores, calibration: Calibration, threshold: ThresholdSet
             f"{strange:,} of {len(night.scores):,} scores are not finite; look at these rows' features, or train another version"
         )
     return THRESHOLDS[threshold.strategy](night, calibration, threshold.value)
+
+
+def standing(calibration: Calibration, threshold: ThresholdSettings) -> float | None:
+    """The threshold of any night; None where it follows from the scores of each, or from known frauds that there are none of."""
+    if threshold.strategy in OF_THE_NIGHT:
+        return None
+    nothing = NightScores(np.zeros(0), np.zeros(0))
+    with suppress(ThresholdError):
+        return THRESHOLDS[threshold.strategy](nothing, calibration, threshold.value).threshold
+    return None
 
 
 def fixed(night: NightScores, calibration: Calibration, value: float) -> Verdict:
@@ -119,6 +130,7 @@ def fdr(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     return chosen(night, flagged, why_none=too_few if fewest > 1 else "")
 
 
+OF_THE_NIGHT = ("batch_quantile", "budget", "fdr")
 THRESHOLDS: dict[str, Strategy] = {
     "fixed": fixed,
     "train_quantile": train_quantile,

@@ -25,7 +25,10 @@ OnEpoch = Callable[[int, float, float], None]
 
 @dataclass(frozen=True)
 class Epoch:
-    """member: which network of the ensemble, from 0. epoch: from 1. Losses: mean squared residual per feature, encoded units."""
+    """member: which network of the ensemble, from 0. Losses: mean squared residual per feature, encoded units.
+
+    epoch: from 1; 0 is the untrained network, with its validation loss as both.
+    """
 
     member: int
     epoch: int
@@ -84,6 +87,7 @@ def fit_network(
             steps_per_execution=STEPS_AT_ONCE if alone else 1,
         )
         before = float(network.evaluate(validation, validation, batch_size=8192, verbose=0))
+        history.append(Epoch(member, 0, before, before))
         network.fit(
             fit,
             fit,
@@ -98,14 +102,14 @@ def fit_network(
             ],
             verbose=0,
         )
-    _refuse_failure(before, history, training)
+    _refuse_failure(history, training)
     best = min(history, key=lambda epoch: epoch.validation_loss)
     log.info(
         "network %d: validation loss %.4g at epoch %d of %d, %.4g untrained",
         member + 1,
         best.validation_loss,
         best.epoch,
-        len(history),
+        history[-1].epoch,
         before,
     )
     return for_scoring(network, layout, model, seed), tuple(history)
@@ -118,13 +122,15 @@ def for_scoring(network: keras.Model, layout: Layout, model: ModelSettings, seed
     return copy
 
 
-def _refuse_failure(before: float, history: list[Epoch], training: TrainingSettings) -> None:
+def _refuse_failure(history: list[Epoch], training: TrainingSettings) -> None:
     losses = [value for epoch in history for value in (epoch.loss, epoch.validation_loss)]
     if not np.isfinite(losses).all():
-        raise TrainingError(f"the loss became infinite in epoch {len(history)}; lower training.learning_rate ({training.learning_rate:g})")
-    best = min(epoch.validation_loss for epoch in history)
+        raise TrainingError(
+            f"the loss became infinite in epoch {history[-1].epoch}; lower training.learning_rate ({training.learning_rate:g})"
+        )
+    before, best = history[0].validation_loss, min(epoch.validation_loss for epoch in history[1:])
     if not best < before:
         raise TrainingError(
-            f"the network learnt nothing: loss {before:.4g} untrained, {best:.4g} at best in {len(history)} epochs; "
+            f"the network learnt nothing: loss {before:.4g} untrained, {best:.4g} at best in {history[-1].epoch} epochs; "
             f"lower training.learning_rate ({training.learning_rate:g}) or raise training.epochs ({training.epochs})"
         )

@@ -18,8 +18,8 @@ LIMIT = 10.0  # of a log variance, so that its exponential stays finite
 def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
     """See `dense.build`. The layers of `hidden` before its first narrowest are the encoder, those after it the decoder.
 
-    The Kullback-Leibler divergence is added to the loss, which is the evidence lower bound of a decoder with unit variance, times
-    -2 over the number of features, where `kl_weight` is 1.
+    The Kullback-Leibler divergence is added to the loss, which then is the evidence lower bound of a decoder with the variance
+    `kl_weight`, times a constant (the weight is the beta of Higgins et al., 2017).
     """
     check_activation(settings)
     narrowest = settings.hidden.index(min(settings.hidden))

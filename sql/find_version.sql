@@ -1,4 +1,4 @@
 -- Grain: at most one row: a version by its name.
-select version, as_of, first_date, last_date, artifact_path, artifact_sha256, training_hash
+select version, as_of, first_date, last_date, artifact_path, artifact_sha256, card_path, withheld, training_hash
 from models
 where version = $version;

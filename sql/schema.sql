@@ -67,12 +67,16 @@ create table if not exists models (
     first_date date,                -- training window
     last_date date,
     rows bigint,                    -- training rows
+    known_frauds bigint,            -- of the training window
     architecture varchar,
     score varchar,
     training_hash varchar,          -- the sections that decide the version
     metrics varchar,                -- JSON
+    gates varchar,                  -- JSON, one object per sanity gate: name, passed (null: only reported), finding
+    withheld varchar,               -- why it may not be promoted; null where it may
     artifact_path varchar,          -- below warehouse.files
     artifact_sha256 varchar,        -- of the artifact's manifest
+    card_path varchar,              -- below warehouse.files
     device varchar,
     trained_at timestamptz,
 );

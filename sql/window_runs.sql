@@ -15,6 +15,8 @@ select
     models.last_date,
     models.artifact_path,
     models.artifact_sha256,
+    models.card_path,
+    models.withheld,
 from current_runs as runs
 join models on models.version = runs.model_version
 where runs.partition_date between $first_date and $last_date

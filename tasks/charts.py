@@ -29,8 +29,10 @@ class Axis:
 class Series:
     """A line through its points, or an area down to the x axis.
 
+    name: what the legend calls it; a line without one is not in the legend.
     style: the CSS class that gives colour and dashes (main, second, third, fourth, chance).
     note: a word or number behind the name in the legend.
+    spot: the point of it that is marked by a dot.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Series:
     points: tuple[tuple[float, float], ...]
     note: str = ""
     area: bool = False
+    spot: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,32 @@ class Chart:
     y: Axis
     series: tuple[Series, ...]
     marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points of one look in a scatter; note as in Series."""
+
+    name: str
+    style: str
+    points: tuple[tuple[float, float], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Points over two axes; the first cloud is drawn on top.
+
+    scale: where the clouds are steps of a quantity, from the highest to the lowest, the axis of that quantity: its strip of colours
+        is the legend.
+    """
+
+    title: str
+    text: str
+    x: Axis
+    y: Axis
+    clouds: tuple[Cloud, ...]
+    scale: Axis | None = None
 
 
 @dataclass(frozen=True)
@@ -102,11 +131,14 @@ def axis(label: str, low: float, high: float, steps: int = 5) -> Axis:
 
 
 def log_axis(label: str, low: float, high: float, steps: int = 8) -> Axis:
-    """A logarithmic axis between log10 values, with a tick at every power of ten, or every second, third ... of many."""
+    """A logarithmic axis between log10 values, with a tick at every power of ten, or every second, third ... of many; a short axis
+    has twice and five times the powers as well.
+    """
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
     every = max(1, math.ceil((high - low) / steps))
-    powers = [power for power in range(math.ceil(low), math.floor(high) + 1) if power % every == 0]
-    return Axis(label, low, high, tuple((float(power), score(10.0**power)) for power in powers))
+    powers = [power for power in range(math.floor(low), math.floor(high) + 1) if power % every == 0]
+    values = [nice * 10.0**power for power in powers for nice in ((1, 2, 5) if high - low < 2 else (1,))]
+    return Axis(label, low, high, tuple((math.log10(value), score(value)) for value in values if low <= math.log10(value) <= high))
 
 
 def steps(edges: Sequence[float], heights: Sequence[float]) -> tuple[tuple[float, float], ...]:

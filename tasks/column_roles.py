@@ -9,9 +9,11 @@ from tasks.errors import SourceError
 MOST_CATEGORIES = 100  # distinct texts that a categorical feature still bears
 MOST_CODES = 10  # distinct integers that are rather codes than amounts
 INTEGER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?")
-NUMBER = re.compile(rf"{INTEGER.pattern}|FLOAT|DOUBLE|DECIMAL.*")
-TEXT = re.compile(r"VARCHAR|UUID|ENUM.*")
-MOMENT = re.compile(r"TIMESTAMP.*")
+NUMBER = re.compile(rf"{INTEGER.pattern}|FLOAT|DOUBLE|DECIMAL\(.*\)")
+TEXT = re.compile(r"VARCHAR|UUID|ENUM\(.*\)")
+MOMENT = re.compile(r"TIMESTAMP[^\[]*")
+BYTES = re.compile(r"BLOB")
+NUMBERS = re.compile(rf"({NUMBER.pattern})\[\d*\]")
 # In order of preference.
 TIMES = ("time", "timestamp", "datetime", "ts", "at")
 ENTITIES = ("customer", "card", "account", "client", "user", "terminal", "merchant", "device", "host", "ip")
@@ -103,6 +105,7 @@ def guess_features(
 
 def _why_no_feature(column: ColumnLook, second_labels: frozenset[str]) -> str | None:
     reasons = {
+        f"{column.type}, perhaps images: then set features.image in place of numeric and categorical": column.is_of(BYTES, NUMBERS),
         "it tells the label nearly without error, as a second label does": column.name in second_labels,
         "by its name it is a verdict, known as late as the label": bool(VERDICTS & set(column.words)),
         "it is the same in every row": column.distinct <= 1,

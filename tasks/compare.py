@@ -1,24 +1,34 @@
 """The same rows without the model: baselines, and a detector that has never seen a label-derived feature."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 import sql
-from models.baselines import BASELINES
+from models.baselines import BASELINES, Score
 from models.detector import Detector
+from models.scoring import run
 from tasks.dataset import Dataset
 from tasks.errors import EvaluationError
 from tasks.features import build_features, feature_batches
+from tasks.judgement import DETECTOR
 from tasks.references import Features, Validated, Version
 from tasks.score import BATCH_ROWS, load
 from tasks.source import read_partition
 from tasks.warehouse import WarehouseSettings, reading
 
-Scorer = Callable[[pl.DataFrame], np.ndarray]
+REDUCED = "reduced "  # before the names of what scores without label-derived features
+
+
+@dataclass(frozen=True)
+class Compared:
+    """scorers: by the name of their column, what scores the rows as the detector's encoder encodes them."""
+
+    detector: Detector
+    scorers: Mapping[str, Score]
 
 
 def stored_features(
@@ -41,28 +51,28 @@ def stored_features(
     return build_features(dataset, validated, delay_days, folder)
 
 
-def baseline_scorers(version: Version) -> dict[str, Scorer]:
-    """What scores the rows without the trained network, by name, fitted on the version's own training sample."""
+def baselines_of(version: Version) -> Compared:
+    """What scores the rows without the trained networks, fitted on the version's own training sample."""
     detector = load(version.path, version.sha256)
-    return {name: fit(detector) for name, fit in BASELINES.items()}
+    return Compared(detector, {name: fit(detector) for name, fit in BASELINES.items()})
 
 
-def reduced_scorers(version: Version) -> dict[str, Scorer]:
-    """The detector of a version and its baselines, by name."""
-    return {"detector": detector_scorer(load(version.path, version.sha256)), **baseline_scorers(version)}
+def reduced_of(version: Version) -> Compared:
+    """The detector of a version and its baselines."""
+    alone = baselines_of(version)
+    scorers = {DETECTOR: lambda rows: run(alone.detector.scorer.scores, [rows])[1], **alone.scorers}
+    return Compared(alone.detector, {f"{REDUCED}{name}": scorer for name, scorer in scorers.items()})
 
 
-def detector_scorer(detector: Detector) -> Scorer:
-    """The detector's own score as a function of rows."""
-    return lambda rows: detector.score(rows).score
-
-
-def score_all(dataset: Dataset, features: Features, scorers: dict[str, Scorer]) -> pl.DataFrame:
+def score_all(dataset: Dataset, features: Features, compared: Sequence[Compared]) -> pl.DataFrame:
     """`partition_date`, `id`, and one column of scores per scorer, for every clean row of a day."""
-    return pl.concat(list(_scored(dataset, features, scorers)))
+    return pl.concat(list(_scored(dataset, features, compared)))
 
 
-def _scored(dataset: Dataset, features: Features, scorers: dict[str, Scorer]) -> Iterator[pl.DataFrame]:
+def _scored(dataset: Dataset, features: Features, compared: Sequence[Compared]) -> Iterator[pl.DataFrame]:
     for batch in feature_batches(dataset, features, BATCH_ROWS):
-        columns = [pl.Series(name, scorer(batch), dtype=pl.Float64) for name, scorer in scorers.items()]
+        columns = []
+        for each in compared:
+            encoded = each.detector.encoder.encode(batch)
+            columns += [pl.Series(name, scorer(encoded), dtype=pl.Float64) for name, scorer in each.scorers.items()]
         yield batch.select(pl.lit(features.date).alias("partition_date"), "id").with_columns(columns)

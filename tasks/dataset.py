@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from models.settings import Section
+from models.settings import ImageSettings, Section
 
 
 class SourceSettings(Section):
@@ -53,26 +53,29 @@ class ColumnSettings(Section):
 
 
 class FeatureSettings(Section):
-    """What the detector sees: columns of the source, or of the result of the feature SQL."""
+    """What the detector sees: columns of the source, or of the result of the feature SQL. An image stands alone."""
 
     sql: str | None = None
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     label_derived: tuple[str, ...] = ()
+    image: ImageSettings | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.numeric + self.categorical
+        return self.numeric + self.categorical + ((self.image.column,) if self.image else ())
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.names:
-            raise ValueError("name at least one numeric or categorical feature")
+            raise ValueError("name at least one numeric or categorical feature, or an image")
+        if self.image and len(self.names) > 1:
+            raise ValueError("an image stands alone; remove either image, or numeric and categorical")
         if len(set(self.names)) < len(self.names):
             raise ValueError("a feature is named twice")
         if reserved := sorted({"row", "id", "entity", "event_time"} & set(self.names)):
             raise ValueError(f"a feature cannot be named {', '.join(reserved)}; rename it in the feature SQL")
-        if unknown := sorted(set(self.label_derived) - set(self.names)):
+        if unknown := sorted(set(self.label_derived) - set(self.numeric + self.categorical)):
             raise ValueError(f"label_derived names what is no feature: {', '.join(unknown)}")
         return self
 
@@ -118,3 +121,9 @@ class Dataset(Section):
     columns: ColumnSettings
     features: FeatureSettings
     quality: QualitySettings = QualitySettings()
+
+    @model_validator(mode="after")
+    def _image_judged_once(self) -> Self:
+        if (image := self.features.image) and image.column in self.quality.columns:
+            raise ValueError(f"features.image says what column {image.column} must hold; remove [quality.columns.{image.column}]")
+        return self

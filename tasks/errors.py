@@ -27,3 +27,7 @@ class WarehouseMissing(WarehouseError):
 
 class EvaluationError(NightError):
     """There is nothing to judge: no scores, or no labels that are known."""
+
+
+class GateFailed(NightError):
+    """A version failed a sanity gate and is kept out of service."""

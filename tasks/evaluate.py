@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 import sql
 from models.curves import curves, distribution
 from models.metrics import RANKING, Judged, confusion, measure, metrics
-from tasks.compare import Scorer, baseline_scorers, reduced_scorers, score_all, stored_features
+from tasks.compare import REDUCED, Compared, baselines_of, reduced_of, score_all, stored_features
 from tasks.errors import EvaluationError, WarehouseMissing
 from tasks.evaluation_lines import alert_lines, judged_night, night_line
 from tasks.judgement import DETECTOR, Evaluation, Figure, Ranking
@@ -26,7 +26,7 @@ from tasks.warehouse import WarehouseSettings, reading, transaction
 from tasks.window import EvaluationSettings, Window
 
 log = logging.getLogger(__name__)
-VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256")
+VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256", "card_path", "withheld")
 
 
 @dataclass(frozen=True)
@@ -140,38 +140,36 @@ def _rankings(bench: Bench, scored: pl.DataFrame) -> tuple[Ranking, Ranking | No
         columns = _columns(scored, prefix)
         return {name: measure(_judged(scored, column, bench), by_score, replicates=0) for name, column in columns.items()}
 
-    reduced = figures("reduced ")
-    own = Ranking(measure(_judged(scored, "score", bench), everything), figures(""))
-    return own, Ranking(reduced.pop(DETECTOR), reduced) if reduced else None
+    own, without = Ranking(measure(_judged(scored, "score", bench), everything), figures("")), figures(REDUCED)
+    return own, Ranking(without.pop(DETECTOR), without) if without else None
 
 
 def _compare(bench: Bench, runs: pl.DataFrame, staging: Path, rows: pl.DataFrame) -> pl.DataFrame:
     """The judged rows with one more column of scores for each baseline (`name`), and for the reduced detector's (`reduced name`)."""
     dataset, delay, days = bench.recipe.dataset, bench.recipe.label_delay_days, []
     for _, nights in runs.group_by("version", maintain_order=True):
-        scorers = _scorers(bench, nights.row(0, named=True), staging)
+        compared = _compared(bench, nights.row(0, named=True), staging)
         for run in nights.iter_rows(named=True):
             day, fingerprint = run["partition_date"], run["source_fingerprint"]
             features = stored_features(dataset, bench.warehouse, day, run["run_id"], fingerprint, delay, staging)
-            days.append(score_all(dataset, features, scorers))
-            log.info("%s  evaluate   compared with %d others on the same rows", day, len(scorers))
+            days.append(score_all(dataset, features, compared))
+            log.info("%s  evaluate   compared with %d others on the same rows", day, sum(len(each.scorers) for each in compared))
     return rows.join(pl.concat(days), on=["partition_date", "id"], how="left", maintain_order="left")
 
 
-def _scorers(bench: Bench, run: dict[str, Any], staging: Path) -> dict[str, Scorer]:
+def _compared(bench: Bench, run: dict[str, Any], staging: Path) -> list[Compared]:
     """The baselines of the version that a run used, and the reduced detector of the same date with its own."""
-    scorers = baseline_scorers(_version(bench, run))
+    own = baselines_of(_version(bench, run))
     if bench.reduced is None:
-        return scorers
-    reduced = train_version(bench.reduced, bench.warehouse, run["as_of"], staging)
-    return scorers | {f"reduced {name}": scorer for name, scorer in reduced_scorers(reduced).items()}
+        return [own]
+    return [own, reduced_of(train_version(bench.reduced, bench.warehouse, run["as_of"], staging))]
 
 
 def _columns(scored: pl.DataFrame, prefix: str) -> dict[str, str]:
     """Name of each compared scorer to its column."""
     own = ("partition_date", "id", "entity", "score", "p_value", "is_flagged", "reasons", "label", "weight")
     names = [column for column in scored.columns if column not in own]
-    chosen = [name for name in names if name.startswith("reduced ") == bool(prefix)]
+    chosen = [name for name in names if name.startswith(REDUCED) == bool(prefix)]
     return {name.removeprefix(prefix): name for name in chosen}
 
 

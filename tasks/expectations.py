@@ -4,6 +4,7 @@ A rule is one expectation: its `meta` carries the rule's name, its description i
 pandas frames of NumPy columns, float64 for numbers and times, objects for text: Arrow-backed columns would be 13 times slower.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,16 +28,20 @@ from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.registry import get_expectation_impl
 
+from models.settings import ImageSettings
 from tasks.dataset import ColumnRule, Dataset
 from tasks.errors import PartitionRejected
 
 Rules = Sequence[Expectation]
 NUMBER = r"(?:U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)|BOOLEAN)"
+IMAGE = rf"(?:BLOB|{NUMBER}\[\d*\])"
 TYPES = {
     "time_type": (r"(?:DATE|TIMESTAMP.*)", "a timestamp or a date"),
     "number_type": (NUMBER, "an integer, float, decimal or boolean"),
     "label_type": (rf"(?:{NUMBER}|VARCHAR|ENUM\(.*\))", "a boolean, a number or text"),
+    "image_type": (IMAGE, "bytes or lists of numbers"),
 }
+READABLE, UNREADABLE = "readable", "unreadable"  # what stands for an image
 EXAMPLES = 20
 RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False, "partial_unexpected_count": EXAMPLES}
 
@@ -76,6 +81,13 @@ def configured(dataset: Dataset) -> list[str]:
     return list(dict.fromkeys(name for name in (*roles, *features, *dataset.quality.columns, *columns.private) if name is not None))
 
 
+def judged_images(dataset: Dataset, types: dict[str, str]) -> dict[str, ImageSettings]:
+    """The source's column of images, by its name, where there is one: images that feature SQL makes anew are not in the source."""
+    image = dataset.features.image
+    made = dataset.features.sql is not None and image is not None and not re.fullmatch(IMAGE, types.get(image.column, ""))
+    return {} if image is None or made else {image.column: image}
+
+
 def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
     """Rules for one row that holds the DuckDB type of every column, so that the types of the source are judged, not pandas'.
 
@@ -84,10 +96,11 @@ def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
     columns, quality = dataset.columns, dataset.quality.columns
     features = () if dataset.features.sql else dataset.features.numeric
     ranged = [name for name, rule in quality.items() if rule.min is not None or rule.max is not None]
-    needs = {
+    needs: dict[str, list[str | None]] = {
         "time_type": [columns.time],
         "number_type": list(dict.fromkeys([*features, *ranged, columns.weight])),
         "label_type": [columns.label],
+        "image_type": [*judged_images(dataset, types)],
     }
     typed = [(rule, name) for rule, names in needs.items() for name in names if name in types]
     untyped = [name for name in configured(dataset) if name not in {name for _, name in typed}]
@@ -99,7 +112,7 @@ def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
 
 
 def row_rules(dataset: Dataset, types: dict[str, str], day: date) -> Rules:
-    """Rules that each row obeys or breaks by itself; times are days after the partition's date."""
+    """Rules that each row obeys or breaks by itself; times are days after the partition's date, images READABLE or UNREADABLE."""
     time, label, quality = dataset.columns.time, dataset.columns.label, dataset.quality.columns
     rules = []
     if time is not None:
@@ -108,6 +121,9 @@ def row_rules(dataset: Dataset, types: dict[str, str], day: date) -> Rules:
     if label is not None:
         allowed = [0.0, 1.0] if is_number(types[label]) else ["0", "1", "true", "false"]
         rules.append(_in_set("label_values", "is 0, 1, true, false or null", label, allowed))
+    for name, image in judged_images(dataset, types).items():
+        bytes_or_list = f"a PNG or JPEG of {image.height} x {image.width} pixels", f"{math.prod(image.shape):,} finite numbers"
+        rules += [_not_null(name), _in_set("image", f"is {bytes_or_list[types[name] != 'BLOB']}", name, [READABLE])]
     for name, rule in quality.items():
         rules += _column_rules(name, rule, own_null_rule=name in (time, dataset.columns.id), private=name in dataset.columns.private)
     features = () if dataset.features.sql else dataset.features.numeric

@@ -1,6 +1,7 @@
 """The features of one day: the dataset's feature SQL over the day and its look-back, or the source's own columns."""
 
 import logging
+import math
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -14,6 +15,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 import sql
+from models.layout import rows_at_once
 from sql import identifier, literal
 from tasks.dataset import Dataset
 from tasks.errors import FeatureError, SourceError
@@ -60,11 +62,18 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
 
 
 def feature_batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[pl.DataFrame]:
-    """The features of one day's clean rows, at most `batch_rows` at a time, however large the day is.
+    """The features of one day's clean rows, at most `batch_rows` at a time, fewer where images are large, however large the day is.
 
     Each batch has row int64 (position in the partition), id str, entity str or null, event_time datetime (us) or null,
-    numeric features float64 (null where missing), categorical features str. Raises SourceError where the source cannot be read.
+    numeric features float64 (null where missing), categorical features str, images as they are: Binary, List or Array.
+    Raises SourceError where the source cannot be read.
     """
+    batch_rows = _bounded(dataset, batch_rows)
+    for batch in _batches(dataset, features, batch_rows):
+        yield from batch.iter_slices(batch_rows)  # DuckDB hands out no fewer rows than its vectors have
+
+
+def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[pl.DataFrame]:
     if features.path is not None:
         with pq.ParquetFile(features.path) as file:
             yield from map(_frame, file.iter_batches(batch_rows))
@@ -100,7 +109,7 @@ def _write(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_de
                 from (select {computed} from ({query}\n)) as computed
                 left join clean on clean._id = computed._id
                 order by row
-            ) to {literal(str(path))} (format parquet, compression zstd, row_group_size {ROW_GROUP_ROWS})
+            ) to {literal(str(path))} (format parquet, compression zstd, row_group_size {_bounded(dataset, ROW_GROUP_ROWS)})
             """,
             bound,
         )
@@ -146,7 +155,14 @@ def _check(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, path: Pa
 
 def _cast_features(dataset: Dataset) -> list[str]:
     kinds = dict.fromkeys(dataset.features.numeric, "double") | dict.fromkeys(dataset.features.categorical, "varchar")
-    return [f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in kinds.items()]
+    images = [identifier(dataset.features.image.column)] if dataset.features.image else []
+    return [f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in kinds.items()] + images
+
+
+def _bounded(dataset: Dataset, rows: int) -> int:
+    """As many rows, or what memory bears of images."""
+    image = dataset.features.image
+    return rows_at_once(rows, math.prod(image.shape)) if image else rows
 
 
 def _refusal(dataset: Dataset, day: date, what: str) -> FeatureError:

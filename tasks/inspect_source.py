@@ -15,7 +15,7 @@ import duckdb
 from jinja2 import Environment, StrictUndefined
 
 from sql import identifier
-from tasks.column_roles import MOMENT, MOST_CATEGORIES, NUMBER, ColumnLook, guess_features, guess_roles
+from tasks.column_roles import BYTES, MOMENT, MOST_CATEGORIES, NUMBER, ColumnLook, guess_features, guess_roles
 from tasks.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
 from tasks.errors import SourceError
 from tasks.source import connect, create_view, filesystem_of, first_line, list_dates, readable
@@ -61,7 +61,7 @@ def look_at(path: str | None, database: str | None, table: str | None) -> Source
     unknown = Dataset(name="init", source=source, columns=ColumnSettings(id="_"), features=FeatureSettings(numeric=("_",)))
     with connect(source) as con, readable(source, dates[-1]):
         types = create_view(con, unknown, "recent", dates[-SAMPLED_DATES:][0], dates[-1])
-        _create_sample(con)
+        _create_sample(con, types)
         columns = tuple(_look_at_column(con, name, kind) for name, kind in types.items())
         roles = guess_roles(columns)
         second_labels = _find_second_labels(con, columns, roles.label) if roles.label else frozenset()
@@ -130,16 +130,18 @@ def _table_source(database: str, table: str | None) -> SourceSettings:
     return SourceSettings(database=database, table=chosen, date_column=(days + moments)[0])
 
 
-def _create_sample(con: duckdb.DuckDBPyConnection) -> None:
-    """The table `sample`: rows of the newest dates, as many dates as are needed for SAMPLED_ROWS."""
+def _create_sample(con: duckdb.DuckDBPyConnection, types: dict[str, str]) -> None:
+    """The table `sample`: rows of the newest dates, as many dates as are needed for SAMPLED_ROWS; of bytes their number alone."""
+    counted = [f"octet_length({identifier(name)}) as {identifier(name)}" for name, kind in types.items() if BYTES.fullmatch(kind)]
+    columns = f"* replace ({', '.join(counted)})" if counted else "*"
     con.execute(
-        """
+        f"""
         create temp table sample as
         with days as (
             select _partition_date, sum(count(*)) over (order by _partition_date desc) - count(*) as newer_rows
             from recent group by _partition_date
         )
-        select * from recent where _partition_date in (select _partition_date from days where newer_rows < $rows) limit $rows
+        select {columns} from recent where _partition_date in (select _partition_date from days where newer_rows < $rows) limit $rows
         """,
         {"rows": SAMPLED_ROWS},
     )

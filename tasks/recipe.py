@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings, ThresholdSettings, TrainingSettings
 from tasks.dataset import Dataset
 
 
@@ -12,14 +12,16 @@ from tasks.dataset import Dataset
 class Recipe:
     """Everything that decides what is learnt, besides the rows.
 
-    models: the folder of artifacts. training_hash: of the sections features, quality, model and training.
+    training_hash: of the sections features, quality, model and training. files: the folder of artifacts and model cards.
+    threshold: what the nights flag by; it decides nothing that is learnt, and is shown in the model's card.
     """
 
     dataset: Dataset
     model: ModelSettings
     training: TrainingSettings
     training_hash: str
-    models: Path
+    files: Path
+    threshold: ThresholdSettings
 
     @property
     def label_delay_days(self) -> int:

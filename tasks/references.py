@@ -66,6 +66,8 @@ class Version:
 
     as_of: it never scores a date before this one; its training window is first_date..last_date.
     sha256: hash of the artifact's manifest.
+    card: its model card, an HTML page.
+    withheld: why it may not be promoted; None where it may.
     """
 
     name: str
@@ -74,6 +76,8 @@ class Version:
     last_date: date
     path: Path
     sha256: str
+    card: Path
+    withheld: str | None = None
 
 
 @dataclass(frozen=True)

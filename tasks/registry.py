@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from getpass import getuser
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import sql
 from models.detector import Detector
+from models.gates import Gate
 from tasks.recipe import Recipe
 from tasks.references import Version
 from tasks.warehouse import WarehouseSettings, look_up, transaction
@@ -36,12 +38,13 @@ def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Versi
 
 
 def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Version:
-    """The reference to a registered version: its name, as_of, window, path below the warehouse's files, and hash."""
-    name, as_of, first, last, path, sha256 = found
-    return Version(name=name, as_of=as_of, first_date=first, last_date=last, path=Path(warehouse.files) / path, sha256=sha256)
+    """The reference to a registered version, from the columns that `find_version` selects but for the last."""
+    name, as_of, first, last, path, sha256, card, withheld = found
+    files = Path(warehouse.files)
+    return Version(name, as_of, first, last, path=files / path, sha256=sha256, card=files / card, withheld=withheld)
 
 
-def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: Detector, rows: int) -> None:
+def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: Detector, rows: int, gates: Sequence[Gate]) -> None:
     """Adds a trained version to the table `models`; nothing uses it until it is promoted.
 
     rows: training rows.
@@ -53,12 +56,16 @@ def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, lea
         "first_date": version.first_date,
         "last_date": version.last_date,
         "rows": rows,
-        "architecture": recipe.model.architecture,
-        "score": recipe.model.score,
+        "known_frauds": len(learnt.calibration.anomalies),
+        "architecture": learnt.settings.architecture,
+        "score": learnt.settings.score,
         "training_hash": recipe.training_hash,
         "metrics": json.dumps({"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}),
+        "gates": json.dumps([asdict(gate) for gate in gates]),
+        "withheld": version.withheld,
         "artifact_path": str(version.path.relative_to(warehouse.files)),
         "artifact_sha256": version.sha256,
+        "card_path": str(version.card.relative_to(warehouse.files)),
         "device": learnt.device,
     }
     with transaction(warehouse, recipe.dataset.name) as con:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.charts import UNDEFINED, count, environment, figure, percent, words
 from tasks.judgement import Evaluation, Figure
-from tasks.report_charts import curves, dots, scorers, spread, thresholds
+from tasks.pages import write_whole
+from tasks.report_charts import between, curves, dots, scorers, spread
 from tasks.report_words import lead, long_date, methods, span, warning
 
 log = logging.getLogger(__name__)
@@ -36,10 +36,9 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
 
     A reader finds either the earlier file or the whole new one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"report-{evaluation.first_date}_{evaluation.last_date}.html"
-    _replace(page.with_suffix(".json"), json.dumps(evaluation.to_json(report=page.name), indent=2, allow_nan=False) + "\n")
-    _replace(page, render(evaluation))
+    write_whole(page.with_suffix(".json"), json.dumps(evaluation.to_json(report=page.name), indent=2, allow_nan=False) + "\n")
+    write_whole(page, render(evaluation))
     log.info("%s, %s: the report is at %s", evaluation.dataset, span(evaluation), page)
     return page
 
@@ -60,9 +59,9 @@ def render(evaluation: Evaluation) -> str:
             ranking_names=shown,
             key_figures=[(name, dots(name, ranking)) for name in shown] if ranking else [],
             verdict_figures=[name for name in VERDICT if ranking and name in ranking.detector],
-            threshold=thresholds(evaluation),
+            threshold=between(evaluation.thresholds),
             curves=curves(evaluation),
-            spread=spread(evaluation, evaluation.distribution) if evaluation.distribution else None,
+            spread=spread(evaluation.distribution, evaluation.thresholds) if evaluation.distribution else None,
             scorers=list(scorers(ranking)) if ranking else [],
             pairs=_pairs(evaluation, shown),
             methods=methods(evaluation),
@@ -127,10 +126,3 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes the whole file, or leaves the earlier one."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.write_text(text, encoding="utf-8")
-    staged.replace(path)

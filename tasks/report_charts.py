@@ -1,6 +1,6 @@
 """The charts of an evaluation, ready for the SVG macros."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -16,9 +16,8 @@ def scorers(ranking: Ranking) -> Iterator[tuple[str, Mapping[str, Figure]]]:
     yield from ranking.baselines.items()
 
 
-def thresholds(evaluation: Evaluation) -> str:
+def between(values: Sequence[float]) -> str:
     """The threshold, or the lowest and the highest of several."""
-    values = evaluation.thresholds
     return " to ".join(dict.fromkeys(score(value) for value in (min(values), max(values)))) if values else "–"
 
 
@@ -53,19 +52,23 @@ def curves(evaluation: Evaluation) -> list[Chart]:
     ]
 
 
-def spread(evaluation: Evaluation, scores: Distribution) -> Chart:
-    """Each class as shares of itself: the frauds are far too few to be seen beside the normal rows."""
+def spread(scores: Distribution, thresholds: Sequence[float], others: str = "") -> Chart:
+    """Each class as shares of itself: the frauds are far too few to be seen beside the normal rows.
+
+    others: what the rows that are no known frauds are called; Normal rows, or All rows without labels.
+    """
     place = np.log10 if scores.log else np.asarray
     edges = place(np.asarray(scores.edges)).tolist()
-    groups = [("Frauds", "second", scores.frauds), ("Normal rows" if scores.frauds else "All rows", "main", scores.normals)]
+    others = others or ("Normal rows" if scores.frauds else "All rows")
+    groups = [("Frauds", "second", scores.frauds), (others, "main", scores.normals)]
     series = tuple(
         Series(name, style, steps(edges, (np.asarray(rows) / sum(rows)).tolist()), count(sum(rows)), area=True)
         for name, style, rows in groups
         if rows and sum(rows)
     )
-    marks = sorted({float(place(np.float64(value))) for value in evaluation.thresholds if value > 0 or not scores.log})
+    marks = sorted({float(place(np.float64(value))) for value in thresholds if value > 0 or not scores.log})
     low, high = min([edges[0], *marks]), max([edges[-1], *marks])
-    name = f"{'threshold' if len(marks) == 1 else 'thresholds'} {thresholds(evaluation)}"
+    name = f"{'threshold' if len(marks) == 1 else 'thresholds'} {between(thresholds)}"
     label = "Score, logarithmic" if scores.log else "Score"
     return Chart(
         "Distribution of the scores",

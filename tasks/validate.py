@@ -1,6 +1,7 @@
 """The gate of a night: is the partition what the configuration says, and which of its rows are not?"""
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,27 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from models.settings import ImageSettings
 from sql import identifier
 from tasks.data_docs import MASK, write_page
 from tasks.dataset import Dataset
 from tasks.errors import PartitionRejected, SourceError
-from tasks.expectations import EXAMPLES, TYPES, Rules, Verdict, configured, gate, is_number, merge, partition_rules, row_rules, schema_rules
+from tasks.expectations import (
+    EXAMPLES,
+    READABLE,
+    TYPES,
+    UNREADABLE,
+    Rules,
+    Verdict,
+    configured,
+    gate,
+    is_number,
+    judged_images,
+    merge,
+    partition_rules,
+    row_rules,
+    schema_rules,
+)
 from tasks.references import Partition, Validated
 from tasks.source import connect, create_view, numbered, readable
 
@@ -100,12 +117,15 @@ def _frames(
 ) -> Iterator[pd.DataFrame]:
     """The columns that have rules, CHUNK_CELLS values at a time; the index is the position in the partition."""
     names = list(dict.fromkeys(str(rule.column) for rule in rules))  # type: ignore[attr-defined]
+    images = judged_images(dataset, types)
+    cells = len(names) + sum(math.prod(image.shape) for image in images.values())
     selected = ", ".join(f"{_judged(name, dataset, types)} as {identifier(name)}" for name in names)
     days = {"day": partition.date} if dataset.columns.time else None
-    rows = max(CHUNK_CELLS // len(names) // VECTOR, 1) * VECTOR
+    rows = max(CHUNK_CELLS // cells // VECTOR, 1) * VECTOR
     for batch in con.execute(f"select _row, {selected} from {numbered('day')}", days).to_arrow_reader(rows):
         chunk = pl.DataFrame(batch)
         index = pd.Index(chunk["_row"].to_numpy())
+        chunk = chunk.with_columns(_read_images(chunk[name], image) for name, image in images.items())
         columns = {name: chunk[name].to_numpy() for name in names}
         # of a bare array of objects pandas would make Arrow-backed text
         texts = {name: pd.Series(values, index, object) for name, values in columns.items() if values.dtype == object}
@@ -113,14 +133,24 @@ def _frames(
 
 
 def _judged(name: str, dataset: Dataset, types: dict[str, str]) -> str:
-    """A column as its rules see it: a time as days after the partition's date, a number as double, all else as text."""
+    """A column as its rules see it: a time as days after the partition's date, a number as double, an image as it is, all else as text."""
     column = identifier(name)
     if name == dataset.columns.time:
         days = f"cast(date_diff('day', $day, cast({column} as date)) as double)"
         return f"case when isfinite(cast({column} as timestamp)) then {days} when {column} is not null then 'inf'::double end"
+    if name in judged_images(dataset, types):
+        return column
     if is_number(types[name]):
         return f"cast({column} as double)"
     return f"lower(cast({column} as varchar))" if name == dataset.columns.label else f"cast({column} as varchar)"
+
+
+def _read_images(column: pl.Series, image: ImageSettings) -> pl.Series:
+    """Images as their rules see them: READABLE, UNREADABLE or null."""
+    from models.images import is_readable  # starts TensorFlow, which a dataset without images need not wait for
+
+    found = np.where(is_readable(column, image), READABLE, UNREADABLE)
+    return pl.Series(column.name, found).set(column.is_null(), None)
 
 
 def _not_nan(name: str, types: dict[str, str]) -> str:
@@ -200,10 +230,14 @@ def _write_quarantine(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: d
 
 
 def _shown(name: str, dataset: Dataset, types: dict[str, str]) -> str:
-    """A value as the quarantine may show it; JSON has no NaN and no infinity, so they become text."""
+    """A value as the quarantine may show it; JSON has no NaN and no infinity, so they become text, and of an image its size is told."""
     column = f"day.{identifier(name)}"
     if name in dataset.columns.private:
         return f"case when {column} is not null then $mask end"
+    if types[name] == "BLOB":
+        return f"format('<{{:,}} bytes>', octet_length({column}))"
+    if name in judged_images(dataset, types):
+        return f"format('<{{:,}} numbers>', len({column}))"
     if types[name] in ("FLOAT", "DOUBLE"):
         return f"case when isfinite({column}) then to_json({column}) else to_json(cast({column} as varchar)) end"
     return column

@@ -1,13 +1,15 @@
-"""What the tests share: where the public data lies, a small bank to score, and one Prefect server for the whole session."""
+"""What the tests share: the public data, a small bank to score, and one Prefect server and one browser for the whole session."""
 
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from banks import NIGHT, Bank, found_bank
+from browsing import Page
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +28,22 @@ def prefect_server() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(scope="session")
+def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Page]:
+    """Loads a page in headless Chromium and gives the document as the browser holds it."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium here: install chromium or google-chrome to load the page in a browser")
+
+    def load(page: Path) -> Page:
+        profile = tmp_path_factory.mktemp("profile")
+        quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        command = [browser, *quiet, f"--user-data-dir={profile}", "--dump-dom", page.resolve().as_uri()]
+        return Page(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout)
+
+    return load
 
 
 @pytest.fixture(autouse=True)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
 
+from models.architectures import ARCHITECTURES
 from models.baselines import BASELINES, MOST_AXES
 from models.detector import Detector, train
+from models.scoring import moments
 from models.settings import ModelSettings, TrainingSettings
 
 pytestmark = pytest.mark.slow
@@ -38,10 +41,16 @@ def wide() -> Detector:
     return trained(rows(250, seed=1, width=WIDE))
 
 
+def scorer(name: str, detector: Detector) -> Callable[[pl.DataFrame], np.ndarray]:
+    """The baseline as a function of source rows."""
+    score = BASELINES[name](detector)
+    return lambda frame: score(detector.encoder.encode(frame))
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_scores_every_row_the_same_each_time(name: str, detector: Detector) -> None:
     frame = rows(300, seed=2).with_columns(x0=pl.when(pl.col("x0") > 2).then(None).otherwise("x0"))
-    fitted, again = BASELINES[name](detector), BASELINES[name](detector)
+    fitted, again = scorer(name, detector), scorer(name, detector)
     scores = fitted(frame)
     assert scores.shape == (300,)
     assert np.ptp(scores) > 0
@@ -57,18 +66,18 @@ def test_scores_are_finite_for_whatever_rows(name: str, detector: Detector) -> N
         x1=pl.lit(float("-inf")),
         kind=pl.Series([None, "never seen", "x", "", "y", "x"]),
     )
-    assert np.isfinite(BASELINES[name](detector)(strange)).all()
+    assert np.isfinite(scorer(name, detector)(strange)).all()
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_ranks_far_rows_above_normal_ones(name: str, detector: Detector) -> None:
-    scores = BASELINES[name](detector)(pl.concat([rows(300, seed=2), rows(300, seed=3, noise=6.0)]))
+    scores = scorer(name, detector)(pl.concat([rows(300, seed=2), rows(300, seed=3, noise=6.0)]))
     assert roc_auc_score(np.repeat([0, 1], 300), scores) > 0.9
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_rows_may_be_wider_than_there_are_many(name: str, wide: Detector) -> None:
-    scores = BASELINES[name](wide)(pl.concat([rows(100, seed=2, width=WIDE), rows(100, seed=3, noise=2.0, width=WIDE)]))
+    scores = scorer(name, wide)(pl.concat([rows(100, seed=2, width=WIDE), rows(100, seed=3, noise=2.0, width=WIDE)]))
     assert np.isfinite(scores).all()
     assert roc_auc_score(np.repeat([0, 1], 100), scores) > 0.9
 
@@ -76,7 +85,7 @@ def test_rows_may_be_wider_than_there_are_many(name: str, wide: Detector) -> Non
 def test_no_model_is_the_sum_of_squared_z_scores(detector: Detector) -> None:
     frame = rows(50, seed=4)
     z = [(frame[f.name].to_numpy() - f.center) / f.scale for f in detector.encoder.numeric]
-    np.testing.assert_allclose(BASELINES["no_model"](detector)(frame), np.square(z).sum(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(scorer("no_model", detector)(frame), np.square(z).sum(axis=0), rtol=1e-4)
 
 
 def one_hot(encoded: np.ndarray) -> np.ndarray:
@@ -88,11 +97,11 @@ def test_mahalanobis_is_the_distance_by_the_covariance_of_ledoit_and_wolf(detect
     frame = rows(50, seed=4)
     gaussian = LedoitWolf().fit(one_hot(detector.samples.training))
     expected = gaussian.mahalanobis(one_hot(detector.encoder.encode(frame)))
-    np.testing.assert_allclose(BASELINES["mahalanobis"](detector)(frame), expected, rtol=1e-6)
+    np.testing.assert_allclose(scorer("mahalanobis", detector)(frame), expected, rtol=1e-6)
 
 
 def test_the_residual_of_principal_components_does_not_see_what_lies_along_them(detector: Detector) -> None:
-    score, frame = BASELINES["pca_residual"](detector), rows(200, seed=4)
+    score, frame = scorer("pca_residual", detector), rows(200, seed=4)
     along = frame.with_columns(pl.exclude("kind") + 5)  # all features grow together
     across = frame.with_columns(pl.col("x0") + 5, pl.col("x1") - 5)
     usual, moved_along, moved_across = (np.median(score(each)) for each in (frame, along, across))
@@ -103,5 +112,14 @@ def test_the_residual_of_principal_components_does_not_see_what_lies_along_them(
 def test_copies_of_a_training_row_do_not_make_every_other_row_an_outlier(detector: Detector) -> None:
     copies = np.repeat(detector.samples.training[:1], 1_000, axis=0)
     sample = replace(detector.samples, training=np.concatenate([detector.samples.training, copies]))
-    scores = BASELINES["local_outlier_factor"](replace(detector, samples=sample))(rows(500, seed=6))
+    scores = scorer("local_outlier_factor", replace(detector, samples=sample))(rows(500, seed=6))
     assert scores.max() < 100  # about 1 where a row lies as densely as its neighbours
+
+
+def test_the_untrained_network_scores_as_the_trained_one_but_for_its_weights(detector: Detector) -> None:
+    frame, layout = rows(200, seed=7), detector.encoder.layout
+    network = ARCHITECTURES["dense"](layout, MODEL, detector.training.seed)
+    means, roots = moments((network,), layout, "whitened", 1, detector.samples.training)
+    alone = replace(detector, networks=(network,), calibration=replace(detector.calibration, residual_mean=means, residual_root=roots))
+    assert (scorer("untrained_network", detector)(frame) == alone.score(frame).score).all()
+    assert (scorer("untrained_network", detector)(frame) != detector.score(frame).score).any()

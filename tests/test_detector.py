@@ -227,16 +227,6 @@ def test_an_ensemble_scores_by_the_mean_of_its_members(ensemble: Detector) -> No
     np.testing.assert_allclose(ensemble.score(FRESH).score, np.mean(alone, axis=0), rtol=1e-5)
 
 
-def test_an_untrained_detector_is_calibrated_and_tells_less(detector: Detector) -> None:
-    untrained = detector.untrained()
-    assert untrained.encoder == detector.encoder
-    assert untrained.history == ()
-    labels = np.repeat([0, 1], len(FRESH))
-    frame = pl.concat([FRESH, shuffled(FRESH)])
-    assert roc_auc_score(labels, untrained.score(frame).error) < roc_auc_score(labels, detector.score(frame).error)
-    assert kstest(untrained.p_values(untrained.score(FRESH).score), "uniform").statistic < 0.09
-
-
 @pytest.mark.parametrize("noise", [{"input_noise": 0.5}, {"dropout": 0.5}])
 def test_noise_and_dropout_act_in_training_alone(noise: dict[str, float]) -> None:
     layout = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))

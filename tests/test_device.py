@@ -21,7 +21,8 @@ from models.settings import ModelSettings, TrainingSettings
 with strategy():
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
 rows = pl.DataFrame(np.random.default_rng(1).normal(size=(1_000, 2)) @ np.ones((2, 5)), schema=list("abcde"))
-detector = train(rows, list("abcde"), [], ModelSettings(hidden=(16, 2, 16)), TrainingSettings(epochs=3, batch_size=64))
+model, training = ModelSettings(architecture="{architecture}", hidden=(16, 2, 16)), TrainingSettings(epochs=3, batch_size=64)
+detector = train(rows, list("abcde"), [], model, training)
 scores = detector.score(rows)
 losses = [epoch.validation_loss for epoch in detector.history]
 print(json.dumps(dict(replicas=replicas, device=detector.device, losses=losses, finite=bool(np.isfinite(scores.score).all()))))
@@ -32,9 +33,9 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True, timeout=250)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-def test_a_network_is_trained_on_every_device_there_is(devices: int) -> None:
-    done = run(TRAIN.format(devices=devices))
+@pytest.mark.parametrize(("devices", "architecture"), [(1, "dense"), (2, "dense"), (2, "vae")])
+def test_a_network_is_trained_on_every_device_there_is(devices: int, architecture: str) -> None:
+    done = run(TRAIN.format(devices=devices, architecture=architecture))
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["replicas"] == devices

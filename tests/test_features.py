@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from models.layout import CELLS
 from sql import read
 from tasks.dataset import Dataset
 from tasks.errors import FeatureError, SourceError
@@ -365,6 +366,26 @@ def test_batches_are_no_larger_than_asked_and_lose_nothing(tmp_path: Path, of_so
     batches = list(feature_batches(data, made, batch_rows))
     assert max(batch.height for batch in batches) <= batch_rows
     assert pl.concat(batches)["row"].to_list() == [row for row in range(20_000) if row != 5]
+
+
+@pytest.mark.parametrize("of_source", [True, False])
+@pytest.mark.parametrize("images", [pl.Series([b"image %d" % k for k in range(5_000)]), pl.Series([[float(k), 0.5] for k in range(5_000)])])
+def test_images_come_as_they_are_and_few_at_a_time_where_they_are_large(tmp_path: Path, of_source: bool, images: pl.Series) -> None:
+    frame = pl.DataFrame({"transaction_id": range(5_000), "scan": images}).with_columns(
+        tx_time=datetime(2024, 4, 9), customer_id=1, is_fraud=0
+    )
+    write_partitions(frame, tmp_path / "data")
+    text = "select transaction_id, scan from history where _partition_date = $partition_date"
+    (tmp_path / "own.sql").write_text(text, encoding="utf-8")
+    large = {"column": "scan", "height": 512, "width": 512, "channels": 3}
+    data = dataset(tmp_path / "data", features={"image": large} if of_source else {"image": large, "sql": str(tmp_path / "own.sql")})
+    made = build_features(data, validated(tmp_path, 5_000, (5,)), DELAY, tmp_path)
+    batches = list(feature_batches(data, made, 1_000))
+    assert max(batch.height for batch in batches) * 512 * 512 * 3 <= CELLS
+    found = pl.concat(batches)
+    assert_frame_equal(
+        found.select("row", "scan"), frame.with_row_index("row").select(pl.col("row").cast(pl.Int64), "scan")[[*range(5), *range(6, 5_000)]]
+    )
 
 
 @pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-30])])

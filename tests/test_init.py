@@ -116,6 +116,21 @@ def test_missing_dates_nulls_and_repeated_ids_are_said(tmp_path: Path) -> None:
     assert "% null" in text
 
 
+def test_images_are_left_out_with_the_key_that_they_need(tmp_path: Path) -> None:
+    rows = day_of_rows(DAYS[0]).with_columns(
+        scan=pl.Series([bytes(k % 7 + 1) for k in range(ROWS)]),
+        pixels=pl.Series([[0.5, float(k)] for k in range(ROWS)]),
+        prices=pl.Series([[k] for k in range(ROWS)], dtype=pl.List(pl.Decimal(10, 2))),
+    )
+    rows.write_parquet(tmp_path / f"{DAYS[0]}.parquet")
+    look = look_at(str(tmp_path), None, None)
+    assert not {"scan", "pixels", "prices"} & set(load(look).features.names)
+    assert all("set features.image" in look.left_out[name] for name in ("scan", "pixels", "prices"))
+    rows.select("payment_id", "scan").write_parquet(tmp_path / f"{DAYS[0]}.parquet")
+    with pytest.raises(SourceError, match=r"no column looks like a feature \(scan: BLOB, perhaps images: then set features.image"):
+        look_at(str(tmp_path), None, None)
+
+
 @pytest.mark.parametrize("table", ["payments", "main.payments", "bank.cards", None])
 def test_a_table_of_a_duckdb_file(tmp_path: Path, table: str | None) -> None:
     file = tmp_path / "warehouse.duckdb"

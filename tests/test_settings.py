@@ -60,6 +60,13 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         ("[features]", "[features]\nlabel_derived = ['risk']", "label_derived names what is no feature: risk"),
         ("[features]", "[features]\nlabel_derived = ['amount']", "label_derived needs columns.label"),
         (
+            'id = "id"',
+            "id = 'id'\nlabel = 'fraud'\n[threshold]\nstrategy = 'cost'\n[training]\nrows = 'all'",
+            "threshold.strategy cost needs training.rows",
+        ),
+        ("[features]", "[model]\nfilters = [4]\n[features]", "filters has no meaning for architecture 'dense', only for conv; remove it"),
+        ("[features]", "[model]\nscore = 'reconstruction_probability'\n[features]", 'needs architecture "vae"'),
+        (
             "[features]",
             "[threshold]\nstrategy = 'best_f1'\n[features]",
             "threshold.strategy best_f1 needs columns.label; name it, or choose",

@@ -11,7 +11,7 @@ from flows.settings import FROM_LABELS
 from models.calibration import Calibration
 from models.errors import ThresholdError
 from models.settings import ThresholdSettings
-from models.thresholds import THRESHOLDS, decide
+from models.thresholds import THRESHOLDS, decide, standing
 from models.verdicts import NightScores, doubt
 
 EMPTY = np.zeros((1, 1), dtype=np.float32)
@@ -255,3 +255,11 @@ def test_fdr_says_where_there_are_too_few_calibration_rows() -> None:
 def test_a_value_that_makes_no_sense_is_refused(name: str, value: float) -> None:
     with pytest.raises(ThresholdError, match=r"threshold\.value"):
         THRESHOLDS[name](night(SCORES), calibration(), value)
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_a_standing_threshold_is_that_of_every_night(name: str) -> None:
+    strategy = ThresholdSettings.model_validate({"strategy": name, "value": VALUES[name]})
+    of_nights = {decide(night(scores), calibration(), strategy).threshold for scores in (SCORES, SCORES[:100] * 3)}
+    assert standing(calibration(), strategy) == (of_nights.pop() if len(of_nights) == 1 else None)
+    assert standing(known([1.0, 2.0], [], 10), strategy) is None or name not in FROM_LABELS

@@ -1,5 +1,6 @@
 """The gate: every bad input has its result, and the bad rows are exactly those that an independent reading finds."""
 
+import base64
 import gc
 import json
 import logging
@@ -261,6 +262,75 @@ def test_the_content_is_the_row_as_strict_json(tmp_path: Path) -> None:
         "day": "2018-07-25",
     }
     assert line["id"] == "7"
+
+
+PNG = base64.b64decode(  # 3 x 2, grey
+    "iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAAAAAC4HznGAAAAEElEQVR4nGNgZGJmYGFlAwAARgAWd/XIfwAAAABJRU5ErkJggg=="
+)
+IMAGE = {"numeric": [], "categorical": [], "image": {"column": "scan", "height": 2, "width": 3}}
+NO_RULES: dict[str, Any] = {"columns": {}}
+SCANS: dict[str, tuple[pl.Series, str]] = {
+    "bytes": (pl.Series([PNG, None, PNG[:-9], *[PNG] * (ROWS - 3)]), "<64 bytes>"),
+    "lists": (pl.Series([[0.5] * 6, None, [0.5] * 5, *[[0.5] * 6] * (ROWS - 3)]), "<5 numbers>"),
+}
+
+
+@pytest.mark.parametrize(("scans", "shown"), SCANS.values(), ids=SCANS)
+@pytest.mark.parametrize("source", ["file", "table"])
+def test_an_unreadable_image_is_quarantined_and_its_content_is_not_repeated(
+    tmp_path: Path, scans: pl.Series, shown: str, source: str
+) -> None:
+    frame = rows().with_columns(scan=scans)
+    if source == "file":
+        validated = judge(tmp_path, frame, features=IMAGE, quality=NO_RULES)
+    else:
+        kind = "blob" if scans.dtype == pl.Binary else "double[]"
+        with duckdb.connect(str(tmp_path / "bank.duckdb")) as con:
+            con.register("frame", frame.with_columns(booked=pl.lit(DAY)).to_arrow())
+            con.execute(f"create table payments as select * replace (scan::{kind} as scan) from frame")
+        table = {"path": None, "database": str(tmp_path / "bank.duckdb"), "table": "payments", "date_column": "booked"}
+        dataset = configure(tmp_path, source=table, features=IMAGE, quality=NO_RULES)
+        validated = validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
+    assert broken(validated) == [(1, "not_null", "scan"), (2, "image", "scan")]
+    contents = [json.loads(content)["scan"] for content in pl.read_parquet(validated.quarantine)["content"]]
+    assert contents == [None, shown]
+    page = validated.data_docs.read_text()
+    assert "[image]" in page
+    assert "unreadable" in page
+
+
+def test_a_column_that_cannot_hold_images_rejects(tmp_path: Path) -> None:
+    with pytest.raises(PartitionRejected, match="column scan is VARCHAR and must be bytes or lists of numbers"):
+        judge(tmp_path, rows().with_columns(scan=pl.lit("x")), features=IMAGE, quality=NO_RULES)
+    with pytest.raises(PartitionRejected, match="missing columns: scan"):
+        judge(tmp_path, rows(), features=IMAGE, quality=NO_RULES)
+
+
+def test_images_that_feature_sql_hands_on_are_judged_and_those_it_makes_are_not(tmp_path: Path) -> None:
+    features = IMAGE | {"sql": "features/any.sql"}
+    assert broken(judge(tmp_path, rows(), features=features)) == []
+    frame = rows().with_columns(scan=pl.Series([b"torn", *[PNG] * (ROWS - 1)]))
+    assert broken(judge(tmp_path, frame, features=features)) == [(0, "image", "scan")]
+
+
+def test_a_private_image_is_masked(tmp_path: Path) -> None:
+    frame = rows().with_columns(scan=pl.Series([b"torn", *[PNG] * (ROWS - 1)]))
+    validated = judge(tmp_path, frame, features=IMAGE, columns={"private": ["scan"]}, quality=NO_RULES)
+    assert json.loads(pl.read_parquet(validated.quarantine)["content"][0])["scan"] == "***"
+
+
+@pytest.mark.parametrize(
+    ("features", "quality", "message"),
+    [
+        (IMAGE | {"numeric": ["amount"]}, {}, "an image stands alone; remove either image, or numeric and categorical"),
+        (IMAGE | {"label_derived": ["scan"]}, {}, "label_derived names what is no feature: scan"),
+        (IMAGE, {"columns": {"scan": {"nullable": False}}}, r"remove \[quality.columns.scan\]"),
+        ({"numeric": [], "categorical": []}, {}, "name at least one numeric or categorical feature, or an image"),
+    ],
+)
+def test_images_that_cannot_be_configured(tmp_path: Path, features: dict[str, Any], quality: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        configure(tmp_path, features=features, quality=quality)
 
 
 LABELS: dict[str, pl.Series] = {

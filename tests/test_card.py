@@ -1,0 +1,214 @@
+"""The model card: what it shows of each kind of detector, and what it keeps to itself."""
+
+import re
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import Page
+from detectors import NASTY, images, tabular, variational
+
+from models.detector import Detector
+from models.device import tf
+from models.gates import Gate
+from models.inspection import inspect
+from tasks.card import CardFacts, render_card, write_card
+from tasks.card_charts import LEVELS
+from tasks.charts import score
+from tasks.references import Version
+
+VERSION = Version("2026-01-20-77aa11bb", date(2026, 1, 20), date(2026, 1, 7), date(2026, 1, 12), Path("versions"), "7a" * 32)
+GATES = (
+    Gate("Loss", True, "The validation loss fell from 1.02 to 0.19."),
+    Gate(NASTY, False, f"{NASTY} is below 0.24."),
+    Gate("Contamination", None, "3 of 200 rows are extreme."),
+)
+FACTS = CardFacts("card-fraud", 2_000, 40, "train_quantile 0.99", 12.5, GATES)
+ALL = {tabular: FACTS, variational: replace(FACTS, anomalies=0), images: replace(FACTS, threshold=None, rule="batch_quantile 0.95")}
+VOID = {"meta", "img", "br"}
+
+slow = pytest.mark.slow
+every_kind = pytest.mark.parametrize("make", ALL)
+
+
+class WellFormed(HTMLParser):
+    """Every tag is closed, in the order in which they were opened, or needs no closing."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.open += [tag] if tag not in VOID else []
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@cache
+def card(make: Callable[[], Detector], **changes: object) -> Page:
+    return Page(render_card(VERSION, make(), replace(ALL[make], **changes)))
+
+
+def clouds(page: Page) -> list[dict[str, str]]:
+    return [attrs for attrs in page.all("path") if attrs.get("class", "").startswith("cloud")]
+
+
+@slow
+@every_kind
+def test_the_page_is_well_formed_small_and_asks_for_nothing_from_outside(make: Callable[[], Detector]) -> None:
+    html = render_card(VERSION, make(), ALL[make])
+    WellFormed(html)
+    assert len(html) < 1_000_000
+    assert not re.search(r"https?:|//\w|url\(|@import|href|srcset", re.sub(r"data:image/png;base64,[\w+/=]*", "", html))
+    assert all(attrs["src"].startswith("data:") for attrs in Page(html).all("img"))
+    policy = next(attrs["content"] for attrs in Page(html).all("meta") if "http-equiv" in attrs)
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'" + ("; img-src data:" if make is images else "")
+
+
+@slow
+@every_kind
+def test_the_page_shows_every_gate_with_its_result(make: Callable[[], Detector]) -> None:
+    page = card(make)
+    for gate, result in zip(GATES, ("passed", "failed", "reported"), strict=True):
+        assert f"{gate.name} {result} {gate.finding}" in page.text
+
+
+@slow
+@every_kind
+def test_every_row_that_is_shown_is_a_point_of_each_scatter(make: Callable[[], Detector]) -> None:
+    latent, found = inspect(make()).latent, clouds(card(make))
+    by_kind = {
+        name: sum(path["d"].count("h0") for path in found if re.match(name, path["class"])) for name in (r"cloud e\d", r"cloud [ms]")
+    }
+    assert by_kind == {r"cloud e\d": len(latent.fraud), r"cloud [ms]": len(latent.fraud) if latent.fraud.any() else 0}
+
+
+@slow
+@every_kind
+def test_every_chart_says_what_it_shows(make: Callable[[], Detector]) -> None:
+    page = card(make)
+    assert all(svg.get("role") == "img" and svg["aria-label"] if svg.get("aria-hidden") != "true" else True for svg in page.all("svg"))
+    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == (3 if make is variational else 4)
+    assert all(picture["alt"] for picture in page.all("img"))
+
+
+@slow
+@every_kind
+def test_the_page_says_what_the_version_is_and_where_it_was_measured(make: Callable[[], Detector]) -> None:
+    page, detector = card(make), make()
+    for words in (VERSION.name, VERSION.sha256, "card-fraud", "7 January 2026 to 12 January 2026", "20 January 2026", detector.device):
+        assert words in page.text
+    assert "-".join(map(str, detector.settings.hidden)) in page.text
+    assert "All of it is seen on the training window" in page.text
+    assert "Kept out of service" not in page.text
+
+
+@slow
+def test_features_are_shown_with_their_encoding_and_their_losses() -> None:
+    page = card(tabular)
+    assert "Missing indicator 1: d" in page.text
+    assert f"Categories 1: {NASTY} (3 codes)" in page.text
+    for feature in inspect(tabular()).features:
+        assert score(feature.normal) in page.text
+        assert score(feature.fraud or 0) in page.text
+    assert len(page.all("rect")) == LEVELS + 2 * len(inspect(tabular()).features)
+
+
+@slow
+def test_names_are_shown_as_text() -> None:
+    page = card(tabular, dataset=NASTY, rule=NASTY, withheld=NASTY)
+    assert f"Kept out of service. {NASTY}" in page.text
+    assert not page.all("script")
+    assert page.text.count(NASTY) >= 6
+
+
+@slow
+def test_the_threshold_is_drawn_where_it_does_not_depend_on_the_night() -> None:
+    calibration = tabular().calibration
+    middle = float(np.median(calibration.held_out))
+    page = card(tabular, threshold=middle)
+    assert f"threshold {score(middle)}" in page.text
+    assert "50% of the 200 held-out rows and 100% of the 40 known frauds reach the threshold" in page.text
+    none = card(tabular, threshold=None, gates=())
+    assert "Checks" not in none.text
+    assert "Threshold set each night" in none.text
+    assert not [path for path in none.all("path") if path.get("class") == "mark"]
+
+
+@slow
+def test_without_known_frauds_the_page_says_nothing_of_them() -> None:
+    page = card(variational)
+    assert {cloud["class"] for cloud in clouds(page)} == {f"cloud e{level}" for level in range(LEVELS)}
+    assert "Frauds" not in page.words
+    assert "Known frauds" not in page.words
+    assert set(page.lines("area")) == {"Held-out normal rows"}
+
+
+@slow
+def test_two_networks_have_two_pairs_of_lines() -> None:
+    page = card(variational)
+    assert [
+        len([path for path in page.all("path") if path.get("class") == f"line {style}" and "data-series" in path])
+        for style in ("main", "second")
+    ] == [2, 2]
+    assert "Validation 2 networks" in page.text
+
+
+@slow
+def test_images_are_shown_beside_their_reconstruction() -> None:
+    page, pixels = card(images), inspect(images()).pixels
+    pictures = [tf.io.decode_png(b64decode(attrs["src"].removeprefix("data:image/png;base64,"))).numpy() for attrs in page.all("img")]
+    assert len(pictures) == 2 + 3 * len(pixels.worst)
+    for k, one in enumerate(pixels.worst):
+        observed, expected, loss = pictures[2 + 3 * k : 5 + 3 * k]
+        assert (observed == one.observed).all()
+        assert (expected == one.expected).all()
+        assert (loss[..., 3] == one.loss).all()
+    assert "Features that it reconstructs worst" not in page.text
+
+
+@slow
+def test_images_of_a_private_column_are_not_on_the_page() -> None:
+    html = render_card(VERSION, images(), replace(ALL[images], private=("photo",)))
+    assert not Page(html).all("img")
+    assert "data:" not in html
+    assert "The column of the images is private" in html
+    assert Page(render_card(VERSION, images(), replace(ALL[images], private=("phot",)))).all("img")
+
+
+@slow
+def test_a_detector_of_all_rows_is_not_said_to_have_learnt_from_normal_ones() -> None:
+    detector = replace(tabular(), training=tabular().training.model_copy(update={"rows": "all"}))
+    page = Page(render_card(VERSION, detector, FACTS))
+    assert "normal rows" not in page.text
+    assert "some of which were trained on" in page.text
+
+
+@slow
+def test_a_second_card_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    first = write_card(VERSION, variational(), ALL[variational], tmp_path / "cards" / "card.html")
+    second = write_card(VERSION, variational(), replace(ALL[variational], withheld="Too few rows."), first)
+    assert "Too few rows." in second.read_text()
+    assert list((tmp_path / "cards").iterdir()) == [second]
+
+
+@slow
+def test_a_browser_reads_the_page_as_it_was_written(browse: Callable[[Path], Page], tmp_path: Path) -> None:
+    page = browse(write_card(VERSION, images(), ALL[images], tmp_path / "card.html"))
+    written = card(images)
+    assert page.text == written.text
+    assert [attrs["src"] for attrs in page.all("img")] == [attrs["src"] for attrs in written.all("img")]
+    assert [cloud["d"] for cloud in clouds(page)] == [cloud["d"] for cloud in clouds(written)]

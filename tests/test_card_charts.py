@@ -1,0 +1,101 @@
+"""The charts of a model card."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from models.inspection import FeatureLoss, Latent
+from models.training import Epoch
+from tasks.card_charts import LEVELS, MOST_FEATURES, bars, best_epochs, by_error, by_label, losses, outside
+from tasks.charts import TEMPLATES
+
+
+def history(*members: list[float]) -> tuple[Epoch, ...]:
+    return tuple(Epoch(member, k + 1, 2 * loss, loss) for member, own in enumerate(members) for k, loss in enumerate(own))
+
+
+def latent(rows: int = 400, frauds: int = 20) -> Latent:
+    random = np.random.default_rng(0)
+    error = np.exp(random.normal(size=rows)).astype(np.float32)
+    return Latent(5, random.normal(size=(rows, 2)), (0.6, 0.2), error, error, np.arange(rows) >= rows - frauds)
+
+
+def test_the_weights_kept_are_those_of_the_first_lowest_validation_loss() -> None:
+    best = best_epochs(history([3.0, 1.0, 1.0, 2.0], [5.0, 4.0, 0.5]))
+    assert [(epoch.member, epoch.epoch) for epoch in best] == [(0, 2), (1, 3)]
+
+
+def test_each_network_has_its_lines_and_a_dot_where_its_weights_were_kept() -> None:
+    chart = losses(history([3.0, 2.0, 2.5], [3.0, 2.9, 2.8]))
+    assert [line.name for line in chart.series] == ["Validation", "Training", "", ""]
+    assert [line.spot for line in chart.series] == [(2, 2.0), None, (3, 2.8), None]
+    assert chart.series[0].points == ((1, 3.0), (2, 2.0), (3, 2.5))
+    assert chart.series[1].points == ((1, 6.0), (2, 4.0), (3, 5.0))
+    assert chart.series[0].note == "2 networks"
+
+
+def test_a_loss_that_falls_far_is_drawn_on_a_logarithmic_axis() -> None:
+    near, far = losses(history([1.0, 0.9])), losses(history([1.0, 0.01]))
+    assert (near.y.label, far.y.label) == ("Loss", "Loss, logarithmic")
+    assert far.series[0].points[1][1] == pytest.approx(-2)
+    for chart in (near, far):
+        assert all(-1e-9 <= chart.y.share(y) <= 1 + 1e-9 for line in chart.series for _, y in line.points)
+        assert len(chart.y.ticks) >= 3
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 7, 40, 200])
+def test_epochs_are_whole_numbers(epochs: int) -> None:
+    ticks = losses(history([1.0] * epochs)).x.ticks
+    assert 1 <= len(ticks) <= 10
+    assert all(text == f"{position:.0f}" for position, text in ticks)
+
+
+def test_the_colours_of_errors_are_steps_of_one_scale() -> None:
+    rows = latent()
+    chart = by_error(rows)
+    errors = dict(zip(map(tuple, rows.position.tolist()), rows.error.tolist(), strict=True))
+    found = [[errors[point] for point in cloud.points if point in errors] for cloud in chart.clouds]
+    assert sum(len(cloud.points) for cloud in chart.clouds) == len(rows.error)
+    assert [cloud.style for cloud in chart.clouds] == [f"e{level}" for level in reversed(range(LEVELS))]
+    present = [errors for errors in found if errors]
+    assert all(min(higher) >= max(lower) for higher, lower in itertools.pairwise(present))
+    assert (chart.scale.low, chart.scale.high) == pytest.approx((math.log10(rows.error.min()), math.log10(rows.error.max())))
+
+
+def test_every_step_has_its_colour_in_the_style() -> None:
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    assert all(f".e{level} " in style for level in range(LEVELS))
+    assert f".e{LEVELS} " not in style
+
+
+def test_labels_are_drawn_apart_with_the_frauds_on_top() -> None:
+    frauds, others = by_label(latent(), "Held-out rows").clouds
+    assert (frauds.name, len(frauds.points), others.name, len(others.points)) == ("Frauds", 20, "Held-out rows", 380)
+    assert by_label(latent(frauds=0), "Held-out rows") is None
+
+
+def test_a_row_far_away_is_drawn_at_the_end_of_the_axes() -> None:
+    rows = latent()
+    rows.position[0] = (1e6, -1e6)
+    chart = by_error(rows)
+    assert 1 <= outside(rows) < 20
+    assert chart.x.high < 10
+    assert (chart.x.high, chart.y.low) in [point for cloud in chart.clouds for point in cloud.points]
+    assert all(chart.x.low <= x <= chart.x.high and chart.y.low <= y <= chart.y.high for cloud in chart.clouds for x, y in cloud.points)
+
+
+def test_rows_at_one_place_have_axes() -> None:
+    one = Latent(1, np.zeros((30, 2)), (0.0, 0.0), np.ones(30, np.float32), np.ones(30, np.float32), np.zeros(30, bool))
+    assert outside(one) == 0
+    assert sum(len(cloud.points) for cloud in by_error(one).clouds) == 30
+
+
+def test_the_longest_bar_fills_its_place_and_only_the_worst_are_shown() -> None:
+    features = [FeatureLoss(f"f{k}", 1.0, 0.5 / (k + 1), 2.0, 0.4 / (k + 1)) for k in range(MOST_FEATURES + 5)]
+    shown = bars(features)
+    assert [feature for feature, _, _ in shown] == features[:MOST_FEATURES]
+    assert max(max(normal, fraud) for _, normal, fraud in shown) == 100
+    assert [(normal, fraud) for _, normal, fraud in shown][1] == pytest.approx((50, 40))
+    assert bars([FeatureLoss("alone", 1.0, 1.0, None, None)])[0][1:] == (100, 0)

@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.detector import Detector, train
+from models.gates import Gate, check
+from models.settings import ModelSettings, TrainingSettings
+
+pytestmark = pytest.mark.slow
+
+COLUMNS = ["a", "b", "c", "d"]
+
+
+def correlated(count: int, seed: int) -> pl.DataFrame:
+    """a and b, and c and d, are nearly the same."""
+    random = np.random.default_rng(seed)
+    hidden = np.repeat(random.normal(size=(count, 2)), 2, axis=1)
+    return pl.DataFrame(hidden + 0.1 * random.normal(size=(count, 4)), schema=COLUMNS)
+
+
+def torn_apart(count: int, seed: int) -> pl.DataFrame:
+    """Every column as in `correlated`, but a and b have nothing to do with one another."""
+    return correlated(count, seed).with_columns(a=correlated(count, seed + 1)["a"])
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    model, training = ModelSettings(hidden=(16, 2, 16), members=2, score="error"), TrainingSettings(epochs=15, batch_size=64)
+    return train(correlated(3_000, 1), COLUMNS, [], model, training, anomalies=torn_apart(40, 2))
+
+
+def gate(detector: Detector, name: str) -> Gate:
+    return next(gate for gate in check(detector) if gate.name == name)
+
+
+def test_a_sound_training_passes_every_gate(detector: Detector) -> None:
+    assert {gate.name: gate.passed for gate in check(detector)} == {
+        "loss": True,
+        "score diversity": True,
+        "contamination": None,
+        "usefulness": True,
+    }
+
+
+def test_the_loss_must_fall_in_every_network(detector: Detector) -> None:
+    history = tuple(replace(epoch, validation_loss=1.0 + epoch.epoch) if epoch.member == 1 else epoch for epoch in detector.history)
+    assert gate(replace(detector, history=history), "loss").passed is False
+    infinite = replace(detector.history[-1], validation_loss=float("nan"))
+    assert gate(replace(detector, history=(*detector.history[:-1], infinite)), "loss").passed is False
+
+
+@pytest.mark.parametrize(("alike", "passed"), [(149, True), (151, False)])
+def test_at_most_half_of_the_rows_may_share_a_score(detector: Detector, alike: int, passed: bool) -> None:
+    held_out = detector.calibration.held_out.copy()
+    held_out[:alike] = held_out[0]
+    found = gate(replace(detector, calibration=replace(detector.calibration, held_out=held_out)), "score diversity")
+    assert found.passed is passed
+    assert f"{300 - alike + 1} distinct scores among 300 held-out rows" in found.finding
+
+
+def test_extreme_training_rows_are_counted(detector: Detector) -> None:
+    def extreme(scores: np.ndarray) -> int:
+        changed = replace(detector, calibration=replace(detector.calibration, training=scores))
+        return int(gate(changed, "contamination").finding.split()[0])
+
+    scores = np.linspace(1, 2, 1_000, dtype=np.float32)
+    assert extreme(scores) == 0
+    scores[:25] = 1e6
+    assert extreme(scores) == 25
+
+
+def test_a_detector_that_no_model_beats_is_of_no_use(detector: Detector) -> None:
+    """What lies far out along the correlation is strange to no model alone: the networks reconstruct it."""
+    far = detector.encoder.encode(correlated(40, 3).select(pl.all() * 3))
+    found = gate(replace(detector, samples=replace(detector.samples, anomalies=far)), "usefulness")
+    assert found.passed is False
+    assert "300 held-out normal rows and 40 known frauds: the detector 0." in found.finding
+
+
+def test_without_known_frauds_usefulness_is_not_judged(detector: Detector) -> None:
+    few = replace(detector.samples, anomalies=detector.samples.anomalies[:9])
+    found = gate(replace(detector, samples=few), "usefulness")
+    assert found.passed is None
+    assert "9 known frauds" in found.finding
