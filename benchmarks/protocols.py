@@ -98,7 +98,7 @@ PROTOCOLS = (
         windows=tuple((night, night) for night in (NIGHT + timedelta(days=2 * number) for number in range(len(PAIRS)))),
         published={"recall": 1.0},
         beat=("recall", "auc_roc"),
-        rivals=("pca", "isolation_forest"),
+        rivals=("pca_residual", "isolation_forest"),
     ),
     Protocol(
         "generated",
