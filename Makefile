@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --extra s3
 
-.PHONY: help env demo test lint unit bench-speed lock clean
+.PHONY: help env demo test lint unit bench-speed bench-quality lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ unit: env  ## the fast tests alone
 
 bench-speed: env  ## one night of 1,000,000 rows x 30 features: rows per second by step, peak memory
 	@$(BIN)/python benchmarks/speed.py
+
+bench-quality: env  ## every public protocol beside its published figures, as JSON lines and a table; needs $$NIGHTSCORE_DATA
+	@$(BIN)/python benchmarks/quality.py
 
 lock: env  ## pin every dependency again
 	@$(COMPILE) --group dev --upgrade --output-file requirements.lock

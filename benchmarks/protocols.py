@@ -1,0 +1,111 @@
+"""Which nights are judged, from which file of examples/, beside which published figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from partitions import NIGHT, PAIRS
+
+Nights = tuple[date, date]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One file of examples/ and the windows of nights that it is judged on.
+
+    data: the public set. config: the file's name without its ending. about: what is learnt from and what is judged, in words.
+    windows: first and last night of each; more than one are reported as the mean of their figures.
+    label_delay_days: after the last night, until its labels are known.
+    metrics: the names of the figures, in the order in which they are shown.
+    published: figures that others have published for this protocol, or for the nearest to it, by metric.
+    reach: the figures to reach, by metric. beat: metrics in which `rivals` are to be beaten; no rivals are all baselines.
+    """
+
+    data: str
+    config: str
+    about: str
+    metrics: tuple[str, ...]
+    windows: tuple[Nights, ...] = ((NIGHT, NIGHT),)
+    label_delay_days: int = 0
+    published: Mapping[str, float] = field(default_factory=dict)
+    reach: Mapping[str, float] = field(default_factory=dict)
+    beat: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
+
+
+def card_week(
+    config: str, first: date, about: str, published: Mapping[str, float], reach: Mapping[str, float], beat: tuple[str, ...]
+) -> Protocol:
+    """A week of card transactions, whose labels are known 7 days later."""
+    week = (first, first + timedelta(days=6))
+    return Protocol("card_transactions", config, about, CARDS, (week,), 7, published, reach, beat)
+
+
+RANKING = ("auc_roc", "average_precision")
+CARDS = (*RANKING, "card_precision_at_100")
+VERDICT = ("precision", "recall", "f1")
+KDD = "first 80% of the normal rows; the rest and as many attacks; 99% quantile of training error"
+CREDIT = "normal rows of the first 60% by time; the rest, weighted"
+
+PROTOCOLS = (
+    card_week(
+        "card_transactions",
+        date(2018, 7, 25),
+        "2018-07-11..17; 07-25..31",
+        {"auc_roc": 0.836, "average_precision": 0.180, "card_precision_at_100": 0.217},  # Fraud Detection Handbook, autoencoder
+        {"auc_roc": 0.87, "average_precision": 0.53, "card_precision_at_100": 0.245},
+        (),
+    ),
+    card_week("card_transactions", date(2018, 8, 1), "2018-07-18..24; 08-01..07", {}, {}, ("average_precision",)),
+    card_week("card_transactions", date(2018, 8, 8), "2018-07-25..31; 08-08..14", {}, {}, ("average_precision",)),
+    card_week(
+        "card_transactions_without_labels",
+        date(2018, 7, 25),
+        "2018-07-11..17; 07-25..31; no label-derived features",
+        {},
+        {},
+        ("average_precision", "card_precision_at_100"),
+    ),
+    Protocol(
+        "kddcup99",
+        "kddcup99_vae",
+        KDD,
+        (*VERDICT, *RANKING),
+        published={"precision": 0.99, "recall": 0.89, "f1": 0.93},
+        reach={"f1": 0.985},
+    ),
+    Protocol("kddcup99", "kddcup99_dense", KDD, (*VERDICT, *RANKING), reach={"f1": 0.985}),
+    Protocol(
+        "creditcard_2013",
+        "creditcard_2013",
+        CREDIT,
+        (*RANKING, "recall_at_precision_0.60"),
+        published={"auc_roc": 0.92, "recall_at_precision_0.60": 0.75},  # a linear one, on a random split of two days
+        reach={"auc_roc": 0.96, "average_precision": 0.55},
+    ),
+    Protocol(
+        "creditcard_2013",
+        "creditcard_2013_linear",
+        CREDIT,
+        (*RANKING, "recall_at_precision_0.60"),
+        published={"auc_roc": 0.92, "recall_at_precision_0.60": 0.75},
+    ),
+    Protocol(
+        "fashion_mnist",
+        "fashion_mnist",
+        "800 images of one class; 200 more and 10 of another; 95% quantile of the batch; mean of five class pairs",
+        ("recall", "auc_roc"),
+        windows=tuple((night, night) for night in (NIGHT + timedelta(days=2 * number) for number in range(len(PAIRS)))),
+        published={"recall": 1.0},
+        beat=("recall", "auc_roc"),
+        rivals=("pca_residual", "isolation_forest"),
+    ),
+    Protocol(
+        "generated",
+        "generated",
+        "normal rows of the first 10,000; the other 1,000",
+        ("accuracy", "recall", "precision", "auc_roc"),
+        published={"accuracy": 0.694, "recall": 0.235},
+        reach={"accuracy": 0.99, "recall": 1.0},
+    ),
+)

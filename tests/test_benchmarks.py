@@ -1,0 +1,198 @@
+"""The benchmarks: configurations that load, partitions that follow their protocol, figures from curves and confusion matrices."""
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import partitions
+import polars as pl
+import protocols
+import pytest
+import quality
+
+from flows.settings import load_settings
+from models.baselines import BASELINES
+from models.curves import curves
+from models.metrics import Figure, Judged, confusion
+
+EXAMPLES = sorted(quality.EXAMPLES.glob("*.toml"))
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    for name in ("NIGHTSCORE_DATA", "NIGHTSCORE_PARTITIONS"):
+        monkeypatch.setenv(name, str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_loads_and_says_on_which_rows_it_was_chosen(example: Path, no_data: Path) -> None:
+    settings = load_settings(example)
+    assert settings.columns.label
+    assert quality.chosen_on(example.read_text()).startswith("Chosen")
+
+
+def test_every_protocol_has_its_example_and_its_set() -> None:
+    assert {protocol.config for protocol in protocols.PROTOCOLS} <= {example.stem for example in EXAMPLES}
+    assert {protocol.data for protocol in protocols.PROTOCOLS} == {*partitions.SETS, "card_transactions"}
+    for protocol in protocols.PROTOCOLS:
+        assert {*protocol.published, *protocol.reach, *protocol.beat} <= set(protocol.metrics)
+
+
+def kdd(rows: int = 500) -> pl.DataFrame:
+    status = ["normal." if number % 5 < 2 else f"attack-{number % 3}." for number in range(rows)]
+    return pl.DataFrame({"row": range(rows), "duration": np.arange(rows) * 7 % 11, "status": status})
+
+
+def test_kdd_trains_on_the_first_normal_rows_and_is_judged_on_the_rest_and_as_many_attacks() -> None:
+    rows = kdd()
+    split = partitions.kddcup99(rows)
+    training, night = split[partitions.TRAINING], split[partitions.NIGHT]
+    normal, attacks = night.filter(is_attack=0), night.filter(is_attack=1)
+    assert training["is_attack"].sum() == 0
+    assert (training.height, normal.height, attacks.height) == (160, 40, 40)
+    assert training["id"].max() < normal["id"].min()
+    assert attacks["id"].to_list() == rows.filter(pl.col("status") != "normal.")["row"].head(40).to_list()
+    assert set(training.columns) == {"id", "duration", "is_attack"}
+
+
+def test_the_credit_card_night_is_later_than_what_it_learns_from() -> None:
+    seconds = np.random.default_rng(0).integers(0, 40, 101)
+    split = partitions.creditcard_2013(pl.DataFrame({"Time": seconds, "Amount": np.arange(101.0), "Class": seconds % 2}))
+    training, night = split[partitions.TRAINING], split[partitions.NIGHT]
+    assert (training.height, night.height) == (60, 41)
+    assert training["Time"].max() <= night["Time"].min()
+    assert sorted(pl.concat([training, night])["Amount"]) == list(range(101))
+    assert not set(training["id"]) & set(night["id"])
+
+
+def test_every_pair_of_image_classes_has_a_training_date_and_the_night_after_it() -> None:
+    images = pl.DataFrame(
+        {"image_id": [f"{k % 10}-{k // 10:04d}" for k in range(10_000)], "label": [k % 10 for k in range(10_000)], "image_png": b""}
+    )
+    split = partitions.fashion_mnist(images)
+    assert sorted(split) == [partitions.TRAINING + timedelta(days=offset) for offset in range(10)]
+    for number, (normal, other) in enumerate(partitions.PAIRS):
+        training, night = (split[partitions.TRAINING + timedelta(days=2 * number + offset)] for offset in (0, 1))
+        assert (training.height, training["is_other"].sum(), night.height, night["is_other"].sum()) == (800, 0, 210, 10)
+        assert not set(training["id"]) & set(night["id"])
+        assert set(training["id"].str.head(1)) == {str(normal)}
+        assert set(night.filter(is_other=1)["id"].str.head(1)) == {str(other)}
+
+
+def test_the_nights_that_are_judged_are_those_that_are_written() -> None:
+    judged = {protocol.data: {night for window in protocol.windows for night in window} for protocol in protocols.PROTOCOLS}
+    assert judged["kddcup99"] == judged["creditcard_2013"] == judged["generated"] == {partitions.NIGHT}
+    assert judged["fashion_mnist"] == {partitions.TRAINING + timedelta(days=2 * number + 1) for number in range(len(partitions.PAIRS))}
+
+
+def test_the_generated_set_is_gaussian_with_a_fifth_of_it_uniform_in_a_box() -> None:
+    split = partitions.generated(partitions.generate())
+    for day, rows in ((partitions.TRAINING, 10_000), (partitions.NIGHT, 1_000)):
+        frame = split[day]
+        assert (frame.height, frame["is_anomaly"].sum(), frame.width) == (rows, rows // 5, 52)
+    rows = pl.concat(split.values())
+    assert rows["id"].n_unique() == 11_000
+    normal, anomalies = (rows.filter(is_anomaly=label).drop("id", "is_anomaly").to_numpy() for label in (0, 1))
+    centre = round(float(normal.mean()))
+    assert np.abs(normal.mean(axis=0) - centre).max() < 0.1
+    standardised = (normal - normal.mean(axis=0)) / normal.std(axis=0)
+    assert np.abs((np.abs(standardised) < 1).mean(axis=0) - 0.683).max() < 0.03  # of a Gaussian
+    assert np.abs(anomalies).max() <= centre
+    assert np.abs(np.quantile(anomalies, [0.25, 0.5, 0.75]) - centre * np.array([-0.5, 0, 0.5])).max() < 0.03 * centre  # of a uniform one
+
+
+def test_the_generated_set_is_the_same_every_time() -> None:
+    assert partitions.generate().equals(partitions.generate())
+    assert not partitions.generate().equals(partitions.generate(seed=1))
+
+
+def test_written_partitions_are_what_the_example_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTSCORE_PARTITIONS", str(tmp_path))
+    paths = partitions.write("generated", tmp_path / "absent", tmp_path)
+    settings = load_settings(quality.EXAMPLES / "generated.toml")
+    for day, path in zip((partitions.TRAINING, partitions.NIGHT), paths, strict=True):
+        assert Path(settings.source.path.replace("{date}", str(day)).replace("*", "part-0")) == path
+        columns = pl.read_parquet_schema(path)
+        assert {settings.columns.id, settings.columns.label, *settings.features.names} == set(columns)
+
+
+@pytest.mark.parametrize("name", sorted({*partitions.SETS} - {"generated"}))
+def test_what_is_missing_is_said(name: str, tmp_path: Path) -> None:
+    with pytest.raises(partitions.DataMissing, match=f"{tmp_path}/{name}/.*set NIGHTSCORE_DATA"):
+        partitions.write(name, tmp_path, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def judged(rows: int = 400, weighted: bool = True) -> Judged:
+    random = np.random.default_rng(3)
+    labels = random.random(rows) < 0.2
+    scores = np.round(random.normal(size=rows) + 1.5 * labels, 1)  # with ties
+    return Judged(
+        dates=np.full(rows, "2000-01-02", "datetime64[D]"),
+        entities=None,
+        labels=labels,
+        scores=scores,
+        flagged=scores >= 1.2,
+        weights=np.where(labels, 1.0, 8.5) if weighted else None,
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_as_many_flags_by_the_same_scores_give_the_same_confusion_matrix(weighted: bool) -> None:
+    """What baselines are given is what a threshold of their own with as many flags would give."""
+    rows = judged(weighted=weighted)
+    own, drawn = confusion(rows), curves(rows, points=100_000)
+    assert drawn is not None
+    found = quality.confusion_at(drawn.roc, own.tp + own.fn, own.fp + own.tn, own.tp + own.fp)
+    assert [found.tp, found.fp, found.fn, found.tn] == pytest.approx([own.tp, own.fp, own.fn, own.tn])
+
+
+def test_verdicts_are_those_of_the_confusion_matrix() -> None:
+    found = quality.verdicts(quality.Confusion(tp=30, fp=10, fn=20, tn=140))
+    assert {name: figure.value for name, figure in found.items()} == pytest.approx(
+        {"precision": 0.75, "recall": 0.6, "f1": 2 / 3, "accuracy": 0.85}
+    )
+
+
+def test_recall_at_a_precision_is_the_best_that_some_threshold_gives() -> None:
+    rows = judged()
+    drawn = curves(rows, points=100_000)
+    assert drawn is not None
+    best = 0.0
+    for threshold in np.unique(rows.scores):
+        flagged = rows.scores >= threshold
+        if rows.weight[flagged & rows.labels].sum() >= 0.6 * rows.weight[flagged].sum():
+            best = max(best, (flagged & rows.labels).sum() / rows.labels.sum())
+    assert 0 < best < 1
+    assert quality.recall_at_precision(drawn.precision_recall, 0.6) == pytest.approx(best)
+    assert quality.recall_at_precision(drawn.precision_recall, 1.01) == 0
+
+
+def test_several_windows_are_their_mean_and_one_is_itself() -> None:
+    one, other = ({"detector": {"recall": Figure(value, 0.1, 0.9)}} for value in (0.4, 0.8))
+    assert quality.mean([one]) == one
+    assert quality.mean([one, other]) == {"detector": {"recall": Figure(pytest.approx(0.6))}}
+    assert quality.mean([one, {"detector": {"recall": Figure(None)}}]) == {"detector": {"recall": Figure(None)}}
+
+
+@pytest.mark.slow
+def test_a_protocol_runs_as_a_night_and_gives_a_line_for_every_detector_and_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None
+) -> None:
+    example = (quality.EXAMPLES / "generated.toml").read_text()
+    (tmp_path / "generated.toml").write_text(example.replace("[training]", "[training]\nepochs = 3"))
+    monkeypatch.setattr(quality, "EXAMPLES", tmp_path)
+    monkeypatch.setenv("NIGHTSCORE_PARTITIONS", str(tmp_path / "partitions"))
+    (protocol,) = (protocol for protocol in protocols.PROTOCOLS if protocol.config == "generated")
+    rows = list(quality.run(protocol, tmp_path))
+    own = {row.metric: row for row in rows if row.score}
+    assert tuple(own) == protocol.metrics
+    assert {row.detector for row in rows} == {"dense", *BASELINES}
+    assert len(rows) == len(own) * (1 + len(BASELINES))
+    assert {(row.rows, row.positives) for row in rows} == {(1000, 200)}
+    assert own["recall"].reached == (own["recall"].value == 1.0)
+    assert json.loads(json.dumps(asdict(own["accuracy"])))["published"] == 0.694
+    assert quality.table(rows).count("\n") == 1 + len(own)
