@@ -38,7 +38,7 @@ unit: env  ## the fast tests alone
 bench-speed: env  ## one night of 1,000,000 rows x 30 features: rows per second by step, peak memory
 	@$(BIN)/python benchmarks/speed.py
 
-bench-quality: env  ## every public protocol beside its published figures, as JSON lines and a table; needs $$NIGHTSCORE_DATA
+bench-quality: env  ## every public protocol beside its published figures, as JSON lines and a table; needs NIGHTSCORE_DATA
 	@$(BIN)/python benchmarks/quality.py
 
 lock: env  ## pin every dependency again

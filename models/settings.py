@@ -32,7 +32,7 @@ class ModelSettings(Section):
     filters: tuple[int, ...] = Field((16, 32), min_length=1)  # conv: per convolution of stride 2, and mirrored
     latent: int = Field(32, ge=1)  # conv: units of the latent layer
     activation: str = "relu"
-    input_noise: float = Field(0.1, ge=0)  # standard deviation, encoded units
+    input_noise: float = Field(0.1, ge=0, le=1)  # standard deviation, encoded units
     dropout: float = Field(0.0, ge=0, lt=1)
     activity_regularisation: float = Field(0.0, ge=0)  # dense: weight of the mean absolute activity of the latent layer
     kl_weight: float = Field(0.1, ge=0)  # vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound

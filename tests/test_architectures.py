@@ -215,24 +215,6 @@ def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(
     assert "9 known frauds are too few" in caplog.messages[-1]
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_network_learns_in_mixed_precision_compiled_by_xla_as_on_a_gpu(name: str) -> None:
-    layout, batch = EVERY[name], rows(EVERY[name], 256, 16)
-    policy = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy("mixed_float16")
-        network = ARCHITECTURES[name](layout, settings(name), 1)
-    finally:
-        keras.config.set_dtype_policy(policy)
-    assert {layer.compute_dtype for layer in network.layers} >= {"float16", "float32"}
-    network.compile(keras.optimizers.Adam(0.01), loss=loss(layout), jit_compile=True)
-    before = network.evaluate(batch, batch, verbose=0)
-    for _ in range(10):
-        network.train_on_batch(batch, batch)
-    assert network(batch).dtype == tf.float32
-    assert network.evaluate(batch, batch, verbose=0) < before
-
-
 def test_a_covariance_of_too_many_pixels_is_refused_before_anything_is_learnt() -> None:
     images = pl.DataFrame({"scan": np.random.default_rng(0).normal(size=(120, 65 * 64)).tolist()})
     image = ImageSettings(column="scan", height=65, width=64)

@@ -201,8 +201,10 @@ def test_history_has_every_epoch_and_training_tells_of_each(caplog: pytest.LogCa
     caplog.set_level(logging.INFO, logger="models")
     told: list[tuple[int, float, float]] = []
     detector = train(ROWS, NUMERIC, [], MODEL, TRAINING.model_copy(update={"epochs": 3}), lambda *epoch: told.append(epoch))
-    assert told == [(epoch.epoch, epoch.loss, epoch.validation_loss) for epoch in detector.history]
-    assert [epoch.epoch for epoch in detector.history] == [1, 2, 3]
+    untrained, *epochs = detector.history
+    assert told == [(epoch.epoch, epoch.loss, epoch.validation_loss) for epoch in epochs]
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+    assert (untrained.epoch, untrained.loss) == (0, untrained.validation_loss)
     assert detector.history[-1].validation_loss < detector.history[0].validation_loss
     assert "training on 3200 normal rows, 8 features" in caplog.text
     assert "validation loss" in caplog.text

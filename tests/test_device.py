@@ -29,11 +29,36 @@ print(json.dumps(dict(replicas=replicas, device=detector.device, losses=losses, 
 """
 
 
+AS_ON_A_GPU = """
+import json
+from models.device import keras, tf
+from models.architectures import ARCHITECTURES
+from models.layout import Layout
+from models.residuals import loss
+from models.settings import ModelSettings
+import numpy as np
+keras.config.set_dtype_policy("mixed_float16")
+layout = Layout(numeric=24, indicators=0, categories=(), owners=tuple(range(24)), image=(6, 4, 1))
+rows = np.random.default_rng(1).normal(size=(256, 2)).astype("float32") @ np.ones((2, 24), "float32")
+found = dict()
+for name, build in ARCHITECTURES.items():
+    size = dict(filters=(4,), latent=2) if name == "conv" else dict(hidden=(16, 2, 16))
+    network = build(layout, ModelSettings(architecture=name, **size), 1)
+    network.compile(keras.optimizers.Adam(0.01), loss=loss(layout), jit_compile=True)
+    before = network.evaluate(rows, rows, verbose=0)
+    network.fit(rows, rows, epochs=5, verbose=0)
+    policies = sorted(set(layer.compute_dtype for layer in network.layers))
+    learnt = bool(network.evaluate(rows, rows, verbose=0) < before)
+    found[name] = dict(xla=network.jit_compile, policies=policies, output=network(rows).dtype.name, learnt=learnt)
+print(json.dumps(found))
+"""
+
+
 def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True, timeout=250)
 
 
-@pytest.mark.parametrize(("devices", "architecture"), [(1, "dense"), (2, "dense"), (2, "vae")])
+@pytest.mark.parametrize(("devices", "architecture"), [(1, "dense"), (2, "vae")])
 def test_a_network_is_trained_on_every_device_there_is(devices: int, architecture: str) -> None:
     done = run(TRAIN.format(devices=devices, architecture=architecture))
     assert done.returncode == 0, done.stderr
@@ -43,6 +68,13 @@ def test_a_network_is_trained_on_every_device_there_is(devices: int, architectur
     assert said["finite"]
     assert said["losses"][-1] < said["losses"][0]
     assert done.stderr == ""
+
+
+def test_every_architecture_learns_in_mixed_precision_compiled_by_xla_as_on_a_gpu() -> None:
+    done = run(AS_ON_A_GPU)
+    assert done.returncode == 0, done.stderr
+    expected = {"xla": True, "policies": ["float16", "float32"], "output": "float32", "learnt": True}
+    assert json.loads(done.stdout) == dict.fromkeys(("dense", "linear", "vae", "conv"), expected)
 
 
 def test_only_the_noise_of_the_start_is_kept_from_standard_error() -> None:
