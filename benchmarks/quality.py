@@ -25,6 +25,8 @@ from tasks.judgement import DETECTOR, Confusion, Curve, Evaluation, Figure
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRECISION = 0.60  # recall is told at this precision
 
+SHOWN = ("no_model", "untrained_network", "isolation_forest")  # baselines with a column of their own in the table
+
 Figures = dict[str, Figure]
 
 
@@ -199,18 +201,30 @@ def _reach(protocol: Protocol, found: dict[str, Figures], metric: str) -> tuple[
 
 
 def table(rows: list[Row]) -> str:
-    """One Markdown line for each figure of a detector: its value beside the best baseline's, the published one and the one to reach."""
-    lines = ["| data | protocol | detector | metric | value (95% interval) | best baseline | published | to reach |", "|" + "---|" * 8]
-    for row in rows:
-        if row.score is None:
-            continue
-        rivals = [other for other in rows if (other.config, other.protocol, other.metric) == (row.config, row.protocol, row.metric)]
-        best = max((other for other in rivals if other.score is None and other.value is not None), key=lambda other: other.value or 0.0)
+    """One Markdown line for each figure of a detector: its value beside those of baselines, the published one and the one to reach.
+
+    What a line shares with the one above is not repeated.
+    """
+    head = ["data", "protocol", "detector", "metric", "value (95% interval)", *map(_words, SHOWN), "best baseline", "published", "to reach"]
+    lines = [head, ["---"] * len(head)]
+    above: list[str] = []
+    for row in (row for row in rows if row.score is not None):
+        rivals = {
+            other.detector: other.value
+            for other in rows
+            if other.score is None and (other.config, other.protocol, other.metric) == (row.config, row.protocol, row.metric)
+        }
+        best = max(rivals, key=lambda name: rivals[name] or 0.0)
         interval = "" if row.low is None or row.high is None else f" ({row.low:.3f}-{row.high:.3f})"
-        cells = [row.data, row.protocol, f"{row.detector}, {row.score}", row.metric, f"{_shown(row.value)}{interval}"]
-        cells += [f"{_shown(best.value)} {best.detector}", _shown(row.published), _to_reach(row)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        where = [row.data, row.protocol, f"{row.detector}, {row.score}"]
+        figures = [_shown(row.value) + interval, *(_shown(rivals[name]) for name in SHOWN), f"{_shown(rivals[best])} {_words(best)}"]
+        lines.append([*(where if where != above else ["", "", ""]), _words(row.metric), *figures, _shown(row.published), _to_reach(row)])
+        above = where
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _shown(value: float | None) -> str:
