@@ -24,6 +24,7 @@ from tasks.judgement import DETECTOR, Confusion, Curve, Evaluation, Figure
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRECISION = 0.60  # recall is told at this precision
+TIE = 1e-9  # a figure is better than another by more than the rounding of their sums
 
 SHOWN = ("no_model", "untrained_network", "isolation_forest")  # baselines with a column of their own in the table
 
@@ -197,7 +198,7 @@ def _reach(protocol: Protocol, found: dict[str, Figures], metric: str) -> tuple[
         return None, None
     rivals = protocol.rivals or [name for name in found if name != DETECTOR]
     best = max(other for name in rivals if (other := found[name][metric].value) is not None)
-    return best, value is not None and value > best
+    return best, value is not None and value > best + TIE
 
 
 def table(rows: list[Row]) -> str:
