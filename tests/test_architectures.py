@@ -66,6 +66,11 @@ def trained(request: pytest.FixtureRequest) -> tuple[keras.Model, Layout, ModelS
     return fitted(request.param)
 
 
+@pytest.fixture(scope="module")
+def variational() -> tuple[keras.Model, Layout, ModelSettings]:
+    return fitted("vae", score="reconstruction_probability", draws=8)
+
+
 def scorer(network: keras.Model, layout: Layout, model: ModelSettings) -> Scorer:
     held_out = rows(layout, 400, 3)
     calibration = calibrate((network,), layout, model, held_out, Samples(held_out, held_out, held_out[:0]), normals=400)
@@ -165,8 +170,10 @@ def test_a_vae_draws_while_it_is_trained() -> None:
     assert drawn.std(axis=0) == pytest.approx([0.5, 0.5], abs=0.02)
 
 
-def test_reconstruction_probability_is_the_mean_negative_log_likelihood_over_draws() -> None:
-    network, layout, model = fitted("vae", score="reconstruction_probability", draws=8)
+def test_reconstruction_probability_is_the_mean_negative_log_likelihood_over_draws(
+    variational: tuple[keras.Model, Layout, ModelSettings],
+) -> None:
+    network, layout, model = variational
     graph, sample, held_out = scorer(network, layout, model), rows(layout, 6, 10), rows(layout, 400, 3)
 
     def squared(encoded: np.ndarray) -> np.ndarray:
@@ -184,8 +191,8 @@ def test_reconstruction_probability_is_the_mean_negative_log_likelihood_over_dra
     np.testing.assert_allclose(run(graph.scores, [sample])[1], terms.sum(axis=-1).mean(axis=1), rtol=1e-3)
 
 
-def test_the_draws_of_a_row_are_the_same_wherever_it_is() -> None:
-    network, layout, model = fitted("vae", score="reconstruction_probability")
+def test_the_draws_of_a_row_are_the_same_wherever_it_is(variational: tuple[keras.Model, Layout, ModelSettings]) -> None:
+    network, layout, model = variational
     graph, sample = scorer(network, layout, model).scores, rows(layout, 1_500, 11)
     whole = run(graph, [sample])[1]
     assert (run(graph, [sample[::-1]])[1] == whole[::-1]).all()
@@ -202,9 +209,11 @@ def test_a_whole_variational_detector_is_stored_and_read(tmp_path: Path) -> None
     assert again.settings == model
 
 
-def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(
+    variational: tuple[keras.Model, Layout, ModelSettings], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
-    network, layout, model = fitted("vae", score="auto")
+    network, layout, model = variational
     validation, anomalies = rows(layout, 800, 14), other_rows(layout, 60, 15)
     chosen = choose_score((network,), layout, model, validation, anomalies)
     told = dict(re.findall(r"(\w+) (0\.\d+|1\.0+)", caplog.messages[-1].split(": ")[-1]))

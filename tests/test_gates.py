@@ -27,7 +27,10 @@ def torn_apart(count: int, seed: int) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    model, training = ModelSettings(hidden=(16, 2, 16), members=2, score="error"), TrainingSettings(epochs=15, batch_size=64)
+    model, training = (
+        ModelSettings(hidden=(16, 2, 16), members=2, score="error"),
+        TrainingSettings(epochs=8, batch_size=64, learning_rate=3e-3),
+    )
     return train(correlated(3_000, 1), COLUMNS, [], model, training, anomalies=torn_apart(40, 2))
 
 
