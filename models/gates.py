@@ -3,7 +3,7 @@
 Figures are measured on held-out normal rows and on known frauds of the training window, of which no network was trained on any.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,16 +20,26 @@ FAR_OUT = 3.0  # interquartile ranges above the upper quartile (Tukey, 1977)
 
 @dataclass(frozen=True)
 class Gate:
-    """One check. passed: None where it only reports. finding: one sentence with the figures."""
+    """One check. passed: None where it only reports. finding: one sentence with the figures.
+
+    advisory: a failure is a warning, unless `training.gate` is strict; any other failure keeps the version out of service.
+    """
 
     name: str
     passed: bool | None
     finding: str
+    advisory: bool = False
 
 
 def check(detector: Detector) -> tuple[Gate, ...]:
     """Every gate, in the order in which they are shown."""
     return tuple(gate(detector) for gate in GATES)
+
+
+def withheld(gates: Sequence[Gate], strict: bool) -> str | None:
+    """Why a version is kept out of service: the findings of the gates that failed; None where it is not."""
+    failed = [f"{gate.name} failed. {gate.finding}" for gate in gates if gate.passed is False and (strict or not gate.advisory)]
+    return " ".join(failed) or None
 
 
 def loss(detector: Detector) -> Gate:
@@ -73,7 +83,7 @@ def usefulness(detector: Detector) -> Gate:
     found = {who: average_precision_score(labels, values, sample_weight=weights) for who, values in scores.items()}
     told = ", ".join(f"{who} {precision:.3f}" for who, precision in found.items())
     finding = f"Average precision on {len(held_out):,} held-out normal rows and {len(anomalies):,} known frauds: {told}."
-    return Gate("usefulness", found.pop("the detector") >= max(found.values()), finding)
+    return Gate("usefulness", found.pop("the detector") >= max(found.values()), finding, advisory=True)
 
 
 COMPARED = {"no_model": "no model", "untrained_network": "the untrained network"}

@@ -76,7 +76,7 @@ class TrainingSettings(Section):
     learning_rate: float = Field(1e-3, gt=0)
     seed: int = 42
     max_rows: int = Field(1_000_000, ge=100)  # a larger window is sampled, by a hash of the id
-    gate: Literal["warn", "strict"] = "warn"  # what becomes of a version that fails a sanity gate; strict: it flags nothing
+    gate: Literal["warn", "strict"] = "warn"  # of a version that no model equals; strict: it flags nothing
 
 
 class ThresholdSettings(Section):

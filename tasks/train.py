@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from models import artifacts, detector
 from models.detector import Detector
-from models.gates import Gate, check
+from models.gates import Gate, check, withheld
 from models.settings import TrainingSettings
 from models.thresholds import standing
 from models.training import OnEpoch
@@ -39,8 +38,8 @@ def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Pa
     version = train_version(recipe, warehouse, as_of, staging)
     if version.withheld:
         raise GateFailed(
-            f"{as_of}: {version.name} is kept out of service: {version.withheld} See {version.card}; mend the features or the training, "
-            'or set training.gate = "warn"'
+            f"{as_of}: {version.name} is kept out of service: {version.withheld} See {version.card}; mend the features or the training "
+            '(training.gate = "warn" lets usefulness pass)'
         )
     promote(warehouse, recipe.dataset.name, version, why)
     return version
@@ -74,7 +73,9 @@ def _store(recipe: Recipe, warehouse: WarehouseSettings, learnt: Detector, name:
     path, card = recipe.files / "models" / name, recipe.files / "cards" / f"{name}.html"
     shutil.rmtree(path, ignore_errors=True)  # left by a run that ended before it could register the version
     sha256 = artifacts.save(learnt, path)
-    version = Version(name, as_of, *recipe.window(as_of), path, sha256, card, withheld=_withheld(recipe.training, gates))
+    version = Version(
+        name, as_of, *recipe.window(as_of), path, sha256, card, withheld=withheld(gates, strict=recipe.training.gate == "strict")
+    )
     write_card(version, learnt, _card_facts(recipe, learnt, rows, gates))
     register(recipe, warehouse, version, learnt, rows, gates)
     return version
@@ -105,12 +106,6 @@ def _card_facts(recipe: Recipe, learnt: Detector, rows: int, gates: tuple[Gate, 
         gates=gates,
         private=recipe.dataset.columns.private,
     )
-
-
-def _withheld(training: TrainingSettings, gates: Sequence[Gate]) -> str | None:
-    """Why the version may not be promoted: the findings of the gates that failed, where gates are strict."""
-    failed = [f"{gate.name} failed. {gate.finding}" for gate in gates if gate.passed is False]
-    return " ".join(failed) if failed and training.gate == "strict" else None
 
 
 def _digest(recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame) -> str:

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from models.detector import Detector, train
-from models.gates import Gate, check
+from models.gates import Gate, check, withheld
 from models.settings import ModelSettings, TrainingSettings
 
 pytestmark = pytest.mark.slow
@@ -87,3 +87,14 @@ def test_without_known_frauds_usefulness_is_not_judged(detector: Detector) -> No
     found = gate(replace(detector, samples=few), "usefulness")
     assert found.passed is None
     assert "9 known frauds" in found.finding
+
+
+def test_what_is_advisory_keeps_a_version_out_of_service_only_where_gates_are_strict(detector: Detector) -> None:
+    far = detector.encoder.encode(correlated(40, 3).select(pl.all() * 3))
+    useless = check(replace(detector, samples=replace(detector.samples, anomalies=far)))
+    assert withheld(useless, strict=False) is None
+    assert str(withheld(useless, strict=True)).startswith("usefulness failed. Average precision")
+    held_out = np.full_like(detector.calibration.held_out, 1.0)
+    alike = check(replace(detector, calibration=replace(detector.calibration, held_out=held_out)))
+    assert str(withheld(alike, strict=False)).startswith("score diversity failed. 1 distinct scores")
+    assert withheld(check(detector), strict=True) is None
