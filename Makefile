@@ -24,7 +24,7 @@ demo: env  ## simulate two months of card transactions, score the last seven nig
 	@$(BIN)/nightscore demo
 
 test: lint  ## everything that must hold: lint, types, import arrows, all tests
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/pytest
 
 lint: env
 	@$(BIN)/ruff check --quiet .
