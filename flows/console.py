@@ -1,9 +1,11 @@
 """What a person sees: progress on standard error, results on standard output, one plain line for a failure."""
 
+import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import typer
@@ -68,6 +70,15 @@ def show_progress() -> None:
 def say(text: str) -> None:
     """One line or more on standard output."""
     sys.stdout.write(text + "\n")
+
+
+def print_json(content: Any) -> None:
+    """One JSON value on standard output."""
+
+    def plain(value: Any) -> Any:
+        return value.isoformat() if isinstance(value, date) else str(value)
+
+    sys.stdout.write(json.dumps(content, default=plain) + "\n")
 
 
 def data_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:

@@ -10,7 +10,7 @@ from tasks.recipe import Recipe
 
 def ledger_of(settings: Settings) -> Ledger:
     """The ledger of the dataset, for a run that starts now."""
-    return Ledger(settings.warehouse, settings.name, settings.config_hash, started_at=datetime.now(UTC))
+    return Ledger(settings.warehouse, settings.name, settings.config_hash, started_at=datetime.now(UTC), threshold=settings.threshold)
 
 
 def recipe_of(settings: Settings) -> Recipe:

@@ -16,4 +16,5 @@ select
     if($status = 'committed', now(), null) as committed_at,
     $durations as durations,
     $data_docs as data_docs,
-    $message as message;
+    $message as message,
+    $threshold_rule as threshold_rule;

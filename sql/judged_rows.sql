@@ -3,7 +3,7 @@ with known as (
     select id, partition_date, label, weight
     from labels
     where known_at <= $as_of and partition_date between $first_date and $last_date
-    qualify row_number() over (partition by id, partition_date order by known_at desc) = 1
+    qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1
 )
 select
     scores.partition_date,

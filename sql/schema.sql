@@ -14,6 +14,7 @@ create table if not exists runs (
     rows_quarantined bigint,        -- distinct source rows
     rows_flagged bigint,
     threshold double,               -- score from which a row is flagged
+    threshold_rule varchar,         -- JSON: the section [threshold] that decided it
     started_at timestamptz,
     committed_at timestamptz,
     superseded_at timestamptz,
@@ -21,6 +22,7 @@ create table if not exists runs (
     durations varchar,              -- JSON: seconds by step
     data_docs varchar,              -- the night's validation page, below warehouse.files
     message varchar,                -- why it was rejected or failed; of a committed run, what was noted and accepted
+    pruned_at timestamptz,          -- when its rows were dropped by `nightscore prune`; null where they are there
 );
 
 -- Grain: one row per run and scored source row.
@@ -36,6 +38,7 @@ create table if not exists score_rows (
     rank bigint,                    -- 1 is the strangest of its run; equal scores share a rank
     is_flagged boolean,
     reasons struct(feature varchar, contribution double, observed varchar, expected varchar)[],
+    details varchar,                -- JSON: the source columns of columns.details; null without
     model_version varchar,
 );
 
@@ -50,14 +53,15 @@ create table if not exists quarantine (
     content varchar,                -- the row as JSON, private columns masked
 );
 
--- Grain: one row per id and change of its label; the newest known_at counts.
+-- Grain: one row per id, source and change of its label, append-only; the newest known_at counts, then the newest recorded_at.
 create table if not exists labels (
     id varchar,
     partition_date date,
     label boolean,
     weight double,                  -- sample weight, used by metrics alone
     known_at date,                  -- known from the end of this date
-    source varchar,
+    source varchar,                 -- source: the source's own label column; else who says so, such as analyst or chargeback
+    recorded_at timestamptz,        -- when it was written here
 );
 
 -- Grain: one row per trained version.
@@ -79,6 +83,7 @@ create table if not exists models (
     card_path varchar,              -- below warehouse.files
     device varchar,
     trained_at timestamptz,
+    pruned_at timestamptz,          -- when its artifact was dropped by `nightscore prune`; null where it is there
 );
 
 -- Grain: one row per promotion, append-only. Champion of a date: the newest effective_from up to it, then the newest promoted_at.
@@ -112,11 +117,16 @@ create table if not exists publish_lock (
     updated_at timestamptz,
 );
 
+-- Every view shows what it showed at the instant of the variable `as_of` (`set variable as_of = timestamptz '...'`); now unless set.
+
 -- Grain: one row per current run.
 create or replace view current_runs as
 select *
 from runs
-where status = 'committed' and superseded_at is null;
+where
+    status = 'committed'
+    and committed_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+    and (superseded_at is null or superseded_at > coalesce(getvariable('as_of')::timestamptz, 'infinity'));
 
 -- Grain: one row per scored source row of the current runs. What everybody queries.
 create or replace view scores as
@@ -126,9 +136,26 @@ semi join current_runs using (run_id);
 
 -- Grain: one row per id: the newest label.
 create or replace view latest_labels as
-select id, partition_date, label, weight, known_at, source
+select id, partition_date, label, weight, known_at, source, recorded_at
 from labels
-qualify row_number() over (partition by id, partition_date order by known_at desc) = 1;
+where recorded_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1;
+
+-- Grain: one row per bad source row and rule of the current runs.
+create or replace view quarantined as
+select quarantine.*
+from quarantine
+semi join current_runs using (run_id);
+
+-- Grain: one row per window, label cut-off, detector, feature set and metric: the newest figure.
+create or replace view latest_metrics as
+select *
+from metrics
+where measured_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+qualify row_number() over (
+    partition by first_date, last_date, as_of, detector, features, metric
+    order by measured_at desc
+) = 1;
 
 -- Grain: one row per date and entity with a flagged row: its strangest one, newest date first, worst first.
 create or replace view alerts as
@@ -195,5 +222,6 @@ create or replace view champion as
 select promotions.effective_from, promotions.promoted_at, models.*
 from promotions
 join models using (version)
+where promotions.promoted_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
 order by promotions.effective_from desc, promotions.promoted_at desc
 limit 1;

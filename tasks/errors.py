@@ -21,6 +21,10 @@ class WarehouseError(NightError):
     """The warehouse cannot be opened or refused the transaction."""
 
 
+class WarehouseHeld(WarehouseError):
+    """Another process holds the warehouse for longer than the configuration waits."""
+
+
 class WarehouseMissing(WarehouseError):
     """There is no warehouse yet, or nothing of this dataset in it."""
 
@@ -31,3 +35,8 @@ class EvaluationError(NightError):
 
 class GateFailed(NightError):
     """A version failed a sanity gate and is kept out of service."""
+
+
+def first_line(error: Exception) -> str:
+    """What a library says went wrong, without its hints and its own traceback."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

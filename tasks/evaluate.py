@@ -3,9 +3,11 @@
 import logging
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -22,7 +24,7 @@ from tasks.recipe import Recipe
 from tasks.references import Version
 from tasks.registry import stored_version
 from tasks.train import train_version
-from tasks.warehouse import WarehouseSettings, reading, transaction
+from tasks.warehouse import WarehouseSettings, reading, transact
 from tasks.window import EvaluationSettings, Window
 
 log = logging.getLogger(__name__)
@@ -217,6 +219,9 @@ def _store(warehouse: WarehouseSettings, evaluation: Evaluation) -> None:
         for detector, by_metric in {DETECTOR: ranking.detector, **ranking.baselines}.items()
         for metric, figure in by_metric.items()
     ]
-    with transaction(warehouse, evaluation.dataset) as con:
-        con.register("figures", pl.DataFrame(figures, infer_schema_length=None).to_arrow())
-        con.execute(sql.read("insert_metrics"))
+    transact(warehouse, evaluation.dataset, partial(_insert_metrics, pl.DataFrame(figures, infer_schema_length=None)))
+
+
+def _insert_metrics(figures: pl.DataFrame, con: duckdb.DuckDBPyConnection) -> None:
+    con.register("figures", figures.to_arrow())
+    con.execute(sql.read("insert_metrics"))

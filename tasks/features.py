@@ -18,10 +18,10 @@ import sql
 from models.layout import rows_at_once
 from sql import identifier, literal
 from tasks.dataset import Dataset
-from tasks.errors import FeatureError, SourceError
+from tasks.errors import FeatureError, SourceError, first_line
 from tasks.history import create_clean, create_history
 from tasks.references import Features, Validated
-from tasks.source import connect, first_history_date, first_line, readable
+from tasks.source import connect, first_history_date, readable
 
 log = logging.getLogger(__name__)
 ROW_GROUP_ROWS = 122_880

@@ -11,8 +11,9 @@ import duckdb
 
 import sql
 from tasks.dataset import Dataset
+from tasks.errors import first_line
 from tasks.installation import INSTALLATION, Check
-from tasks.source import connect, create_view, first_line, list_dates, place, read_partition, readable
+from tasks.source import connect, create_view, list_dates, place, read_partition, readable
 
 FREE_GIB = 2.0
 

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 
-from tasks.source import first_line
+from tasks.errors import first_line
 
 IMPORT_SECONDS = 120
 OFF = ("0", "false", "no", "off")

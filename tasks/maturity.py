@@ -2,12 +2,13 @@
 
 from datetime import date, timedelta
 
+import duckdb
 import polars as pl
 
 import sql
 from tasks.dataset import Dataset
 from tasks.labels import read_labels
-from tasks.warehouse import WarehouseSettings, transaction
+from tasks.warehouse import WarehouseSettings, transact
 
 
 def store_labels(dataset: Dataset, warehouse: WarehouseSettings, first: date, last: date, delay_days: int, as_of: date) -> None:
@@ -17,9 +18,12 @@ def store_labels(dataset: Dataset, warehouse: WarehouseSettings, first: date, la
         return
     known_at = pl.col("partition_date").dt.offset_by(f"{delay_days}d").alias("known_at")
     found = read_labels(dataset, first, mature).with_columns(known_at)
-    with transaction(warehouse, dataset.name) as con:
+
+    def insert(con: duckdb.DuckDBPyConnection) -> None:
         con.register("found", found.to_arrow())
         con.execute(sql.read("insert_labels"), {"as_of": as_of})
+
+    transact(warehouse, dataset.name, insert)
 
 
 def known_compromised(dataset: Dataset, rows: pl.DataFrame, training_first: date, delay_days: int) -> pl.Series:

@@ -14,9 +14,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 import sql
+from models.settings import ThresholdSettings
 from tasks.errors import PartitionRejected, WarehouseError
 from tasks.references import Features, Night, Partition, Scored, Version
-from tasks.warehouse import WarehouseSettings, look_up, transaction
+from tasks.warehouse import WarehouseSettings, look_up, transact
 
 log = logging.getLogger(__name__)
 COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
@@ -26,13 +27,14 @@ COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
 class Ledger:
     """Where a run is written down, and what identifies it besides its source and model.
 
-    config_hash: of the sections that decide scores. started_at: instant, UTC.
+    config_hash: of the sections that decide scores. started_at: instant, UTC. threshold: what rows are flagged by.
     """
 
     warehouse: WarehouseSettings
     dataset: str
     config_hash: str
     started_at: datetime
+    threshold: ThresholdSettings
 
 
 def find_committed(ledger: Ledger, partition: Partition, version: Version) -> Night | None:
@@ -85,15 +87,18 @@ def publish_night(ledger: Ledger, features: Features, scored: Scored, version: V
         threshold=scored.threshold,
     )
     run = {"run_id": night.run_id, "partition_date": night.date}
+
+    def insert(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute(sql.read("take_publish_lock"))
+        con.execute(sql.read("insert_scores"), {**run, "model_version": version.name, "path": str(scored.path)})
+        con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
+        fingerprint, notes = validated.partition.fingerprint, "; ".join(validated.notes) or None
+        _insert_run(con, ledger, night, fingerprint, durations=durations, data_docs=validated.data_docs, message=notes)
+        con.execute(sql.read("supersede_runs"), run)
+        _check(con, "check_conservation", night)
+
     try:
-        with transaction(ledger.warehouse, ledger.dataset) as con:
-            con.execute(sql.read("take_publish_lock"))
-            con.execute(sql.read("insert_scores"), {**run, "model_version": version.name, "path": str(scored.path)})
-            con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
-            fingerprint, notes = validated.partition.fingerprint, "; ".join(validated.notes) or None
-            _insert_run(con, ledger, night, fingerprint, durations=durations, data_docs=validated.data_docs, message=notes)
-            con.execute(sql.read("supersede_runs"), run)
-            _check(con, "check_conservation", night)
+        transact(ledger.warehouse, ledger.dataset, insert)
     except duckdb.Error as error:
         raise WarehouseError(f"{night.date}: the warehouse refused the night: {str(error).splitlines()[0]}; run it again") from error
     log.info("%s  publish    %s rows committed as %s", night.date, f"{night.rows_scored:,}", night.run_id)
@@ -116,8 +121,11 @@ def note_failure(ledger: Ledger, day: date, error: Exception) -> None:
     night = Night(day, new_run_id(day), status, 0, 0, 0, 0, model_version="", threshold=float("nan"))
     patient = replace(ledger, warehouse=ledger.warehouse.model_copy(update={"wait_seconds": min(5.0, ledger.warehouse.wait_seconds)}))
     try:
-        with transaction(patient.warehouse, patient.dataset) as con:
-            _insert_run(con, patient, night, None, message=str(error) or type(error).__name__)
+        transact(
+            patient.warehouse,
+            patient.dataset,
+            lambda con: _insert_run(con, patient, night, None, message=str(error) or type(error).__name__),
+        )
     except (WarehouseError, duckdb.Error) as unwritten:
         log.warning("%s  the failure could not be noted in the ledger: %s", day, unwritten)
 
@@ -151,6 +159,7 @@ def _insert_run(
         "durations": json.dumps(durations) if durations else None,
         "data_docs": str(data_docs.relative_to(ledger.warehouse.files)) if data_docs else None,
         "message": message,
+        "threshold_rule": ledger.threshold.model_dump_json(),
     }
     con.execute(sql.read("insert_run"), values | counts)
 

@@ -14,7 +14,7 @@ from models.detector import Detector
 from models.gates import Gate
 from tasks.recipe import Recipe
 from tasks.references import Version
-from tasks.warehouse import WarehouseSettings, look_up, transaction
+from tasks.warehouse import WarehouseSettings, look_up, transact
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +68,13 @@ def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, lea
         "card_path": str(version.card.relative_to(warehouse.files)),
         "device": learnt.device,
     }
-    with transaction(warehouse, recipe.dataset.name) as con:
-        con.execute(sql.read("insert_model"), model)
+    transact(warehouse, recipe.dataset.name, lambda con: con.execute(sql.read("insert_model"), model))
 
 
 def promote(warehouse: WarehouseSettings, dataset: str, version: Version, why: str) -> None:
     """Makes a version the champion of every date from its `as_of` on; the earlier promotions stay on record."""
     promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": _who(), "why": why}
-    with transaction(warehouse, dataset) as con:
-        con.execute(sql.read("insert_promotion"), promotion)
+    transact(warehouse, dataset, lambda con: con.execute(sql.read("insert_promotion"), promotion))
 
 
 def _who() -> str:

@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 
 from sql import identifier, literal
 from tasks.dataset import Dataset, SourceSettings
-from tasks.errors import SourceError
+from tasks.errors import SourceError, first_line
 from tasks.references import Partition
 
 DATE = r"(\d{4}-\d{2}-\d{2})"
@@ -237,8 +237,3 @@ def _is_date(text: str) -> bool:
 
 def _days(first: date, last: date) -> list[date]:
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
-
-
-def first_line(error: Exception) -> str:
-    """What a library says went wrong, without its hints and its own traceback."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

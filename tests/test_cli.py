@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import typer
 from banks import NIGHT, Bank
 from typer.testing import CliRunner
 
 from flows.cli import app
 
-COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
+COMMANDS = sorted(typer.main.get_command(app).commands)
 
 
 def invoke(*arguments: str) -> tuple[int, str, str]:

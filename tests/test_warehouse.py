@@ -2,11 +2,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tasks.errors import WarehouseError, WarehouseMissing
 from tasks.query import query
-from tasks.warehouse import WarehouseSettings, look_up, reading, transaction
+from tasks.warehouse import WarehouseSettings, look_up, reading, transact
 
 
 @pytest.fixture
@@ -15,8 +16,7 @@ def warehouse(tmp_path: Path) -> WarehouseSettings:
 
 
 def promote(warehouse: WarehouseSettings, version: str) -> None:
-    with transaction(warehouse, "bank") as con:
-        con.execute("insert into promotions (version) values ($version)", {"version": version})
+    transact(warehouse, "bank", lambda con: con.execute("insert into promotions (version) values ($version)", {"version": version}))
 
 
 def versions(warehouse: WarehouseSettings) -> list[str]:
@@ -34,20 +34,19 @@ def test_nothing_is_found_where_there_is_no_warehouse_yet(warehouse: WarehouseSe
 def test_an_error_inside_rolls_everything_back(warehouse: WarehouseSettings) -> None:
     promote(warehouse, "a")
 
-    def fail() -> None:
-        with transaction(warehouse, "bank") as con:
-            con.execute("delete from promotions")
-            raise RuntimeError
+    def fail(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute("delete from promotions")
+        raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        fail()
+        transact(warehouse, "bank", fail)
     assert versions(warehouse) == ["a"]
 
 
 def test_datasets_share_a_warehouse_and_see_nothing_of_each_other(warehouse: WarehouseSettings) -> None:
     promote(warehouse, "a")
-    with transaction(warehouse, "other bank") as con:
-        assert con.execute("select count(*) from promotions").fetchone() == (0,)
+    count = "select count(*) from promotions"
+    assert transact(warehouse, "other bank", lambda con: con.execute(count).fetchone()) == (0,)
     assert versions(warehouse) == ["a"]
 
 

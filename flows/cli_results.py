@@ -1,0 +1,104 @@
+"""The commands that judge and query what was committed: every one imports what it needs when it runs."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.console import data_table, print_json, say, show_progress
+from flows.options import AsJson, Config, Day, Debug, First, LabelsAsOf, Last
+from flows.server import starting_server
+from flows.settings import find_config, load_settings
+
+if TYPE_CHECKING:
+    from tasks.judgement import Evaluation
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    first: First,
+    last: Last,
+    as_of: LabelsAsOf = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Judge a window of nights by its labels; nights that are not committed yet are scored first.
+
+    Example: nightscore evaluate --from 2018-07-25 --to 2018-07-31
+    """
+    path = find_config(config)
+    load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.evaluation import evaluate_window
+
+    judged, page = evaluate_window(path, first.date(), last.date(), as_of.date() if as_of else None)
+    _show(judged, page, as_json)
+
+
+@app.command()
+def report(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Judge the newest matured nights and write their page.  Example: nightscore report"""
+    path = find_config(config)
+    load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.evaluation import evaluate_newest
+
+    judged, page = evaluate_newest(path)
+    _show(judged, page, as_json)
+
+
+@app.command()
+def explain(
+    day: Day,
+    row_id: Annotated[str, typer.Option("--id", help="The row's id.")],
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show every feature's share in the score of one row.  Example: nightscore explain --date 2018-07-25 --id 1106407"""
+    settings = load_settings(config)
+    from flows.context import recipe_of
+    from flows.summary import explanation_table
+    from tasks.explain import explain_row
+    from tasks.staging import staging_folder
+
+    with staging_folder(settings.files, day.date()) as staging:
+        explained = explain_row(recipe_of(settings), settings.warehouse, day.date(), row_id, staging)
+    if as_json:
+        print_json(dataclasses.asdict(explained))
+        return
+    explanation_table(explained)
+
+
+@app.command()
+def sql(
+    text: Annotated[str, typer.Argument(help="One statement over the dataset's tables and views.")],
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Query the results, read-only.  Example: nightscore sql "from alerts limit 20\""""
+    settings = load_settings(config)
+    from tasks.query import query
+
+    answer = query(settings.warehouse, settings.name, text)
+    if as_json:
+        print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
+        return
+    data_table(answer.columns, answer.rows)
+
+
+def _show(judged: "Evaluation", page: Path, as_json: bool) -> None:
+    from flows.summary import evaluation_tables
+
+    if as_json:
+        print_json(judged.to_json(str(page)))
+        return
+    evaluation_tables(judged)
+    say(f"Report: {page}")

@@ -1,0 +1,51 @@
+"""The commands that set up and look after an installation: every one imports what it needs when it runs."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.console import print_json, say
+from flows.options import AsJson, Config, Debug
+from flows.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Check versions, configuration, source, warehouse, disk and device.  Example: nightscore doctor"""
+    settings = load_settings(config)
+    from flows.summary import health_table
+    from tasks.health import checks
+
+    found = checks(settings, settings.warehouse.uri, Path(settings.warehouse.files))
+    if as_json:
+        print_json([dataclasses.asdict(check) for check in found])
+    else:
+        health_table(found)
+    if any(check.ok is False for check in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def init(
+    path: Annotated[str | None, typer.Option("--path", help="A folder of Parquet partitions, or a pattern with {date}.")] = None,
+    database: Annotated[str | None, typer.Option("--database", help="A DuckDB file.")] = None,
+    table: Annotated[str | None, typer.Option("--table", help="The table in it.")] = None,
+    name: Annotated[str, typer.Option("--name", help="The dataset's name, and its schema in the warehouse.")] = "transactions",
+    out: Annotated[Path, typer.Option("--out", help="The file to write; an existing one is kept.")] = Path("nightscore.toml"),
+    debug: Debug = False,
+) -> None:
+    """Look at a source and write a commented configuration for it.  Example: nightscore init --path data/transactions"""
+    from flows.errors import SettingsError
+    from tasks.inspect_source import look_at, render_toml
+
+    if out.exists():
+        raise SettingsError(f"{out} exists and was left as it is; remove it, or name another with --out")
+    if out.resolve().parent != Path.cwd():  # relative paths of a configuration are relative to its file
+        path, database = (str(Path(place).resolve()) if place and "://" not in place else place for place in (path, database))
+    out.write_text(render_toml(look_at(path, database, table), name), encoding="utf-8")
+    load_settings(out)
+    say(f"Wrote {out}. Read its guesses, then try `nightscore doctor --config {out}`.")
