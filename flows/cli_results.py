@@ -66,9 +66,9 @@ def explain(
     from flows.context import recipe_of
     from flows.summary import explanation_table
     from tasks.explain import explain_row
-    from tasks.staging import staging_folder
+    from tasks.staging import scratch_folder
 
-    with staging_folder(settings.files, day.date()) as staging:
+    with scratch_folder(settings.files) as staging:
         explained = explain_row(recipe_of(settings), settings.warehouse, day.date(), row_id, staging)
     if as_json:
         print_json(dataclasses.asdict(explained))

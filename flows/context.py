@@ -4,13 +4,20 @@ from datetime import UTC, datetime
 
 from flows.settings import Settings
 from tasks.evaluate import Bench
-from tasks.publish import Ledger
+from tasks.ledger import Ledger
 from tasks.recipe import Recipe
 
 
 def ledger_of(settings: Settings) -> Ledger:
     """The ledger of the dataset, for a run that starts now."""
-    return Ledger(settings.warehouse, settings.name, settings.config_hash, started_at=datetime.now(UTC), threshold=settings.threshold)
+    return Ledger(
+        settings.warehouse,
+        settings.name,
+        settings.config_hash,
+        started_at=datetime.now(UTC),
+        threshold=settings.threshold,
+        flagged_share=settings.evaluation.flagged_share,
+    )
 
 
 def recipe_of(settings: Settings) -> Recipe:

@@ -12,7 +12,7 @@ from tasks.errors import EvaluationError
 from tasks.evaluate import committed_dates, evaluate
 from tasks.judgement import Evaluation
 from tasks.report import report
-from tasks.staging import staging_folder
+from tasks.staging import scratch_folder
 from tasks.window import Window
 
 
@@ -45,7 +45,7 @@ def evaluate_newest(config: Path) -> tuple[Evaluation, Path]:
 
 def judge(settings: Settings, window: Window) -> tuple[Evaluation, Path]:
     """The figures of the committed nights of a window, and their page."""
-    with staging_folder(settings.files, window.last) as staging:
+    with scratch_folder(settings.files) as staging:
         judged = evaluate(bench_of(settings, with_reduced=True), window, staging)
     return judged, report(judged, settings.files / "reports")
 

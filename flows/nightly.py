@@ -6,16 +6,17 @@ from pathlib import Path
 from prefect import flow
 
 from flows.context import bench_of, ledger_of, recipe_of
-from flows.settings import load_settings
+from flows.settings import Settings, load_settings
 from flows.steps import Steps
 from tasks.features import features
+from tasks.ledger import Ledger, failures_noted, find_committed
 from tasks.matured import report_matured
-from tasks.publish import failures_noted, find_committed, publish
-from tasks.references import Night
+from tasks.publish import publish, publish_waiting
+from tasks.references import Night, Partition, Version
 from tasks.registry import find_champion
 from tasks.score import score
 from tasks.source import ingest
-from tasks.staging import staging_folder
+from tasks.staging import night_folder
 from tasks.train import train
 from tasks.validate import validate
 
@@ -23,18 +24,27 @@ from tasks.validate import validate
 @flow(name="nightly")
 def nightly(config: Path, day: date, force: bool = False) -> Night:
     """Scores one partition and commits it; the same source, model and configuration again is a no-op."""
-    settings, step = load_settings(config), Steps()
-    ledger, recipe = ledger_of(settings), recipe_of(settings)
-    with staging_folder(settings.files, day) as staging:
+    settings = load_settings(config)
+    ledger = ledger_of(settings)
+    publish_waiting(ledger, settings.files, besides=day)
+    with night_folder(settings.files, day, anew=force) as staging:
         with failures_noted(ledger, day):
+            step = Steps(staging, settings.config_hash)
             partition = step(ingest, settings, day)
-            champion = find_champion(recipe, settings.warehouse, day)
-            if not force and champion and (done := find_committed(ledger, partition, champion)):
-                return done
-            validated = step(validate, settings, partition, staging, settings.files / "data-docs" / f"{day}.html")
-            clean = step(features, settings, validated, recipe.label_delay_days, staging)
-            version = champion or step(train, recipe, settings.warehouse, day, staging, "no fresh champion with this configuration")
-            scored = step(score, settings, clean, version, settings.threshold, staging)
-            night = step(publish, ledger, clean, scored, version, step.durations)
+            champion = find_champion(recipe_of(settings), settings.warehouse, day)
+            done = find_committed(ledger, partition, champion) if champion and not force else None
+            night = done or score_partition(settings, ledger, step, partition, champion, staging, force)
         report_matured(bench_of(settings), day, settings.files / "reports", staging)
     return night
+
+
+def score_partition(
+    settings: Settings, ledger: Ledger, step: Steps, partition: Partition, champion: Version | None, staging: Path, force: bool
+) -> Night:
+    """From a partition to its committed scores; a step that an earlier run of the date has finished is not repeated."""
+    recipe, day = recipe_of(settings), partition.date
+    validated = step.kept(validate, settings, partition, staging, settings.files / "data-docs" / f"{day}.html")
+    clean = step.kept(features, settings, validated, recipe.label_delay_days, staging)
+    version = champion or step(train, recipe, settings.warehouse, day, "no fresh champion with this configuration")
+    scored = step.kept(score, settings, clean, version, settings.threshold, staging)
+    return step(publish, ledger, clean, scored, version, step.durations, staging, force)

@@ -8,7 +8,6 @@ from prefect import flow
 from flows.context import recipe_of
 from flows.settings import load_settings
 from tasks.references import Version
-from tasks.staging import staging_folder
 from tasks.train import train
 
 
@@ -16,5 +15,4 @@ from tasks.train import train
 def retrain(config: Path, as_of: date) -> Version:
     """Trains a version as of a business date; it is the champion of that date and of those after it."""
     settings = load_settings(config)
-    with staging_folder(settings.files, as_of) as staging:
-        return train(recipe_of(settings), settings.warehouse, as_of, staging, "trained on demand")
+    return train(recipe_of(settings), settings.warehouse, as_of, "trained on demand")

@@ -43,8 +43,15 @@ class _Description(BaseModel):
     device: str
 
 
+def fingerprint(folder: Path) -> str:
+    """The SHA-256 of the folder's manifest, which names the content of all the others. Raises ArtifactError where there is none."""
+    if not (folder / MANIFEST).is_file():
+        raise ArtifactError(f"{folder / MANIFEST} is missing; {RETRAIN}")
+    return _sha256(folder / MANIFEST)
+
+
 def save(detector: Detector, folder: Path) -> str:
-    """Writes the folder as a whole or not at all, and returns the SHA-256 of its manifest.
+    """Writes the folder as a whole or not at all, and returns its fingerprint.
 
     Raises ArtifactError where the folder is already there: a stored detector is never changed.
     """
@@ -58,7 +65,7 @@ def save(detector: Detector, folder: Path) -> str:
         manifest = json.dumps({path.name: _sha256(path) for path in sorted(staged.iterdir())}, indent=1).encode()
         (staged / MANIFEST).write_bytes(manifest)
         staged.rename(folder)
-    return hashlib.sha256(manifest).hexdigest()
+    return fingerprint(folder)
 
 
 def load(folder: Path, sha256: str | None = None) -> Detector:
@@ -122,10 +129,8 @@ def _read_arrays(path: Path) -> dict[str, Any]:
 
 
 def _verify(folder: Path, sha256: str | None) -> None:
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise ArtifactError(f"{manifest} is missing; {RETRAIN}")
-    if sha256 is not None and _sha256(manifest) != sha256:
+    manifest, found = folder / MANIFEST, fingerprint(folder)
+    if sha256 is not None and found != sha256:
         raise ArtifactError(f"{manifest} is not the one that was written; {RETRAIN}")
     try:
         listed = json.loads(manifest.read_bytes())

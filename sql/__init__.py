@@ -14,6 +14,11 @@ def read(name: str) -> str:
     return (path if path.is_absolute() else FOLDER / path).with_suffix(".sql").read_text(encoding="utf-8")
 
 
+def names(pattern: str) -> list[str]:
+    """The names of the statements that match, such as `check_*`, in order."""
+    return sorted(path.stem for path in FOLDER.glob(f"{pattern}.sql"))
+
+
 def identifier(name: str) -> str:
     """The name as a quoted SQL identifier, whatever characters it holds."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,8 +1,15 @@
--- Grain: the current run of this date, if it has the same source, model and configuration.
+-- Grain: at most one row: the run that makes this one needless: itself, or, unless it is forced, the current run of its date with the same
+-- source, model and configuration.
 select run_id, rows_source, rows_scored, rows_quarantined, rows_flagged, threshold
-from current_runs
+from runs
 where
-    partition_date = $partition_date
-    and source_fingerprint = $source_fingerprint
-    and model_version = $model_version
-    and config_hash = $config_hash;
+    run_id = $run_id
+    or (
+        not $force
+        and run_id in (select run_id from current_runs)
+        and partition_date = $partition_date
+        and source_fingerprint = $source_fingerprint
+        and model_version = $model_version
+        and config_hash = $config_hash
+    )
+limit 1;

@@ -1,4 +1,4 @@
--- Grain: one row per trained version.
+-- Grain: one row per trained version; one that is there already stays as it is.
 insert into models by name
 select
     $version as version,
@@ -17,4 +17,5 @@ select
     $artifact_sha256 as artifact_sha256,
     $card_path as card_path,
     $device as device,
-    now() as trained_at;
+    now() as trained_at,
+where not exists (from models where version = $version);

@@ -46,7 +46,10 @@ class Bench:
 
 @task(cache_policy=NO_CACHE)
 def evaluate(bench: Bench, window: Window, staging: Path) -> Evaluation:
-    """Judges a window; see `judge`."""
+    """Judges a window by its stored labels and those that the source has added since; see `judge`."""
+    dataset, delay = bench.recipe.dataset, bench.recipe.label_delay_days
+    if dataset.columns.label:
+        store_labels(dataset, bench.warehouse, window.first, window.last, delay, window.as_of)
     return judge(bench, window, staging)
 
 
@@ -64,9 +67,7 @@ def judge(bench: Bench, window: Window, staging: Path) -> Evaluation:
 
     Raises EvaluationError where a date of the window has no committed run, or the source has changed since.
     """
-    dataset, delay = bench.recipe.dataset, bench.recipe.label_delay_days
-    if dataset.columns.label:
-        store_labels(dataset, bench.warehouse, window.first, window.last, delay, window.as_of)
+    dataset = bench.recipe.dataset
     values = {"first_date": window.first, "last_date": window.last}
     with reading(bench.warehouse, dataset.name) as con:
         runs = con.execute(sql.read("window_runs"), values).pl()
@@ -101,7 +102,7 @@ def _judge_labelled(
     dataset, settings = bench.recipe.dataset, bench.settings
     rows, notes = labelled, []
     if settings.exclude_known_compromised and dataset.columns.entity:
-        compromised = known_compromised(dataset, labelled, runs["first_date"][0], bench.recipe.label_delay_days)
+        compromised = known_compromised(dataset, bench.warehouse, labelled, runs["first_date"][0], bench.recipe.label_delay_days)
         rows = labelled.filter(~compromised)
     if unknown := found.rows - labelled.height:
         notes.append(f"{unknown:,} scored rows have no label that was known by {window.as_of} and are not judged.")
@@ -150,7 +151,7 @@ def _compare(bench: Bench, runs: pl.DataFrame, staging: Path, rows: pl.DataFrame
     """The judged rows with one more column of scores for each baseline (`name`), and for the reduced detector's (`reduced name`)."""
     dataset, delay, days = bench.recipe.dataset, bench.recipe.label_delay_days, []
     for _, nights in runs.group_by("version", maintain_order=True):
-        compared = _compared(bench, nights.row(0, named=True), staging)
+        compared = _compared(bench, nights.row(0, named=True))
         for run in nights.iter_rows(named=True):
             day, fingerprint = run["partition_date"], run["source_fingerprint"]
             features = stored_features(dataset, bench.warehouse, day, run["run_id"], fingerprint, delay, staging)
@@ -159,12 +160,12 @@ def _compare(bench: Bench, runs: pl.DataFrame, staging: Path, rows: pl.DataFrame
     return rows.join(pl.concat(days), on=["partition_date", "id"], how="left", maintain_order="left")
 
 
-def _compared(bench: Bench, run: dict[str, Any], staging: Path) -> list[Compared]:
+def _compared(bench: Bench, run: dict[str, Any]) -> list[Compared]:
     """The baselines of the version that a run used, and the reduced detector of the same date with its own."""
     own = baselines_of(_version(bench, run))
     if bench.reduced is None:
         return [own]
-    return [own, reduced_of(train_version(bench.reduced, bench.warehouse, run["as_of"], staging))]
+    return [own, reduced_of(train_version(bench.reduced, bench.warehouse, run["as_of"]))]
 
 
 def _columns(scored: pl.DataFrame, prefix: str) -> dict[str, str]:
@@ -189,7 +190,7 @@ def _judged(rows: pl.DataFrame, column: str, bench: Bench) -> Judged:
 
 def _why_unlabelled(bench: Bench, window: Window) -> str:
     if not bench.recipe.dataset.columns.label:
-        return "The dataset has no label column: precision, recall and every figure that needs labels are left out."
+        return "The dataset has no label column, and no labels were given: every figure that needs them is left out."
     first_known = window.first + timedelta(days=bench.recipe.label_delay_days)
     return f"No label of the window was known by {window.as_of}; those of {window.first} are known from the end of {first_known}."
 

@@ -7,8 +7,9 @@ import polars as pl
 
 import sql
 from tasks.dataset import Dataset
-from tasks.labels import read_labels
-from tasks.warehouse import WarehouseSettings, transact
+from tasks.errors import WarehouseMissing
+from tasks.labels import SCHEMA, read_labels
+from tasks.warehouse import WarehouseSettings, reading, transact
 
 
 def store_labels(dataset: Dataset, warehouse: WarehouseSettings, first: date, last: date, delay_days: int, as_of: date) -> None:
@@ -26,14 +27,34 @@ def store_labels(dataset: Dataset, warehouse: WarehouseSettings, first: date, la
     transact(warehouse, dataset.name, insert)
 
 
-def known_compromised(dataset: Dataset, rows: pl.DataFrame, training_first: date, delay_days: int) -> pl.Series:
+def known_labels(dataset: Dataset, warehouse: WarehouseSettings, first: date, last: date, as_of: date) -> pl.DataFrame:
+    """The labels of the dates `first`..`last`, in the columns of `read_labels`: what the source's own column says, but where others
+    (an analyst, a chargeback) have said so since and it was known at the end of `as_of`.
+    """
+    own = read_labels(dataset, first, last)
+    try:
+        with reading(warehouse, dataset.name) as con:
+            values = {"first_date": first, "last_date": last, "as_of": as_of}
+            reported = con.execute(sql.read("reported_labels"), values).pl().cast(SCHEMA)
+    except WarehouseMissing:
+        return own
+    keys = ["id", "partition_date"]
+    said = own.join(reported.select(*keys, reported="label"), on=keys, how="left", maintain_order="left")
+    only_reported = reported.join(own, on=keys, how="anti", maintain_order="left")
+    return pl.concat([said.with_columns(label=pl.coalesce("reported", "label")).select(own.columns), only_reported.select(own.columns)])
+
+
+def known_compromised(
+    dataset: Dataset, warehouse: WarehouseSettings, rows: pl.DataFrame, training_first: date, delay_days: int
+) -> pl.Series:
     """Whether the entity of each row (`entity`, `partition_date`) was known to be compromised on its date; bool (rows,).
 
     It was, if it has a fraud dated between the first day of the training window in use and date - delay - 1 (after the public
     protocol of the Fraud Detection Handbook, Le Borgne et al., 2022).
     """
     last: date = rows["partition_date"].max()  # type: ignore[assignment]
-    frauds = read_labels(dataset, training_first, last - timedelta(days=delay_days + 1)).filter("label")
+    newest = last - timedelta(days=delay_days + 1)
+    frauds = known_labels(dataset, warehouse, training_first, newest, as_of=last - timedelta(days=1)).filter("label")
     first_fraud = frauds.group_by("entity").agg(pl.col("partition_date").min().alias("first_fraud"))
     known = pl.col("first_fraud") <= pl.col("partition_date").dt.offset_by(f"-{delay_days + 1}d")
     joined = rows.select("entity", "partition_date").join(first_fraud, on="entity", how="left", maintain_order="left")

@@ -1,4 +1,4 @@
-"""Writing pages."""
+"""Writing pages, and whatever else must be there as a whole or not at all."""
 
 import os
 from pathlib import Path

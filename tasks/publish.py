@@ -1,169 +1,128 @@
-"""The ledger and the one transaction that makes a night current."""
+"""The one transaction that makes a night current, and the scored nights that still wait for it."""
 
-import json
 import logging
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 import duckdb
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
 
 import sql
-from models.settings import ThresholdSettings
-from tasks.errors import PartitionRejected, WarehouseError
-from tasks.references import Features, Night, Partition, Scored, Version
-from tasks.warehouse import WarehouseSettings, look_up, transact
+from tasks.checks import doubts, offences
+from tasks.errors import NightError, WarehouseError, WarehouseHeld, first_line
+from tasks.ledger import Ledger, already_committed, identity, insert_run
+from tasks.publication import FILE, Publication, keep, new_run_id, read_kept
+from tasks.references import Features, Night, Scored, Version
+from tasks.staging import abandoned, remove, staging
+from tasks.warehouse import look_up, transact
 
 log = logging.getLogger(__name__)
-COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Where a run is written down, and what identifies it besides its source and model.
-
-    config_hash: of the sections that decide scores. started_at: instant, UTC. threshold: what rows are flagged by.
-    """
-
-    warehouse: WarehouseSettings
-    dataset: str
-    config_hash: str
-    started_at: datetime
-    threshold: ThresholdSettings
-
-
-def find_committed(ledger: Ledger, partition: Partition, version: Version) -> Night | None:
-    """The current run of this date if it has the same source, model and configuration; None where the night is still to be done."""
-    key = {
-        "partition_date": partition.date,
-        "source_fingerprint": partition.fingerprint,
-        "model_version": version.name,
-        "config_hash": ledger.config_hash,
-    }
-    found = look_up(ledger.warehouse, ledger.dataset, "find_committed", key)
-    if found is None:
-        return None
-    run_id, rows_source, rows_scored, rows_quarantined, rows_flagged, threshold = found
-    return Night(
-        date=partition.date,
-        run_id=run_id,
-        status="already committed",
-        rows_source=rows_source,
-        rows_scored=rows_scored,
-        rows_quarantined=rows_quarantined,
-        rows_flagged=rows_flagged,
-        model_version=version.name,
-        threshold=threshold,
-    )
+KEPT = "the scored night is kept, and `nightscore publish`, or any later run, commits it"
 
 
 @task(cache_policy=NO_CACHE)
-def publish(ledger: Ledger, features: Features, scored: Scored, version: Version, durations: dict[str, float]) -> Night:
-    """The night's rows become current; see `publish_night`."""
-    return publish_night(ledger, features, scored, version, durations)
-
-
-def publish_night(ledger: Ledger, features: Features, scored: Scored, version: Version, durations: dict[str, float]) -> Night:
-    """In one transaction: the staged rows under a new run, the ledger row, the earlier run of the date superseded.
-
-    durations: seconds by step. Raises WarehouseError where rows are unaccounted for or the transaction is refused; then nothing
-    has changed.
-    """
-    validated = features.validated
-    night = Night(
-        date=features.date,
+def publish(
+    ledger: Ledger, features: Features, scored: Scored, version: Version, durations: dict[str, float], folder: Path, force: bool
+) -> Night:
+    """The night's rows become current; see `publish_night`. What is committed is first written down in the night's folder."""
+    publication = Publication(
         run_id=new_run_id(features.date),
-        status="committed",
-        rows_source=validated.partition.rows,
-        rows_scored=scored.rows,
-        rows_quarantined=validated.rows_quarantined,
-        rows_flagged=scored.flagged,
-        model_version=version.name,
-        threshold=scored.threshold,
+        features=features,
+        scored=scored,
+        version=version,
+        config_hash=ledger.config_hash,
+        threshold=ledger.threshold,
+        started_at=ledger.started_at,
+        durations=durations,
+        force=force,
     )
-    run = {"run_id": night.run_id, "partition_date": night.date}
+    keep(publication, folder)
+    return publish_night(ledger, publication)
 
-    def insert(con: duckdb.DuckDBPyConnection) -> None:
-        con.execute(sql.read("take_publish_lock"))
-        con.execute(sql.read("insert_scores"), {**run, "model_version": version.name, "path": str(scored.path)})
-        con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
-        fingerprint, notes = validated.partition.fingerprint, "; ".join(validated.notes) or None
-        _insert_run(con, ledger, night, fingerprint, durations=durations, data_docs=validated.data_docs, message=notes)
-        con.execute(sql.read("supersede_runs"), run)
-        _check(con, "check_conservation", night)
 
+def publish_night(ledger: Ledger, publication: Publication) -> Night:
+    """In one transaction: the staged rows under a new run, the ledger row, the earlier run of the date superseded, every check passed.
+
+    Where another process has committed the same night meanwhile, that one stands.
+    Raises WarehouseHeld where the warehouse is held for too long, WarehouseError where a check fails or the transaction is refused;
+    then nothing has changed.
+    """
+    day = publication.date
     try:
-        transact(ledger.warehouse, ledger.dataset, insert)
+        night = transact(ledger.warehouse, ledger.dataset, partial(_insert, ledger, publication))
+    except WarehouseHeld as error:
+        raise WarehouseHeld(f"{day}: {error}; {KEPT}") from error
     except duckdb.Error as error:
-        raise WarehouseError(f"{night.date}: the warehouse refused the night: {str(error).splitlines()[0]}; run it again") from error
-    log.info("%s  publish    %s rows committed as %s", night.date, f"{night.rows_scored:,}", night.run_id)
+        raise WarehouseError(f"{day}: the warehouse refused the night: {first_line(error)}; run it again") from error
+    if night.status == "committed":
+        log.info("%s  publish    %s rows committed as %s", day, f"{night.rows_scored:,}", night.run_id)
+    else:
+        log.info("%s  publish    the same night is committed already, as %s", day, night.run_id)
     return night
 
 
-@contextmanager
-def failures_noted(ledger: Ledger, day: date) -> Iterator[None]:
-    """Whatever fails inside is noted in the ledger and raised again."""
-    try:
-        yield
-    except Exception as error:
-        note_failure(ledger, day, error)
-        raise
+def publish_waiting(ledger: Ledger, files: Path, besides: date | None = None) -> list[Night]:
+    """Commits every scored night that waits below `files`, but for a date that is run anyway, and those that a living process works on.
+
+    A night that cannot be committed stays, with a warning, unless the warehouse itself is held: then WarehouseHeld is raised.
+    """
+    folders = [folder for folder in waiting_folders(files) if folder.name != str(besides)]
+    return [night for folder in folders if (night := _publish_folder(ledger, folder))]
 
 
-def note_failure(ledger: Ledger, day: date, error: Exception) -> None:
-    """Writes a rejected or failed run to the ledger; every other table stays as it was."""
-    status = "rejected" if isinstance(error, PartitionRejected) else "failed"
-    night = Night(day, new_run_id(day), status, 0, 0, 0, 0, model_version="", threshold=float("nan"))
-    patient = replace(ledger, warehouse=ledger.warehouse.model_copy(update={"wait_seconds": min(5.0, ledger.warehouse.wait_seconds)}))
-    try:
-        transact(
-            patient.warehouse,
-            patient.dataset,
-            lambda con: _insert_run(con, patient, night, None, message=str(error) or type(error).__name__),
-        )
-    except (WarehouseError, duckdb.Error) as unwritten:
-        log.warning("%s  the failure could not be noted in the ledger: %s", day, unwritten)
+def waiting_folders(files: Path) -> list[Path]:
+    """The folders of the scored nights that are not committed yet, in order of their dates."""
+    return sorted(path.parent for path in staging(files).glob(f"*/{FILE}"))
 
 
-def new_run_id(day: date) -> str:
-    """A name for one attempt to score a date."""
-    return f"{day}-{secrets.token_hex(4)}"
+def _publish_folder(ledger: Ledger, folder: Path) -> Night | None:
+    with abandoned(folder) as free:
+        if not free:
+            return None
+        try:
+            publication = read_kept(folder)
+            night = _publish_unless_late(ledger, publication) if publication else None
+        except WarehouseHeld:
+            raise
+        except (NightError, ValidationError, OSError) as error:
+            log.warning("%s  publish    the scored night could not be committed: %s", folder.name, first_line(error))
+            return None
+        remove(folder)
+        return night
 
 
-def _insert_run(
-    con: duckdb.DuckDBPyConnection,
-    ledger: Ledger,
-    night: Night,
-    fingerprint: str | None,
-    *,
-    durations: dict[str, float] | None = None,
-    data_docs: Path | None = None,
-    message: str | None = None,
-) -> None:
-    committed = night.status == "committed"
-    counts = {name: getattr(night, name) if committed else None for name in COUNTS}
-    values = {
-        "run_id": night.run_id,
-        "partition_date": night.date,
-        "status": night.status,
-        "source_fingerprint": fingerprint,
-        "config_hash": ledger.config_hash,
-        "model_version": night.model_version or None,
-        "threshold": night.threshold if committed else None,
-        "started_at": ledger.started_at,
-        "durations": json.dumps(durations) if durations else None,
-        "data_docs": str(data_docs.relative_to(ledger.warehouse.files)) if data_docs else None,
-        "message": message,
-        "threshold_rule": ledger.threshold.model_dump_json(),
-    }
-    con.execute(sql.read("insert_run"), values | counts)
+def _publish_unless_late(ledger: Ledger, publication: Publication) -> Night | None:
+    day = {"partition_date": publication.date, "started_at": publication.started_at}
+    if later := look_up(ledger.warehouse, ledger.dataset, "find_later", day):
+        log.info("%s  publish    %s began later and is committed; what waited is dropped", publication.date, later[0])
+        return None
+    return publish_night(ledger, publication)
 
 
-def _check(con: duckdb.DuckDBPyConnection, name: str, night: Night) -> None:
-    if offending := con.execute(sql.read(name), {"run_id": night.run_id}).fetchall():
-        raise WarehouseError(f"{night.date}: {name} found {offending[0]}; nothing was published, run the night again")
+def _insert(ledger: Ledger, publication: Publication, con: duckdb.DuckDBPyConnection) -> Night:
+    day, validated, version = publication.date, publication.features.validated, publication.version
+    con.execute(sql.read("take_publish_lock"))
+    same = identity(validated.partition, version, publication.config_hash)
+    found = con.execute(sql.read("find_committed"), {"run_id": publication.run_id, "force": publication.force, **same}).fetchone()
+    if found:
+        return already_committed(day, version, found)
+    run = {"run_id": publication.run_id, "partition_date": day}
+    con.execute(sql.read("insert_scores"), {**run, "model_version": version.name, "path": str(publication.scored.path)})
+    con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
+    insert_run(con, ledger, publication)
+    con.execute(sql.read("supersede_runs"), run)
+    _check(con, ledger, day, publication.run_id)
+    return publication.night()
+
+
+def _check(con: duckdb.DuckDBPyConnection, ledger: Ledger, day: date, run_id: str) -> None:
+    if found := "; ".join(map(str, offences(con, run_id))):
+        raise WarehouseError(f"{day}: {found}; nothing was published: mend what it names, or run the night again with --force")
+    for doubt in doubts(con, ledger.flagged_share, run_id):
+        low, high = ledger.flagged_share
+        note = f"{doubt.shown[0]['flagged_share']:.2%} of the rows are flagged, outside evaluation.flagged_share {low:.2%}..{high:.2%}"
+        log.warning("%s  publish    %s", day, note)
+        con.execute(sql.read("add_note"), {"run_id": run_id, "note": note})

@@ -4,8 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
-from datetime import date
-from pathlib import Path
+from datetime import date, timedelta
 
 import polars as pl
 from prefect import task
@@ -13,16 +12,18 @@ from prefect.cache_policies import NO_CACHE
 
 from models import artifacts, detector
 from models.detector import Detector
+from models.errors import ArtifactError
 from models.gates import Gate, check, withheld
 from models.settings import TrainingSettings
 from models.thresholds import standing
 from models.training import OnEpoch
 from tasks.card import CardFacts, write_card
 from tasks.errors import GateFailed
-from tasks.labels import read_labels
+from tasks.maturity import known_labels
 from tasks.recipe import Recipe
 from tasks.references import Partition, Version
 from tasks.registry import find_version, promote, register
+from tasks.staging import work_folder
 from tasks.training_window import prepare, read_window, training_rows
 from tasks.warehouse import WarehouseSettings
 
@@ -30,12 +31,12 @@ log = logging.getLogger(__name__)
 
 
 @task(cache_policy=NO_CACHE)
-def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path, why: str) -> Version:
+def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, why: str) -> Version:
     """A version from the labels known at the start of `as_of`, promoted to champion from that date on; see `train_version`.
 
     Raises GateFailed where the version is kept out of service.
     """
-    version = train_version(recipe, warehouse, as_of, staging)
+    version = train_version(recipe, warehouse, as_of)
     if version.withheld:
         raise GateFailed(
             f"{as_of}: {version.name} is kept out of service: {version.withheld} See {version.card}; mend the features or the training "
@@ -45,36 +46,53 @@ def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Pa
     return version
 
 
-def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, staging: Path) -> Version:
+def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date) -> Version:
     """Learns a version, checks it, writes its model card and registers it; the same rows, labels and configuration give the stored one.
+
+    Two processes do not learn the same version at once: the second waits for the first, and uses what that has stored.
 
     Raises TrainingError where the window has no rows to learn from, or what was learnt is no detector.
     """
     first, last = recipe.window(as_of)
     partitions = read_window(recipe.dataset, first, last)
-    labels = read_labels(recipe.dataset, first, last)
+    labels = known_labels(recipe.dataset, warehouse, first, last, as_of - timedelta(days=1))
     name = f"{as_of}-{_digest(recipe, partitions, labels)[:8]}"
-    if known := find_version(warehouse, recipe.dataset.name, name):
-        log.info("%s  train      %s was trained from the same rows, labels and configuration; it is used as it is", as_of, name)
-        return known
-    normals, frauds = training_rows(recipe, prepare(recipe, partitions, staging), labels)
-    log.info("%s  train      %s rows of %s..%s, %s known frauds", as_of, f"{normals.height:,}", first, last, f"{frauds.height:,}")
-    learnt = _learn(recipe, normals, frauds, as_of)
-    if known := find_version(warehouse, recipe.dataset.name, name):
-        return known  # another process has registered it meanwhile
-    return _store(recipe, warehouse, learnt, name, as_of, normals.height)
+    with work_folder(recipe.files, f"train-{name}") as staging:
+        if known := find_version(warehouse, recipe.dataset.name, name):
+            log.info("%s  train      %s was trained from the same rows, labels and configuration; it is used as it is", as_of, name)
+            return known
+        normals, frauds = training_rows(recipe, prepare(recipe, partitions, staging), labels)
+        log.info("%s  train      %s rows of %s..%s, %s known frauds", as_of, f"{normals.height:,}", first, last, f"{frauds.height:,}")
+        return _store(recipe, warehouse, _saved(recipe, name, as_of, normals, frauds), name, as_of, normals.height)
+
+
+def _saved(recipe: Recipe, name: str, as_of: date, normals: pl.DataFrame, frauds: pl.DataFrame) -> Detector:
+    """What is learnt, in its artifact folder; a run that ended before it could register the version has left it there."""
+    path = recipe.files / "models" / name
+    try:
+        learnt = artifacts.load(path)
+        log.info("%s  train      %s was learnt by an earlier run", as_of, name)
+    except ArtifactError:
+        shutil.rmtree(path, ignore_errors=True)
+        learnt = _learn(recipe, normals, frauds, as_of)
+        artifacts.save(learnt, path)
+    return learnt
 
 
 def _store(recipe: Recipe, warehouse: WarehouseSettings, learnt: Detector, name: str, as_of: date, rows: int) -> Version:
-    """Checks what was learnt, saves it with its model card, and registers it. rows: training rows."""
+    """Checks what was learnt, writes its model card, and registers it. rows: training rows."""
     gates = check(learnt)
     for gate in gates:
         log.log(logging.WARNING if gate.passed is False else logging.INFO, "%s  train      %s: %s", as_of, gate.name, gate.finding)
     path, card = recipe.files / "models" / name, recipe.files / "cards" / f"{name}.html"
-    shutil.rmtree(path, ignore_errors=True)  # left by a run that ended before it could register the version
-    sha256 = artifacts.save(learnt, path)
     version = Version(
-        name, as_of, *recipe.window(as_of), path, sha256, card, withheld=withheld(gates, strict=recipe.training.gate == "strict")
+        name,
+        as_of,
+        *recipe.window(as_of),
+        path,
+        artifacts.fingerprint(path),
+        card,
+        withheld=withheld(gates, strict=recipe.training.gate == "strict"),
     )
     write_card(version, learnt, _card_facts(recipe, learnt, rows, gates))
     register(recipe, warehouse, version, learnt, rows, gates)

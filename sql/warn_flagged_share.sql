@@ -1,0 +1,8 @@
+-- Current runs whose share of flagged rows is outside its band: worth a look, but a night of attacks must still be published. None means pass.
+select run_id, partition_date, rows_flagged, rows_scored, rows_flagged / rows_scored as flagged_share
+from current_runs
+where
+    ($run_id::varchar is null or run_id = $run_id)
+    and rows_scored > 0
+    and rows_flagged / rows_scored not between $low and $high
+order by partition_date;
