@@ -2,8 +2,9 @@
 
 import dataclasses
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,10 @@ from flows.console import print_json, say, show_progress
 from flows.options import AsJson, AsOf, Config, Day, Debug
 from flows.server import starting_server
 from flows.settings import find_config, load_settings
+from tasks.errors import NightError
+
+if TYPE_CHECKING:
+    from tasks.references import Night
 
 app = typer.Typer()
 
@@ -34,10 +39,59 @@ def run(
     if as_json:
         print_json(dataclasses.asdict(night))
         return
-    say(
-        f"{night.date}: {night.status} as {night.run_id}. {night.rows_source:,} rows = {night.rows_scored:,} scored"
-        f" + {night.rows_quarantined:,} quarantined; {night.rows_flagged:,} flagged by {night.model_version}."
-    )
+    _show_night(night)
+
+
+@app.command(name="catch-up")
+def catch_up(
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First date; else the first scored one.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date; else the newest one.")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score what was never scored, and again what has changed since.  Example: nightscore catch-up --from 2018-07-01"""
+    path = find_config(config)
+    load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.catching_up import catch_up
+
+    nights = catch_up(path, first.date() if first else None, last.date() if last else None)
+    _show_nights(nights, as_json, "Nothing to do: every date is scored as its source is now.")
+
+
+@app.command()
+def publish(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Commit the scored nights that a held warehouse kept waiting.  Example: nightscore publish"""
+    settings = load_settings(config)
+    show_progress()
+    from flows.context import ledger_of
+    from tasks.publish import publish_waiting, waiting_folders
+
+    nights = publish_waiting(ledger_of(settings), settings.files)
+    _show_nights(nights, as_json, "No scored night is waiting.")
+    if left := waiting_folders(settings.files):
+        raise NightError(f"{len(left)} scored nights could not be committed ({', '.join(folder.name for folder in left)}); see above")
+
+
+@app.command()
+def labels(
+    file: Annotated[Path, typer.Option("--file", help="Parquet or CSV: id, label, known_at, source, and partition_date if ids repeat.")],
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Record labels that arrived; the next night judges again.  Example: nightscore labels --file chargebacks.csv"""
+    settings = load_settings(config)
+    from tasks.reported import record_labels
+
+    recorded = record_labels(settings.warehouse, settings.name, file)
+    if as_json:
+        print_json(dataclasses.asdict(recorded))
+        return
+    left_out = f"; {recorded.unknown:,} name no scored row and were left out" if recorded.unknown else ""
+    say(f"{recorded.added:,} labels recorded, {recorded.known:,} were known already{left_out}.")
 
 
 @app.command()
@@ -84,4 +138,21 @@ def demo(
         f'  {program} sql --config {config} "from alerts limit 10"\n'
         f"  {program} train --config {config} --as-of {nights[-1].date}\n"
         f"  {program} init --path FOLDER_WITH_YOUR_PARTITIONS"
+    )
+
+
+def _show_nights(nights: "list[Night]", as_json: bool, nothing: str) -> None:
+    if as_json:
+        print_json([dataclasses.asdict(night) for night in nights])
+        return
+    for night in nights:
+        _show_night(night)
+    if not nights:
+        say(nothing)
+
+
+def _show_night(night: "Night") -> None:
+    say(
+        f"{night.date}: {night.status} as {night.run_id}. {night.rows_source:,} rows = {night.rows_scored:,} scored"
+        f" + {night.rows_quarantined:,} quarantined; {night.rows_flagged:,} flagged by {night.model_version}."
     )

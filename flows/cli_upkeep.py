@@ -20,7 +20,7 @@ def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False)
     from flows.summary import health_table
     from tasks.health import checks
 
-    found = checks(settings, settings.warehouse.uri, Path(settings.warehouse.files))
+    found = checks(settings, settings.warehouse)
     if as_json:
         print_json([dataclasses.asdict(check) for check in found])
     else:

@@ -41,7 +41,7 @@ class Steps:
         """
         given = hashlib.sha256(to_json([self._config_hash, args, kwargs])).hexdigest()
         path = self._staging / f"{_name(step)}.json"
-        kept: TypeAdapter[tuple[str, float, R]] = TypeAdapter(tuple[str, float, _returned(step)])  # type: ignore[misc]
+        kept: TypeAdapter[tuple[str, float, R]] = TypeAdapter(tuple[str, float, _returned(step)])  # type: ignore[arg-type, misc]
         try:
             made_of, seconds, result = kept.validate_json(path.read_bytes())
         except (FileNotFoundError, ValidationError):

@@ -29,6 +29,14 @@ class WarehouseMissing(WarehouseError):
     """There is no warehouse yet, or nothing of this dataset in it."""
 
 
+class LabelsRefused(NightError):
+    """A file of labels cannot be read, or says something that cannot be meant; nothing of it was recorded."""
+
+
+class CaughtUpInPart(NightError):
+    """Some of the dates to catch up with failed; the others are committed."""
+
+
 class EvaluationError(NightError):
     """There is nothing to judge: no scores, or no labels that are known."""
 

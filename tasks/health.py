@@ -10,26 +10,36 @@ from pathlib import Path
 import duckdb
 
 import sql
+from tasks.checks import offences
 from tasks.dataset import Dataset
-from tasks.errors import first_line
+from tasks.errors import WarehouseHeld, WarehouseMissing, first_line
 from tasks.installation import INSTALLATION, Check
+from tasks.publish import waiting_folders
 from tasks.source import connect, create_view, list_dates, place, read_partition, readable
+from tasks.warehouse import WarehouseSettings, reading
 
 FREE_GIB = 2.0
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is looked at: a dataset, its warehouse (a DuckDB file or what DuckDB can attach) and its folder of files."""
+    """What is looked at: a dataset, and its warehouse with its folder of files."""
 
     dataset: Dataset
-    warehouse_uri: str
-    folder: Path
+    warehouse: WarehouseSettings
+
+    @property
+    def warehouse_uri(self) -> str:
+        return self.warehouse.uri
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.warehouse.files)
 
 
-def checks(dataset: Dataset, warehouse_uri: str, folder: Path) -> list[Check]:
+def checks(dataset: Dataset, warehouse: WarehouseSettings) -> list[Check]:
     """Every check in turn; one that cannot be made is a failed check and never an exception."""
-    setup = Setup(dataset, warehouse_uri, folder)
+    setup = Setup(dataset, warehouse)
     looks = {check.__name__: check for check in INSTALLATION} | {check.__name__: partial(check, setup) for check in CHECKS}
     return [_guarded(name.removeprefix("check_").replace("_", " "), look) for name, look in looks.items()]
 
@@ -99,6 +109,27 @@ def check_warehouse(setup: Setup) -> Check:
     return Check("warehouse", True, f"{uri} can be opened; it holds {', '.join(name for (name,) in schemas) or 'nothing yet'}")
 
 
+def check_results(setup: Setup) -> Check:
+    """What must hold of the committed results: the same statements that every night is checked by before it is committed."""
+    try:
+        with reading(setup.warehouse.model_copy(update={"wait_seconds": 0}), setup.dataset.name) as con:
+            (nights,) = con.execute("select count(*) from current_runs").fetchall()[0]
+            broken = [str(offence) for offence in offences(con)]
+    except (WarehouseMissing, WarehouseHeld) as error:
+        return Check("results", None, str(error))
+    if broken:
+        return Check("results", False, "; ".join(broken), "score those dates again with `nightscore run --force --date D`")
+    return Check("results", True, f"{nights} committed nights pass {len(sql.names('check_*'))} checks")
+
+
+def check_waiting(setup: Setup) -> Check:
+    """Scored nights that a held warehouse kept from being committed."""
+    waiting = [folder.name for folder in waiting_folders(setup.folder / setup.dataset.name)]
+    if waiting:
+        return Check("waiting", None, f"scored and not committed: {', '.join(waiting)}", "run `nightscore publish`")
+    return Check("waiting", True, "no scored night waits to be committed")
+
+
 def check_disk(setup: Setup) -> Check:
     """Free space where models, reports and staged nights go, and whether they can be written there."""
     folder = _existing(setup.folder)
@@ -133,4 +164,12 @@ def _existing(folder: Path) -> Path:
     return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
 
 
-CHECKS: tuple[Callable[[Setup], Check], ...] = (check_source, check_columns, check_feature_sql, check_warehouse, check_disk)
+CHECKS: tuple[Callable[[Setup], Check], ...] = (
+    check_source,
+    check_columns,
+    check_feature_sql,
+    check_warehouse,
+    check_results,
+    check_waiting,
+    check_disk,
+)

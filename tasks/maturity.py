@@ -8,7 +8,7 @@ import polars as pl
 import sql
 from tasks.dataset import Dataset
 from tasks.errors import WarehouseMissing
-from tasks.labels import SCHEMA, read_labels
+from tasks.labels import read_labels
 from tasks.warehouse import WarehouseSettings, reading, transact
 
 
@@ -35,7 +35,7 @@ def known_labels(dataset: Dataset, warehouse: WarehouseSettings, first: date, la
     try:
         with reading(warehouse, dataset.name) as con:
             values = {"first_date": first, "last_date": last, "as_of": as_of}
-            reported = con.execute(sql.read("reported_labels"), values).pl().cast(SCHEMA)
+            reported = con.execute(sql.read("reported_labels"), values).pl()
     except WarehouseMissing:
         return own
     keys = ["id", "partition_date"]
@@ -53,8 +53,9 @@ def known_compromised(
     protocol of the Fraud Detection Handbook, Le Borgne et al., 2022).
     """
     last: date = rows["partition_date"].max()  # type: ignore[assignment]
+    earliest: date = rows["partition_date"].min()  # type: ignore[assignment]
     newest = last - timedelta(days=delay_days + 1)
-    frauds = known_labels(dataset, warehouse, training_first, newest, as_of=last - timedelta(days=1)).filter("label")
+    frauds = known_labels(dataset, warehouse, training_first, newest, as_of=earliest - timedelta(days=1)).filter("label")
     first_fraud = frauds.group_by("entity").agg(pl.col("partition_date").min().alias("first_fraud"))
     known = pl.col("first_fraud") <= pl.col("partition_date").dt.offset_by(f"-{delay_days + 1}d")
     joined = rows.select("entity", "partition_date").join(first_fraud, on="entity", how="left", maintain_order="left")

@@ -102,6 +102,12 @@ class Bank:
             con.execute('use "small-bank"')
             return con.sql(query).pl()
 
+    def schemas(self) -> list[str]:
+        """The datasets that the warehouse holds."""
+        with duckdb.connect(str(self.folder / "nightscore.duckdb"), read_only=True) as con:
+            schemas = con.sql("select schema_name from duckdb_schemas() where not internal").fetchall()
+        return [name for (name,) in schemas if name != "main"]
+
 
 def found_bank(folder: Path) -> Bank:
     """Twelve days of payments that nobody has scored yet."""

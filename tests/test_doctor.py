@@ -15,6 +15,7 @@ from tasks import health, installation
 from tasks.dataset import Dataset
 from tasks.health import CHECKS, Setup, checks
 from tasks.installation import INSTALLATION, Check
+from tasks.warehouse import WarehouseSettings
 
 DAY = date(2024, 3, 1)
 
@@ -24,7 +25,7 @@ def setup(tmp_path: Path) -> Setup:
     pl.DataFrame({"id": [1, 2], "amount": [1.0, 2.0], "fraud": [0, 1]}).write_parquet(tmp_path / f"{DAY}.parquet")
     sql = "-- one row per row\nselect id, ln(amount) as log_amount from history where _partition_date = $partition_date"
     (tmp_path / "features.sql").write_text(sql)
-    return Setup(dataset_of(tmp_path), str(tmp_path / "warehouse.duckdb"), tmp_path / "files")
+    return Setup(dataset_of(tmp_path), WarehouseSettings(uri=str(tmp_path / "warehouse.duckdb"), files=str(tmp_path / "files")))
 
 
 def dataset_of(folder: Path, **sections: dict[str, Any]) -> Dataset:
@@ -37,13 +38,13 @@ def dataset_of(folder: Path, **sections: dict[str, Any]) -> Dataset:
 
 
 def look(name: str, setup: Setup, dataset: Dataset | None = None) -> Check:
-    return getattr(health, f"check_{name}")(Setup(dataset or setup.dataset, setup.warehouse_uri, setup.folder))
+    return getattr(health, f"check_{name}")(Setup(dataset or setup.dataset, setup.warehouse))
 
 
 @pytest.mark.slow
 def test_a_sound_setup_passes_and_is_left_as_it_was(setup: Setup, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
-    found = checks(setup.dataset, setup.warehouse_uri, setup.folder)
+    found = checks(setup.dataset, setup.warehouse)
     assert len(found) == len(CHECKS) + len(INSTALLATION)
     assert all(check.found for check in found)
     assert not [check for check in found if check.ok is False and check.name not in {"telemetry", "disk"}]
@@ -56,7 +57,7 @@ def test_no_check_ever_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("it fell over\nwith a long story")
 
     monkeypatch.setattr(health, "INSTALLATION", (broken,))
-    found = checks(dataset_of(tmp_path / "absent"), str(tmp_path), tmp_path / "files")
+    found = checks(dataset_of(tmp_path / "absent"), WarehouseSettings(uri=str(tmp_path), files=str(tmp_path / "files")))
     assert found[0] == Check("broken", False, "it fell over", "mend what it names, then look again")
     wrong = {check.name: check for check in found if check.ok is False}
     assert {"source", "columns", "warehouse"} <= wrong.keys()
@@ -125,7 +126,7 @@ def test_the_warehouse_is_new_known_or_broken(setup: Setup) -> None:
     assert look("warehouse", setup).found.endswith("it holds cards")
     Path(setup.warehouse_uri).write_bytes(b"no database at all" * 999)
     assert look("warehouse", setup).ok is False
-    assert look("warehouse", Setup(setup.dataset, "ducklake:postgres:dbname=x password=secret", setup.folder)) == Check(
+    assert look("warehouse", Setup(setup.dataset, WarehouseSettings(uri="ducklake:postgres:dbname=x password=secret"))) == Check(
         "warehouse", None, "ducklake: attached by the first night, not looked at here"
     )
 
