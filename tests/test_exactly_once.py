@@ -2,7 +2,14 @@
 
 import os
 import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import polars.selectors as cs
@@ -10,8 +17,16 @@ import pytest
 from banks import NIGHT, Bank
 from processes import Running
 
+import tasks.score
+from flows.context import ledger_of
 from flows.nightly import nightly
+from flows.settings import load_settings
+from tasks.errors import WarehouseHeld
+from tasks.publication import read_kept
+from tasks.publish import publish_night, publish_waiting, waiting_folders
+from tasks.references import Scored
 
+SECOND = NIGHT + timedelta(days=1)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 KILLS = int(os.environ.get("NIGHTSCORE_KILLS", "4"))
@@ -61,3 +76,70 @@ def test_a_night_that_was_killed_and_run_again_is_as_if_nothing_had_happened(
     assert {name: frame.equals(undisturbed[name]) for name, frame in found.items()} == dict.fromkeys(TABLES, True)
     assert half_visible(bank) == []
     assert staged(bank) == []
+
+
+def test_of_two_processes_that_run_the_same_date_one_commits_and_the_other_says_so(
+    bank: Bank, undisturbed: dict[str, pl.DataFrame]
+) -> None:
+    both = [Running(bank.config, NIGHT) for _ in range(2)]
+    assert sorted(each.outcome() for each in both) == ["already committed", "committed"]
+    assert {name: frame.equals(undisturbed[name]) for name, frame in tables(bank).items()} == dict.fromkeys(TABLES, True)
+    assert staged(bank) == []
+
+
+@contextmanager
+def held(bank: Bank) -> Iterator[int]:
+    """Another process holds the warehouse; gives its number."""
+    hold = f"import duckdb; con = duckdb.connect({str(bank.folder / 'nightscore.duckdb')!r}); print('held', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        yield holder.pid
+        holder.communicate("\n")
+
+
+@pytest.fixture
+def waiting(scored_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """The bank after its second night has been scored and could not be committed, for another process held the warehouse."""
+    score_day, holding = tasks.score.score_day, ExitStack()
+
+    def score_then_hold(*arguments: Any) -> Scored:
+        scored = score_day(*arguments)
+        holding.enter_context(held(scored_bank))
+        return scored
+
+    with monkeypatch.context() as patched, holding:
+        patched.setattr(tasks.score, "score_day", score_then_hold)
+        with pytest.raises(WarehouseHeld, match=rf"{SECOND}.*PID.*nightscore publish"):
+            nightly(scored_bank.config, SECOND)
+    monkeypatch.setattr(tasks.score, "score_day", lambda *_: pytest.fail("the night was scored twice"))
+    return scored_bank
+
+
+@pytest.mark.parametrize("chance", ["publish", "the date again", "another date"])
+def test_a_night_that_met_a_held_warehouse_is_committed_at_the_next_chance_and_not_scored_again(waiting: Bank, chance: str) -> None:
+    assert waiting.table("from current_runs")["partition_date"].to_list() == [NIGHT]
+    if chance == "publish":
+        (night,) = publish_waiting(ledger_of(load_settings(waiting.config)), load_settings(waiting.config).files)
+    else:
+        night = nightly(waiting.config, SECOND if chance == "the date again" else NIGHT)
+    assert night.status == ("already committed" if chance == "another date" else "committed")
+    assert waiting.table("select partition_date from current_runs order by all")["partition_date"].to_list() == [NIGHT, SECOND]
+    assert half_visible(waiting) == []
+    assert staged(waiting) == []
+
+
+def test_what_waits_gives_way_to_a_run_that_began_later_and_is_committed_only_once(waiting: Bank) -> None:
+    settings = load_settings(waiting.config)
+    ledger, (folder,) = ledger_of(settings), waiting_folders(settings.files)
+    publication = read_kept(folder)
+    assert publication
+    later = replace(publication, run_id="later", started_at=ledger.started_at, config_hash="another")
+    assert publish_night(ledger, later).status == "committed"
+    assert publish_night(ledger, replace(later, run_id="the same")).status == "already committed"
+    assert publish_night(ledger, replace(later, run_id="forced", force=True)).status == "committed"
+    assert publish_night(ledger, replace(later, run_id="forced", force=True)).status == "already committed"
+    assert publish_waiting(ledger, settings.files) == []
+    assert waiting.table("from current_runs where partition_date = '" + str(SECOND) + "'")["run_id"].to_list() == ["forced"]
+    assert waiting.table("from runs where superseded_by = 'forced'")["run_id"].to_list() == ["later"]
+    assert staged(waiting) == []

@@ -1,0 +1,124 @@
+"""What must hold of results is checked before the commit, by the statements of `sql/check_*.sql`."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from banks import NIGHT, Bank
+
+import sql
+import tasks.publish
+from flows.context import ledger_of
+from flows.nightly import nightly
+from flows.settings import load_settings
+from tasks.checks import offences
+from tasks.errors import WarehouseError, WarehouseHeld
+from tasks.health import Setup, check_results, check_waiting
+from tasks.ledger import Ledger
+from tasks.publication import Publication, read_kept
+from tasks.publish import publish_night, waiting_folders
+from tasks.warehouse import reading, transact
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+Spoil = Callable[[pl.DataFrame], pl.DataFrame]
+SECOND = NIGHT + timedelta(days=1)
+
+
+def never(*_: object) -> None:
+    raise WarehouseHeld("held")
+
+
+@pytest.fixture(scope="module")
+def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Publication]:
+    """A scored second night that was not committed; a test must leave the warehouse as it is."""
+    bank = Bank(tmp_path_factory.mktemp("kept") / "bank")
+    shutil.copytree(scored_bank_template.folder, bank.folder)
+    settings = load_settings(bank.config)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tasks.publish, "publish_night", never)
+        with pytest.raises(WarehouseHeld):
+            nightly(bank.config, SECOND)
+    publication = read_kept(waiting_folders(settings.files)[0])
+    assert publication
+    return ledger_of(settings), publication
+
+
+@pytest.mark.parametrize(
+    ("check", "spoil"),
+    [
+        ("check_unique_ids", lambda rows: rows.with_columns(id=pl.when(pl.col("rank") < 3).then(pl.lit("twice")).otherwise("id"))),
+        ("check_conservation", lambda rows: rows.head(-1)),
+        ("check_conservation", lambda rows: rows.with_columns(is_flagged=pl.lit(True))),
+        ("check_ranges", lambda rows: rows.with_columns(p_value=pl.lit(0.0))),
+        ("check_ranges", lambda rows: rows.with_columns(rank=pl.col("rank") - 1)),
+        ("check_ranges", lambda rows: rows.with_columns(score=pl.lit(float("nan"), pl.Float32))),
+    ],
+)
+def test_a_failed_check_stops_the_commit_and_shows_what_offends(kept: tuple[Ledger, Publication], check: str, spoil: Spoil) -> None:
+    ledger, publication = kept
+    spoilt = publication.scored.path.with_name("spoilt.parquet")
+    spoil(pl.read_parquet(publication.scored.path)).write_parquet(spoilt)
+    with pytest.raises(WarehouseError, match=rf"{SECOND}: .*{check} found .*run_id={publication.run_id}.*nothing was published"):
+        publish_night(ledger, replace(publication, scored=replace(publication.scored, path=spoilt)))
+    with reading(ledger.warehouse, ledger.dataset) as con:
+        assert con.sql("select distinct partition_date from score_rows").fetchall() == [(NIGHT,)]
+        assert con.sql("select count(*) from runs").fetchall() == [(1,)]
+
+
+def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Ledger, Publication]) -> None:
+    ledger, publication = kept
+    with pytest.raises(WarehouseError, match=r"check_models found 1: .*model_version=unknown"):
+        publish_night(ledger, replace(publication, version=replace(publication.version, name="unknown")))
+
+
+def test_a_night_of_attacks_is_published_with_a_warning(kept: tuple[Ledger, Publication], tmp_path: Path) -> None:
+    ledger, publication = kept
+    shutil.copy(ledger.warehouse.uri, tmp_path / "copy.duckdb")
+    elsewhere = replace(ledger, warehouse=ledger.warehouse.model_copy(update={"uri": str(tmp_path / "copy.duckdb")}))
+    attacked = pl.read_parquet(publication.scored.path).with_columns(is_flagged=pl.lit(True))
+    attacked.write_parquet(tmp_path / "attacked.parquet")
+    scored = replace(publication.scored, path=tmp_path / "attacked.parquet", flagged=attacked.height)
+    assert publish_night(elsewhere, replace(publication, scored=scored)).status == "committed"
+    with reading(elsewhere.warehouse, ledger.dataset) as con:
+        ((message,),) = con.execute("select message from runs where run_id = $run_id", {"run_id": publication.run_id}).fetchall()
+        assert list(offences(con)) == []
+    assert message == "100.00% of the rows are flagged, outside evaluation.flagged_share 0.00%..10.00%"
+
+
+@pytest.mark.parametrize(
+    ("check", "spoil"),
+    [
+        ("check_conservation", "delete from score_rows where rank = 1"),
+        ("check_unique_ids", "insert into score_rows from score_rows where rank = 1"),
+        ("check_ranges", "update score_rows set p_value = 1.5 where rank = 1"),
+        ("check_ranges", "update score_rows set error = null where rank = 1"),
+        ("check_one_current_run", "insert into runs select * replace ('other' as run_id) from runs"),
+        ("check_models", "delete from models"),
+    ],
+)
+def test_doctor_finds_what_was_spoilt_afterwards(scored_bank: Bank, check: str, spoil: str) -> None:
+    settings = load_settings(scored_bank.config)
+    setup = Setup(settings, settings.warehouse)
+    assert check_results(setup).ok is True
+    transact(settings.warehouse, settings.name, lambda con: con.execute(spoil))
+    found = check_results(setup)
+    assert found.ok is False
+    assert f"{check} found" in found.found
+
+
+def test_every_check_says_what_it_returns() -> None:
+    assert len(sql.names("check_*")) >= 5
+    assert all("None means pass." in sql.read(name).split("\nwith")[0].split("\nselect")[0] for name in sql.names("check_*"))
+
+
+def test_doctor_names_the_nights_that_wait(kept: tuple[Ledger, Publication]) -> None:
+    ledger, publication = kept
+    settings = load_settings(publication.scored.path.parents[4] / "nightscore.toml")
+    found = check_waiting(Setup(settings, ledger.warehouse))
+    assert (found.ok, found.mend) == (None, "run `nightscore publish`")
+    assert str(SECOND) in found.found
