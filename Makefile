@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --extra s3
 
-.PHONY: help env demo test lint unit bench-speed bench-quality lock clean
+.PHONY: help env demo test lint unit soak bench-speed bench-quality lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ lint: env
 
 unit: env  ## the fast tests alone
 	@$(BIN)/pytest -m "not slow"
+
+soak: env  ## kill 40 nights at random moments, run each again, and compare every table with an undisturbed night's
+	@NIGHTSCORE_KILLS=40 $(BIN)/pytest tests/test_exactly_once.py -k killed
 
 bench-speed: env  ## one night of 1,000,000 rows x 30 features: rows per second by step, peak memory
 	@$(BIN)/python benchmarks/speed.py

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import absl.logging
 import pytest
 from banks import NIGHT, Bank, found_bank
 from browsing import Page
@@ -44,6 +45,12 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Page]:
         return Page(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout)
 
     return load
+
+
+@pytest.fixture(autouse=True, scope="session")
+def open_streams() -> None:
+    """TensorFlow's log handler closes a stream that is not the standard one of the moment, such as pytest's own beside a CliRunner's."""
+    absl.logging.get_absl_handler().python_handler.close = lambda: None
 
 
 @pytest.fixture(autouse=True)
