@@ -18,7 +18,8 @@ from tasks.query import Answer, query
 from tasks.window import Window
 
 ROOT = Path(__file__).parents[1]
-FIRST, LAST = date(2018, 7, 25), date(2018, 7, 26)
+NIGHTS = [date(2018, 7, 25), date(2018, 7, 26), date(2018, 7, 27)]
+FIRST, LAST = NIGHTS[0], NIGHTS[-1]
 TABLES = ("runs", "score_rows", "quarantine", "labels", "models", "promotions")
 QUESTION = re.compile(r"^## ([^\n]+)\n\n```sql\n(.+?)\n```\n\n([^\n]+)\n", re.MULTILINE | re.DOTALL)
 QUERIES = {match[1]: match[2] for match in QUESTION.finditer((ROOT / "docs" / "queries.md").read_text(encoding="utf-8"))}
@@ -26,7 +27,7 @@ QUERIES = {match[1]: match[2] for match in QUESTION.finditer((ROOT / "docs" / "q
 
 @dataclass(frozen=True)
 class Warehouse:
-    """Two nights of cards, the second one scored by two versions, as the tables hold them."""
+    """Three nights of cards, the last one scored by two versions, as the tables hold them."""
 
     config: Path
     tables: dict[str, pl.DataFrame]
@@ -57,7 +58,7 @@ class Warehouse:
 
 
 def configure(folder: Path, data: Path) -> Path:
-    """The example of the public card transactions, made small, with a rule that exactly one row of the two nights breaks."""
+    """The example of the public card transactions, made small, with a rule that exactly one row of the nights breaks."""
     text = (ROOT / "examples" / "card_transactions.toml").read_text(encoding="utf-8").replace("${NIGHTSCORE_DATA}", str(data))
     for old, new in {
         "hidden = [100, 20, 100]": "hidden = [8, 3, 8]",
@@ -73,7 +74,7 @@ def configure(folder: Path, data: Path) -> Path:
 
 
 def second_largest(data: Path) -> float:
-    nights = [pl.read_parquet(data / "card_transactions" / f"date={day}" / "*.parquet") for day in (FIRST, LAST)]
+    nights = [pl.read_parquet(data / "card_transactions" / f"date={day}" / "*.parquet") for day in NIGHTS]
     largest = pl.concat(nights)["amount"].sort(descending=True)
     assert largest[0] > largest[1]
     return float(largest[1])
@@ -86,7 +87,7 @@ def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.
 
     folder = tmp_path_factory.mktemp("queries")
     config = configure(folder, shared_data)
-    for day in (FIRST, LAST):
+    for day in NIGHTS:
         nightly(config, day)
     config.write_text(config.read_text().replace("hidden = [8, 3, 8]", "hidden = [6, 2, 6]"))
     nightly(config, LAST)
@@ -95,6 +96,14 @@ def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.
         con.execute('use "card-fraud"')
         tables = {name: con.sql(f"from {sql.identifier(name)}").pl() for name in TABLES}
     return Warehouse(config, tables)
+
+
+@pytest.mark.slow
+def test_the_queries_of_the_readme_have_answers(warehouse: Warehouse) -> None:
+    settings = load_settings(warehouse.config)
+    found = re.findall(r"```sql\n(.+?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    assert all(query(settings.warehouse, settings.name, text).rows for text in found)
 
 
 def test_every_question_has_one_statement_and_a_line_on_how_to_read_it() -> None:
@@ -110,7 +119,7 @@ def test_which_cards_first(warehouse: Warehouse) -> None:
     assert [(line["alert"], line["entity"], line["id"], line["p_value"]) for line in answer] == [
         (number, *row) for number, row in enumerate(worst.select("entity", "id", "p_value").iter_rows(), start=1)
     ]
-    before = warehouse.scores.filter(pl.col("is_flagged") & (pl.col("partition_date") == FIRST))
+    before = warehouse.scores.filter(pl.col("is_flagged") & (pl.col("partition_date") < LAST))
     for line, reasons in zip(answer, worst["reasons"], strict=True):
         assert line["rows_flagged"] == flagged.filter(pl.col("entity") == line["entity"]).height
         assert line["flagged_last_30_days"] == before.filter(pl.col("entity") == line["entity"]).height
@@ -145,7 +154,7 @@ def test_why_this_one(warehouse: Warehouse) -> None:
 @pytest.mark.slow
 def test_who_was_flagged_again(warehouse: Warehouse) -> None:
     flagged = warehouse.scores.filter("is_flagged")
-    before = flagged.filter(pl.col("partition_date") == FIRST).group_by("entity").len("before")
+    before = flagged.filter(pl.col("partition_date") < LAST).group_by("entity").len("before")
     again = flagged.filter(pl.col("partition_date") == LAST).group_by("entity").len("tonight").join(before, on="entity")
     answer = warehouse.ask("Who was flagged again?")
     assert {(line["entity"], line["rows_flagged"], line["flagged_last_30_days"]) for line in answer} == set(
@@ -161,7 +170,7 @@ def test_precision_week_by_week(warehouse: Warehouse) -> None:
     (week,) = warehouse.ask("How precise were the flags, week by week?")
     assert week == {
         "week": FIRST - timedelta(days=FIRST.weekday()),
-        "nights": 2,
+        "nights": len(NIGHTS),
         "flagged": flagged.height,
         "flagged_labelled": flagged.height,
         "frauds_flagged": found,
@@ -175,14 +184,16 @@ def test_precision_week_by_week(warehouse: Warehouse) -> None:
 @pytest.mark.slow
 def test_drift_of_the_error(warehouse: Warehouse) -> None:
     answer = warehouse.ask("Does the error drift?")
-    assert [line["partition_date"] for line in answer] == [LAST, FIRST]
+    assert [line["partition_date"] for line in answer] == NIGHTS[::-1]
     for line in answer:
         night = warehouse.scores.filter(pl.col("partition_date") == line["partition_date"])
         assert (line["rows"], [line["model_version"]]) == (night.height, night["model_version"].unique().to_list())
         assert line["median_error"] == pytest.approx(night["error"].median(), rel=1e-5)
         assert line["error_99"] == pytest.approx(night["error"].quantile(0.99, "linear"), rel=1e-5)
         assert line["share_unlikely"] == pytest.approx((night["p_value"] <= 0.05).mean())
-        assert line["change"] is None  # no version has two nights
+    newest, middle, first = (line["median_error"] for line in answer)
+    assert [line["change"] for line in answer] == [None, pytest.approx(middle - first), None]  # the last night has a version of its own
+    assert newest != middle
 
 
 @pytest.mark.slow
