@@ -98,14 +98,6 @@ def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.
     return Warehouse(config, tables)
 
 
-@pytest.mark.slow
-def test_the_queries_of_the_readme_have_answers(warehouse: Warehouse) -> None:
-    settings = load_settings(warehouse.config)
-    found = re.findall(r"```sql\n(.+?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert found
-    assert all(query(settings.warehouse, settings.name, text).rows for text in found)
-
-
 def test_every_question_has_one_statement_and_a_line_on_how_to_read_it() -> None:
     text = (ROOT / "docs" / "queries.md").read_text(encoding="utf-8")
     assert text.count("```sql") == text.count("\n## ") == len(QUERIES) == 10
