@@ -83,7 +83,7 @@ def second_largest(data: Path) -> float:
 @pytest.fixture(scope="module")
 def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     from flows.nightly import nightly
-    from tasks.evaluate import judge
+    from tasks.evaluate import evaluate
 
     folder = tmp_path_factory.mktemp("queries")
     config = configure(folder, shared_data)
@@ -91,7 +91,7 @@ def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.
         nightly(config, day)
     config.write_text(config.read_text().replace("hidden = [8, 3, 8]", "hidden = [6, 2, 6]"))
     nightly(config, LAST)
-    judge(bench_of(load_settings(config)), Window(FIRST, LAST, LAST + timedelta(days=7)), folder)
+    evaluate.fn(bench_of(load_settings(config)), Window(FIRST, LAST, LAST + timedelta(days=7)), folder)
     with duckdb.connect(str(folder / "nightscore.duckdb"), read_only=True) as con:
         con.execute('use "card-fraud"')
         tables = {name: con.sql(f"from {sql.identifier(name)}").pl() for name in TABLES}
