@@ -30,7 +30,8 @@ class Explanation:
 def reasons(explanation: Explanation, top: int) -> pl.Series:
     """The `top` features with the largest contributions, largest first: a Series of REASONS, one list per row.
 
-    contribution is absolute: divided by the row's score it is a share. Numbers are text of six significant digits.
+    contribution is absolute: divided by the row's score it is a share. Numbers are text: observed with six significant
+    digits, expected, which is an estimate, with four.
     """
     rows, count = explanation.contributions.shape
     top = min(top, count)
@@ -40,13 +41,13 @@ def reasons(explanation: Explanation, top: int) -> pl.Series:
     flat = pl.select(
         feature=pl.Series(explanation.features, dtype=pl.String).gather(order.ravel()),
         contribution=np.take_along_axis(explanation.contributions, order, axis=1).ravel(),
-        observed=_text(explanation.observed[:, used.tolist()], MISSING).gather(cells),
-        expected=_text(explanation.expected[:, used.tolist()], OTHER).gather(cells),
+        observed=_text(explanation.observed[:, used.tolist()], MISSING, digits=6).gather(cells),
+        expected=_text(explanation.expected[:, used.tolist()], OTHER, digits=4).gather(cells),
     )
     return flat.to_struct().reshape((rows, top)).cast(REASONS).alias("reasons")
 
 
-def _text(values: pl.DataFrame, no_category: str) -> pl.Series:
+def _text(values: pl.DataFrame, no_category: str, digits: int) -> pl.Series:
     """Every value as text, column after column."""
-    numbers = pl.col(pl.Float64).round_sig_figs(6).cast(pl.String).str.strip_suffix(".0").fill_null(MISSING)
+    numbers = pl.col(pl.Float64).round_sig_figs(digits).cast(pl.String).str.strip_suffix(".0").fill_null(MISSING)
     return pl.concat(values.with_columns(numbers, pl.col(pl.String).fill_null(no_category)).get_columns())

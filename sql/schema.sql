@@ -158,16 +158,37 @@ qualify row_number() over (
 ) = 1;
 
 -- Grain: one row per date and entity with a flagged row: its strangest one, newest date first, worst first.
+-- rows_flagged: the entity's flagged rows of this date. flagged_last_30_days: those of the 30 dates before it, of the current runs.
 create or replace view alerts as
 with flagged as (
     select *, coalesce(entity, id) as alert_entity
     from scores
     where is_flagged
 ),
+nightly_flags as (
+    select
+        partition_date,
+        alert_entity,
+        count(*) as rows_flagged,
+        coalesce(sum(count(*)) over before, 0)::bigint as flagged_last_30_days,
+    from flagged
+    group by partition_date, alert_entity
+    window before as (
+        partition by alert_entity order by partition_date range between interval 30 days preceding and interval 1 day preceding
+    )
+),
 worst as (
-    select *, count(*) over (partition by partition_date, alert_entity) as rows_flagged
+    select *
     from flagged
     qualify row_number() over (partition by partition_date, alert_entity order by rank, id) = 1
+),
+worded as (
+    select
+        *,
+        list_transform(
+            reasons, lambda reason: reason.feature || ' ' || reason.observed || ' (expected ' || reason.expected || ')'
+        ) as words,
+    from worst
 )
 select
     partition_date,
@@ -178,15 +199,17 @@ select
     score,
     p_value,
     rows_flagged,
-    list_transform(
-        reasons, lambda reason: reason.feature || ' ' || reason.observed || ' (expected ' || reason.expected || ')'
-    ) as because,
-    reasons,
+    flagged_last_30_days,
+    array_to_string(words, '; ') as because,
+    details,
     model_version,
-from worst
+    reasons,
+from worded
+join nightly_flags using (partition_date, alert_entity)
 order by partition_date desc, alert;
 
--- Grain: one row per current run. Precision and recall of the flags where labels are known, else null.
+-- Grain: one row per current run. Precision and recall of the flags where labels are known, else null; to sum up several nights, add up
+-- frauds, flagged_labelled (flagged rows whose label is known) and frauds_flagged.
 create or replace view daily as
 with judged as (
     select
@@ -194,7 +217,7 @@ with judged as (
         median(score) as median_score,
         count(*) filter (label) as frauds,
         count(*) filter (is_flagged and label) as frauds_flagged,
-        count(*) filter (is_flagged and label is not null) as flagged_and_known,
+        count(*) filter (is_flagged and label is not null) as flagged_labelled,
         count(label) as rows_labelled,
     from scores
     left join latest_labels using (id, partition_date)
@@ -209,7 +232,9 @@ select
     median_score,
     threshold,
     if(rows_labelled > 0, frauds, null) as frauds,
-    frauds_flagged / nullif(flagged_and_known, 0) as precision,
+    if(rows_labelled > 0, flagged_labelled, null) as flagged_labelled,
+    if(rows_labelled > 0, frauds_flagged, null) as frauds_flagged,
+    frauds_flagged / nullif(flagged_labelled, 0) as precision,
     frauds_flagged / nullif(frauds, 0) as recall,
     model_version,
     committed_at,

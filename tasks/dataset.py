@@ -50,6 +50,15 @@ class ColumnSettings(Section):
     label: str | None = None
     weight: str | None = None
     private: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()  # stored beside the scores as they are, for whoever reads them
+
+    @model_validator(mode="after")
+    def _details_may_be_shown(self) -> Self:
+        if hidden := [name for name in self.details if name in self.private]:
+            raise ValueError(f"details would show what private hides: {', '.join(hidden)}; remove it from one of them")
+        if len(set(self.details)) < len(self.details):
+            raise ValueError("details names a column twice")
+        return self
 
 
 class FeatureSettings(Section):

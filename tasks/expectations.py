@@ -78,7 +78,8 @@ def configured(dataset: Dataset) -> list[str]:
     columns = dataset.columns
     roles = (columns.id, columns.time, columns.entity, columns.label, columns.weight)
     features = () if dataset.features.sql else dataset.features.names
-    return list(dict.fromkeys(name for name in (*roles, *features, *dataset.quality.columns, *columns.private) if name is not None))
+    named = (*roles, *features, *dataset.quality.columns, *columns.private, *columns.details)
+    return list(dict.fromkeys(name for name in named if name is not None))
 
 
 def judged_images(dataset: Dataset, types: dict[str, str]) -> dict[str, ImageSettings]:

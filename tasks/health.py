@@ -59,7 +59,7 @@ def check_source(setup: Setup) -> Check:
 def check_columns(setup: Setup) -> Check:
     """The columns that the configuration names, in the newest partition."""
     dataset, columns = setup.dataset, setup.dataset.columns
-    named = [columns.id, columns.time, columns.entity, columns.label, columns.weight, *columns.private]
+    named = [columns.id, columns.time, columns.entity, columns.label, columns.weight, *columns.private, *columns.details]
     needed = {name for name in named if name} | (set() if dataset.features.sql else set(dataset.features.names))
     newest = list_dates(dataset.source)[-1]
     with connect(dataset.source) as con, readable(dataset.source, newest):

@@ -12,10 +12,13 @@ from tasks.source import create_view, first_history_date, numbered
 FLOATING = ("FLOAT", "DOUBLE")
 
 
-def create_clean(con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Validated) -> None:
-    """View `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity` and `_event_time`."""
+def create_clean(con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Validated) -> dict[str, str]:
+    """View `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity` and `_event_time`.
+
+    Gives the source's columns (name to DuckDB type).
+    """
     day, columns = validated.partition.date, dataset.columns
-    create_view(con, dataset, "day", day, day)
+    types = create_view(con, dataset, "day", day, day)
     con.read_parquet(str(validated.quarantine)).create_view("quarantined")
     entity = identifier(columns.entity) if columns.entity else "null"
     time = identifier(columns.time) if columns.time else "null"
@@ -31,6 +34,7 @@ def create_clean(con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Va
         anti join quarantined on quarantined.row = _row
         """
     )
+    return types
 
 
 def create_history(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int) -> None:

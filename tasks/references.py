@@ -84,7 +84,7 @@ class Version:
 class Scored:
     """The staged scores of one day.
 
-    path: Parquet with row, id, entity, event_time, error, score, p_value, rank, is_flagged, reasons.
+    path: Parquet with row, id, entity, event_time, error, score, p_value, details, rank, is_flagged, reasons.
     threshold: the score from which rows are flagged.
     """
 

@@ -16,6 +16,7 @@ from models.settings import ThresholdSettings
 from models.thresholds import decide
 from models.verdicts import NightScores, doubt
 from tasks.dataset import Dataset
+from tasks.details import read_details
 from tasks.errors import NightError
 from tasks.features import feature_batches
 from tasks.references import Features, Scored, Version
@@ -48,7 +49,7 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
         keys = batch.select(KEYS)[np.arange(len(batch))]  # copied: a column would keep its whole batch in memory
         scored.append(keys.with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values))
         unlikely.append(batch.filter(p_values <= explain_below))
-    rows, explained = pl.concat(scored), pl.concat(unlikely)
+    rows, explained = _with_details(dataset, features, pl.concat(scored)), pl.concat(unlikely)
     if rows.height != features.rows:
         read = f"{rows.height} rows were read where {features.rows} were validated"
         raise NightError(f"{features.date}: {read}; the source changed meanwhile, run the night again")
@@ -66,6 +67,13 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
     count = int(np.count_nonzero(verdict.flagged))
     log.info("%s  score      %s rows with %s, %s flagged", features.date, f"{rows.height:,}", version.name, f"{count:,}")
     return Scored(path=path, rows=rows.height, flagged=count, threshold=verdict.threshold)
+
+
+def _with_details(dataset: Dataset, features: Features, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with their `details`, null where none are asked for; a row that is no longer the same in the source is left out."""
+    if not dataset.columns.details:
+        return rows.with_columns(details=pl.lit(None, pl.String))
+    return rows.join(read_details(dataset, features), on=["row", "id"], maintain_order="left")
 
 
 def _read_ahead(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:

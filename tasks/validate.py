@@ -34,6 +34,7 @@ from tasks.expectations import (
     row_rules,
     schema_rules,
 )
+from tasks.json_value import json_value
 from tasks.references import Partition, Validated
 from tasks.source import connect, create_view, numbered, readable
 
@@ -230,14 +231,10 @@ def _write_quarantine(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: d
 
 
 def _shown(name: str, dataset: Dataset, types: dict[str, str]) -> str:
-    """A value as the quarantine may show it; JSON has no NaN and no infinity, so they become text, and of an image its size is told."""
+    """A value as the quarantine may show it; of an image its size is told."""
     column = f"day.{identifier(name)}"
     if name in dataset.columns.private:
         return f"case when {column} is not null then $mask end"
-    if types[name] == "BLOB":
-        return f"format('<{{:,}} bytes>', octet_length({column}))"
-    if name in judged_images(dataset, types):
+    if name in judged_images(dataset, types) and types[name] != "BLOB":
         return f"format('<{{:,}} numbers>', len({column}))"
-    if types[name] in ("FLOAT", "DOUBLE"):
-        return f"case when isfinite({column}) then to_json({column}) else to_json(cast({column} as varchar)) end"
-    return column
+    return json_value(column, types[name])

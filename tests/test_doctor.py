@@ -83,6 +83,7 @@ def checks_of(name: str, setup: Setup) -> Check:
     [
         ({}, None),
         ({"columns": {"id": "id", "time": "when", "entity": "card"}}, "card, when"),
+        ({"columns": {"id": "id", "details": ["till"]}}, "till"),
         ({"features": {"numeric": ["amount", "age"]}}, "age"),
         ({"features": {"numeric": ["built_by_sql"], "sql": "features"}}, None),
     ],

@@ -87,7 +87,7 @@ def test_files_of_one_day_with_different_names_are_one_partition(tmp_path: Path)
 def test_each_column_gets_its_part(tmp_path: Path) -> None:
     look = look_at(str(write_days(tmp_path, "{date}.parquet")), None, None)
     dataset = load(look)
-    assert dataset.columns.model_dump(exclude={"private"}) == {
+    assert dataset.columns.model_dump(exclude={"private", "details"}) == {
         "id": "payment_id",
         "time": "created_at",
         "entity": "cardId",
@@ -190,7 +190,7 @@ def test_what_cannot_be_a_source_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_the_public_card_transactions(shared_data: Path) -> None:
     look = look_at(str(shared_data / "card_transactions"), None, None)
     dataset = load(look)
-    assert dataset.columns.model_dump(exclude_none=True, exclude={"private"}) == {
+    assert dataset.columns.model_dump(exclude_none=True, exclude={"private", "details"}) == {
         "id": "transaction_id",
         "time": "tx_time",
         "entity": "customer_id",

@@ -55,6 +55,12 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         ('numeric = ["amount"]', "", "at least one numeric or categorical feature"),
         ('path = "rows/{date}.parquet"', "", "either path, or all of database, table and date_column"),
         ("{date}", "today", r"must contain \{date\}"),
+        (
+            'id = "id"',
+            "id = 'id'\nprivate = ['iban']\ndetails = ['iban']",
+            "columns: details would show what private hides: iban",
+        ),
+        ('id = "id"', "id = 'id'\ndetails = ['amount', 'amount']", "columns: details names a column twice"),
         ("[columns]", "timezone = 'Mars/Base'\n[columns]", "unknown time zone 'Mars/Base'"),
         ("[features]", "[training]\nepochs = 0\n[features]", "training.epochs.*greater than or equal to 1"),
         ("[features]", "[features]\nlabel_derived = ['risk']", "label_derived names what is no feature: risk"),

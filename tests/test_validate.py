@@ -120,8 +120,13 @@ def test_a_missing_column_rejects_and_names_the_columns_there_are(tmp_path: Path
 
 @pytest.mark.parametrize(
     "changes",
-    [{"columns": {"weight": "absent"}}, {"columns": {"private": ["absent"]}}, {"quality": {"columns": {"absent": {}}}}],
-    ids=["weight", "private", "quality"],
+    [
+        {"columns": {"weight": "absent"}},
+        {"columns": {"private": ["absent"]}},
+        {"columns": {"details": ["absent"]}},
+        {"quality": {"columns": {"absent": {}}}},
+    ],
+    ids=["weight", "private", "details", "quality"],
 )
 def test_every_configured_column_must_be_there(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(PartitionRejected, match="missing columns: absent"):
