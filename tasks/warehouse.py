@@ -168,7 +168,11 @@ def _missing(warehouse: WarehouseSettings) -> WarehouseMissing:
 
 def is_held(error: duckdb.Error) -> bool:
     """Whether another process is the trouble, so that trying again can help."""
-    return any(words in str(error) for words in HELD)
+    return _names_another(str(error))
+
+
+def _names_another(text: str) -> bool:
+    return any(words in text for words in HELD)
 
 
 class Patience:
@@ -183,7 +187,8 @@ class Patience:
         """A moment; raises the error itself where waiting cannot help, WarehouseHeld where it has lasted too long."""
         if not is_held(error):
             raise error
-        place, what = self._warehouse.place, first_line(error).split(". See also")[0]
+        place = self._warehouse.place
+        what = next(line for line in str(error).splitlines() if _names_another(line)).split(". See also")[0]
         if time.monotonic() >= self._give_up:
             waited = f"held by another process for more than {self._warehouse.wait_seconds:g} s"
             raise WarehouseHeld(f"{place} is {waited} ({what}); end it, then run again") from error
