@@ -158,6 +158,8 @@ def _attach_statement(warehouse: WarehouseSettings, *, read_only: bool) -> str:
     options = ["read_only"] if read_only else []
     if warehouse.lake is not None:  # its files are found below warehouse.files, also after the folder was moved or mounted elsewhere
         options += [f"data_path {sql.literal(str(warehouse.data))}", "override_data_path true"]
+        if warehouse.lake.engine == "sqlite" and not read_only:
+            options.append("meta_journal_mode 'WAL'")  # a reader blocks no writer, even with a query open; it stays so for every client
     listed = f" ({', '.join(options)})" if options else ""
     return f"attach {sql.literal(warehouse.place)} as warehouse{listed}"
 
