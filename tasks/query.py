@@ -67,18 +67,13 @@ def _checked(con: duckdb.DuckDBPyConnection, text: str) -> str:
     prefix, inner = "", text
     if statements[0].type == duckdb.StatementType.EXPLAIN and (found := EXPLAIN.fullmatch(text)):
         prefix, inner = found[1] + " ", found[2]
-    parsed = json.loads(_one(con, "select json_serialize_sql($text)", {"text": inner}))
+    (serialized,) = con.execute(f"select json_serialize_sql({sql.literal(inner)})").fetchall()[0]  # bound, it would import pandas
+    parsed = json.loads(serialized)
     if parsed["error"]:
         raise WarehouseError(ONE_QUERY)
     if refused := sorted(set(_table_functions(parsed)) - TABLE_FUNCTIONS):
         raise WarehouseError(f"nightscore sql reads the warehouse alone: {', '.join(refused)} may look elsewhere")
     return prefix + inner
-
-
-def _one(con: duckdb.DuckDBPyConnection, statement: str, values: dict[str, Any]) -> Any:
-    row = con.execute(statement, values).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def _table_functions(node: Any) -> Iterator[str]:

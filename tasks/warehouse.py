@@ -129,7 +129,8 @@ def _create(con: duckdb.DuckDBPyConnection, dataset: str) -> None:
 
 
 def _has_schema(con: duckdb.DuckDBPyConnection, dataset: str) -> bool:
-    found = con.execute("select 1 from duckdb_schemas() where database_name = 'warehouse' and schema_name = $name", {"name": dataset})
+    named = f"database_name = 'warehouse' and schema_name = {sql.literal(dataset)}"  # bound, it would have DuckDB import pandas
+    found = con.execute(f"select 1 from duckdb_schemas() where {named}")
     return found.fetchone() is not None
 
 

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -215,3 +217,17 @@ def test_the_command_line_asks_as_of_an_instant(tmp_path: Path) -> None:
     status, said, complaint = ask("--as-of", "yesterday")
     assert (status, said) == (2, "")
     assert "'yesterday' is no instant" in complaint
+
+
+def test_it_starts_fast_since_it_imports_nothing_large(warehouse: WarehouseSettings) -> None:
+    promote(warehouse, "a")
+    code = """
+import sys
+import flows.cli_results, flows.settings
+from tasks.query import query
+from tasks.warehouse import WarehouseSettings
+query(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", "from promotions")
+print(*{"pandas", "polars", "pyarrow", "numpy", "prefect", "keras", "great_expectations", "sklearn"} & set(sys.modules))
+"""
+    command = [sys.executable, "-c", code, warehouse.model_dump_json()]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == []
