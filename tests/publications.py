@@ -40,6 +40,7 @@ def scored_night(folder: Path, fingerprint: str, rows: int = 20) -> Publication:
             "error": score,
             "score": score,
             "p_value": 1 / (score + 1),
+            "details": pl.Series([None] * rows, dtype=pl.String),
             "rank": pl.Series(range(1, rows + 1)),
             "is_flagged": pl.Series([row == 0 for row in range(rows)]),
             "reasons": pl.Series([[]] * rows, dtype=REASONS),
