@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.console import data_table, print_json, say, show_progress
-from flows.options import AsJson, Config, Day, Debug, First, LabelsAsOf, Last
+from flows.options import AsJson, Config, Day, Debug, First, Instant, LabelsAsOf, Last
 from flows.server import starting_server
 from flows.settings import find_config, load_settings
 
@@ -78,16 +78,20 @@ def explain(
 
 @app.command()
 def sql(
-    text: Annotated[str, typer.Argument(help="One statement over the dataset's tables and views.")],
+    text: Annotated[str, typer.Argument(help="One query over the dataset's tables and views.")],
+    as_of: Instant = None,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Query the results, read-only.  Example: nightscore sql "from alerts limit 20\""""
+    """Query the results, read-only, as they are or as they were.
+
+    Example: nightscore sql --as-of 2026-11-20T14:00 "from alerts limit 20"
+    """
     settings = load_settings(config)
     from tasks.query import query
 
-    answer = query(settings.warehouse, settings.name, text)
+    answer = query(settings.warehouse, settings.name, text, as_of)
     if as_json:
         print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
         return

@@ -15,6 +15,7 @@ import sql
 from flows.errors import SettingsError
 from models.settings import ModelSettings, Section, ThresholdSettings, TrainingSettings
 from tasks.dataset import Dataset
+from tasks.lake import resolve_uri
 from tasks.warehouse import WarehouseSettings
 from tasks.window import EvaluationSettings
 
@@ -118,10 +119,12 @@ def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     content.setdefault("warehouse", {})
     content["warehouse"].setdefault("uri", WarehouseSettings().uri)
     content["warehouse"].setdefault("files", WarehouseSettings().files)
-    for section, key in (("source", "path"), ("source", "database"), ("warehouse", "uri"), ("warehouse", "files")):
+    for section, key in (("source", "path"), ("source", "database"), ("warehouse", "files")):
         value = content.get(section, {}).get(key)
         if isinstance(value, str) and ":" not in value:
             content[section][key] = str(folder / value)
+    if isinstance(content["warehouse"]["uri"], str):
+        content["warehouse"]["uri"] = resolve_uri(content["warehouse"]["uri"], folder)
     feature_sql = content.get("features", {}).get("sql")
     if isinstance(feature_sql, str):
         beside, ours = folder / feature_sql, sql.FOLDER / feature_sql

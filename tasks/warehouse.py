@@ -8,27 +8,62 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
-from pydantic import Field
+from pydantic import Field, field_validator
 
 import sql
 from models.settings import Section
 from tasks.errors import WarehouseError, WarehouseHeld, WarehouseMissing, first_line
+from tasks.lake import Lake, load_extensions, parse_lake
 
 log = logging.getLogger(__name__)
-HELD = ("Could not set lock", "Conflicting lock", "database is locked")
+NO_LAKE = "creating a new DuckLake is explicitly disabled"
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "preserve_insertion_order": "false",  # rows of a table have no order; a million of them go in twice as fast
+}
+LAKE_CONFIG = CONFIG | {"allow_unsigned_extensions": "true"}  # the wheels are pinned by hash: to check 36 MB of each took 0.3 s a time
+HELD = (  # what each engine says where another process is the trouble, found by provoking it
+    "Could not set lock",  # a DuckDB file, or a lake's catalog in one
+    "Conflicting lock",
+    "database is locked",  # SQLite
+    "Transaction conflict",  # DuckLake: another transaction has committed what this one changes
+    "duplicate key value",  # PostgreSQL: two make the same catalog or snapshot at once
+)
 R = TypeVar("R")
 
 
 class WarehouseSettings(Section):
-    """Where results go: a DuckDB file or anything that DuckDB can ATTACH, and a folder for models, reports and staging."""
+    """Where results go: a DuckDB file or a DuckLake, and a folder for models, reports, staging and a lake's data."""
 
-    uri: str = "nightscore.duckdb"
+    uri: str = Field("nightscore.duckdb", repr=False)  # may hold a password: say `place` wherever a person reads it
     files: str = "nightscore-files"
     wait_seconds: float = Field(60, ge=0)  # how long another process's lock is waited for
 
+    @field_validator("uri")
+    @classmethod
+    def _known_kind(cls, uri: str) -> str:
+        parse_lake(uri)
+        return uri
+
     @property
-    def is_file(self) -> bool:
-        return ":" not in self.uri
+    def lake(self) -> Lake | None:
+        return parse_lake(self.uri)
+
+    @property
+    def place(self) -> str:
+        """The URI without a password."""
+        return self.lake.uri if self.lake else self.uri
+
+    @property
+    def file(self) -> Path | None:
+        """The DuckDB file or the file of a lake's catalog; None where a server holds it."""
+        return self.lake.file if self.lake else Path(self.uri)
+
+    @property
+    def data(self) -> Path:
+        """The folder of a lake's Parquet files."""
+        return Path(self.files) / "lake"
 
 
 @contextmanager
@@ -37,11 +72,11 @@ def reading(warehouse: WarehouseSettings, dataset: str) -> Iterator[duckdb.DuckD
 
     Raises WarehouseMissing where there is no warehouse or no such dataset yet, WarehouseError where another process holds it.
     """
-    if warehouse.is_file and not Path(warehouse.uri).is_file():
-        raise WarehouseMissing(f"there is no warehouse at {warehouse.uri} yet; score a first night with `nightscore run --date D`")
+    if warehouse.file is not None and not warehouse.file.is_file():
+        raise _missing(warehouse)
     with _attached(warehouse, Patience(warehouse), read_only=True) as con:
         if not _has_schema(con, dataset):
-            raise WarehouseMissing(f"{warehouse.uri} holds nothing of {dataset} yet; score a first night with `nightscore run --date D`")
+            raise WarehouseMissing(f"{warehouse.place} holds nothing of {dataset} yet; score a first night with `nightscore run --date D`")
         con.execute(f"use warehouse.{sql.identifier(dataset)}")
         yield con
 
@@ -94,35 +129,53 @@ def _create(con: duckdb.DuckDBPyConnection, dataset: str) -> None:
 
 
 def _has_schema(con: duckdb.DuckDBPyConnection, dataset: str) -> bool:
-    found = con.execute("select 1 from duckdb_schemas() where database_name = 'warehouse' and schema_name = $name", {"name": dataset})
+    named = f"database_name = 'warehouse' and schema_name = {sql.literal(dataset)}"  # bound, it would have DuckDB import pandas
+    found = con.execute(f"select 1 from duckdb_schemas() where {named}")
     return found.fetchone() is not None
 
 
 @contextmanager
 def _attached(warehouse: WarehouseSettings, patience: "Patience", *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-        "preserve_insertion_order": "false",  # rows of a table have no order; a million of them go in twice as fast
-    }
-    if warehouse.is_file:
-        Path(warehouse.uri).parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(config=config) as con:
+    if warehouse.file is not None:
+        warehouse.file.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(config=LAKE_CONFIG if warehouse.lake else CONFIG) as con:
+        if warehouse.lake is not None:
+            load_extensions(con, warehouse.lake)
         while True:
             try:
-                con.execute(f"attach {sql.literal(warehouse.uri)} as warehouse{' (read_only)' if read_only else ''}")
+                con.execute(_attach_statement(warehouse, read_only=read_only))
                 break
             except duckdb.Error as error:
+                if NO_LAKE in str(error):
+                    raise _missing(warehouse) from error
                 if not is_held(error):
                     what = first_line(error)
-                    raise WarehouseError(f"{warehouse.uri} cannot be opened as the warehouse: {what}; mend warehouse.uri") from error
+                    raise WarehouseError(f"{warehouse.place} cannot be opened as the warehouse: {what}; mend warehouse.uri") from error
                 patience.wait(error)
         yield con
 
 
+def _attach_statement(warehouse: WarehouseSettings, *, read_only: bool) -> str:
+    options = ["read_only"] if read_only else []
+    if warehouse.lake is not None:  # its files are found below warehouse.files, also after the folder was moved or mounted elsewhere
+        options += [f"data_path {sql.literal(str(warehouse.data))}", "override_data_path true"]
+        if warehouse.lake.engine == "sqlite" and not read_only:
+            options.append("meta_journal_mode 'WAL'")  # a reader blocks no writer, even with a query open; it stays so for every client
+    listed = f" ({', '.join(options)})" if options else ""
+    return f"attach {sql.literal(warehouse.place)} as warehouse{listed}"
+
+
+def _missing(warehouse: WarehouseSettings) -> WarehouseMissing:
+    return WarehouseMissing(f"there is no warehouse at {warehouse.place} yet; score a first night with `nightscore run --date D`")
+
+
 def is_held(error: duckdb.Error) -> bool:
     """Whether another process is the trouble, so that trying again can help."""
-    return any(words in str(error) for words in HELD)
+    return _names_another(str(error))
+
+
+def _names_another(text: str) -> bool:
+    return any(words in text for words in HELD)
 
 
 class Patience:
@@ -137,11 +190,12 @@ class Patience:
         """A moment; raises the error itself where waiting cannot help, WarehouseHeld where it has lasted too long."""
         if not is_held(error):
             raise error
-        uri, what = self._warehouse.uri, first_line(error).split(". See also")[0]
+        place = self._warehouse.place
+        what = next(line for line in str(error).splitlines() if _names_another(line)).split(". See also")[0]
         if time.monotonic() >= self._give_up:
             waited = f"held by another process for more than {self._warehouse.wait_seconds:g} s"
-            raise WarehouseHeld(f"{uri} is {waited} ({what}); end it, then run again") from error
+            raise WarehouseHeld(f"{place} is {waited} ({what}); end it, then run again") from error
         if not self._told:
-            log.warning("waiting for %s: %s", uri, what)
+            log.warning("waiting for %s: %s", place, what)
             self._told = True
         time.sleep(0.2)

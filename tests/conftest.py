@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ import absl.logging
 import pytest
 from banks import NIGHT, Bank, found_bank
 from browsing import Page
+from warehouses import Postgres, find_programs, running_postgres
+
+from tasks.warehouse import WarehouseSettings
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +55,27 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Page]:
 def open_streams() -> None:
     """TensorFlow's log handler closes a stream that is not the standard one of the moment, such as pytest's own beside a CliRunner's."""
     absl.logging.get_absl_handler().python_handler.close = lambda: None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server, started once."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL here: install Debian's postgresql to test a lake whose catalog is in it")
+    with running_postgres(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, request: pytest.FixtureRequest) -> WarehouseSettings:
+    """A warehouse that does not exist yet, of the engine that the test names; a DuckDB file unless it does."""
+    engine = getattr(request, "param", "file")
+    if engine == "postgres":
+        uri = request.getfixturevalue("postgres").new_database(f"lake_{secrets.token_hex(4)}")
+    else:
+        uri = str(tmp_path / "w.duckdb") if engine == "file" else f"ducklake:sqlite:{tmp_path / 'w.sqlite'}"
+    return WarehouseSettings(uri=uri, files=str(tmp_path / "files"), wait_seconds=20)
 
 
 @pytest.fixture(autouse=True)

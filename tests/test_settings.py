@@ -33,6 +33,28 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert settings.warehouse.uri == str(tmp_path / "nightscore.duckdb")
 
 
+@pytest.mark.parametrize(
+    ("uri", "meant"),
+    [
+        ("lake/w.duckdb", "{folder}/lake/w.duckdb"),
+        ("ducklake:w.ducklake", "ducklake:{folder}/w.ducklake"),
+        ("ducklake:sqlite:lake/w.sqlite", "ducklake:sqlite:{folder}/lake/w.sqlite"),
+        ("ducklake:sqlite:/srv/w.sqlite", "ducklake:sqlite:/srv/w.sqlite"),
+        ("ducklake:postgres:dbname=lake password=secret", "ducklake:postgres:dbname=lake password=secret"),
+    ],
+)
+def test_the_file_of_any_warehouse_is_relative_to_the_configuration(uri: str, meant: str, tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL + f"[warehouse]\nuri = '{uri}'\n"))
+    assert settings.warehouse.uri == meant.format(folder=tmp_path)
+
+
+def test_a_wrong_connection_string_is_refused_without_being_repeated(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL + "[warehouse]\nuri = 'ducklake:postgres:host=db password=hunter 2'\n")
+    with pytest.raises(SettingsError, match=r"warehouse\.uri: the part after ducklake:postgres: must be key=value pairs") as refused:
+        load_settings(path)
+    assert "hunter" not in str(refused.value)
+
+
 def test_remote_places_are_left_as_they_are(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, MINIMAL.replace("rows/", "s3://bucket/rows/")))
     assert settings.source.path == "s3://bucket/rows/{date}.parquet"

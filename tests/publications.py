@@ -1,0 +1,60 @@
+"""Scored nights as they are staged, made without scoring anything."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+
+from models.settings import ThresholdSettings
+from tasks.ledger import Ledger
+from tasks.publication import Publication, new_run_id
+from tasks.references import Features, Partition, Scored, Validated, Version
+from tasks.warehouse import WarehouseSettings, transact
+
+DAY, VERSION = date(2026, 1, 10), "v1"
+REASONS = pl.List(pl.Struct({"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}))
+
+
+def ledger(warehouse: WarehouseSettings, dataset: str = "bank") -> Ledger:
+    return Ledger(warehouse, dataset, "config", datetime.now(UTC), ThresholdSettings(), (0.0, 1.0))
+
+
+def register(warehouse: WarehouseSettings, dataset: str = "bank") -> None:
+    """The version that every such night was scored by."""
+    add = "insert into models (version, as_of) values ($version, $as_of)"
+    transact(warehouse, dataset, lambda con: con.execute(add, {"version": VERSION, "as_of": DAY}))
+
+
+def scored_night(folder: Path, fingerprint: str, rows: int = 20) -> Publication:
+    """One day of `rows` rows, the first of which is flagged; nothing is quarantined. folder: below warehouse.files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scores, quarantine = folder / f"{fingerprint}.parquet", folder / "quarantine.parquet"
+    text = pl.Series([f"{fingerprint}-{row}" for row in range(rows)])
+    score = pl.Series([float(rows - row) for row in range(rows)])
+    pl.DataFrame(
+        {
+            "row": range(rows),
+            "id": text,
+            "entity": text,
+            "event_time": [datetime(2026, 1, 10)] * rows,
+            "error": score,
+            "score": score,
+            "p_value": 1 / (score + 1),
+            "details": pl.Series([None] * rows, dtype=pl.String),
+            "rank": pl.Series(range(1, rows + 1)),
+            "is_flagged": pl.Series([row == 0 for row in range(rows)]),
+            "reasons": pl.Series([[]] * rows, dtype=REASONS),
+        }
+    ).write_parquet(scores)
+    pl.DataFrame(schema={"row": pl.Int64, **dict.fromkeys(("id", "rule", "column", "content"), pl.String)}).write_parquet(quarantine)
+    validated = Validated(Partition(DAY, rows, fingerprint), quarantine, 0, folder / "docs.html")
+    return Publication(
+        run_id=new_run_id(DAY),
+        features=Features(validated, None),
+        scored=Scored(scores, rows, 1, rows - 0.5),
+        version=Version(VERSION, DAY, DAY, DAY, path=folder, sha256="", card=folder),
+        config_hash="config",
+        threshold=ThresholdSettings(),
+        started_at=datetime.now(UTC),
+        durations={},
+    )
