@@ -24,7 +24,7 @@ demo: env  ## simulate two months of card transactions, score the last seven nig
 	@$(BIN)/nightscore demo
 
 test: lint  ## everything that must hold: lint, types, import arrows, all tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: env
 	@$(BIN)/ruff check --quiet .
@@ -33,7 +33,7 @@ lint: env
 	@$(BIN)/lint-imports --no-logo --no-cache | tail -n 6
 
 unit: env  ## the fast tests alone
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow"
 
 soak: env  ## kill 40 nights at random moments, run each again, and compare every table with an undisturbed night's
 	@NIGHTSCORE_KILLS=40 $(BIN)/pytest tests/test_exactly_once.py -k killed

@@ -64,7 +64,10 @@ def save(detector: Detector, folder: Path) -> str:
         _write(detector, staged)
         manifest = json.dumps({path.name: _sha256(path) for path in sorted(staged.iterdir())}, indent=1).encode()
         (staged / MANIFEST).write_bytes(manifest)
-        staged.rename(folder)
+        try:
+            staged.rename(folder)
+        except OSError as error:
+            raise ArtifactError(f"{folder} was written by another process at the same moment; use that one") from error
     return fingerprint(folder)
 
 

@@ -72,10 +72,14 @@ def _saved(recipe: Recipe, name: str, as_of: date, normals: pl.DataFrame, frauds
     try:
         learnt = artifacts.load(path)
         log.info("%s  train      %s was learnt by an earlier run", as_of, name)
+        return learnt
     except ArtifactError:
         shutil.rmtree(path, ignore_errors=True)
-        learnt = _learn(recipe, normals, frauds, as_of)
+    learnt = _learn(recipe, normals, frauds, as_of)
+    try:
         artifacts.save(learnt, path)
+    except ArtifactError:  # a process on another machine was faster
+        return artifacts.load(path)
     return learnt
 
 

@@ -15,11 +15,15 @@ FORKED.set_forkserver_preload(["flows.nightly", "models.detector", "tasks.expect
 
 
 class Running:
-    """`nightly` of a date in another process. die_at: it kills itself when it reads its n-th SQL statement."""
+    """`nightly` of a date in another process.
 
-    def __init__(self, config: Path, day: date, die_at: int | None = None) -> None:
+    die_at: it kills itself when it reads its n-th SQL statement. apart: it stages its work elsewhere, as on a machine of its own, so
+    that only the warehouse keeps it from doing what another does.
+    """
+
+    def __init__(self, config: Path, day: date, die_at: int | None = None, *, apart: bool = False) -> None:
         self._ours, theirs = FORKED.Pipe()
-        self._process = FORKED.Process(target=_run, args=(config, day, str(PREFECT_API_URL.value()), die_at, theirs))
+        self._process = FORKED.Process(target=_run, args=(config, day, str(PREFECT_API_URL.value()), die_at, apart, theirs))
         self._process.start()
         theirs.close()
 
@@ -39,10 +43,13 @@ class Running:
             self._process.join()
 
 
-def _run(config: Path, day: date, api_url: str, die_at: int | None, answer: Connection) -> None:
+def _run(config: Path, day: date, api_url: str, die_at: int | None, apart: bool, answer: Connection) -> None:
     import sql
+    import tasks.staging
     from flows.nightly import nightly
 
+    if apart:
+        tasks.staging.staging = lambda files: files / f"staging-{os.getpid()}"
     if die_at is not None:
         sql.read = _deadly(sql.read, die_at)
     with temporary_settings({PREFECT_API_URL: api_url}):

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 import pytest
-from banks import NIGHT, Bank
+from banks import NIGHT, ROWS, Bank
 from processes import Running
 
 import tasks.score
@@ -24,6 +24,7 @@ from flows.settings import load_settings
 from tasks.errors import WarehouseHeld
 from tasks.publication import read_kept
 from tasks.publish import publish_night, publish_waiting, waiting_folders
+from tasks.query import query
 from tasks.references import Scored
 
 SECOND = NIGHT + timedelta(days=1)
@@ -85,6 +86,17 @@ def test_of_two_processes_that_run_the_same_date_one_commits_and_the_other_says_
     assert sorted(each.outcome() for each in both) == ["already committed", "committed"]
     assert {name: frame.equals(undisturbed[name]) for name, frame in tables(bank).items()} == dict.fromkeys(TABLES, True)
     assert staged(bank) == []
+
+
+@pytest.mark.parametrize("uri", ["nightscore.duckdb", "ducklake:sqlite:lake.sqlite"])
+def test_two_machines_that_run_the_same_date_commit_it_once(bank: Bank, uri: str) -> None:
+    bank.configure("wait_seconds = 1", f'wait_seconds = 60\nuri = "{uri}"')
+    both = [Running(bank.config, NIGHT, apart=True) for _ in range(2)]
+    assert sorted(each.outcome() for each in both) == ["already committed", "committed"]
+    settings = load_settings(bank.config)
+    counted = {name: query(settings.warehouse, settings.name, f"select count(*) from {name}").rows[0][0] for name in TABLES}
+    assert (counted["runs"], counted["models"], counted["promotions"]) == (1, 1, 1)
+    assert query(settings.warehouse, settings.name, "select count(*), count(distinct id) from scores").rows == [(ROWS, ROWS)]
 
 
 @contextmanager
