@@ -6,7 +6,10 @@ from flows.console import data_table, say
 from tasks.explain import ExplainedRow
 from tasks.installation import Check
 from tasks.judgement import Evaluation, Figure, Ranking
+from tasks.replay import Replay
+from tasks.replay_words import moment
 
+SHOWN = 20
 NAMES = {
     "no_model": "no model (sum of squared z-scores)",
     "untrained_network": "untrained network",
@@ -60,6 +63,35 @@ def health_table(found: Sequence[Check]) -> None:
     """One line per check, with what to mend."""
     state = {True: "ok", False: "mend", None: "note"}
     data_table(["check", "", "found", "what to do"], [(check.name, state[check.ok], check.found, check.mend) for check in found])
+
+
+def replay_tables(replayed: Replay) -> None:
+    """What was stored beside what would be computed, the rows that one of them flagged alone, and why."""
+    known = "no label of it was recorded" if replayed.known_frauds is None else f"{replayed.known_frauds:,} frauds of it were known"
+    say(f"{replayed.date} as of {moment(replayed.as_of)}: {known} by then\n")
+    sides = {"stored": replayed.stored, "computed": replayed.computed}
+    lines = [(name, s.run_id, s.version, s.rule, s.threshold, s.rows, s.flagged, s.frauds) for name, s in sides.items()]
+    data_table(["", "run", "version", "rule", "threshold", "rows", "flagged", "known frauds"], lines)
+    for name, side in sides.items():
+        if side.missing:
+            say(f"Not {name}: {side.missing}")
+    if replayed.differences:
+        shown = replayed.differences[:SHOWN]
+        title = f"{len(replayed.differences):,} rows that only one of them flagged" + (f", the strangest {SHOWN}" * (len(shown) == SHOWN))
+        columns = ["id", "entity", "stored", "computed", "stored score", "computed score"]
+        data_table(
+            columns,
+            [(d.id, d.entity, *map(_verdict, (d.stored_flag, d.computed_flag)), d.stored_score, d.computed_score) for d in shown],
+            title,
+        )
+    elif not (replayed.stored.missing or replayed.computed.missing):
+        say("Both flagged the same rows.")
+    for reason in replayed.why:
+        say(f"Why: {reason}")
+
+
+def _verdict(flag: bool | None) -> str:
+    return {True: "flagged", False: "not flagged", None: "no such row"}[flag]
 
 
 def _ranking_table(ranking: Ranking, title: str) -> None:

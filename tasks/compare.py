@@ -15,7 +15,7 @@ from tasks.dataset import Dataset
 from tasks.errors import EvaluationError
 from tasks.features import build_features, feature_batches
 from tasks.judgement import DETECTOR
-from tasks.references import Features, Validated, Version
+from tasks.references import Features, Partition, Validated, Version
 from tasks.score import BATCH_ROWS, load
 from tasks.source import read_partition
 from tasks.warehouse import WarehouseSettings, reading
@@ -38,9 +38,7 @@ def stored_features(
 
     Raises EvaluationError where the source has changed since the night was committed.
     """
-    partition = read_partition(dataset, day)
-    if partition.fingerprint != fingerprint:
-        raise EvaluationError(f"{day}: the source has changed since it was scored; score it again with `nightscore run --date {day}`")
+    partition = unchanged(dataset, day, fingerprint)
     folder = staging / f"evaluation-{day}"
     folder.mkdir(parents=True, exist_ok=True)
     with reading(warehouse, dataset.name) as con:
@@ -49,6 +47,14 @@ def stored_features(
     quarantine.write_parquet(path)
     validated = Validated(partition, path, rows_quarantined=quarantine["row"].n_unique(), data_docs=folder / "none")
     return build_features(dataset, validated, delay_days, folder)
+
+
+def unchanged(dataset: Dataset, day: date, fingerprint: str) -> Partition:
+    """The partition of a date as it was when this fingerprint was taken; raises EvaluationError where it has changed since."""
+    partition = read_partition(dataset, day)
+    if partition.fingerprint != fingerprint:
+        raise EvaluationError(f"{day}: the source has changed since it was scored; score it again with `nightscore run --date {day}`")
+    return partition
 
 
 def baselines_of(version: Version) -> Compared:
