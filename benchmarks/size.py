@@ -16,17 +16,20 @@ import duckdb
 import numpy as np
 import polars as pl
 
+import sql
 from flows.context import ledger_of
 from flows.settings import Settings, load_settings
-from sql import identifier
 from tasks.maturity import store_labels
+from tasks.publication import Publication, new_run_id
 from tasks.publish import publish_night
 from tasks.references import Features, Partition, Scored, Validated, Version
+from tasks.warehouse import transact
 
 NIGHTS, ROWS, MOST_BYTES_PER_ROW = 365, 10_000, 400
 FIRST, NIGHT = date(2025, 1, 1), date(2025, 1, 16)  # NIGHT: the first one with a whole training window of matured dates
 DELAY, RETRAIN_EVERY = 7, 7
 CARDS, TERMINALS, FEATURES, CALIBRATION = 5_000, 10_000, 15, 20_000
+THRESHOLD = 30.0
 TABLES = ("runs", "score_rows", "quarantine", "labels")
 CONFIG = f"""
 name = "size"
@@ -136,14 +139,47 @@ def publish(settings: Settings, day: date, source: pl.DataFrame, staging: Path) 
     scores, quarantine = staged(source, staging / "scores.parquet"), staging / "quarantine.parquet"
     bad = quarantined(source)
     bad.write_parquet(quarantine)
-    fingerprint = f"{day.toordinal():064x}"
+    ledger, fingerprint = ledger_of(settings), f"{day.toordinal():064x}"
     page = settings.files / "data-docs" / f"{day}.html"
-    clean = Features(Validated(Partition(day, source.height, fingerprint), quarantine, bad.height, page), path=None)
-    as_of = day - timedelta(days=(day - FIRST).days % RETRAIN_EVERY)
-    version = Version(f"{as_of}-{as_of.toordinal():08x}", as_of, FIRST, FIRST, settings.files, fingerprint, page)
-    scored = Scored(scores, source.height - bad.height, int(pl.read_parquet(scores)["is_flagged"].sum()), threshold=30.0)
-    durations = dict.fromkeys(("ingest", "validate", "features", "score"), 1.234)
-    publish_night(ledger_of(settings), clean, scored, version, durations)
+    version = registered(settings, day - timedelta(days=(day - FIRST).days % RETRAIN_EVERY))
+    publication = Publication(
+        run_id=new_run_id(day),
+        features=Features(Validated(Partition(day, source.height, fingerprint), quarantine, bad.height, page), path=None),
+        scored=Scored(scores, source.height - bad.height, int(pl.read_parquet(scores)["is_flagged"].sum()), threshold=THRESHOLD),
+        version=version,
+        config_hash=ledger.config_hash,
+        threshold=ledger.threshold,
+        started_at=ledger.started_at,
+        durations=dict.fromkeys(("ingest", "validate", "features", "score"), 1.234),
+    )
+    publish_night(ledger, publication)
+
+
+def registered(settings: Settings, as_of: date) -> Version:
+    """The version of a date in the table `models`, as training registers it; there is nothing on disk."""
+    name = f"{as_of}-{as_of.toordinal():08x}"
+    path, card = settings.files / "models" / name, settings.files / "cards" / f"{name}.html"
+    version = Version(name, as_of, as_of - timedelta(days=14), as_of - timedelta(days=8), path, f"{as_of.toordinal():064x}", card)
+    model = {
+        "version": name,
+        "as_of": as_of,
+        "first_date": version.first_date,
+        "last_date": version.last_date,
+        "rows": 70_000,
+        "known_frauds": 560,
+        "architecture": "dense",
+        "score": "whitened",
+        "training_hash": settings.training_hash,
+        "metrics": json.dumps({"epochs": 40, "loss": 0.1234, "validation_loss": 0.2345}),
+        "gates": "[]",
+        "withheld": None,
+        "artifact_path": str(path.relative_to(settings.warehouse.files)),
+        "artifact_sha256": version.sha256,
+        "card_path": str(card.relative_to(settings.warehouse.files)),
+        "device": "cpu",
+    }
+    transact(settings.warehouse, settings.name, lambda con: con.execute(sql.read("insert_model"), model))
+    return version
 
 
 def staged(source: pl.DataFrame, path: Path) -> Path:
@@ -164,7 +200,7 @@ def staged(source: pl.DataFrame, path: Path) -> Path:
         pl.Series("score", score),
         pl.Series("p_value", p_value),
         pl.Series("rank", score).rank("min", descending=True).cast(pl.Int64),
-        pl.Series("is_flagged", score >= 30),
+        pl.Series("is_flagged", score >= THRESHOLD),
         reasons(values, score, p_value <= 0.05),
         pl.struct("amount", "terminal_id").struct.json_encode().alias("details"),
     ).write_parquet(path, compression="lz4")
@@ -202,7 +238,7 @@ def as_parquet(settings: Settings, folder: Path) -> tuple[dict[str, int], int]:
     """How many rows each table has, and the bytes of the same rows in one zstd Parquet file per table."""
     rows, size = {}, 0
     with duckdb.connect(settings.warehouse.uri, read_only=True) as con:
-        con.execute(f"use {identifier(settings.name)}")
+        con.execute(f"use {sql.identifier(settings.name)}")
         for name in TABLES:
             table, path = con.table(name), folder / f"{name}.parquet"
             table.write_parquet(str(path), compression="zstd")

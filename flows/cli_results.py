@@ -93,9 +93,9 @@ def replay(
     from flows.context import recipe_of
     from flows.summary import replay_tables
     from tasks.replay import replay
-    from tasks.staging import staging_folder
+    from tasks.staging import scratch_folder
 
-    with staging_folder(settings.files, day.date()) as staging:
+    with scratch_folder(settings.files) as staging:
         replayed = replay(recipe_of(settings), settings.warehouse, settings.config_hash, day.date(), as_of, staging)
     if as_json:
         print_json(dataclasses.asdict(replayed))
