@@ -18,7 +18,7 @@ from tasks.judgement import DETECTOR
 from tasks.references import Features, Partition, Validated, Version
 from tasks.score import BATCH_ROWS, load
 from tasks.source import read_partition
-from tasks.warehouse import WarehouseSettings, reading
+from tasks.warehouse import WarehouseSettings, look_up, reading
 
 REDUCED = "reduced "  # before the names of what scores without label-derived features
 
@@ -36,8 +36,10 @@ def stored_features(
 ) -> Features:
     """The features of a committed night once more, from the source and the run's own quarantine.
 
-    Raises EvaluationError where the source has changed since the night was committed.
+    Raises EvaluationError where the source has changed since the night was committed, or the run's rows were pruned.
     """
+    if look_up(warehouse, dataset.name, "pruned_run", {"run_id": run_id}):
+        raise EvaluationError(f"{day}: the rows of {run_id} were pruned; score it again with `nightscore run --date {day} --force`")
     partition = unchanged(dataset, day, fingerprint)
     folder = staging / f"evaluation-{day}"
     folder.mkdir(parents=True, exist_ok=True)

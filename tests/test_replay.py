@@ -17,6 +17,9 @@ from flows.nightly import nightly
 from flows.options import instant
 from flows.settings import load_settings
 from flows.training import retrain
+from tasks.errors import EvaluationError
+from tasks.explain import explain_row
+from tasks.prune import prune
 from tasks.references import Night
 from tasks.replay import Replay, replay
 
@@ -103,6 +106,7 @@ def test_a_version_promoted_since_the_run_gives_what_it_flags_when_the_night_is_
     assert (found.stored.run_id, found.stored.version) == (first.run_id, first.model_version)
     assert (found.computed.version, found.computed.threshold, found.computed.flagged) == (story.second, again.threshold, again.rows_flagged)
     stored, computed = flags(story.bank, first.run_id), flags(story.bank, again.run_id)
+    assert stored != computed
     assert {row.id for row in found.differences if row.stored_flag} == stored - computed
     assert {row.id for row in found.differences if row.computed_flag} == computed - stored
     (why,) = found.why
@@ -165,6 +169,22 @@ def test_another_configuration_is_named_as_a_reason(own: Bank, story: Story, sta
     assert (found.stored.flagged, found.differences) == (found.computed.flagged, ())
     assert len(found.why) == 2
     assert all("have changed since" in why for why in found.why)
+
+
+@pytest.mark.slow
+def test_pruned_rows_are_missed_in_words_and_computed_all_the_same(own: Bank, story: Story, staging: Path) -> None:
+    settings, tomorrow = load_settings(own.config), datetime.now(UTC).date() + timedelta(days=1)
+    row_id = own.table(f"select id from scores where partition_date = '{LAST}'")["id"][0]
+    prune(settings.warehouse, settings.name, 0, tomorrow, scores=True, yes=True)
+    found = replayed(own, LAST, story.ended, staging)
+    assert (found.stored.run_id, found.stored.flagged) == (story.nights[-1].run_id, story.nights[-1].rows_flagged)  # the ledger knows them
+    assert f"the rows of {found.stored.run_id} were pruned at" in (found.stored.missing or "")
+    assert (found.computed.flagged, found.computed.missing) == (found.stored.flagged, None)
+    assert (found.differences, found.why) == ((), ())
+    first = replayed(own, NEXT, story.scored, staging)
+    assert "the artifact of its champion" in (first.computed.missing or "")
+    with pytest.raises(EvaluationError, match="were pruned; score it again"):
+        explain_row(recipe_of(settings), settings.warehouse, LAST, row_id, staging)
 
 
 def test_an_instant_is_the_end_of_its_date_and_utc_unless_it_says_otherwise() -> None:
