@@ -28,7 +28,9 @@ from tasks.warehouse import transact
 NIGHTS, ROWS, MOST_BYTES_PER_ROW = 365, 10_000, 400
 FIRST, NIGHT = date(2025, 1, 1), date(2025, 1, 16)  # NIGHT: the first one with a whole training window of matured dates
 DELAY, RETRAIN_EVERY = 7, 7
-CARDS, TERMINALS, FEATURES, CALIBRATION = 5_000, 10_000, 15, 20_000
+CARDS, TERMINALS, CALIBRATION = 5_000, 10_000, 20_000
+FEATURES = 15
+NAMES = ["amount", *(f"v{number:02d}" for number in range(1, FEATURES))]
 THRESHOLD = 30.0
 TABLES = ("runs", "score_rows", "quarantine", "labels")
 CONFIG = f"""
@@ -44,7 +46,7 @@ entity = "customer_id"
 label = "is_fraud"
 
 [features]
-numeric = {json.dumps(["amount", *(f"v{number:02d}" for number in range(1, FEATURES))])}
+numeric = {json.dumps(NAMES)}
 categorical = ["channel"]
 
 [quality.columns.amount]
@@ -122,7 +124,7 @@ def transactions(day: date, rows: int) -> pl.DataFrame:
             "channel": draw.choice(["chip", "online", "tap"], rows, p=[0.5, 0.2, 0.3]),
             "amount": amount.round(2),
             "is_fraud": fraud.astype(np.int8),
-            **{f"v{number:02d}": values for number, values in enumerate(numbers.T, start=1)},
+            **dict(zip(NAMES[1:], numbers.T, strict=True)),
         }
     )
 
@@ -183,12 +185,12 @@ def registered(settings: Settings, as_of: date) -> Version:
 
 
 def staged(source: pl.DataFrame, path: Path) -> Path:
-    """The scored rows of a night: a score that is distributed like a squared distance, reasons for the likeliest twentieth."""
+    """The scored rows of a night: a score that is distributed like a squared distance, reasons for the least likely twentieth."""
     good = source.with_row_index("row").filter(pl.col("amount") >= 0)
     draw = np.random.default_rng(good["row"].sum())
-    values = good.select(pl.selectors.matches("^v|amount")).to_numpy()
+    values = good.select(NAMES).to_numpy()
     error = np.square(values[:, 1:] + draw.normal(0, 0.1, values[:, 1:].shape)).mean(axis=1).astype(np.float32)
-    score = (error * FEATURES * draw.uniform(0.9, 1.1, len(error))).astype(np.float32)
+    score = (error * (FEATURES - 1) * draw.uniform(0.9, 1.1, len(error))).astype(np.float32)
     held_out = np.sort(draw.chisquare(FEATURES - 1, CALIBRATION).astype(np.float32))
     p_value = (1 + len(held_out) - np.searchsorted(held_out, score)) / (len(held_out) + 1)
     good.select(
@@ -213,7 +215,7 @@ def reasons(values: np.ndarray, score: np.ndarray, kept: np.ndarray) -> pl.Serie
     largest = np.take_along_axis(values, order, axis=1)
     text = pl.DataFrame({"observed": largest.ravel(), "expected": largest.ravel() * 0.3}).select(pl.all().round_sig_figs(6).cast(pl.String))
     flat = text.select(
-        feature=pl.Series([f"v{number:02d}" for number in order.ravel()]),
+        feature=pl.Series(NAMES).gather(order.ravel()),
         contribution=(score[:, None].astype(np.float64) * np.array([0.5, 0.2, 0.1])).ravel(),
         observed="observed",
         expected="expected",

@@ -201,7 +201,7 @@ def test_drawn_nights_are_distributed_as_nights_are(tmp_path: Path) -> None:
     assert scores.filter("is_flagged")["p_value"].max() < 0.05
     assert 0.04 < scores["reasons"].is_not_null().mean() < 0.08
     assert json.loads(scores["details"][0]).keys() == {"amount", "terminal_id"}
-    assert not size.transactions(size.FIRST + timedelta(days=1), 10)["transaction_id"].is_in(source["transaction_id"].implode()).any()
+    assert not size.transactions(size.FIRST + timedelta(days=1), 10_000)["transaction_id"].is_in(source["transaction_id"].implode()).any()
 
 
 @pytest.mark.slow
