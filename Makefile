@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --extra s3 --extra lake
 
-.PHONY: help env demo test lint unit soak bench-speed bench-quality lock clean
+.PHONY: help env demo test lint unit soak bench-speed bench-quality bench-size lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ bench-speed: env  ## one night of 1,000,000 rows x 30 features: rows per second 
 
 bench-quality: env  ## every public protocol beside its published figures, as JSON lines and a table; needs NIGHTSCORE_DATA
 	@$(BIN)/python benchmarks/quality.py
+
+bench-size: env  ## 365 nights of 10,000 rows published: bytes per row on disk, beside the same rows in Parquet
+	@$(BIN)/python benchmarks/size.py
 
 lock: env  ## pin every dependency again
 	@$(COMPILE) --group dev --upgrade --output-file requirements.lock

@@ -1,13 +1,14 @@
 """The commands that judge and query what was committed: every one imports what it needs when it runs."""
 
 import dataclasses
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.console import data_table, print_json, say, show_progress
-from flows.options import AsJson, Config, Day, Debug, First, Instant, LabelsAsOf, Last
+from flows.options import AsJson, Config, Day, Debug, First, Instant, LabelsAsOf, Last, instant
 from flows.server import starting_server
 from flows.settings import find_config, load_settings
 
@@ -74,6 +75,32 @@ def explain(
         print_json(dataclasses.asdict(explained))
         return
     explanation_table(explained)
+
+
+@app.command()
+def replay(
+    day: Day,
+    as_of: Annotated[datetime, typer.Option("--as-of", parser=instant, metavar="T", help="The instant, UTC unless it names a zone.")],
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a night had flagged at an instant, beside what its champion of that time would flag, and why the two differ.
+
+    Example: nightscore replay --date 2018-07-25 --as-of 2018-08-03
+    """
+    settings = load_settings(config)
+    from flows.context import recipe_of
+    from flows.summary import replay_tables
+    from tasks.replay import replay
+    from tasks.staging import scratch_folder
+
+    with scratch_folder(settings.files) as staging:
+        replayed = replay(recipe_of(settings), settings.warehouse, settings.config_hash, day.date(), as_of, staging)
+    if as_json:
+        print_json(dataclasses.asdict(replayed))
+        return
+    replay_tables(replayed)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The commands that set up and look after an installation: every one imports what it needs when it runs."""
 
 import dataclasses
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,30 @@ def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False)
         health_table(found)
     if any(check.ok is False for check in found):
         raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    keep_days: Annotated[int, typer.Option("--keep-days", min=0, help="What became old more than so many days ago goes.")],
+    scores: Annotated[bool, typer.Option("--scores", help="Old scores of current runs go as well, with their quarantine.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop it; without this it is only listed.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List, and with --yes drop, old staging, reports, artifacts that no version in use needs, and rows of superseded runs.
+
+    Example: nightscore prune --keep-days 90
+    """
+    settings = load_settings(config)
+    from flows.summary import pruning_table
+    from tasks.prune import prune
+
+    pruned = prune(settings.warehouse, settings.name, keep_days, datetime.now(UTC).date(), scores=scores, yes=yes)
+    if as_json:
+        print_json(dataclasses.asdict(pruned))
+        return
+    pruning_table(pruned)
 
 
 @app.command()

@@ -1,12 +1,18 @@
 """Figures as tables on standard output."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from flows.console import data_table, say
-from tasks.explain import ExplainedRow
-from tasks.installation import Check
-from tasks.judgement import Evaluation, Figure, Ranking
 
+if TYPE_CHECKING:  # some of these take seconds to import, and whoever gives one has done so
+    from tasks.explain import ExplainedRow
+    from tasks.installation import Check
+    from tasks.judgement import Evaluation, Figure, Ranking
+    from tasks.prune import Pruning
+    from tasks.replay import Replay
+
+SHOWN = 20
 NAMES = {
     "no_model": "no model (sum of squared z-scores)",
     "untrained_network": "untrained network",
@@ -18,7 +24,7 @@ NAMES = {
 TITLES = {"auc_roc": "AUC ROC", "average_precision": "average precision"}
 
 
-def evaluation_tables(judged: Evaluation) -> None:
+def evaluation_tables(judged: "Evaluation") -> None:
     """One table of nights, one of the window's figures beside the baselines."""
     say(f"{judged.dataset}, {judged.first_date}..{judged.last_date}, judged by the labels known at the end of {judged.as_of}\n")
     columns = ["night", "rows", "quarantined", "flagged", "precision", "recall", "version"]
@@ -45,7 +51,7 @@ def evaluation_tables(judged: Evaluation) -> None:
         say(note)
 
 
-def explanation_table(row: ExplainedRow) -> None:
+def explanation_table(row: "ExplainedRow") -> None:
     """A row's score, and one line per feature."""
     verdict = "flagged" if row.is_flagged else "not flagged"
     say(
@@ -56,20 +62,67 @@ def explanation_table(row: ExplainedRow) -> None:
     data_table(["feature", "share of the score", "observed", "expected"], lines)
 
 
-def health_table(found: Sequence[Check]) -> None:
+def health_table(found: "Sequence[Check]") -> None:
     """One line per check, with what to mend."""
     state = {True: "ok", False: "mend", None: "note"}
     data_table(["check", "", "found", "what to do"], [(check.name, state[check.ok], check.found, check.mend) for check in found])
 
 
-def _ranking_table(ranking: Ranking, title: str) -> None:
+def replay_tables(replayed: "Replay") -> None:
+    """What was stored beside what would be computed, the rows that one of them flagged alone, and why."""
+    from tasks.replay_words import moment
+
+    known = "no label of it was recorded" if replayed.known_frauds is None else f"{replayed.known_frauds:,} frauds of it were known"
+    say(f"{replayed.date} as of {moment(replayed.as_of)}: {known} by then\n")
+    sides = {"stored": replayed.stored, "computed": replayed.computed}
+    lines = [(name, s.run_id, s.version, s.rule, s.threshold, s.rows, s.flagged, s.frauds) for name, s in sides.items()]
+    data_table(["", "run", "version", "rule", "threshold", "rows", "flagged", "known frauds"], lines)
+    for name, side in sides.items():
+        if side.missing:
+            say(f"Not {name}: {side.missing}")
+    if replayed.differences:
+        shown = replayed.differences[:SHOWN]
+        title = f"{len(replayed.differences):,} rows that only one of them flagged" + (f", the strangest {SHOWN}" * (len(shown) == SHOWN))
+        columns = ["id", "entity", "stored", "computed", "stored score", "computed score"]
+        data_table(
+            columns,
+            [(d.id, d.entity, *map(_verdict, (d.stored_flag, d.computed_flag)), d.stored_score, d.computed_score) for d in shown],
+            title,
+        )
+    elif not (replayed.stored.missing or replayed.computed.missing):
+        say("Both flagged the same rows.")
+    for reason in replayed.why:
+        say(f"Why: {reason}")
+
+
+def pruning_table(pruned: "Pruning") -> None:
+    """One line per kind of what went, or would go."""
+    if not pruned.dropped:
+        say(f"Nothing of before {pruned.older_than} is to go.")
+    else:
+        done = "is gone" if pruned.done else "would go; nothing was changed: add --yes"
+        lines = [(d.kind, d.count, _thousands(d.rows), _thousands(d.bytes), d.oldest, d.newest) for d in pruned.dropped]
+        data_table(["what", "count", "rows", "bytes", "oldest", "newest"], lines, f"What became old before {pruned.older_than} {done}")
+    for words in pruned.left:
+        say(f"Left: {words}")
+
+
+def _thousands(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def _verdict(flag: bool | None) -> str:
+    return {True: "flagged", False: "not flagged", None: "no such row"}[flag]
+
+
+def _ranking_table(ranking: "Ranking", title: str) -> None:
     shown = [name for name in ranking.detector if name not in ("precision", "recall", "f1")]
     lines: list[tuple[str, ...]] = [("Nightscore", *(_figure(ranking.detector[name]) for name in shown))]
     lines += [(NAMES.get(name, name), *(_figure(figures[name]) for name in shown)) for name, figures in ranking.baselines.items()]
     data_table(["", *(TITLES.get(name, name.replace("_", " ")) for name in shown)], lines, title)
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: "Figure") -> str:
     if figure.value is None:
         return "-"
     interval = f" ({figure.low:.3f}-{figure.high:.3f})" if figure.low is not None else ""

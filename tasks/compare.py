@@ -15,10 +15,10 @@ from tasks.dataset import Dataset
 from tasks.errors import EvaluationError
 from tasks.features import build_features, feature_batches
 from tasks.judgement import DETECTOR
-from tasks.references import Features, Validated, Version
+from tasks.references import Features, Partition, Validated, Version
 from tasks.score import BATCH_ROWS, load
 from tasks.source import read_partition
-from tasks.warehouse import WarehouseSettings, reading
+from tasks.warehouse import WarehouseSettings, look_up, reading
 
 REDUCED = "reduced "  # before the names of what scores without label-derived features
 
@@ -36,11 +36,11 @@ def stored_features(
 ) -> Features:
     """The features of a committed night once more, from the source and the run's own quarantine.
 
-    Raises EvaluationError where the source has changed since the night was committed.
+    Raises EvaluationError where the source has changed since the night was committed, or the run's rows were pruned.
     """
-    partition = read_partition(dataset, day)
-    if partition.fingerprint != fingerprint:
-        raise EvaluationError(f"{day}: the source has changed since it was scored; score it again with `nightscore run --date {day}`")
+    if look_up(warehouse, dataset.name, "pruned_run", {"run_id": run_id}):
+        raise EvaluationError(f"{day}: the rows of {run_id} were pruned; score it again with `nightscore run --date {day} --force`")
+    partition = unchanged(dataset, day, fingerprint)
     folder = staging / f"evaluation-{day}"
     folder.mkdir(parents=True, exist_ok=True)
     with reading(warehouse, dataset.name) as con:
@@ -49,6 +49,14 @@ def stored_features(
     quarantine.write_parquet(path)
     validated = Validated(partition, path, rows_quarantined=quarantine["row"].n_unique(), data_docs=folder / "none")
     return build_features(dataset, validated, delay_days, folder)
+
+
+def unchanged(dataset: Dataset, day: date, fingerprint: str) -> Partition:
+    """The partition of a date as it was when this fingerprint was taken; raises EvaluationError where it has changed since."""
+    partition = read_partition(dataset, day)
+    if partition.fingerprint != fingerprint:
+        raise EvaluationError(f"{day}: the source has changed since it was scored; score it again with `nightscore run --date {day}`")
+    return partition
 
 
 def baselines_of(version: Version) -> Compared:

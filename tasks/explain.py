@@ -52,6 +52,9 @@ def explain_row(recipe: Recipe, warehouse: WarehouseSettings, day: date, row_id:
     dataset = recipe.dataset
     found = look_up(warehouse, dataset.name, "scored_row", {"partition_date": day, "id": row_id})
     if found is None:
+        run = look_up(warehouse, dataset.name, "replayed_run", {"partition_date": day})
+        if run and run[-1]:
+            raise EvaluationError(f"{day}: the rows of {run[0]} were pruned; score it again with `nightscore run --date {day} --force`")
         raise EvaluationError(f"{day}: no row with {dataset.columns.id} {row_id} is scored; look for it with `nightscore sql`")
     run_id, error, score, p_value, rank, is_flagged, fingerprint, threshold, version, path, sha256 = found
     features = stored_features(dataset, warehouse, day, run_id, fingerprint, recipe.label_delay_days, staging)

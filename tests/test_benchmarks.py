@@ -11,6 +11,7 @@ import polars as pl
 import protocols
 import pytest
 import quality
+import size
 
 from flows.settings import load_settings
 from models.baselines import BASELINES
@@ -176,6 +177,31 @@ def test_several_windows_are_their_mean_and_one_is_itself() -> None:
     assert quality.mean([one]) == one
     assert quality.mean([one, other]) == {"detector": {"recall": Figure(pytest.approx(0.6))}}
     assert quality.mean([one, {"detector": {"recall": Figure(None)}}]) == {"detector": {"recall": Figure(None)}}
+
+
+@pytest.mark.slow
+def test_ten_nights_take_less_than_the_limit_and_more_than_their_floor(tmp_path: Path) -> None:
+    """A few nights take more for each row than a year: what a warehouse takes when it is empty, and row groups that are not full yet."""
+    measured = size.measure(tmp_path / "nights", nights=10, rows=10_000)
+    rows = measured["rows"]
+    assert rows["runs"] == 10
+    assert rows["score_rows"] + rows["quarantine"] == rows["labels"] == 100_000
+    assert 0 < rows["quarantine"] < 1_000
+    assert measured["accepted"] == (measured["bytes_per_row"] <= size.MOST_BYTES_PER_ROW)
+    assert measured["parquet_bytes_per_row"] < measured["bytes_per_row"] <= size.MOST_BYTES_PER_ROW
+
+
+def test_drawn_nights_are_distributed_as_nights_are(tmp_path: Path) -> None:
+    source = size.transactions(size.FIRST, 10_000)
+    scores = pl.read_parquet(size.staged(source, tmp_path / "scores.parquet"))
+    assert scores.height + size.quarantined(source).height == source.height
+    assert scores["id"].n_unique() == scores.height
+    assert scores["rank"].min() == 1
+    assert scores.select(((pl.col("p_value") <= 0.05) == pl.col("reasons").is_not_null()).all()).item()
+    assert scores.filter("is_flagged")["p_value"].max() < 0.05
+    assert 0.04 < scores["reasons"].is_not_null().mean() < 0.08
+    assert json.loads(scores["details"][0]).keys() == {"amount", "terminal_id"}
+    assert not size.transactions(size.FIRST + timedelta(days=1), 10_000)["transaction_id"].is_in(source["transaction_id"].implode()).any()
 
 
 @pytest.mark.slow

@@ -1,0 +1,21 @@
+-- Grain: one row per version whose artifact is to go: trained before $instant, and neither champion of a date from $oldest on, now or by a
+-- rollback to a promotion of that time, nor the newest one promoted, nor used by a current run that keeps its rows, nor by a scored night that
+-- waits for its commit ($waiting).
+with needed as (
+    select version from promotions where effective_from >= $oldest
+    union all
+    (select version from promotions where effective_from <= $oldest order by effective_from desc, promoted_at desc limit 1)
+    union all
+    (select version from promotions order by promoted_at desc limit 1)
+    union all
+    select model_version
+    from current_runs
+    where pruned_at is null and not ($scores and partition_date < $oldest)
+    union all
+    select unnest($waiting::varchar[])
+)
+select version, artifact_path, card_path, (trained_at at time zone 'UTC')::date as since
+from models
+anti join needed using (version)
+where pruned_at is null and trained_at < $instant
+order by version;

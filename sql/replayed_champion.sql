@@ -1,0 +1,19 @@
+-- Grain: at most one row: the version that was champion of a date by the promotions made up to the instant of the variable as_of.
+select
+    version,
+    as_of,
+    first_date,
+    last_date,
+    artifact_path,
+    artifact_sha256,
+    card_path,
+    withheld,
+    training_hash,
+    pruned_at,
+    effective_from,
+    promoted_at,
+from promotions
+join models using (version)
+where promotions.effective_from <= $partition_date and promotions.promoted_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+order by promotions.effective_from desc, promotions.promoted_at desc
+limit 1;
