@@ -4,7 +4,7 @@ insert into labels by name
 with known as (
     select id, partition_date, label, weight
     from labels
-    where source = 'source'
+    where source = 'source' and partition_date in (select partition_date from found)
     qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1
 )
 select

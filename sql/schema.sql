@@ -208,7 +208,8 @@ from worded
 join nightly_flags using (partition_date, alert_entity)
 order by partition_date desc, alert;
 
--- Grain: one row per current run. Precision and recall of the flags where labels are known, else null; to sum up several nights, add up
+-- Grain: one row per current run; where its rows were pruned, the ledger's own figures alone.
+-- Precision and recall of the flags where labels are known, else null; to sum up several nights, add up
 -- frauds, flagged_labelled (flagged rows whose label is known) and frauds_flagged.
 create or replace view daily as
 with judged as (
@@ -239,7 +240,7 @@ select
     model_version,
     committed_at,
 from current_runs
-join judged using (run_id)
+left join judged using (run_id)
 order by partition_date desc;
 
 -- Grain: at most one row: the version that flags the newest nights.

@@ -1,4 +1,4 @@
--- Grain: one row per current run of the window, with the version that it used.
+-- Grain: one row per current run of the window whose rows were not pruned, with the version that it used.
 select
     runs.partition_date,
     runs.run_id,
@@ -19,5 +19,5 @@ select
     models.withheld,
 from current_runs as runs
 join models on models.version = runs.model_version
-where runs.partition_date between $first_date and $last_date
+where runs.partition_date between $first_date and $last_date and runs.pruned_at is null
 order by runs.partition_date;

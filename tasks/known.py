@@ -11,7 +11,7 @@ import sql
 from models.settings import ThresholdSettings
 from tasks.references import Version
 from tasks.registry import stored_version
-from tasks.warehouse import WarehouseSettings, reading
+from tasks.warehouse import WarehouseSettings, reading, see_as_of
 
 VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256", "card_path", "withheld")
 
@@ -69,7 +69,7 @@ class Known:
 def known_at(warehouse: WarehouseSettings, dataset: str, day: date, as_of: datetime) -> Known:
     """Looks it up, in one reading. Raises WarehouseMissing where nothing of the dataset was ever written."""
     with reading(warehouse, dataset) as con:
-        con.execute(sql.read("set_as_of"), {"as_of": as_of})
+        see_as_of(con, as_of)
         values = {"partition_date": day}
         found = _first(con, "replayed_run", values)
         run = PastRun(**found | {"rule": _rule(found["rule"])}) if found else None

@@ -11,7 +11,7 @@ import duckdb
 
 import sql
 from tasks.errors import WarehouseError
-from tasks.warehouse import WarehouseSettings, reading
+from tasks.warehouse import WarehouseSettings, reading, see_as_of
 
 # Table functions that look at nothing outside the warehouse. With external access off some others still do: sqlite_scan reads any file,
 # postgres_scan any server, so what is not here is refused.
@@ -42,7 +42,7 @@ def query(warehouse: WarehouseSettings, dataset: str, text: str, as_of: datetime
     """
     with reading(warehouse, dataset) as con:
         if as_of is not None:
-            con.execute(f"set variable as_of = {sql.literal(as_of.isoformat())}::timestamptz")
+            see_as_of(con, as_of)
         _close_off(con, warehouse)
         try:
             result = con.execute(_checked(con, text))

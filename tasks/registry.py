@@ -48,7 +48,7 @@ def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Versio
 
 
 def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: Detector, rows: int, gates: Sequence[Gate]) -> None:
-    """Adds a trained version to the table `models`, once; nothing uses it until it is promoted.
+    """Adds a trained version to the table `models`, once, or puts one that was pruned in service again; nothing uses it until it is promoted.
 
     rows: training rows.
     """
@@ -71,19 +71,24 @@ def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, lea
         "card_path": str(version.card.relative_to(warehouse.files)),
         "device": learnt.device,
     }
-    transact(warehouse, recipe.dataset.name, partial(_insert_once, "insert_model", model))
+    transact(warehouse, recipe.dataset.name, partial(_insert_model, model))
 
 
 def promote(warehouse: WarehouseSettings, dataset: str, version: Version, why: str) -> None:
     """Makes a version the champion of every date from its `as_of` on, unless it is that already; the earlier promotions stay on record."""
     promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": _who(), "why": why}
-    transact(warehouse, dataset, partial(_insert_once, "insert_promotion", promotion))
+    transact(warehouse, dataset, partial(_insert_promotion, promotion))
 
 
-def _insert_once(statement: str, values: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
-    """The statement leaves out what is there already; the lock makes that hold among processes."""
+def _insert_model(model: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
     con.execute(sql.read("take_publish_lock"))
-    con.execute(sql.read(statement), values)
+    con.execute(sql.read("restore_model"), {name: model[name] for name in ("version", "artifact_sha256")})
+    con.execute(sql.read("insert_model"), model)
+
+
+def _insert_promotion(promotion: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(sql.read("take_publish_lock"))
+    con.execute(sql.read("insert_promotion"), promotion)
 
 
 def _who() -> str:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,6 +80,11 @@ def reading(warehouse: WarehouseSettings, dataset: str) -> Iterator[duckdb.DuckD
             raise WarehouseMissing(f"{warehouse.place} holds nothing of {dataset} yet; score a first night with `nightscore run --date D`")
         con.execute(f"use warehouse.{sql.identifier(dataset)}")
         yield con
+
+
+def see_as_of(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
+    """From here on every view shows what it showed at this instant. as_of: with a zone."""
+    con.execute(f"set variable as_of = {sql.literal(as_of.isoformat())}::timestamptz")  # bound, it would have DuckDB import pandas
 
 
 def look_up(warehouse: WarehouseSettings, dataset: str, name: str, values: dict[str, Any]) -> tuple[Any, ...] | None:

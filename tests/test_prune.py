@@ -13,16 +13,25 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from banks import NIGHT, ROWS, Bank
 from typer.testing import CliRunner
 
 import sql
 from flows.cli import app
+from flows.context import recipe_of
+from flows.evaluation import evaluate_window
+from flows.nightly import nightly
+from flows.settings import Settings, load_settings
+from flows.training import retrain
+from models import artifacts
 from models.settings import ThresholdSettings
 from tasks import prune as pruning
-from tasks.errors import WarehouseMissing
+from tasks.checks import Offence, offences
+from tasks.errors import EvaluationError, WarehouseMissing
 from tasks.prune import Pruning, prune
 from tasks.publication import FILE, Publication, keep
 from tasks.references import Features, Partition, Scored, Validated, Version
+from tasks.registry import find_champion
 from tasks.warehouse import WarehouseSettings, reading, transact
 
 TODAY, KEEP = date(2026, 6, 30), 90
@@ -323,3 +332,39 @@ def test_nothing_to_prune_is_said_and_the_command_lists_before_it_drops(branch: 
     dropped = json.loads(CliRunner().invoke(app, [*asked, "--yes", "--json"]).stdout)
     assert dropped["done"]
     assert "is to go" in CliRunner().invoke(app, asked).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_a_pruned_version_serves_nobody_until_it_is_learnt_again(scored_bank: Bank) -> None:
+    settings = load_settings(scored_bank.config)
+    (model,) = scored_bank.table("from models").to_dicts()
+    shutil.rmtree(Path(settings.warehouse.files) / model["artifact_path"])
+    transact(settings.warehouse, settings.name, lambda con: con.execute(sql.read("prune_models"), {"versions": [model["version"]]}))
+    assert find_champion(recipe_of(settings), settings.warehouse, NIGHT) is None
+    assert retrain(scored_bank.config, NIGHT).name == model["version"]
+    (again,) = scored_bank.table("from models").to_dicts()
+    assert (again["version"], again["pruned_at"]) == (model["version"], None)
+    champion = find_champion(recipe_of(settings), settings.warehouse, NIGHT)
+    assert champion
+    assert artifacts.fingerprint(champion.path) == champion.sha256 == again["artifact_sha256"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_a_night_whose_rows_were_pruned_keeps_its_line_and_is_not_judged(scored_bank: Bank) -> None:
+    settings = load_settings(scored_bank.config)
+    (run_id,) = scored_bank.table("from runs")["run_id"]
+    for statement in ("prune_score_rows", "prune_quarantine", "prune_runs"):
+        transact(settings.warehouse, settings.name, lambda con, name=statement: con.execute(sql.read(name), {"runs": [run_id]}))
+    (line,) = scored_bank.table("from daily").to_dicts()
+    assert (line["partition_date"], line["rows_scored"], line["median_score"]) == (NIGHT, ROWS, None)
+    assert list(offences_of(settings)) == []
+    with pytest.raises(EvaluationError, match="no date has a committed run whose rows are kept"):
+        evaluate_window(scored_bank.config, NIGHT, NIGHT)
+    assert nightly(scored_bank.config, NIGHT).status == "already committed"
+
+
+def offences_of(settings: Settings) -> list[Offence]:
+    with reading(settings.warehouse, settings.name) as con:
+        return list(offences(con))
