@@ -74,7 +74,8 @@ def judge(bench: Bench, window: Window, staging: Path) -> Evaluation:
         rows = con.execute(sql.read("judged_rows"), values | {"as_of": window.as_of}).pl()
     if runs.is_empty():
         raise EvaluationError(
-            f"{window.first}..{window.last}: no date has a committed run whose rows are kept; score one with `nightscore run --date {window.first}`"
+            f"{window.first}..{window.last}: no date has a committed run whose rows are kept; "
+            f"score one with `nightscore run --date {window.first}`"
         )
     unlabelled = Evaluation(
         dataset=dataset.name,

@@ -48,7 +48,9 @@ def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Versio
 
 
 def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: Detector, rows: int, gates: Sequence[Gate]) -> None:
-    """Adds a trained version to the table `models`, once, or puts one that was pruned in service again; nothing uses it until it is promoted.
+    """Adds a trained version to the table `models`, once, or says of a pruned one that it is there again.
+
+    Nothing uses it until it is promoted.
 
     rows: training rows.
     """
