@@ -16,7 +16,7 @@ from tasks.errors import WarehouseHeld, WarehouseMissing, first_line
 from tasks.installation import INSTALLATION, Check
 from tasks.publish import waiting_folders
 from tasks.source import connect, create_view, list_dates, place, read_partition, readable
-from tasks.warehouse import WarehouseSettings, reading
+from tasks.warehouse import WarehouseSettings, datasets, reading
 
 FREE_GIB = 2.0
 
@@ -29,8 +29,9 @@ class Setup:
     warehouse: WarehouseSettings
 
     @property
-    def warehouse_uri(self) -> str:
-        return self.warehouse.uri
+    def impatient(self) -> WarehouseSettings:
+        """The warehouse, and no waiting for who holds it."""
+        return self.warehouse.model_copy(update={"wait_seconds": 0})
 
     @property
     def folder(self) -> Path:
@@ -86,33 +87,24 @@ def check_feature_sql(setup: Setup) -> Check:
 
 
 def check_warehouse(setup: Setup) -> Check:
-    """Whether a night could publish: the DuckDB file can be opened, or made, and written."""
-    uri = setup.warehouse_uri
-    if ":" in uri:
-        return Check("warehouse", None, f"{uri.split(':')[0]}: attached by the first night, not looked at here")
-    file, folder = Path(uri), _existing(Path(uri).parent)
-    if locked := [path for path in (folder, file) if path.exists() and not os.access(path, os.W_OK)]:
+    """Whether a night could publish: the warehouse can be opened, or made, and written."""
+    place, file = setup.warehouse.place, setup.warehouse.file
+    places = [] if file is None else [_existing(file.parent), file]
+    if locked := [path for path in places if path.exists() and not os.access(path, os.W_OK)]:
         return Check("warehouse", False, f"{locked[0]} cannot be written", "mend its permissions, or warehouse.uri")
-    if not file.exists():
-        return Check("warehouse", True, f"{uri} does not exist yet; the first night makes it")
     try:
-        with duckdb.connect(uri, read_only=True) as con:
-            schemas = con.sql(
-                "select schema_name from duckdb_schemas() where not internal and schema_name <> 'main' order by all"
-            ).fetchall()
-    except duckdb.Error as error:
-        if "lock" in str(error):
-            return Check(
-                "warehouse", None, f"{uri} is held by another process: {first_line(error)}", "end it, if nights wait for it too long"
-            )
-        return Check("warehouse", False, f"{uri}: {first_line(error)}", "restore it from a backup, or name another with warehouse.uri")
-    return Check("warehouse", True, f"{uri} can be opened; it holds {', '.join(name for (name,) in schemas) or 'nothing yet'}")
+        held = datasets(setup.impatient)
+    except WarehouseMissing:
+        return Check("warehouse", True, f"{place} does not exist yet; the first night makes it")
+    except WarehouseHeld as error:
+        return Check("warehouse", None, str(error), "end it, if nights wait for it too long")
+    return Check("warehouse", True, f"{place} can be opened; it holds {', '.join(held) or 'nothing yet'}")
 
 
 def check_results(setup: Setup) -> Check:
     """What must hold of the committed results: the same statements that every night is checked by before it is committed."""
     try:
-        with reading(setup.warehouse.model_copy(update={"wait_seconds": 0}), setup.dataset.name) as con:
+        with reading(setup.impatient, setup.dataset.name) as con:
             (nights,) = con.execute("select count(*) from current_runs").fetchall()[0]
             broken = [str(offence) for offence in offences(con)]
     except (WarehouseMissing, WarehouseHeld) as error:

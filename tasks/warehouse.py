@@ -73,7 +73,7 @@ def reading(warehouse: WarehouseSettings, dataset: str) -> Iterator[duckdb.DuckD
 
     Raises WarehouseMissing where there is no warehouse or no such dataset yet, WarehouseError where another process holds it.
     """
-    if warehouse.file is not None and not warehouse.file.is_file():
+    if warehouse.file is not None and not warehouse.file.exists():
         raise _missing(warehouse)
     with _attached(warehouse, Patience(warehouse), read_only=True) as con:
         if not _has_schema(con, dataset):
@@ -85,6 +85,15 @@ def reading(warehouse: WarehouseSettings, dataset: str) -> Iterator[duckdb.DuckD
 def see_as_of(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
     """From here on every view shows what it showed at this instant. as_of: with a zone."""
     con.execute(f"set variable as_of = {sql.literal(as_of.isoformat())}::timestamptz")  # bound, it would have DuckDB import pandas
+
+
+def datasets(warehouse: WarehouseSettings) -> list[str]:
+    """The datasets that a warehouse holds. Raises WarehouseMissing, WarehouseHeld, or WarehouseError where it cannot be opened."""
+    if warehouse.file is not None and not warehouse.file.exists():
+        raise _missing(warehouse)
+    with _attached(warehouse, Patience(warehouse), read_only=True) as con:
+        named = "database_name = 'warehouse' and not internal and schema_name <> 'main'"
+        return [name for (name,) in con.execute(f"select schema_name from duckdb_schemas() where {named} order by all").fetchall()]
 
 
 def look_up(warehouse: WarehouseSettings, dataset: str, name: str, values: dict[str, Any]) -> tuple[Any, ...] | None:

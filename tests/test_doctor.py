@@ -15,7 +15,7 @@ from tasks import health, installation
 from tasks.dataset import Dataset
 from tasks.health import CHECKS, Setup, checks
 from tasks.installation import INSTALLATION, Check
-from tasks.warehouse import WarehouseSettings
+from tasks.warehouse import WarehouseSettings, transact
 
 DAY = date(2024, 3, 1)
 
@@ -121,19 +121,29 @@ def test_feature_sql_that_is_absent_or_not_wanted(setup: Setup, tmp_path: Path) 
 
 def test_the_warehouse_is_new_known_or_broken(setup: Setup) -> None:
     assert "does not exist yet" in look("warehouse", setup).found
-    assert not Path(setup.warehouse_uri).exists()
-    with duckdb.connect(setup.warehouse_uri) as con:
+    assert not Path(setup.warehouse.uri).exists()
+    with duckdb.connect(setup.warehouse.uri) as con:
         con.execute("create schema cards")
     assert look("warehouse", setup).found.endswith("it holds cards")
-    Path(setup.warehouse_uri).write_bytes(b"no database at all" * 999)
-    assert look("warehouse", setup).ok is False
-    assert look("warehouse", Setup(setup.dataset, WarehouseSettings(uri="ducklake:postgres:dbname=x password=secret"))) == Check(
-        "warehouse", None, "ducklake: attached by the first night, not looked at here"
-    )
+    Path(setup.warehouse.uri).write_bytes(b"no database at all" * 999)
+    assert checks_of("warehouse", setup).ok is False
+    lake = WarehouseSettings(uri="ducklake:postgres:host=127.0.0.1 port=9 dbname=x password=secret")
+    unreachable = health._guarded("warehouse", lambda: look("warehouse", Setup(setup.dataset, lake)))
+    assert unreachable.ok is False
+    assert "127.0.0.1" in unreachable.found
+    assert "secret" not in unreachable.found
+
+
+def test_a_lake_is_looked_at_like_a_file(setup: Setup, tmp_path: Path) -> None:
+    lake = WarehouseSettings(uri=f"ducklake:sqlite:{tmp_path / 'lake.sqlite'}", files=str(tmp_path / "files"))
+    assert "does not exist yet" in look("warehouse", Setup(setup.dataset, lake)).found
+    transact(lake, "cards", lambda con: con.execute("select 1"))
+    assert look("warehouse", Setup(setup.dataset, lake)).found.endswith("it holds cards")
+    assert look("results", Setup(setup.dataset, lake)).ok is True
 
 
 def test_a_held_warehouse_is_told_apart_from_a_broken_one(setup: Setup) -> None:
-    hold = f"import duckdb; con = duckdb.connect({setup.warehouse_uri!r}); print('held', flush=True); input()"
+    hold = f"import duckdb; con = duckdb.connect({setup.warehouse.uri!r}); print('held', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
