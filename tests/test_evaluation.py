@@ -105,7 +105,7 @@ def test_known_compromised_entities_are_those_with_an_earlier_known_fraud(bank: 
     for entity, day in rows.iter_rows():
         earlier = [frame for when, frame in days.items() if first <= when <= day - timedelta(days=delay + 1)]
         expected.append(any(frame.filter((pl.col("card") == entity) & pl.col("is_fraud")).height for frame in earlier))
-    found = known_compromised(dataset, rows, first, delay)
+    found = known_compromised(dataset, dataset.warehouse, rows, first, delay)
     assert found.to_list() == expected
     assert 0 < sum(expected) < len(expected)
 
