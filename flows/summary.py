@@ -101,8 +101,9 @@ def pruning_table(pruned: "Pruning") -> None:
         say(f"Nothing of before {pruned.older_than} is to go.")
     else:
         done = "is gone" if pruned.done else "would go; nothing was changed: add --yes"
+        say(f"What became old before {pruned.older_than} {done}")
         lines = [(d.kind, d.count, _thousands(d.rows), _thousands(d.bytes), d.oldest, d.newest) for d in pruned.dropped]
-        data_table(["what", "count", "rows", "bytes", "oldest", "newest"], lines, f"What became old before {pruned.older_than} {done}")
+        data_table(["what", "count", "rows", "bytes", "oldest", "newest"], lines)
     for words in pruned.left:
         say(f"Left: {words}")
 

@@ -1,7 +1,5 @@
 """The warehouse: one schema per dataset, opened for moments only, with every other process's lock waited for."""
 
-import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -13,10 +11,10 @@ from pydantic import Field, field_validator
 
 import sql
 from models.settings import Section
-from tasks.errors import WarehouseError, WarehouseHeld, WarehouseMissing, first_line
+from tasks.errors import WarehouseError, WarehouseMissing, first_line
 from tasks.lake import Lake, load_extensions, parse_lake
+from tasks.patience import Patience, is_held
 
-log = logging.getLogger(__name__)
 NO_LAKE = "creating a new DuckLake is explicitly disabled"
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -24,13 +22,6 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "preserve_insertion_order": "false",  # rows of a table have no order; a million of them go in twice as fast
 }
 LAKE_CONFIG = CONFIG | {"allow_unsigned_extensions": "true"}  # the wheels are pinned by hash: to check 36 MB of each took 0.3 s a time
-HELD = (  # what each engine says where another process is the trouble, found by provoking it
-    "Could not set lock",  # a DuckDB file, or a lake's catalog in one
-    "Conflicting lock",
-    "database is locked",  # SQLite
-    "Transaction conflict",  # DuckLake: another transaction has committed what this one changes
-    "duplicate key value",  # PostgreSQL: two make the same catalog or snapshot at once
-)
 R = TypeVar("R")
 
 
@@ -75,7 +66,7 @@ def reading(warehouse: WarehouseSettings, dataset: str) -> Iterator[duckdb.DuckD
     """
     if warehouse.file is not None and not warehouse.file.exists():
         raise _missing(warehouse)
-    with _attached(warehouse, Patience(warehouse), read_only=True) as con:
+    with _attached(warehouse, Patience(warehouse.place, warehouse.wait_seconds), read_only=True) as con:
         if not _has_schema(con, dataset):
             raise WarehouseMissing(f"{warehouse.place} holds nothing of {dataset} yet; score a first night with `nightscore run --date D`")
         con.execute(f"use warehouse.{sql.identifier(dataset)}")
@@ -91,7 +82,7 @@ def datasets(warehouse: WarehouseSettings) -> list[str]:
     """The datasets that a warehouse holds. Raises WarehouseMissing, WarehouseHeld, or WarehouseError where it cannot be opened."""
     if warehouse.file is not None and not warehouse.file.exists():
         raise _missing(warehouse)
-    with _attached(warehouse, Patience(warehouse), read_only=True) as con:
+    with _attached(warehouse, Patience(warehouse.place, warehouse.wait_seconds), read_only=True) as con:
         named = "database_name = 'warehouse' and not internal and schema_name <> 'main'"
         return [name for (name,) in con.execute(f"select schema_name from duckdb_schemas() where {named} order by all").fetchall()]
 
@@ -112,7 +103,7 @@ def transact(warehouse: WarehouseSettings, dataset: str, work: Callable[[duckdb.
     While another process holds the warehouse, or commits what conflicts, the whole of it is tried again, `work` too.
     Raises WarehouseHeld where that lasts longer than `wait_seconds`.
     """
-    patience = Patience(warehouse)
+    patience = Patience(warehouse.place, warehouse.wait_seconds)
     while True:
         with _attached(warehouse, patience, read_only=False) as con:
             try:
@@ -150,7 +141,7 @@ def _has_schema(con: duckdb.DuckDBPyConnection, dataset: str) -> bool:
 
 
 @contextmanager
-def _attached(warehouse: WarehouseSettings, patience: "Patience", *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+def _attached(warehouse: WarehouseSettings, patience: Patience, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     if warehouse.file is not None:
         warehouse.file.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(config=LAKE_CONFIG if warehouse.lake else CONFIG) as con:
@@ -182,35 +173,3 @@ def _attach_statement(warehouse: WarehouseSettings, *, read_only: bool) -> str:
 
 def _missing(warehouse: WarehouseSettings) -> WarehouseMissing:
     return WarehouseMissing(f"there is no warehouse at {warehouse.place} yet; score a first night with `nightscore run --date D`")
-
-
-def is_held(error: duckdb.Error) -> bool:
-    """Whether another process is the trouble, so that trying again can help."""
-    return _names_another(str(error))
-
-
-def _names_another(text: str) -> bool:
-    return any(words in text for words in HELD)
-
-
-class Patience:
-    """Waits while another process holds the warehouse: a night's result is worth waiting for."""
-
-    def __init__(self, warehouse: WarehouseSettings) -> None:
-        self._warehouse = warehouse
-        self._give_up = time.monotonic() + warehouse.wait_seconds
-        self._told = False
-
-    def wait(self, error: duckdb.Error) -> None:
-        """A moment; raises the error itself where waiting cannot help, WarehouseHeld where it has lasted too long."""
-        if not is_held(error):
-            raise error
-        place = self._warehouse.place
-        what = next(line for line in str(error).splitlines() if _names_another(line)).split(". See also")[0]
-        if time.monotonic() >= self._give_up:
-            waited = f"held by another process for more than {self._warehouse.wait_seconds:g} s"
-            raise WarehouseHeld(f"{place} is {waited} ({what}); end it, then run again") from error
-        if not self._told:
-            log.warning("waiting for %s: %s", place, what)
-            self._told = True
-        time.sleep(0.2)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,9 @@ def test_the_text_of_the_feature_sql_decides_scores(tmp_path: Path) -> None:
     before = load_settings(path).config_hash
     (tmp_path / "mine.sql").write_text("-- two\nselect 2")
     assert load_settings(path).config_hash != before
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/elsewhere", "a/b", "..", ".hidden", "a\nb", "a\n", "", "a\\b", 'a"b'])
+def test_a_name_that_would_lead_out_of_the_folder_of_files_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="name: String should match pattern"):
+        load_settings(write(tmp_path, f"name = {json.dumps(name)}\n{MINIMAL}"))
