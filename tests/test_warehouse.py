@@ -197,6 +197,35 @@ def test_a_night_is_published_once_and_gives_way_to_the_next(warehouse: Warehous
     assert query(warehouse, "bank", "select partition_date, id from alerts").rows == [(DAY, "second-0")]
 
 
+WATCH = """
+from pathlib import Path
+told("ready")
+looks, halves = 0, 0
+while not Path(sys.argv[2]).exists():
+    with reading(warehouse, "bank") as con:
+        counts = "(select count(*) from current_runs), (select sum(rows_scored) from current_runs), (select count(*) from scores)"
+        runs, rows, stored = con.execute(f"select {counts}").fetchone()
+    looks, halves = looks + 1, halves + (runs != 1 or rows != stored)
+print(looks > 0, halves, flush=True)
+"""
+
+
+@pytest.mark.slow
+@every_engine
+def test_a_reader_sees_one_whole_night_or_the_other_while_they_are_published(warehouse: WarehouseSettings, tmp_path: Path) -> None:
+    patient, staging = warehouse.model_copy(update={"wait_seconds": 60}), Path(warehouse.files) / "bank"
+    register(patient)
+    publish_night(ledger(patient), scored_night(staging, "0"))
+    reader = Other(patient, WATCH, str(tmp_path / "enough"))
+    assert reader.heard() == "ready"
+    reader.answer()
+    for number in range(1, 5):
+        publish_night(ledger(patient), scored_night(staging, str(number), rows=20 + number))
+    (tmp_path / "enough").touch()
+    assert reader.heard() == "True 0"
+    assert reader.end() == 0
+
+
 @pytest.mark.parametrize("warehouse", ["file", "sqlite"], indirect=True)
 def test_a_file_that_is_no_warehouse_is_refused_in_words(warehouse: WarehouseSettings) -> None:
     assert warehouse.file is not None
