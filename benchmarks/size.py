@@ -250,6 +250,9 @@ def as_parquet(settings: Settings, folder: Path) -> tuple[dict[str, int], int]:
 
 def page_bytes(folder: Path, rows: int) -> dict[str, int]:
     """One whole night and its judgement through the real flows: bytes of its pages, and of its version."""
+    from flows.console import show_progress
+
+    show_progress()
     from flows.evaluation import evaluate_window
 
     settings = found(folder)

@@ -121,8 +121,8 @@ def night(folder: Path, rows: int) -> dict[str, Any]:
     class Kept(Steps):
         """The steps' times, publishing among them, which the ledger's row cannot hold as it is written by then."""
 
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, staging: Path, config_hash: str) -> None:
+            super().__init__(staging, config_hash)
             kept.append(self.durations)
 
     kept: list[dict[str, float]] = []
