@@ -2,7 +2,8 @@
 
 The space of dropped rows inside a DuckDB file is used again by later nights; the file itself does not become smaller (DuckDB 1.5 gives back
 free blocks at its end alone). Of a file of 365 nights x 10,000 rows (169 MB) with the older half of the scores dropped half of the blocks
-were free once it was closed, and 1,000,000 more rows went in without its growing. The ledger, labels, metrics and promotions stay for ever.
+were free once it was closed, and 1,000,000 more rows went in without its growing. A lake's files go with the first pruning a day or more
+after their rows. The ledger, labels, metrics and promotions stay for ever.
 """
 
 import os
@@ -20,7 +21,7 @@ import sql
 from tasks.prune_files import OldFile, Registered, old_files, remove_file
 from tasks.publication import read_kept
 from tasks.publish import waiting_folders
-from tasks.warehouse import WarehouseSettings, reading, transact
+from tasks.warehouse import WarehouseSettings, reading, tidy, transact
 
 SUPERSEDED, SCORES = "rows of superseded runs", "scores of current runs"
 
@@ -85,6 +86,7 @@ def prune(warehouse: WarehouseSettings, dataset: str, keep_days: int, today: dat
         rows = _prunable(files, keep, con)
     if yes:
         rows = transact(warehouse, dataset, partial(_prune_rows, files, keep))
+        tidy(warehouse)
     found, left = old_files(files, rows.registered, keep.oldest)
     if yes:
         left += [f"{old.path} is being worked on since" for old in found if not remove_file(files, old)]

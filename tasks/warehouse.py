@@ -112,6 +112,19 @@ def transact(warehouse: WarehouseSettings, dataset: str, work: Callable[[duckdb.
                 patience.wait(error)
 
 
+def tidy(warehouse: WarehouseSettings) -> None:
+    """Lets go of the files of a lake that its tables have left, a day after they did; a DuckDB file uses such space again by itself."""
+    patience = Patience(warehouse.place, warehouse.wait_seconds)
+    while warehouse.lake is not None:
+        with _attached(warehouse, patience, read_only=False) as con:
+            try:
+                con.execute(sql.read("expire_snapshots"))
+                con.execute(sql.read("delete_old_files"))
+                return
+            except duckdb.Error as error:
+                patience.wait(error)
+
+
 def _transacted(con: duckdb.DuckDBPyConnection, dataset: str, work: Callable[[duckdb.DuckDBPyConnection], R]) -> R:
     con.begin()
     try:

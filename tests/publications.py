@@ -21,7 +21,7 @@ def ledger(warehouse: WarehouseSettings, dataset: str = "bank") -> Ledger:
 
 def register(warehouse: WarehouseSettings, dataset: str = "bank") -> None:
     """The version that every such night was scored by."""
-    add = "insert into models (version, as_of) values ($version, $as_of)"
+    add = "insert into models (version, as_of, artifact_path, card_path) values ($version, $as_of, 'bank/models/v1', 'bank/cards/v1.html')"
     transact(warehouse, dataset, lambda con: con.execute(add, {"version": VERSION, "as_of": DAY}))
 
 

@@ -14,6 +14,7 @@ import duckdb
 import polars as pl
 import pytest
 from banks import NIGHT, ROWS, Bank
+from publications import ledger, register, scored_night
 from typer.testing import CliRunner
 
 import sql
@@ -30,6 +31,7 @@ from tasks.checks import Offence, offences
 from tasks.errors import EvaluationError, WarehouseMissing
 from tasks.prune import Pruning, prune
 from tasks.publication import FILE, Publication, keep
+from tasks.publish import publish_night
 from tasks.references import Features, Partition, Scored, Validated, Version
 from tasks.registry import find_champion
 from tasks.warehouse import WarehouseSettings, reading, transact
@@ -368,3 +370,19 @@ def test_a_night_whose_rows_were_pruned_keeps_its_line_and_is_not_judged(scored_
 def offences_of(settings: Settings) -> list[Offence]:
     with reading(settings.warehouse, settings.name) as con:
         return list(offences(con))
+
+
+def test_a_lake_lets_go_of_the_files_of_pruned_rows(tmp_path: Path) -> None:
+    lake = WarehouseSettings(uri=f"ducklake:sqlite:{tmp_path / 'lake.sqlite'}", files=str(tmp_path / "files"))
+    register(lake)
+    for fingerprint in ("first", "second"):
+        publish_night(ledger(lake), scored_night(tmp_path / "files" / "bank", fingerprint))
+    later = datetime.now(UTC).date() + timedelta(days=2)
+    assert prune(lake, "bank", 1, later, yes=True).dropped
+    left = "call ducklake_cleanup_old_files('warehouse', cleanup_all => true, dry_run => true)"
+    with reading(lake, "bank") as con:
+        assert con.sql("select count(*), count(distinct run_id) from score_rows").fetchall() == [(20, 1)]
+        assert len(con.sql("from ducklake_snapshots('warehouse')").fetchall()) == 1
+    files = transact(lake, "bank", lambda con: con.execute(left).fetchall())
+    assert any("score_rows" in str(file) for file in files)
+    assert len(list((tmp_path / "files" / "lake").rglob("score_rows/*.parquet"))) == 2  # a reader may be in the first for a day yet
