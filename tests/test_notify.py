@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import tasks.publish
 import tasks.webhooks
 from flows.cli import app
+from flows.console import Failing
 from flows.settings import Settings, load_settings
 from models.errors import TrainingError
 from tasks.errors import NightError, NightKept, PartitionMissing, PartitionRejected, SourceError, WarehouseHeld
@@ -225,7 +226,10 @@ def test_a_message_gives_slack_no_commands() -> None:
         "timeout_seconds = 0\nwebhooks = [{{ url = 'https://h.example/{secret}' }}]",
     ],
 )
-def test_a_wrong_section_is_refused_by_a_line_and_a_traceback_without_the_address(wrong: str, bank: Bank) -> None:
+def test_a_wrong_section_is_refused_by_a_line_and_a_traceback_without_the_address(
+    wrong: str, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Failing, "debug", False)  # so that it is that again for the next test
     bank.configure("[warehouse]", f"[notify]\n{wrong.format(secret=SECRET)}\n[warehouse]")
     result = CliRunner().invoke(app, ["notify", "--debug", "--config", str(bank.config)])
     assert result.exception is not None
