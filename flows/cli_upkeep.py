@@ -20,13 +20,36 @@ def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False)
     settings = load_settings(config)
     from flows.summary import health_table
     from tasks.health import checks
+    from tasks.notices import check_webhooks
 
-    found = checks(settings, settings.warehouse)
+    found = [*checks(settings, settings.warehouse), check_webhooks(settings.notify)]
     if as_json:
         print_json([dataclasses.asdict(check) for check in found])
     else:
         health_table(found)
     if any(check.ok is False for check in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def notify(
+    test: Annotated[bool, typer.Option("--test", help="Send a test event to each.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List the webhooks that are told when a night needs somebody, and with --test try them.  Example: nightscore notify --test"""
+    settings = load_settings(config)
+    from flows.summary import webhooks_table
+    from tasks.notices import send_test, webhook_lines
+
+    answers = send_test(settings.notify, settings.name) if test else []
+    lines = webhook_lines(settings.notify, answers)
+    if as_json:
+        print_json(lines)
+    else:
+        webhooks_table(lines)
+    if not all(answer.delivered for answer in answers):
         raise typer.Exit(1)
 
 

@@ -11,6 +11,7 @@ from flows.steps import Steps
 from tasks.features import features
 from tasks.ledger import Ledger, failures_noted, find_committed
 from tasks.matured import report_matured
+from tasks.notices import tell_doubts, troubles_told
 from tasks.publish import publish, publish_waiting
 from tasks.references import Night, Partition, Version
 from tasks.registry import find_champion
@@ -22,19 +23,24 @@ from tasks.validate import validate
 
 
 @flow(name="nightly")
-def nightly(config: Path, day: date, force: bool = False) -> Night:
-    """Scores one partition and commits it; the same source, model and configuration again is a no-op."""
+def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> Night:
+    """Scores one partition and commits it; the same source, model and configuration again is a no-op.
+
+    due: whether somebody is to be told where the source has no such date.
+    """
     settings = load_settings(config)
     ledger = ledger_of(settings)
-    publish_waiting(ledger, settings.files, besides=day)
-    with night_folder(settings.files, day, anew=force) as staging:
-        with failures_noted(ledger, day):
-            step = Steps(staging, settings.config_hash)
-            partition = step(ingest, settings, day)
-            champion = find_champion(recipe_of(settings), settings.warehouse, day)
-            done = find_committed(ledger, partition, champion) if champion and not force else None
-            night = done or score_partition(settings, ledger, step, partition, champion, staging, force)
-        report_matured(bench_of(settings), day, settings.files / "reports", staging)
+    with troubles_told(settings.notify, settings.name, day, due=due):
+        waited = publish_waiting(ledger, settings.files, besides=day)
+        with night_folder(settings.files, day, anew=force) as staging:
+            with failures_noted(ledger, day):
+                step = Steps(staging, settings.config_hash)
+                partition = step(ingest, settings, day)
+                champion = find_champion(recipe_of(settings), settings.warehouse, day)
+                done = find_committed(ledger, partition, champion) if champion and not force else None
+                night = done or score_partition(settings, ledger, step, partition, champion, staging, force)
+            report_matured(bench_of(settings), day, settings.files / "reports", staging)
+    tell_doubts(settings.notify, settings.name, [*waited, night])
     return night
 
 
@@ -45,6 +51,6 @@ def score_partition(
     recipe, day = recipe_of(settings), partition.date
     validated = step.kept(validate, settings, partition, staging, settings.files / "data-docs" / f"{day}.html")
     clean = step.kept(features, settings, validated, recipe.label_delay_days, staging)
-    version = champion or step(train, recipe, settings.warehouse, day, "no fresh champion with this configuration")
+    version = champion or step(train, recipe, settings.warehouse, settings.notify, day, "no fresh champion with this configuration")
     scored = step.kept(score, settings, clean, version, settings.threshold, staging)
     return step(publish, ledger, clean, scored, version, step.durations, staging, force)

@@ -16,6 +16,7 @@ from flows.errors import SettingsError
 from models.settings import ModelSettings, Section, ThresholdSettings, TrainingSettings
 from tasks.dataset import Dataset
 from tasks.lake import resolve_uri
+from tasks.notify import NotifySettings
 from tasks.warehouse import WarehouseSettings
 from tasks.window import EvaluationSettings
 
@@ -40,6 +41,7 @@ class Settings(Dataset):
     evaluation: EvaluationSettings = EvaluationSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    notify: NotifySettings = NotifySettings()
 
     @model_validator(mode="after")
     def _labels_where_needed(self) -> Self:

@@ -1,7 +1,7 @@
 """Figures as tables on standard output."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flows.console import data_table, say
 
@@ -66,6 +66,14 @@ def health_table(found: "Sequence[Check]") -> None:
     """One line per check, with what to mend."""
     state = {True: "ok", False: "mend", None: "note"}
     data_table(["check", "", "found", "what to do"], [(check.name, state[check.ok], check.found, check.mend) for check in found])
+
+
+def webhooks_table(lines: "Sequence[dict[str, Any]]") -> None:
+    """One line per webhook, with how it took a test where there was one."""
+    if not lines:
+        say("No webhook is configured, so nobody is told when a night fails: add [notify].")
+        return
+    data_table(list(lines[0]), [[", ".join(v) if isinstance(v, list) else v for v in line.values()] for line in lines])
 
 
 def replay_tables(replayed: "Replay") -> None:

@@ -7,6 +7,7 @@ from prefect import flow
 
 from flows.context import recipe_of
 from flows.settings import load_settings
+from tasks.notices import troubles_told
 from tasks.references import Version
 from tasks.train import train
 
@@ -15,4 +16,5 @@ from tasks.train import train
 def retrain(config: Path, as_of: date) -> Version:
     """Trains a version as of a business date; it is the champion of that date and of those after it."""
     settings = load_settings(config)
-    return train(recipe_of(settings), settings.warehouse, as_of, "trained on demand")
+    with troubles_told(settings.notify, settings.name, as_of):
+        return train(recipe_of(settings), settings.warehouse, settings.notify, as_of, "trained on demand")

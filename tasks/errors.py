@@ -9,6 +9,10 @@ class SourceError(NightError):
     """The source cannot be read: a missing, empty or corrupt partition, a missing table or column."""
 
 
+class PartitionMissing(SourceError):
+    """The source has no partition of the date that was asked for."""
+
+
 class PartitionRejected(NightError):
     """The partition was read and refused: a broken schema, or more bad rows than the configuration allows."""
 
@@ -23,6 +27,10 @@ class WarehouseError(NightError):
 
 class WarehouseHeld(WarehouseError):
     """Another process holds the warehouse for longer than the configuration waits."""
+
+
+class NightKept(WarehouseHeld):
+    """The night is scored and kept, and waits to be committed until the warehouse is free."""
 
 
 class WarehouseMissing(WarehouseError):

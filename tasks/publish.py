@@ -1,6 +1,7 @@
 """The one transaction that makes a night current, and the scored nights that still wait for it."""
 
 import logging
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 import sql
 from tasks.checks import doubts, offences
-from tasks.errors import NightError, WarehouseError, WarehouseHeld, first_line
+from tasks.errors import NightError, NightKept, WarehouseError, WarehouseHeld, first_line
 from tasks.ledger import Ledger, already_committed, identity, insert_run
 from tasks.publication import FILE, Publication, keep, new_run_id, read_kept
 from tasks.references import Features, Night, Scored, Version
@@ -47,14 +48,14 @@ def publish_night(ledger: Ledger, publication: Publication) -> Night:
     """In one transaction: the staged rows under a new run, the ledger row, the earlier run of the date superseded, every check passed.
 
     Where another process has committed the same night meanwhile, that one stands.
-    Raises WarehouseHeld where the warehouse is held for too long, WarehouseError where a check fails or the transaction is refused;
+    Raises NightKept where the warehouse is held for too long, WarehouseError where a check fails or the transaction is refused;
     then nothing has changed.
     """
     day = publication.date
     try:
         night = transact(ledger.warehouse, ledger.dataset, partial(_insert, ledger, publication))
     except WarehouseHeld as error:
-        raise WarehouseHeld(f"{day}: {error}; {KEPT}") from error
+        raise NightKept(f"{day}: {error}; {KEPT}") from error
     except duckdb.Error as error:
         raise WarehouseError(f"{day}: the warehouse refused the night: {first_line(error)}; run it again") from error
     if night.status == "committed":
@@ -114,15 +115,18 @@ def _insert(ledger: Ledger, publication: Publication, con: duckdb.DuckDBPyConnec
     con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
     insert_run(con, ledger, publication)
     con.execute(sql.read("supersede_runs"), run)
-    _check(con, ledger, day, publication.run_id)
-    return publication.night()
+    return replace(publication.night(), doubts=_check(con, ledger, day, publication.run_id))
 
 
-def _check(con: duckdb.DuckDBPyConnection, ledger: Ledger, day: date, run_id: str) -> None:
+def _check(con: duckdb.DuckDBPyConnection, ledger: Ledger, day: date, run_id: str) -> tuple[str, ...]:
+    """What is to be noted of the run and stops nothing. Raises WarehouseError where it must not be committed."""
     if found := "; ".join(map(str, offences(con, run_id))):
         raise WarehouseError(f"{day}: {found}; nothing was published: mend what it names, or run the night again with --force")
+    notes = []
     for doubt in doubts(con, ledger.flagged_share, run_id):
         low, high = ledger.flagged_share
         note = f"{doubt.shown[0]['flagged_share']:.2%} of the rows are flagged, outside evaluation.flagged_share {low:.2%}..{high:.2%}"
         log.warning("%s  publish    %s", day, note)
         con.execute(sql.read("add_note"), {"run_id": run_id, "note": note})
+        notes.append(note)
+    return tuple(notes)

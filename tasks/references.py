@@ -99,6 +99,7 @@ class Night:
     """What became of a night: the line that the command line prints and the ledger keeps.
 
     status: committed | already committed
+    doubts: what was noted as it was committed, and is worth a look.
     """
 
     date: date
@@ -110,3 +111,4 @@ class Night:
     rows_flagged: int
     model_version: str
     threshold: float
+    doubts: tuple[str, ...] = ()

@@ -76,10 +76,13 @@ def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, lea
     transact(warehouse, recipe.dataset.name, partial(_insert_model, model))
 
 
-def promote(warehouse: WarehouseSettings, dataset: str, version: Version, why: str) -> None:
-    """Makes a version the champion of every date from its `as_of` on, unless it is that already; the earlier promotions stay on record."""
+def promote(warehouse: WarehouseSettings, dataset: str, version: Version, why: str) -> bool:
+    """Makes a version the champion of every date from its `as_of` on, unless it is that already; the earlier promotions stay on record.
+
+    Gives whether it was not.
+    """
     promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": _who(), "why": why}
-    transact(warehouse, dataset, partial(_insert_promotion, promotion))
+    return transact(warehouse, dataset, partial(_insert_promotion, promotion))
 
 
 def _insert_model(model: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
@@ -88,9 +91,10 @@ def _insert_model(model: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None
     con.execute(sql.read("insert_model"), model)
 
 
-def _insert_promotion(promotion: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
+def _insert_promotion(promotion: dict[str, Any], con: duckdb.DuckDBPyConnection) -> bool:
     con.execute(sql.read("take_publish_lock"))
-    con.execute(sql.read("insert_promotion"), promotion)
+    ((inserted,),) = con.execute(sql.read("insert_promotion"), promotion).fetchall()
+    return bool(inserted)
 
 
 def _who() -> str:

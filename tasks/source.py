@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 
 from sql import identifier, literal
 from tasks.dataset import Dataset, SourceSettings
-from tasks.errors import SourceError, first_line
+from tasks.errors import PartitionMissing, SourceError, first_line
 from tasks.references import Partition
 
 DATE = r"(\d{4}-\d{2}-\d{2})"
@@ -40,14 +40,15 @@ def ingest(dataset: Dataset, day: date) -> Partition:
 def read_partition(dataset: Dataset, day: date) -> Partition:
     """The reference to one day: its row count, and the fingerprint of the day and, with feature SQL, of its look-back.
 
-    Raises SourceError where the partition is missing, empty or cannot be read.
+    Raises PartitionMissing where there is none, SourceError where it is empty or cannot be read.
     """
     first = first_history_date(dataset, day)
     with connect(dataset.source) as con, readable(dataset.source, day, first):
         create_view(con, dataset, "day", day, day)
         rows = con.sql("from day").count("*").fetchone()
         if not rows or not rows[0]:
-            raise SourceError(f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and run the night again")
+            kind = PartitionMissing if dataset.source.path is None else SourceError  # of a table, that is all there is to a partition
+            raise kind(f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and run the night again")
         create_view(con, dataset, "history", first, day)
         return Partition(date=day, rows=int(rows[0]), fingerprint=_fingerprint(con, dataset))
 
@@ -116,7 +117,7 @@ def create_view(con: duckdb.DuckDBPyConnection, dataset: Dataset, name: str, fir
     """Creates the view `name` over the source's rows of `first`..`last`, and gives its columns (name to DuckDB type).
 
     The view has the source's columns and `_partition_date`; a time column with a zone is in local time of the source's zone.
-    Raises SourceError where `last` has no partition.
+    Raises PartitionMissing where `last` has no partition, SourceError where the source cannot be read.
     """
     relation = _parquet(con, dataset.source, first, last) if dataset.source.path is not None else _rows(con, dataset.source, first, last)
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
@@ -142,7 +143,7 @@ def _parquet(con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date
     if not any(re.search(pattern, file)[1] == last.isoformat() for file in files):  # type: ignore[index]
         known = list_dates(source)
         span = f"the source has {len(known)} dates, {known[0]}..{known[-1]}" if known else "the source has no dates at all"
-        raise SourceError(f"{last}: there is no partition at {place(source, last)}; {span}")
+        raise PartitionMissing(f"{last}: there is no partition at {place(source, last)}; {span}")
     # Literals, as a relation with parameters is read into memory as a whole before it becomes a view.
     return con.sql(
         f"""

@@ -20,6 +20,8 @@ from models.training import OnEpoch
 from tasks.card import CardFacts, write_card
 from tasks.errors import GateFailed
 from tasks.maturity import known_labels
+from tasks.notices import tell_promotion
+from tasks.notify import NotifySettings
 from tasks.recipe import Recipe
 from tasks.references import Partition, Version
 from tasks.registry import find_version, promote, register
@@ -31,8 +33,8 @@ log = logging.getLogger(__name__)
 
 
 @task(cache_policy=NO_CACHE)
-def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, why: str) -> Version:
-    """A version from the labels known at the start of `as_of`, promoted to champion from that date on; see `train_version`.
+def train(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, as_of: date, why: str) -> Version:
+    """A version from the labels known at the start of `as_of`, promoted to champion from that date on, and told; see `train_version`.
 
     Raises GateFailed where the version is kept out of service.
     """
@@ -42,7 +44,8 @@ def train(recipe: Recipe, warehouse: WarehouseSettings, as_of: date, why: str) -
             f"{as_of}: {version.name} is kept out of service: {version.withheld} See {version.card}; mend the features or the training "
             '(training.gate = "warn" lets usefulness pass)'
         )
-    promote(warehouse, recipe.dataset.name, version, why)
+    if promote(warehouse, recipe.dataset.name, version, why):
+        tell_promotion(notify, recipe.dataset.name, version, why)
     return version
 
 

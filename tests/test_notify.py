@@ -1,0 +1,337 @@
+"""Notifications: what is told to whom, and that no webhook can do anything to a night; against a real HTTP server."""
+
+import json
+import logging
+import re
+import time
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+from banks import FIRST, NIGHT, Bank
+from hooks import SECRET, Hook, listening
+from typer.testing import CliRunner
+
+import tasks.publish
+import tasks.webhooks
+from flows.cli import app
+from flows.console import Failing
+from flows.settings import Settings, load_settings
+from models.errors import TrainingError
+from tasks.errors import NightError, NightKept, PartitionMissing, PartitionRejected, SourceError, WarehouseHeld
+from tasks.notices import FORMATS, Notice, check_webhooks, tell, troubles_told
+from tasks.notify import EVENTS, NotifySettings
+
+DAY = date(2018, 7, 25)
+DOCS = Path(__file__).parents[1] / "docs" / "notifications.md"
+DOUBT = Notice(
+    "doubt",
+    "card-fraud",
+    DAY,
+    "committed",
+    "12.50% of the rows are flagged, outside evaluation.flagged_share 0.00%..5.00%",
+    run_id="2018-07-25-5f0c",
+    rows_source=1000,
+    rows_scored=960,
+    rows_quarantined=40,
+    rows_flagged=120,
+    model_version="2018-07-25-ede4744c",
+    at=datetime(2026, 11, 22, 2, tzinfo=UTC),
+)
+
+
+def told_to(*hooks: Hook, timeout_seconds: float = 10, retries: int = 3) -> NotifySettings:
+    webhooks = [{"url": hook.url} for hook in hooks]
+    return NotifySettings.model_validate({"webhooks": webhooks, "timeout_seconds": timeout_seconds, "retries": retries})
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds between attempts, none of which is waited for."""
+    waited: list[float] = []
+    monkeypatch.setattr(tasks.webhooks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited.append))
+    return waited
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """In none of these tests, at no level of any library, does the address appear in a log or on the terminal."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    said = [f"{record.getMessage()} {record.exc_text}" for record in caplog.get_records("call")]
+    shown = "\n".join([*said, *capfd.readouterr()])
+    assert not any(part in shown for part in (SECRET, "s3cr3t"))
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name.startswith("tasks") and record.levelno == logging.WARNING]
+
+
+def test_a_server_in_trouble_is_asked_again_with_growing_pauses_until_it_takes_it(
+    pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    with listening(500, 503, 200) as hook:
+        tell(told_to(hook), DOUBT)
+    assert hook.bodies == [FORMATS["json"](DOUBT)] * 3
+    assert pauses == [0.5, 1.0]
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+def test_a_refusal_is_final_and_one_warning(status: int, pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    with listening(status) as hook:
+        tell(told_to(hook), DOUBT)
+    assert (len(hook.got), pauses) == (1, [])
+    place = f"webhook 1 (127.0.0.1:{hook.port})"
+    assert warnings(caplog) == [f"2018-07-25  notify     {place} could not be told of `doubt`: answered {status}"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_what_is_sent_follows_no_redirect(status: int, pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    with listening() as elsewhere, listening(status, location=elsewhere.url) as hook:
+        tell(told_to(hook), DOUBT)
+    assert (len(hook.got), elsewhere.got) == (1, [])
+    assert "a redirect is not followed" in warnings(caplog)[0]
+
+
+def test_too_many_requests_are_repeated_when_the_server_says(pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    with listening(429, 200, retry_after="7") as hook:
+        tell(told_to(hook), DOUBT)
+    assert (len(hook.got), pauses, warnings(caplog)) == (2, [7.0], [])
+
+
+@pytest.mark.parametrize("retry_after", ["3600", "Fri, 01 Jan 2100 00:00:00 GMT"])
+def test_a_pause_beyond_the_bound_is_not_waited_for(retry_after: str, pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    with listening(429, retry_after=retry_after) as hook:
+        tell(told_to(hook), DOUBT)
+    assert (len(hook.got), pauses) == (1, [])
+    assert "answered 429" in warnings(caplog)[0]
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "pause"), [("soon", 0.5), ("-5", 0.5), ("Fri, 01 Jan 2100", 0.5), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)]
+)
+def test_a_strange_retry_after_counts_as_none_and_one_that_is_over_as_now(retry_after: str, pause: float, pauses: list[float]) -> None:
+    with listening(503, 200, retry_after=retry_after) as hook:
+        tell(told_to(hook), DOUBT)
+    assert (len(hook.got), pauses) == (2, [pause])
+
+
+@pytest.mark.parametrize("status", [0, -1], ids=["hangs", "trickles"])
+def test_nobody_is_waited_for_longer_than_the_bound_and_all_are_told_at_once(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    with listening(status) as first, listening(status) as second, listening() as third:
+        began = time.monotonic()
+        tell(told_to(first, second, third, timeout_seconds=0.8, retries=1), DOUBT)
+        assert time.monotonic() - began < 10  # they would keep it for 20
+    assert len(third.got) == 1  # after the first two, there would be no time left for it
+    assert [re.search(r"webhook (\d) .*(no answer within)", line).groups() for line in warnings(caplog)] == [  # type: ignore[union-attr]
+        ("1", "no answer within"),
+        ("2", "no answer within"),
+    ]
+
+
+@pytest.mark.parametrize("url", [f"http://127.0.0.1:9/{SECRET}", f"http://nobody.invalid/{SECRET}"], ids=["nobody listens", "no such name"])
+def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
+    url: str, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    tell(NotifySettings.model_validate({"webhooks": [{"url": url}], "retries": 2}), DOUBT)
+    assert pauses == [0.5, 1.0]
+    (line,) = warnings(caplog)
+    assert re.search(
+        r"webhook 1 \((127\.0\.0\.1:9|nobody\.invalid)\) could not be told of `doubt`: cannot be reached: .* \(attempt 3\)$", line
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "event", "status"),
+    [
+        (PartitionMissing("no partition"), "missing", "failed"),
+        (SourceError("cannot be read"), "failed", "failed"),
+        (PartitionRejected("too many bad rows"), "rejected", "rejected"),
+        (NightKept("held; kept"), "waiting", "waiting"),
+        (WarehouseHeld("held"), "failed", "failed"),
+        (TrainingError("no rows"), "failed", "failed"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
+)
+@pytest.mark.parametrize("answer", [200, 404])
+def test_every_trouble_is_told_by_its_own_name_and_raised_as_it_was(error: Exception, event: str, status: str, answer: int) -> None:
+    with listening(answer) as hook, pytest.raises(type(error)) as raised, troubles_told(told_to(hook), "bank", DAY):
+        raise error
+    assert raised.value is error
+    assert raised.value.__cause__ is raised.value.__context__ is None
+    (body,) = hook.bodies
+    assert (body["event"], body["status"], body["message"], body["date"]) == (event, status, str(error), "2018-07-25")
+    assert body["what_to_do"]
+
+
+def test_a_missing_date_that_nobody_waits_for_is_no_event() -> None:
+    with listening() as hook, pytest.raises(PartitionMissing), troubles_told(told_to(hook), "bank", DAY, due=False):
+        raise PartitionMissing("no partition")
+    assert hook.got == []
+
+
+def test_a_night_that_went_well_is_no_event() -> None:
+    with listening() as hook, troubles_told(told_to(hook), "bank", DAY):
+        pass
+    assert hook.got == []
+
+
+def test_of_an_error_that_is_not_ours_only_the_kind_is_told() -> None:
+    with listening() as hook, pytest.raises(KeyError), troubles_told(told_to(hook), "bank", DAY):
+        raise KeyError("4929 1234 5678 9012")
+    assert "unexpected KeyError" in hook.bodies[0]["message"]
+    assert b"4929" not in hook.got[0]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_webhook_is_told_of_what_it_wants_alone(event: str) -> None:
+    with listening() as hook:
+        settings = NotifySettings.model_validate({"webhooks": [{"url": hook.url, "on": [event]}]})
+        for told in EVENTS:
+            tell(settings, Notice(told, "bank", DAY, "status", "message"))
+    assert [body["event"] for body in hook.bodies] == [event]
+
+
+def test_the_documentation_shows_what_is_sent() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert f"```json\n{json.dumps(FORMATS['json'](DOUBT), indent=2)}\n```" in text
+    assert f"```text\n{FORMATS['slack'](DOUBT)['text']}\n```" in text
+    assert all(f"| `{event}` |" in text for event in EVENTS)
+
+
+def test_a_message_gives_slack_no_commands() -> None:
+    text = str(FORMATS["slack"](Notice("failed", "bank", DAY, "failed", "<!channel> & <http://x|y>"))["text"])
+    assert "&lt;!channel&gt; &amp; &lt;http://x|y&gt;" in text
+    assert not set(text) & set("<>")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "webhooks = ['https://h.example/{secret}']",
+        "webhooks = [{{ url = 'hooks.slack.com/{secret}' }}]",
+        "webhooks = [{{ url = 'ftp://h.example/{secret}' }}]",
+        "webhooks = [{{ url = 'https://h.example:port/{secret}' }}]",
+        "webhooks = [{{ url = 'https://[h/{secret}' }}]",
+        "webhooks = [{{ url = 'https://h.example/{secret} ' }}]",
+        "webhooks = [{{ url = 'https://h.example/{secret}', on = ['success'] }}]",
+        "webhooks = [{{ url = 'https://h.example/{secret}', format = 'teams' }}]",
+        "webhooks = [{{ link = 'https://h.example/{secret}' }}]",
+        "webhooks = {{ url = 'https://h.example/{secret}' }}",
+        "timeout_seconds = 0\nwebhooks = [{{ url = 'https://h.example/{secret}' }}]",
+    ],
+)
+def test_a_wrong_section_is_refused_by_a_line_and_a_traceback_without_the_address(
+    wrong: str, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Failing, "debug", False)  # so that it is that again for the next test
+    bank.configure("[warehouse]", f"[notify]\n{wrong.format(secret=SECRET)}\n[warehouse]")
+    result = CliRunner().invoke(app, ["notify", "--debug", "--config", str(bank.config)])
+    assert result.exception is not None
+    shown = "".join(traceback.format_exception(result.exception)) + result.output
+    assert "notify.webhooks" in shown or "notify.timeout_seconds" in shown
+    assert "s3cr3t" not in shown
+
+
+def test_the_address_is_a_secret_of_the_settings_and_no_part_of_what_decides_scores(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_settings(bank.config)
+    monkeypatch.setenv("SLACK_URL", f"https://hooks.slack.com/services/{SECRET}")
+    bank.configure("[warehouse]", '[notify]\nwebhooks = [{ url = "${SLACK_URL}", format = "slack", on = ["failed"] }]\n[warehouse]')
+    settings = load_settings(bank.config)
+    assert (settings.config_hash, settings.training_hash) == (before.config_hash, before.training_hash)
+    assert "s3cr3t" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert check_webhooks(settings.notify).found == "1 configured: hooks.slack.com"
+    assert Settings.model_fields["notify"].default == NotifySettings()
+
+
+def test_a_password_in_an_address_is_not_its_host() -> None:
+    settings = NotifySettings.model_validate({"webhooks": [{"url": f"https://user:{SECRET.replace('/', '-')}@h.example:8443/x"}]})
+    assert settings.webhooks[0].host == "h.example:8443"
+
+
+def test_the_command_sends_a_test_to_each_and_fails_where_one_does(bank: Bank, pauses: list[float]) -> None:
+    with listening() as good, listening(404) as bad:
+        both = f'{{ url = "{good.url}", on = ["missing"] }}, {{ url = "{bad.url}", format = "slack" }}'
+        bank.configure("[warehouse]", f"[notify]\nwebhooks = [{both}]\n[warehouse]")
+        listed = CliRunner().invoke(app, ["notify", "--json", "--config", str(bank.config)])
+        assert (good.got, bad.got) == ([], [])
+        tested = CliRunner().invoke(app, ["notify", "--test", "--json", "--config", str(bank.config)])
+        table = CliRunner().invoke(app, ["notify", "--test", "--config", str(bank.config)])
+        bad.answers = [(200, {})]
+        mended = CliRunner().invoke(app, ["notify", "--test", "--config", str(bank.config)])
+    assert [run.exit_code for run in (listed, tested, table, mended)] == [0, 1, 1, 0]
+    assert [line["said"] for line in json.loads(tested.stdout)] == ["answered 200", "answered 404"]
+    assert "answered 404" in table.stdout
+    assert {body["event"] for body in good.bodies} == {"test"}
+    assert all("a test" in body["text"] for body in bad.bodies)
+    shown = "".join(run.output for run in (listed, tested, table, mended))
+    assert "s3cr3t" not in shown
+
+
+def never(*_: object) -> None:
+    raise WarehouseHeld("the warehouse is held")
+
+
+@pytest.mark.slow
+def test_nights_tell_what_happens_and_are_the_same_whatever_the_webhooks_do(
+    bank: Bank, scored_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.evaluation import evaluate_window
+    from flows.nightly import nightly
+    from flows.training import retrain
+
+    def events() -> list[str]:
+        seen = [body["event"] for body in good.bodies]
+        good.got.clear()
+        return seen
+
+    with listening() as good, listening(500) as bad, listening(0) as hanging:
+        hooks = f'{{ url = "{good.url}" }}, {{ url = "{bad.url}", on = ["promoted"] }}, {{ url = "{hanging.url}", on = ["doubt"] }}'
+        section = f"[notify]\nwebhooks = [{hooks}]\ntimeout_seconds = 1\nretries = 1\n[evaluation]\nflagged_share = [0.5, 0.6]\n[warehouse]"
+        bank.configure("[warehouse]", section)
+        bank.configure("[columns]", '[columns]\nprivate = ["amount"]')
+
+        assert nightly(bank.config, NIGHT).status == "committed"
+        promoted, doubt = good.bodies
+        assert events() == ["promoted", "doubt"]
+        (version,), (run,) = bank.table("from champion").to_dicts(), bank.table("from runs").to_dicts()
+        assert promoted["model_version"] == doubt["model_version"] == version["version"]
+        counts = ("run_id", "status", "rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
+        assert {name: doubt[name] for name in counts} == {name: run[name] for name in counts}
+        assert doubt["message"] == run["message"]
+        scores = "select id, score, p_value, rank, is_flagged from scores order by id"
+        assert bank.table(scores).equals(scored_bank.table(scores))
+
+        assert nightly(bank.config, NIGHT).status == "already committed"
+        retrain(bank.config, NIGHT)
+        assert events() == []
+
+        with pytest.raises(PartitionMissing):
+            nightly(bank.config, NIGHT + timedelta(days=30))
+        assert events() == ["missing"]
+        with pytest.raises(PartitionMissing):
+            evaluate_window(bank.config, NIGHT + timedelta(days=30), NIGHT + timedelta(days=30))
+        assert events() == []
+
+        bank.change(NIGHT + timedelta(days=1), lambda rows: rows.with_columns(amount=pl.lit(123456.75)))
+        with pytest.raises(PartitionRejected):
+            nightly(bank.config, NIGHT + timedelta(days=1))
+        assert b"123456.75" not in b"".join(good.got)
+        assert events() == ["rejected"]
+
+        monkeypatch.setattr(tasks.publish, "transact", never)
+        with pytest.raises(NightKept):
+            nightly(bank.config, NIGHT + timedelta(days=2))
+        monkeypatch.undo()
+        assert events() == ["waiting"]
+
+        with pytest.raises(NightError):
+            retrain(bank.config, FIRST)
+        assert events() == ["failed"]
+    for table in ("runs", "models", "promotions", "score_rows", "quarantine"):
+        assert "s3cr3t" not in str(bank.table(f"from {table}").rows())
