@@ -88,5 +88,5 @@ def _show(settings: Settings, change: "Change", as_json: bool) -> None:
     if others := change.scored_by_others:
         named = ", ".join(f"{night.date} by {night.version}" for night in others[:SHOWN])
         more = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""
-        say(f"{len(others):,} committed nights were scored by another version: {named}{more}.")
+        say(f"Committed nights that another version has scored: {named}{more}.")
         say(f"Score one again with `nightscore run --force --date {others[0].date}`.")

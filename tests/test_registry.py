@@ -274,7 +274,7 @@ def test_nights_that_another_version_has_scored_are_named_and_stay(registry: Reg
     assert f"b is champion from {DAYS[2]} on, instead of a; by " in said
     assert ": fewer [alarms]." in said
     assert "It was trained with another configuration" in said
-    assert f"2 committed nights were scored by another version: {DAYS[2]} by a, {DAYS[3]} by a." in said
+    assert f"Committed nights that another version has scored: {DAYS[2]} by a, {DAYS[3]} by a." in said
     assert f"`nightscore run --force --date {DAYS[2]}`" in said
     again = registry.invoke("promote", "b", "--from", str(DAYS[3]))
     assert (again[0], len(registry.promotions())) == (0, 2)
@@ -390,7 +390,7 @@ def test_a_night_is_scored_by_whoever_was_promoted_or_put_back(scored_bank: Bank
     day = NIGHT + timedelta(days=1)
     assert nightly(scored_bank.config, day).model_version == second
     back = CliRunner().invoke(app, ["rollback", *where])
-    assert f"1 committed nights were scored by another version: {day} by {second}." in back.stdout
+    assert f"Committed nights that another version has scored: {day} by {second}." in back.stdout
     assert nightly(scored_bank.config, day).model_version == first
     promoted = json.loads(CliRunner().invoke(app, ["promote", second, *where, "--json"]).stdout)
     assert promoted["effective_from"] == str(day + timedelta(days=1))
