@@ -93,7 +93,6 @@ def roll_back(warehouse: WarehouseSettings, dataset: str, why: str) -> Change:
 
 def promote_within(files: Path, name: str, first: date | None, why: str, con: duckdb.DuckDBPyConnection) -> Change:
     """The same inside a transaction. files: the folder warehouse.files."""
-    con.execute(sql.read("take_publish_lock"))
     fit = _fit(con, files, name)
     if first is not None and first < fit.as_of:
         raise PromotionRefused(f"{name} never scores a date before its as_of {fit.as_of}; give that or a later one with --from")
