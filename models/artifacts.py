@@ -7,7 +7,6 @@ samples.parquet        encoded rows, in the same form
 manifest.json          the SHA-256 of each of the files above
 """
 
-import hashlib
 import json
 import tempfile
 from dataclasses import asdict
@@ -23,12 +22,10 @@ from models.detector import Detector
 from models.device import keras
 from models.encoding import Encoder
 from models.errors import ArtifactError
+from models.manifest import MANIFEST, fingerprint, network_file, sha256_of, verify
 from models.samples import Samples
 from models.settings import ModelSettings, TrainingSettings
 from models.training import Epoch
-
-MANIFEST = "manifest.json"
-RETRAIN = "restore it from a backup, or train the version again with `nightscore train --as-of DATE`"
 
 
 class _Description(BaseModel):
@@ -43,13 +40,6 @@ class _Description(BaseModel):
     device: str
 
 
-def fingerprint(folder: Path) -> str:
-    """The SHA-256 of the folder's manifest, which names the content of all the others. Raises ArtifactError where there is none."""
-    if not (folder / MANIFEST).is_file():
-        raise ArtifactError(f"{folder / MANIFEST} is missing; {RETRAIN}")
-    return _sha256(folder / MANIFEST)
-
-
 def save(detector: Detector, folder: Path) -> str:
     """Writes the folder as a whole or not at all, and returns its fingerprint.
 
@@ -62,7 +52,7 @@ def save(detector: Detector, folder: Path) -> str:
         staged = Path(temporary) / folder.name
         staged.mkdir()
         _write(detector, staged)
-        manifest = json.dumps({path.name: _sha256(path) for path in sorted(staged.iterdir())}, indent=1).encode()
+        manifest = json.dumps({path.name: sha256_of(path) for path in sorted(staged.iterdir())}, indent=1).encode()
         (staged / MANIFEST).write_bytes(manifest)
         try:
             staged.rename(folder)
@@ -77,13 +67,14 @@ def load(folder: Path, sha256: str | None = None) -> Detector:
     sha256: what `save` returned, to be sure that it is the very same one.
     Raises ArtifactError, naming the file, where one is missing, is not the one that was written, or is not listed.
     """
-    _verify(folder, sha256)
+    verify(folder, sha256)
     try:
         description = _Description.model_validate_json((folder / "detector.json").read_bytes())
     except ValidationError as error:
         raise ArtifactError(f"{folder / 'detector.json'} was written by another version of Nightscore; train the version again") from error
     networks = tuple(
-        keras.saving.load_model(folder / _network(member), compile=False, safe_mode=True) for member in range(description.settings.members)
+        keras.saving.load_model(folder / network_file(member), compile=False, safe_mode=True)
+        for member in range(description.settings.members)
     )
     calibration = _read_arrays(folder / "calibration.parquet")
     return Detector(
@@ -100,7 +91,7 @@ def load(folder: Path, sha256: str | None = None) -> Detector:
 
 def _write(detector: Detector, folder: Path) -> None:
     for member, network in enumerate(detector.networks):
-        network.save(folder / _network(member))
+        network.save(folder / network_file(member))
     description = _Description(
         encoder=detector.encoder,
         settings=detector.settings,
@@ -129,32 +120,3 @@ def _read_arrays(path: Path) -> dict[str, Any]:
         name: values.to_numpy().reshape(shape.to_list())
         for name, shape, values in zip(stored["name"], stored["shape"], stored["values"], strict=True)
     }
-
-
-def _verify(folder: Path, sha256: str | None) -> None:
-    manifest, found = folder / MANIFEST, fingerprint(folder)
-    if sha256 is not None and found != sha256:
-        raise ArtifactError(f"{manifest} is not the one that was written; {RETRAIN}")
-    try:
-        listed = json.loads(manifest.read_bytes())
-        expected = {"detector.json", "calibration.parquet", "samples.parquet", _network(0)}
-        complete = expected <= set(listed)
-    except (ValueError, TypeError):
-        complete = False
-    if not complete:
-        raise ArtifactError(f"{manifest} is not a detector's manifest; {RETRAIN}")
-    for name, digest in listed.items():
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(f"{path} is missing; {RETRAIN}")
-        if _sha256(path) != digest:
-            raise ArtifactError(f"{path} is not the file that was written (SHA-256 {digest[:12]}... expected); {RETRAIN}")
-
-
-def _network(member: int) -> str:
-    return f"network_{member}.keras"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,15 +2,13 @@
 insert into promotions by name
 select
     $effective_from as effective_from,
-    now() as promoted_at,
+    greatest(now(), (select max(promoted_at) + interval 1 microsecond from promotions)) as promoted_at,   -- clocks differ, and may go back
     $version as version,
     $promoted_by as promoted_by,
     $why as why,
 where
     $version is distinct from (
         select version
-        from promotions
-        where effective_from <= $effective_from
-        order by effective_from desc, promoted_at desc
-        limit 1
+        from champions
+        where effective_from <= $effective_from and coalesce(effective_until > $effective_from, true)
     );

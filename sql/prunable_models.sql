@@ -1,10 +1,18 @@
--- Grain: one row per version whose artifact is to go: trained before $instant, and neither champion of a date from $oldest on, now or by a
--- rollback to a promotion of that time, nor the newest one promoted, nor used by a current run that keeps its rows, nor by a scored night that
--- waits for its commit ($waiting).
+-- Grain: one row per version whose artifact is to go: trained before $instant, and neither champion of a date from $oldest on, now or in a past
+-- that a rollback undid, nor the one that a rollback would put back, nor the newest one promoted, nor used by a current run that keeps its
+-- rows, nor by a scored night that waits for its commit ($waiting).
 with needed as (
     select version from promotions where effective_from >= $oldest
     union all
-    (select version from promotions where effective_from <= $oldest order by effective_from desc, promoted_at desc limit 1)
+    select version from champions where coalesce(effective_until > $oldest, true)
+    union all
+    (
+        select version
+        from promotions_in_force
+        where version <> (select version from champions where effective_until is null)
+        order by effective_from desc, promoted_at desc
+        limit 1
+    )
     union all
     (select version from promotions order by promoted_at desc limit 1)
     union all

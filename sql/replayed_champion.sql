@@ -12,8 +12,6 @@ select
     pruned_at,
     effective_from,
     promoted_at,
-from promotions
+from champions
 join models using (version)
-where promotions.effective_from <= $partition_date and promotions.promoted_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
-order by promotions.effective_from desc, promotions.promoted_at desc
-limit 1;
+where effective_from <= $partition_date and coalesce(effective_until > $partition_date, true);

@@ -86,13 +86,15 @@ create table if not exists models (
     pruned_at timestamptz,          -- when its artifact was dropped by `nightscore prune`; null where it is there
 );
 
--- Grain: one row per promotion, append-only. Champion of a date: the newest effective_from up to it, then the newest promoted_at.
+-- Grain: one row per promotion, and per promotion that a rollback undoes; append-only. In force is a promotion that no rollback undoes.
+-- Champion of a date: of those in force the newest effective_from up to it, then the newest promoted_at; see the view `champions`.
 create table if not exists promotions (
     effective_from date,
-    promoted_at timestamptz,
-    version varchar,
+    promoted_at timestamptz,        -- later than that of every earlier row, so it names the row
+    version varchar,                -- of a rollback: the one that it puts back
     promoted_by varchar,
     why varchar,
+    undoes timestamptz,             -- promoted_at of the promotion that this rollback undoes; null for a promotion
 );
 
 -- Grain: one row per window, label cut-off, detector, feature set and metric; the newest measured_at counts.
@@ -243,11 +245,38 @@ from current_runs
 left join judged using (run_id)
 order by partition_date desc;
 
+-- Grain: one row per promotion that no rollback has undone.
+create or replace view promotions_in_force as
+with known as (
+    select *
+    from promotions
+    where promoted_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+)
+select effective_from, promoted_at, version, promoted_by, why
+from known
+anti join known as rollbacks on rollbacks.undoes = known.promoted_at
+where undoes is null;
+
+-- Grain: one row per promotion that decides a champion: that of effective_from and of the dates after it, before effective_until (null: of
+-- all of them). The periods do not overlap.
+create or replace view champions as
+with deciding as (
+    select *
+    from promotions_in_force
+    qualify row_number() over (partition by effective_from order by promoted_at desc) = 1
+)
+select
+    version,
+    effective_from,
+    lead(effective_from) over (order by effective_from) as effective_until,
+    promoted_at,
+    promoted_by,
+    why,
+from deciding;
+
 -- Grain: at most one row: the version that flags the newest nights.
 create or replace view champion as
-select promotions.effective_from, promotions.promoted_at, models.*
-from promotions
+select champions.effective_from, champions.promoted_at, champions.promoted_by, champions.why, models.*
+from champions
 join models using (version)
-where promotions.promoted_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
-order by promotions.effective_from desc, promotions.promoted_at desc
-limit 1;
+where effective_until is null;

@@ -53,6 +53,10 @@ class GateFailed(NightError):
     """A version failed a sanity gate and is kept out of service."""
 
 
+class PromotionRefused(NightError):
+    """A version may not be made champion, or there is none to go back to; nothing was changed."""
+
+
 def first_line(error: Exception) -> str:
     """What a library says went wrong, without its hints and its own traceback."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

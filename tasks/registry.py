@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from functools import partial
-from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -76,29 +75,7 @@ def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, lea
     transact(warehouse, recipe.dataset.name, partial(_insert_model, model))
 
 
-def promote(warehouse: WarehouseSettings, dataset: str, version: Version, why: str) -> bool:
-    """Makes a version the champion of every date from its `as_of` on, unless it is that already; the earlier promotions stay on record.
-
-    Gives whether it was not.
-    """
-    promotion = {"effective_from": version.as_of, "version": version.name, "promoted_by": _who(), "why": why}
-    return transact(warehouse, dataset, partial(_insert_promotion, promotion))
-
-
 def _insert_model(model: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
     con.execute(sql.read("take_publish_lock"))
     con.execute(sql.read("restore_model"), {name: model[name] for name in ("version", "artifact_sha256")})
     con.execute(sql.read("insert_model"), model)
-
-
-def _insert_promotion(promotion: dict[str, Any], con: duckdb.DuckDBPyConnection) -> bool:
-    con.execute(sql.read("take_publish_lock"))
-    ((inserted,),) = con.execute(sql.read("insert_promotion"), promotion).fetchall()
-    return bool(inserted)
-
-
-def _who() -> str:
-    try:
-        return getuser()
-    except (OSError, KeyError):  # a container may run as a user that nobody has named
-        return "unknown"

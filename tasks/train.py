@@ -10,7 +10,7 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from models import artifacts, detector
+from models import artifacts, detector, manifest
 from models.detector import Detector
 from models.errors import ArtifactError
 from models.gates import Gate, check, withheld
@@ -22,9 +22,10 @@ from tasks.errors import GateFailed
 from tasks.maturity import known_labels
 from tasks.notices import tell_promotion
 from tasks.notify import NotifySettings
+from tasks.promotions import promote
 from tasks.recipe import Recipe
 from tasks.references import Partition, Version
-from tasks.registry import find_version, promote, register
+from tasks.registry import find_version, register
 from tasks.staging import work_folder
 from tasks.training_window import prepare, read_window, training_rows
 from tasks.warehouse import WarehouseSettings
@@ -97,7 +98,7 @@ def _store(recipe: Recipe, warehouse: WarehouseSettings, learnt: Detector, name:
         as_of,
         *recipe.window(as_of),
         path,
-        artifacts.fingerprint(path),
+        manifest.fingerprint(path),
         card,
         withheld=withheld(gates, strict=recipe.training.gate == "strict"),
     )

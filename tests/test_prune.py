@@ -24,7 +24,7 @@ from flows.evaluation import evaluate_window
 from flows.nightly import nightly
 from flows.settings import Settings, load_settings
 from flows.training import retrain
-from models import artifacts
+from models import manifest
 from models.settings import ThresholdSettings
 from tasks import prune as pruning
 from tasks.checks import Offence, offences
@@ -349,7 +349,7 @@ def test_a_pruned_version_serves_nobody_until_it_is_learnt_again(scored_bank: Ba
     assert (again["version"], again["pruned_at"]) == (model["version"], None)
     champion = find_champion(recipe_of(settings), settings.warehouse, NIGHT)
     assert champion
-    assert artifacts.fingerprint(champion.path) == champion.sha256 == again["artifact_sha256"]
+    assert manifest.fingerprint(champion.path) == champion.sha256 == again["artifact_sha256"]
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ class Warehouse:
     config: Path
     tables: dict[str, pl.DataFrame]
 
-    def ask(self, question: str) -> list[dict[str, Any]]:
+    def ask(self, question: str, as_of: datetime | None = None) -> list[dict[str, Any]]:
         settings = load_settings(self.config)
-        answer: Answer = query(settings.warehouse, settings.name, QUERIES[question])
+        answer: Answer = query(settings.warehouse, settings.name, QUERIES[question], as_of)
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
     @property
@@ -100,7 +100,7 @@ def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.
 
 def test_every_question_has_one_statement_and_a_line_on_how_to_read_it() -> None:
     text = (ROOT / "docs" / "queries.md").read_text(encoding="utf-8")
-    assert text.count("```sql") == text.count("\n## ") == len(QUERIES) == 10
+    assert text.count("```sql") == text.count("\n## ") == len(QUERIES) == 11
 
 
 @pytest.mark.slow
@@ -216,6 +216,21 @@ def test_which_model_flagged_it(warehouse: Warehouse) -> None:
         **{key: promotion[key] for key in ("effective_from", "promoted_by", "why")},
     }
     assert line["score"] >= line["threshold"]
+
+
+@pytest.mark.slow
+def test_which_version_was_champion_when(warehouse: Warehouse) -> None:
+    first, second = warehouse.tables["promotions"].sort("promoted_at").iter_rows(named=True)
+    said = [
+        {name: promotion[name] for name in ("version", "effective_from", "promoted_at", "promoted_by", "why")}
+        for promotion in (first, second)
+    ]
+    assert warehouse.ask("Which version was champion when?") == [
+        said[0] | {"last_date": LAST - timedelta(days=1), "nights": 2, "nights_of_others": 0},
+        said[1] | {"last_date": None, "nights": 1, "nights_of_others": 0},
+    ]
+    before = "Which version was champion when?", second["promoted_at"] - timedelta(microseconds=1)
+    assert [(line["version"], line["last_date"]) for line in warehouse.ask(*before)] == [(first["version"], None)]
 
 
 @pytest.mark.slow
