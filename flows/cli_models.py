@@ -59,7 +59,7 @@ def promote(
     from tasks.promotions import promote_by_name
 
     change = promote_by_name(settings.warehouse, settings.name, version, first.date() if first else None, why or "promoted by hand")
-    _show(settings, change, as_json)
+    _tell_and_show(settings, change, as_json)
 
 
 @app.command()
@@ -71,10 +71,14 @@ def rollback(why: Why = None, config: Config = None, as_json: AsJson = False, de
     settings = load_settings(config)
     from tasks.promotions import roll_back
 
-    _show(settings, roll_back(settings.warehouse, settings.name, why or "rolled back by hand"), as_json)
+    _tell_and_show(settings, roll_back(settings.warehouse, settings.name, why or "rolled back by hand"), as_json)
 
 
-def _show(settings: Settings, change: "Change", as_json: bool) -> None:
+def _tell_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
+    from tasks.notices import tell_promotion
+
+    if change.done:
+        tell_promotion(settings.notify, settings.name, change.version, change.effective_from, change.why)
     if as_json:
         print_json(dataclasses.asdict(change))
         return

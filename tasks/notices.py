@@ -11,7 +11,7 @@ from models.errors import ModelError
 from tasks.errors import NightError, NightKept, PartitionMissing, PartitionRejected
 from tasks.installation import Check
 from tasks.notify import Event, NotifySettings, Webhook
-from tasks.references import Night, Version
+from tasks.references import Night
 from tasks.webhooks import Answer, Post, deliver
 
 log = logging.getLogger(__name__)
@@ -78,10 +78,9 @@ def tell_doubts(settings: NotifySettings, dataset: str, nights: Sequence[Night])
             tell(settings, Notice("doubt", dataset, message="; ".join(night.doubts), **known))
 
 
-def tell_promotion(settings: NotifySettings, dataset: str, version: Version, why: str) -> None:
-    """Tells of a new champion."""
-    message = f"{version.name}, trained on {version.first_date}..{version.last_date}, is champion from {version.as_of} on: {why}"
-    tell(settings, Notice("promoted", dataset, version.as_of, "promoted", message, model_version=version.name))
+def tell_promotion(settings: NotifySettings, dataset: str, version: str, first: date, why: str) -> None:
+    """Tells of a new champion, of the date `first` and of those after it."""
+    tell(settings, Notice("promoted", dataset, first, "promoted", f"{version} is champion from {first} on: {why}", model_version=version))
 
 
 def tell(settings: NotifySettings, notice: Notice) -> None:

@@ -46,7 +46,7 @@ def train(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, 
             '(training.gate = "warn" lets usefulness pass)'
         )
     if promote(warehouse, recipe.dataset.name, version, why):
-        tell_promotion(notify, recipe.dataset.name, version, why)
+        tell_promotion(notify, recipe.dataset.name, version.name, version.as_of, why)
     return version
 
 

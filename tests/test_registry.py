@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 from banks import NIGHT, Bank
+from hooks import listening
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -111,9 +112,9 @@ class Registry:
     def listed(self, as_of: datetime | None = None) -> dict[str, Listed]:
         return {version.version: version for version in list_versions(self.warehouse, self.dataset, as_of)}
 
-    def invoke(self, *arguments: str) -> tuple[int, str, str]:
+    def invoke(self, *arguments: str, more: str = "") -> tuple[int, str, str]:
         config = Path(self.warehouse.uri).parent / "nightscore.toml"
-        config.write_text(CONFIG)
+        config.write_text(CONFIG + more)
         done = CliRunner().invoke(app, [*arguments, "--config", str(config)])
         return done.exit_code, done.stdout, done.stderr
 
@@ -380,6 +381,18 @@ def test_the_list_tells_of_every_version_what_is_known_of_it_now_and_then(regist
         assert shown in table
     assert words.startswith("2026-01-06-cccccccc from 2026-01-06 on; by ")
     assert "Withheld: 2026-01-05-bbbbbbbb: loss failed. It did not fall." in words
+
+
+def test_a_new_champion_is_told_and_one_that_was_it_already_is_not(registry: Registry) -> None:
+    for name in "ab":
+        registry.add(name)
+    with listening(200) as hook:
+        webhook = f'[notify]\nwebhooks = [{{ url = "{hook.url}" }}]'
+        for command in (["promote", "a"], ["promote", "b"], ["promote", "b"], ["rollback", "--why", "worse"]):
+            assert registry.invoke(*command, more=webhook)[0] == 0
+    told = [(body["event"], body["model_version"]) for body in hook.bodies]
+    assert told == [("promoted", "a"), ("promoted", "b"), ("promoted", "a")]
+    assert "worse" in hook.bodies[-1]["message"]
 
 
 @pytest.mark.slow
