@@ -1,6 +1,6 @@
 """What must hold of results, as SQL: the statements `sql/check_*.sql` return the rows that offend."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import duckdb
 
 import sql
 
-SHOWN = 3
+SHOWN, MASK = 3, "***"
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Offence:
         return f"{self.check} found {self.rows:,}: {'; '.join(lines)}{more}"
 
 
-def offences(con: duckdb.DuckDBPyConnection, run_id: str | None = None) -> Iterator[Offence]:
-    """The checks that do not pass, of one run or of every current one."""
+def offences(con: duckdb.DuckDBPyConnection, run_id: str | None = None, hidden: Collection[str] = ()) -> Iterator[Offence]:
+    """The checks that do not pass, of one run or of every current one. hidden: columns whose values are masked."""
     for name in sql.names("check_*"):
-        yield from _look(con, name, {"run_id": run_id})
+        yield from _look(con, name, {"run_id": run_id}, hidden)
 
 
 def doubts(con: duckdb.DuckDBPyConnection, band: tuple[float, float], run_id: str | None = None) -> Iterator[Offence]:
@@ -36,8 +36,9 @@ def doubts(con: duckdb.DuckDBPyConnection, band: tuple[float, float], run_id: st
     yield from _look(con, "warn_flagged_share", {"run_id": run_id, "low": band[0], "high": band[1]})
 
 
-def _look(con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any]) -> Iterator[Offence]:
+def _look(con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any], hidden: Collection[str] = ()) -> Iterator[Offence]:
     found = con.execute(sql.read(name), values)
     columns = [column[0] for column in found.description or []]
     if rows := found.fetchall():
-        yield Offence(name, len(rows), tuple(dict(zip(columns, row, strict=True)) for row in rows[:SHOWN]))
+        shown = [dict(zip(columns, row, strict=True)) for row in rows[:SHOWN]]
+        yield Offence(name, len(rows), tuple({key: MASK if key in hidden else value for key, value in row.items()} for row in shown))

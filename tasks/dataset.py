@@ -60,6 +60,11 @@ class ColumnSettings(Section):
             raise ValueError("details names a column twice")
         return self
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The columns of the results that messages mask: id and entity, where theirs is private."""
+        return tuple(name for name, column in (("id", self.id), ("entity", self.entity)) if column in self.private)
+
 
 class FeatureSettings(Section):
     """What the detector sees: columns of the source, or of the result of the feature SQL. An image stands alone."""

@@ -106,7 +106,7 @@ def check_results(setup: Setup) -> Check:
     try:
         with reading(setup.impatient, setup.dataset.name) as con:
             (nights,) = con.execute("select count(*) from current_runs").fetchall()[0]
-            broken = [str(offence) for offence in offences(con)]
+            broken = [str(offence) for offence in offences(con, hidden=setup.dataset.columns.hidden)]
     except (WarehouseMissing, WarehouseHeld) as error:
         return Check("results", None, str(error))
     if broken:

@@ -28,7 +28,7 @@ class Ledger:
     """Where a run is written down, and what identifies it besides its source and model.
 
     config_hash: of the sections that decide scores. started_at: instant, UTC. threshold: what rows are flagged by.
-    flagged_share: the band in which the share of flagged rows is expected.
+    flagged_share: the band in which the share of flagged rows is expected. hidden: columns of the results that messages mask.
     """
 
     warehouse: WarehouseSettings
@@ -37,6 +37,7 @@ class Ledger:
     started_at: datetime
     threshold: ThresholdSettings
     flagged_share: tuple[float, float]
+    hidden: tuple[str, ...] = ()
 
 
 def find_committed(ledger: Ledger, partition: Partition, version: Version) -> Night | None:

@@ -120,7 +120,7 @@ def _insert(ledger: Ledger, publication: Publication, con: duckdb.DuckDBPyConnec
 
 def _check(con: duckdb.DuckDBPyConnection, ledger: Ledger, day: date, run_id: str) -> tuple[str, ...]:
     """What is to be noted of the run and stops nothing. Raises WarehouseError where it must not be committed."""
-    if found := "; ".join(map(str, offences(con, run_id))):
+    if found := "; ".join(map(str, offences(con, run_id, ledger.hidden))):
         raise WarehouseError(f"{day}: {found}; nothing was published: mend what it names, or run the night again with --force")
     notes = []
     for doubt in doubts(con, ledger.flagged_share, run_id):

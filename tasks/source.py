@@ -88,7 +88,12 @@ def readable(source: SourceSettings, day: date, first: date | None = None) -> It
         yield
     except duckdb.Error as error:
         broken = _unreadable(source, first or day, day)
-        raise SourceError(f"{day}: {broken or place(source, day)} cannot be read: {first_line(error)}; deliver it again") from error
+        raise SourceError(f"{day}: {broken or place(source, day)} cannot be read: {_without_values(error)}; deliver it again") from error
+
+
+def _without_values(error: duckdb.Error) -> str:
+    """What DuckDB says, but for a value that could not be converted: it may be private."""
+    return re.sub(r"(string|format:) (['\"]).*\2", r"\1 ***", first_line(error))
 
 
 def place(source: SourceSettings, day: date) -> str:
@@ -109,7 +114,7 @@ def list_dates(source: SourceSettings) -> list[date]:
             rows = con.sql(f"select distinct {_table_date(con, source)} as d from {_table(source)} order by d").fetchall()
         except duckdb.Error as error:
             column = f"{source.date_column} in table {source.table} of {source.database}"
-            raise SourceError(f"{column} cannot be read: {first_line(error)}; mend the table or source.date_column") from error
+            raise SourceError(f"{column} cannot be read: {_without_values(error)}; mend the table or source.date_column") from error
     return [row[0] for row in rows if row[0] is not None]
 
 

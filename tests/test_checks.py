@@ -70,6 +70,16 @@ def test_a_failed_check_stops_the_commit_and_shows_what_offends(kept: tuple[Ledg
         assert con.sql("select count(*) from runs").fetchall() == [(1,)]
 
 
+def test_a_private_id_is_masked_in_what_a_check_shows(kept: tuple[Ledger, Publication], tmp_path: Path) -> None:
+    ledger, publication = kept
+    rows = pl.read_parquet(publication.scored.path)
+    pl.concat([rows, rows.head(1)]).write_parquet(tmp_path / "twice.parquet")
+    twice = replace(publication, scored=replace(publication.scored, path=tmp_path / "twice.parquet"))
+    with pytest.raises(WarehouseError, match=r"check_unique_ids found 1: .* id=\*\*\* times=2") as refused:
+        publish_night(replace(ledger, hidden=("id",)), twice)
+    assert rows["id"][0] not in str(refused.value)
+
+
 def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Ledger, Publication]) -> None:
     ledger, publication = kept
     with pytest.raises(WarehouseError, match=r"check_models found 1: .*model_version=unknown"):
