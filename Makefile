@@ -35,8 +35,8 @@ lint: env
 unit: env  ## the fast tests alone
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow"
 
-soak: env  ## kill 40 nights at random moments, run each again, and compare every table with an undisturbed night's
-	@NIGHTSCORE_KILLS=40 $(BIN)/pytest tests/test_exactly_once.py -k killed
+soak: env  ## kill 40 nights twice each at random moments, run them again, and compare every table with an undisturbed night's
+	@NIGHTSCORE_KILLED_NIGHTS=40 $(BIN)/pytest tests/test_exactly_once.py -k killed
 
 bench-speed: env  ## one night of 1,000,000 rows x 30 features: rows per second by step, peak memory
 	@$(BIN)/python benchmarks/speed.py
