@@ -93,8 +93,3 @@ def test_a_night_in_a_process_of_its_own_says_what_it_did_and_nothing_else(score
     for line in done.stderr.splitlines():  # progress alone: a time of day, then words
         assert line[:8].replace(":", "").isdigit(), line
         assert "Warning" not in line
-    failed = subprocess.run([*program, "--date", "2030-01-01"], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
-    assert failed.returncode == 1
-    assert "Traceback" not in failed.stderr
-    complaint = next(line for line in failed.stderr.splitlines() if not line[:2].isdigit())
-    assert complaint.startswith("nightscore: 2030-01-01")

@@ -58,7 +58,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True, timeout=250)
 
 
-@pytest.mark.parametrize(("devices", "architecture"), [(1, "dense"), (2, "vae")])
+@pytest.mark.parametrize(("devices", "architecture"), [pytest.param(1, "dense", marks=pytest.mark.soak), (2, "vae")])
 def test_a_network_is_trained_on_every_device_there_is(devices: int, architecture: str) -> None:
     done = run(TRAIN.format(devices=devices, architecture=architecture))
     assert done.returncode == 0, done.stderr

@@ -65,7 +65,7 @@ def configuration() -> str:
     return text
 
 
-@pytest.fixture(scope="module", params=["parquet", "table with feature SQL"])
+@pytest.fixture(scope="module", params=["parquet", pytest.param("table with feature SQL", marks=pytest.mark.soak)])
 def bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     """A bank of hostile names after its first night; the table and its date column have such names as well."""
     from flows.nightly import nightly

@@ -277,6 +277,7 @@ def never(*_: object) -> None:
     raise WarehouseHeld("the warehouse is held")
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_nights_tell_what_happens_and_are_the_same_whatever_the_webhooks_do(
     bank: Bank, scored_bank: Bank, monkeypatch: pytest.MonkeyPatch

@@ -226,8 +226,9 @@ promote_by_name(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", sys.
 """
 
 
+@pytest.mark.soak
 @pytest.mark.slow
-@pytest.mark.parametrize("warehouse", ["file"], indirect=True)
+@pytest.mark.parametrize("warehouse", ["file", "sqlite"], indirect=True)
 def test_of_two_that_are_promoted_at_once_both_are_in_the_table_and_one_is_champion(registry: Registry) -> None:
     for version in VERSIONS:
         registry.add(version)

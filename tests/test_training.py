@@ -66,6 +66,7 @@ def test_a_strict_gate_keeps_a_useless_version_out_of_service_and_says_why(bank:
     assert bank.table("from scores").is_empty()
 
 
+@pytest.mark.soak
 def test_a_gate_that_only_warns_lets_the_night_go_on(bank: Bank, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "tasks.train")
     make_useless(bank)

@@ -272,6 +272,7 @@ def test_a_password_is_shown_neither_where_it_is_wrong_nor_by_a_query(warehouse:
     assert PASSWORD[-4:] not in listed
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_a_whole_night_on_a_lake(bank: Bank, prefect_server: None) -> None:
     from flows.nightly import nightly
