@@ -95,22 +95,31 @@ def labels(
 
 
 @app.command()
-def train(as_of: AsOf, config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Train a new version and promote it.  Example: nightscore train --as-of 2018-07-25"""
+def train(
+    as_of: AsOf,
+    promote: Annotated[bool, typer.Option("--promote", help="Make it champion at once, instead of the challenger of one.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train a new version: a challenger, where there is a champion.  Example: nightscore train --as-of 2018-07-25"""
     path = find_config(config)
-    load_settings(path)
+    settings = load_settings(path)
     show_progress()
     with starting_server():
+        from flows.context import recipe_of
         from flows.training import retrain
+        from tasks.registry import find_champion
 
-    version = retrain(path, as_of.date())
+    version = retrain(path, as_of.date(), promote)
+    champion = find_champion(recipe_of(settings), settings.warehouse, version.as_of)
     if as_json:
-        print_json(dataclasses.asdict(version))
+        print_json(dataclasses.asdict(version) | {"champion": champion.name if champion else None})
         return
-    say(
-        f"{version.name}: trained on {version.first_date}..{version.last_date}, champion from {version.as_of} on; "
-        f"stored in {version.path}.\nModel card: {version.card}"
-    )
+    beside = f"a challenger of {champion.name}" if champion else "champion of nothing yet: `nightscore promote` makes it one"
+    state = f"champion from {version.as_of} on" if champion == version else beside
+    say(f"{version.name}: trained on {version.first_date}..{version.last_date}, {state}; stored in {version.path}.")
+    say(f"Model card: {version.card}")
 
 
 @app.command()

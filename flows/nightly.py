@@ -8,17 +8,18 @@ from prefect import flow
 from flows.context import bench_of, ledger_of, recipe_of
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
+from tasks.challenge import challenge
 from tasks.features import features
 from tasks.ledger import Ledger, failures_noted, find_committed
+from tasks.lineup import line_up
 from tasks.matured import report_matured
 from tasks.notices import tell_doubts, troubles_told
 from tasks.publish import publish, publish_waiting
-from tasks.references import Night, Partition, Version
+from tasks.references import Night, Partition
 from tasks.registry import find_champion
 from tasks.score import score
 from tasks.source import ingest
 from tasks.staging import night_folder
-from tasks.train import train
 from tasks.validate import validate
 
 
@@ -38,19 +39,18 @@ def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> N
                 partition = step(ingest, settings, day)
                 champion = find_champion(recipe_of(settings), settings.warehouse, day)
                 done = find_committed(ledger, partition, champion) if champion and not force else None
-                night = done or score_partition(settings, ledger, step, partition, champion, staging, force)
+                night = done or score_partition(settings, ledger, step, partition, staging, force)
             report_matured(bench_of(settings), day, settings.files / "reports", staging)
+            challenge(bench_of(settings), settings.challenger, settings.notify, day)
     tell_doubts(settings.notify, settings.name, [*waited, night])
     return night
 
 
-def score_partition(
-    settings: Settings, ledger: Ledger, step: Steps, partition: Partition, champion: Version | None, staging: Path, force: bool
-) -> Night:
+def score_partition(settings: Settings, ledger: Ledger, step: Steps, partition: Partition, staging: Path, force: bool) -> Night:
     """From a partition to its committed scores; a step that an earlier run of the date has finished is not repeated."""
     recipe, day = recipe_of(settings), partition.date
     validated = step.kept(validate, settings, partition, staging, settings.files / "data-docs" / f"{day}.html")
     clean = step.kept(features, settings, validated, recipe.label_delay_days, staging)
-    version = champion or step(train, recipe, settings.warehouse, settings.notify, day, "no fresh champion with this configuration")
-    scored = step.kept(score, settings, clean, version, settings.threshold, staging)
-    return step(publish, ledger, clean, scored, version, step.durations, staging, force)
+    scorers = step(line_up, recipe, settings.warehouse, settings.notify, day)
+    scored = step.kept(score, settings, clean, scorers, settings.threshold, staging)
+    return step(publish, ledger, clean, scored, scorers.champion, step.durations, staging, force)

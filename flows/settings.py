@@ -17,10 +17,12 @@ from models.settings import ModelSettings, Section, ThresholdSettings, TrainingS
 from tasks.dataset import Dataset
 from tasks.lake import resolve_uri
 from tasks.notify import NotifySettings
+from tasks.rule import ChallengerSettings
 from tasks.warehouse import WarehouseSettings
 from tasks.window import EvaluationSettings
 
 DEFAULT_FILE = "nightscore.toml"
+DECIDE_NO_LEARNING = ("retrain_every_days", "gate", "promotion")  # keys of [training] that say when and for what, not how
 FROM_LABELS = ("midpoint", "best_f1", "cost")  # threshold strategies that look at known frauds
 
 
@@ -38,6 +40,7 @@ class Settings(Dataset):
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     threshold: ThresholdSettings = ThresholdSettings()
+    challenger: ChallengerSettings = ChallengerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -63,15 +66,15 @@ class Settings(Dataset):
     @property
     def training_hash(self) -> str:
         """Hash of the sections that decide what a version learns."""
-        return self._hash("features", "quality", "model", "training")
+        return self._hash("features", "quality", "model", "training", but=DECIDE_NO_LEARNING)
 
     @property
     def files(self) -> Path:
         """The dataset's own folder for models, reports and staging."""
         return Path(self.warehouse.files) / self.name
 
-    def _hash(self, *sections: str) -> str:
-        content = self.model_dump(mode="json", include=set(sections))
+    def _hash(self, *sections: str, but: tuple[str, ...] = ()) -> str:
+        content = self.model_dump(mode="json", include=set(sections), exclude={"training": set(but)})
         if self.features.sql:
             content["features"]["sql"] = sql.read(self.features.sql)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Training on demand: a new version from the labels known then, promoted to champion."""
+"""Training on demand: a new version from the labels known then."""
 
 from datetime import date
 from pathlib import Path
@@ -13,8 +13,8 @@ from tasks.train import train
 
 
 @flow(name="retrain")
-def retrain(config: Path, as_of: date) -> Version:
-    """Trains a version as of a business date; it is the champion of that date and of those after it."""
+def retrain(config: Path, as_of: date, promote: bool = False) -> Version:
+    """Trains a version as of a business date: a challenger where there is a champion, unless it is to be promoted at once."""
     settings = load_settings(config)
     with troubles_told(settings.notify, settings.name, as_of):
-        return train(recipe_of(settings), settings.warehouse, settings.notify, as_of, "trained on demand")
+        return train(recipe_of(settings), settings.warehouse, settings.notify, as_of, "trained on demand", promoted=promote)

@@ -95,12 +95,12 @@ def measure(judged: Judged, metrics: Mapping[str, Metric], replicates: int = 100
     fall together; the number of copies is Poisson(1) for each (Chamandy et al., 2012). The same seed gives the same interval;
     no replicates, no interval.
     """
-    copies = _copies(judged)
+    draw = copies(judged)
     merges = {name: metric.merge(judged) for name, metric in metrics.items()}
     random = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {name: [] for name in metrics}
     for _ in range(replicates):
-        weights = judged.weight * copies(random)
+        weights = judged.weight * draw(random)
         for name, metric in metrics.items():
             drawn[name].append(metric.value(merges[name](weights)))
     return {name: _figure(metric.value(merges[name](judged.weight)), drawn[name]) for name, metric in metrics.items()}
@@ -116,6 +116,13 @@ def confusion(judged: Judged) -> Confusion:
 def frauds_in(rows: Judged) -> float:
     """Their number, weighted."""
     return float(rows.weight[rows.labels].sum())
+
+
+def copies(judged: Judged) -> Callable[[np.random.Generator], Floats]:
+    """How often a replicate holds each row (rows,): the same for all rows of an entity."""
+    codes = _codes(judged)
+    entities = int(codes.max(initial=-1)) + 1
+    return lambda random: random.poisson(1.0, entities).astype(np.float64)[codes]
 
 
 def pools(judged: Judged) -> Callable[[Floats], Judged]:
@@ -209,13 +216,6 @@ def _codes(judged: Judged) -> NDArray[np.int64]:
     if judged.entities is None:
         return np.arange(judged.scores.size)
     return np.asarray(pl.Series(judged.entities).rank("dense").to_numpy(), np.int64) - 1
-
-
-def _copies(judged: Judged) -> Callable[[np.random.Generator], Floats]:
-    """How often a replicate holds each row (rows,): the same for all rows of an entity."""
-    codes = _codes(judged)
-    entities = int(codes.max(initial=-1)) + 1
-    return lambda random: random.poisson(1.0, entities).astype(np.float64)[codes]
 
 
 def _figure(value: float, drawn: list[float]) -> Figure:

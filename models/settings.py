@@ -77,6 +77,7 @@ class TrainingSettings(Section):
     seed: int = 42
     max_rows: int = Field(1_000_000, ge=100)  # a larger window is sampled, by a hash of the id
     gate: Literal["warn", "strict"] = "warn"  # of a version that no model equals; strict: it flags nothing
+    promotion: Literal["automatic", "manual"] = "automatic"  # who makes a version champion: the rule of [challenger], or a person alone
 
 
 class ThresholdSettings(Section):

@@ -42,6 +42,19 @@ create table if not exists score_rows (
     model_version varchar,
 );
 
+-- Grain: one row per run, challenger and scored source row: what the challenger, which flags nothing, would have said of the row.
+create table if not exists shadow_scores (
+    run_id varchar,                 -- entity and event_time are in score_rows
+    partition_date date,
+    id varchar,
+    error real,
+    score real,
+    p_value double,
+    rank bigint,
+    is_flagged boolean,             -- what it would have flagged
+    model_version varchar,
+);
+
 -- Grain: one row per run, bad source row and rule that it broke.
 create table if not exists quarantine (
     run_id varchar,
@@ -97,6 +110,31 @@ create table if not exists promotions (
     undoes timestamptz,             -- promoted_at of the promotion that this rollback undoes; null for a promotion
 );
 
+-- Grain: one row per challenger, append-only: it is decided on once, by its scores and the champion's of the same rows of first_date..last_date.
+create table if not exists decisions (
+    version varchar,                -- the challenger
+    champion varchar,               -- the version that it was compared with
+    as_of date,                     -- after the night of this date, by the labels known at its end
+    first_date date,
+    last_date date,
+    dates bigint,                   -- dates of that window that both have scored
+    rows bigint,                    -- compared rows: those with a known label, or all where too few frauds are known
+    frauds bigint,                  -- known frauds among them
+    rule varchar,                   -- labels: by the metric; agreement: by alerts and scores, where too few frauds are known
+    metric varchar,                 -- with its two values, null by agreement
+    champion_value double,
+    challenger_value double,
+    difference double,              -- challenger minus champion, with its paired bootstrap interval
+    low double,
+    high double,
+    overlap double,                 -- alerts of both, as a share of the alerts of either; null by labels
+    shift double,                   -- Kolmogorov-Smirnov distance of the p-values of both; null by labels
+    fit boolean,                    -- the rule's verdict
+    promoted boolean,               -- whether that made it champion: not so where training.promotion is manual
+    why varchar,                    -- the verdict in words
+    decided_at timestamptz,
+);
+
 -- Grain: one row per window, label cut-off, detector, feature set and metric; the newest measured_at counts.
 create table if not exists metrics (
     first_date date,
@@ -134,6 +172,15 @@ where
 create or replace view scores as
 select score_rows.*
 from score_rows
+semi join current_runs using (run_id);
+
+-- Grain: one row per scored source row of the current runs and version that scored it, the champion or a challenger.
+create or replace view version_scores as
+select run_id, partition_date, id, error, score, p_value, rank, is_flagged, model_version
+from scores
+union all by name
+select shadow_scores.*
+from shadow_scores
 semi join current_runs using (run_id);
 
 -- Grain: one row per id: the newest label.

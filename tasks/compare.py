@@ -15,8 +15,9 @@ from tasks.dataset import Dataset
 from tasks.errors import EvaluationError
 from tasks.features import build_features, feature_batches
 from tasks.judgement import DETECTOR
+from tasks.loading import load
 from tasks.references import Features, Partition, Validated, Version
-from tasks.score import BATCH_ROWS, load
+from tasks.score import BATCH_ROWS
 from tasks.source import read_partition
 from tasks.warehouse import WarehouseSettings, look_up, reading
 

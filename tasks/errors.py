@@ -53,6 +53,10 @@ class GateFailed(NightError):
     """A version failed a sanity gate and is kept out of service."""
 
 
+class NoChampion(NightError):
+    """No version may flag: the configuration leaves promotions to a person, and nobody has promoted one."""
+
+
 class PromotionRefused(NightError):
     """A version may not be made champion, or there is none to go back to; nothing was changed."""
 

@@ -10,8 +10,9 @@ from models.explanation import reasons
 from tasks.compare import stored_features
 from tasks.errors import EvaluationError
 from tasks.features import feature_batches
+from tasks.loading import load
 from tasks.recipe import Recipe
-from tasks.score import BATCH_ROWS, load
+from tasks.score import BATCH_ROWS
 from tasks.warehouse import WarehouseSettings, look_up
 
 MASKED = "***"

@@ -78,6 +78,12 @@ def tell_doubts(settings: NotifySettings, dataset: str, nights: Sequence[Night])
             tell(settings, Notice("doubt", dataset, message="; ".join(night.doubts), **known))
 
 
+def tell_failed_training(settings: NotifySettings, dataset: str, day: date, champion: str, error: Exception) -> None:
+    """Tells of a training that failed on a night that went on without it."""
+    message = f"the training failed, and the night went on with {champion}: {_in_words(error)}"
+    tell(settings, Notice("failed", dataset, day, "training failed", message, model_version=champion))
+
+
 def tell_promotion(settings: NotifySettings, dataset: str, version: str, first: date, why: str) -> None:
     """Tells of a new champion, of the date `first` and of those after it."""
     tell(settings, Notice("promoted", dataset, first, "promoted", f"{version} is champion from {first} on: {why}", model_version=version))

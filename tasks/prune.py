@@ -97,7 +97,13 @@ def _prune_rows(files: Path, keep: Retention, con: duckdb.DuckDBPyConnection) ->
     con.execute(sql.read("take_publish_lock"))
     rows = _prunable(files, keep, con)
     runs, versions = {"runs": [run["run_id"] for run in rows.runs]}, {"versions": rows.versions}
-    for statement, values in (("prune_score_rows", runs), ("prune_quarantine", runs), ("prune_runs", runs), ("prune_models", versions)):
+    for statement, values in (
+        ("prune_score_rows", runs),
+        ("prune_shadow_scores", runs),
+        ("prune_quarantine", runs),
+        ("prune_runs", runs),
+        ("prune_models", versions),
+    ):
         con.execute(sql.read(statement), values)
     return rows
 

@@ -112,6 +112,8 @@ def _insert(ledger: Ledger, publication: Publication, con: duckdb.DuckDBPyConnec
         return already_committed(day, version, found)
     run = {"run_id": publication.run_id, "partition_date": day}
     con.execute(sql.read("insert_scores"), {**run, "model_version": version.name, "path": str(publication.scored.path)})
+    if publication.scored.shadows:
+        con.execute(sql.read("insert_shadow_scores"), {**run, "path": str(publication.scored.shadows)})
     con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
     insert_run(con, ledger, publication)
     con.execute(sql.read("supersede_runs"), run)

@@ -81,17 +81,28 @@ class Version:
 
 
 @dataclass(frozen=True)
+class LineUp:
+    """Who scores a date: the champion, which flags, and the challengers that are scored beside it and flag nothing, oldest first."""
+
+    champion: Version
+    challengers: tuple[Version, ...] = ()
+
+
+@dataclass(frozen=True)
 class Scored:
     """The staged scores of one day.
 
     path: Parquet with row, id, entity, event_time, error, score, p_value, details, rank, is_flagged, reasons.
     threshold: the score from which rows are flagged.
+    shadows: Parquet with id, error, score, p_value, rank, is_flagged, model_version: the same rows scored by each challenger; None
+        where there is none.
     """
 
     path: Path
     rows: int
     flagged: int
     threshold: float
+    shadows: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,11 @@ log = logging.getLogger(__name__)
 
 
 def find_champion(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> Version | None:
-    """The champion of a date, if it was trained with this configuration and is younger than `retrain_every_days`."""
+    """The champion of a date, if it was trained with this configuration."""
     champion = look_up(warehouse, recipe.dataset.name, "find_champion", {"partition_date": day})
     if champion is None or champion[-1] != recipe.training_hash:
         return None
-    version = stored_version(warehouse, champion[:-1])
-    if (day - version.as_of).days >= recipe.training.retrain_every_days:
-        return None
-    log.info("%s  champion   %s of %s..%s", day, version.name, version.first_date, version.last_date)
-    return version
+    return stored_version(warehouse, champion[:-1])
 
 
 def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Version | None:

@@ -12,7 +12,7 @@ from tasks.errors import EvaluationError, FeatureError, PartitionRejected, Sourc
 from tasks.features import build_features
 from tasks.known import Known, PastChampion, known_at
 from tasks.recipe import Recipe
-from tasks.references import Features, Version
+from tasks.references import Features, LineUp, Version
 from tasks.replay_words import moment, reasons, words
 from tasks.score import score_day
 from tasks.source import read_partition
@@ -108,7 +108,7 @@ def _computed(recipe: Recipe, warehouse: WarehouseSettings, known: Known, stagin
     flags = Flags(version=champion.version.name if champion else None, rule=words(rule))
     try:
         version = _in_service(champion, known)
-        scored = score_day(recipe.dataset, _features(recipe, warehouse, known, staging), version, rule, staging)
+        scored = score_day(recipe.dataset, _features(recipe, warehouse, known, staging), LineUp(version), rule, staging)
     except CANNOT as error:
         return replace(flags, missing=str(error)), known.rows.clear()
     rows = pl.read_parquet(scored.path, columns=list(COLUMNS))

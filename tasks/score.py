@@ -1,9 +1,8 @@
-"""Scoring: the day's features stream through one compiled graph; the staged result has one row per clean row."""
+"""Scoring: the day's features stream through the compiled graphs of the champion and of each challenger; one staged row per clean row."""
 
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from models import artifacts
 from models.settings import ThresholdSettings
 from models.thresholds import decide
 from models.verdicts import NightScores, doubt
@@ -19,26 +17,29 @@ from tasks.dataset import Dataset
 from tasks.details import read_details
 from tasks.errors import NightError
 from tasks.features import feature_batches
-from tasks.references import Features, Scored, Version
+from tasks.loading import load
+from tasks.references import Features, LineUp, Scored
+from tasks.shadows import Shadows
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 65_536
 KEYS = ["row", "id", "entity", "event_time"]
-load = lru_cache(maxsize=2)(artifacts.load)  # a compiled graph is worth keeping for the next night of the same process
 
 
 @task(cache_policy=NO_CACHE)
-def score(dataset: Dataset, features: Features, version: Version, threshold: ThresholdSettings, staging: Path) -> Scored:
-    """Error, score, p-value, rank, flag and reasons of every clean row; see `score_day`."""
-    return score_day(dataset, features, version, threshold, staging)
+def score(dataset: Dataset, features: Features, line_up: LineUp, threshold: ThresholdSettings, staging: Path) -> Scored:
+    """Error, score, p-value, rank, flag and reasons of every clean row, and what the challengers say of it; see `score_day`."""
+    return score_day(dataset, features, line_up, threshold, staging)
 
 
-def score_day(dataset: Dataset, features: Features, version: Version, threshold: ThresholdSettings, staging: Path) -> Scored:
-    """Writes `scores.parquet` into the staging folder.
+def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: ThresholdSettings, staging: Path) -> Scored:
+    """Writes `scores.parquet`, and where there are challengers `shadows.parquet`, into the staging folder.
 
-    Raises ArtifactError where the version's files are not the ones that were written, ThresholdError where the strategy cannot be
+    A challenger that cannot be scored is left out with a warning.
+    Raises ArtifactError where the champion's files are not the ones that were written, ThresholdError where the strategy cannot be
     applied, NightError where the rows that were read are not the rows that were validated.
     """
+    version, shadows = line_up.champion, Shadows(features.date, line_up.challengers)
     detector = load(version.path, version.sha256)
     explain_below = detector.settings.explain_below
     scored: list[pl.DataFrame] = []
@@ -49,6 +50,7 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
         keys = batch.select(KEYS)[np.arange(len(batch))]  # copied: a column would keep its whole batch in memory
         scored.append(keys.with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values))
         unlikely.append(batch.filter(p_values <= explain_below))
+        shadows.see(batch)
     rows, explained = _with_details(dataset, features, pl.concat(scored)), pl.concat(unlikely)
     if rows.height != features.rows:
         read = f"{rows.height} rows were read where {features.rows} were validated"
@@ -66,7 +68,8 @@ def score_day(dataset: Dataset, features: Features, version: Version, threshold:
     rows.with_columns(rank, flagged).join(reasons, on="row", how="left", maintain_order="left").write_parquet(path, compression="lz4")
     count = int(np.count_nonzero(verdict.flagged))
     log.info("%s  score      %s rows with %s, %s flagged", features.date, f"{rows.height:,}", version.name, f"{count:,}")
-    return Scored(path=path, rows=rows.height, flagged=count, threshold=verdict.threshold)
+    beside = shadows.write(rows.select("id", "entity"), threshold, staging / "shadows.parquet")
+    return Scored(path=path, rows=rows.height, flagged=count, threshold=verdict.threshold, shadows=beside)
 
 
 def _with_details(dataset: Dataset, features: Features, rows: pl.DataFrame) -> pl.DataFrame:

@@ -25,7 +25,7 @@ from tasks.notify import NotifySettings
 from tasks.promotions import promote
 from tasks.recipe import Recipe
 from tasks.references import Partition, Version
-from tasks.registry import find_version, register
+from tasks.registry import find_champion, find_version, register
 from tasks.staging import work_folder
 from tasks.training_window import prepare, read_window, training_rows
 from tasks.warehouse import WarehouseSettings
@@ -34,9 +34,13 @@ log = logging.getLogger(__name__)
 
 
 @task(cache_policy=NO_CACHE)
-def train(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, as_of: date, why: str) -> Version:
-    """A version from the labels known at the start of `as_of`, promoted to champion from that date on, and told; see `train_version`.
+def train(
+    recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, as_of: date, why: str, *, promoted: bool = False
+) -> Version:
+    """A version from the labels known at the start of `as_of`; see `train_version`.
 
+    It is a challenger, unless no version of its configuration is champion of that date and it may become one without a person:
+    then, or where it is to be `promoted` in any case, it is champion from that date on, and that is told.
     Raises GateFailed where the version is kept out of service.
     """
     version = train_version(recipe, warehouse, as_of)
@@ -45,8 +49,12 @@ def train(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, 
             f"{as_of}: {version.name} is kept out of service: {version.withheld} See {version.card}; mend the features or the training "
             '(training.gate = "warn" lets usefulness pass)'
         )
-    if promote(warehouse, recipe.dataset.name, version, why):
-        tell_promotion(notify, recipe.dataset.name, version.name, version.as_of, why)
+    champion = find_champion(recipe, warehouse, as_of)
+    if promoted or (champion is None and recipe.training.promotion == "automatic"):
+        if promote(warehouse, recipe.dataset.name, version, why):
+            tell_promotion(notify, recipe.dataset.name, version.name, version.as_of, why)
+    elif champion != version:
+        log.info("%s  train      %s is a challenger of %s", as_of, version.name, champion.name if champion else "nobody yet")
     return version
 
 

@@ -399,7 +399,10 @@ def test_a_new_champion_is_told_and_one_that_was_it_already_is_not(registry: Reg
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 def test_a_night_is_scored_by_whoever_was_promoted_or_put_back(scored_bank: Bank) -> None:
-    (first,), second = scored_bank.table("from champions")["version"], retrain(scored_bank.config, NIGHT + timedelta(days=1)).name
+    (first,), second = (
+        scored_bank.table("from champions")["version"],
+        retrain(scored_bank.config, NIGHT + timedelta(days=1), promote=True).name,
+    )
     where = ["--config", str(scored_bank.config)]
     day = NIGHT + timedelta(days=1)
     assert nightly(scored_bank.config, day).model_version == second

@@ -51,7 +51,7 @@ def story(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) 
     before = datetime.now(UTC)
     first = nightly(bank.config, NEXT)
     scored = datetime.now(UTC)
-    second = retrain(bank.config, NEXT).name
+    second = retrain(bank.config, NEXT, promote=True).name
     promoted = datetime.now(UTC)
     again = nightly(bank.config, NEXT)
     rescored = datetime.now(UTC)

@@ -124,6 +124,8 @@ def changed(settings: Settings, section: str, **values: object) -> Settings:
     [
         ("model", {"hidden": (3,)}, True, True),
         ("training", {"epochs": 1}, False, True),
+        ("training", {"retrain_every_days": 1, "gate": "strict", "promotion": "manual"}, False, False),
+        ("challenger", {"tolerance": 0.5}, False, False),
         ("threshold", {"value": 0.5}, True, False),
         ("schedule", {"cron": "0 3 * * *"}, False, False),
         ("warehouse", {"uri": "other.duckdb"}, False, False),

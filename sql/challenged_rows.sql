@@ -1,0 +1,28 @@
+-- Grain: one row per row of these dates that both versions have scored, with its label and weight if they were known by the end of $as_of.
+with known as (
+    select id, partition_date, label, weight
+    from labels
+    where known_at <= $as_of
+    qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1
+)
+select
+    partition_date,
+    scores.id,
+    scores.entity,
+    champion.score as champion_score,
+    challenger.score as challenger_score,
+    champion.p_value as champion_p_value,
+    challenger.p_value as challenger_p_value,
+    champion.is_flagged as champion_flagged,
+    challenger.is_flagged as challenger_flagged,
+    known.label,
+    coalesce(known.weight, 1.0) as weight,
+from scores
+join version_scores as champion using (run_id, partition_date, id)
+join version_scores as challenger using (run_id, partition_date, id)
+left join known using (partition_date, id)
+where
+    partition_date in (select unnest($dates::date[]))
+    and champion.model_version = $champion
+    and challenger.model_version = $challenger
+order by partition_date, scores.id;
