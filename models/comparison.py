@@ -8,7 +8,7 @@ from scipy.stats import ks_2samp
 
 from models.metrics import Judged, Metric, copies
 
-REPLICATES = 500
+REPLICATES = 200
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,12 @@ class Agreement:
     shift: float
 
 
-def paired_difference(champion: Judged, challenger: Judged, metric: Metric, confidence: float, seed: int = 0) -> Difference | None:
+def paired_difference(
+    champion: Judged, challenger: Judged, metric: Metric, confidence: float, replicates: int = REPLICATES, seed: int = 0
+) -> Difference | None:
     """The difference of a metric between two scorers of the same rows in the same order; None where it is not defined.
 
-    Each of REPLICATES replicates draws entities with all their rows, the same for both scorers, so that what makes a draw easy or
+    Each replicate draws entities with all their rows, the same for both scorers, so that what makes a draw easy or
     hard for both does not count: the paired percentile bootstrap (Efron & Tibshirani, 1993), with Poisson(1) copies (Chamandy et al.,
     2012). The same seed gives the same interval.
     """
@@ -43,7 +45,7 @@ def paired_difference(champion: Judged, challenger: Judged, metric: Metric, conf
     draw, random = copies(champion), np.random.default_rng(seed)
     merged = [metric.merge(judged) for judged in (champion, challenger)]
     drawn = []
-    for _ in range(REPLICATES):
+    for _ in range(replicates):
         weights = champion.weight * draw(random)
         first, second = (metric.value(merge(weights)) for merge in merged)
         drawn.append(second - first)
