@@ -11,7 +11,7 @@ CARDS = "card_precision_at_"
 
 
 def version_tables(listed: Sequence[Listed]) -> None:
-    """One line per version, then who promoted the champion of the newest nights, and why others are withheld."""
+    """One line per version, then who promoted the champion of the newest nights, and why others are not in service."""
     columns = ["version", "champion of", "trained on", "rows", "detector", "AP", "card prec.", "loss", "gates", "device"]
     lines = [
         (
@@ -34,13 +34,18 @@ def version_tables(listed: Sequence[Listed]) -> None:
                 say(f"Champion: {version.version} from {reign.effective_from} on; by {reign.promoted_by}: {reign.why}.")
         if version.withheld:
             say(f"Withheld: {version.version}: {version.withheld}")
+        if version.decision and not version.decision.promoted:
+            verdict = "may be promoted by hand" if version.decision.fit else "was not promoted"
+            say(f"Decided: {version.version} {verdict}: {version.decision.why}")
 
 
 def _service(version: Listed) -> str:
-    """The newest two periods as champion, and what keeps it from being one."""
+    """The newest two periods as champion, and what it is instead."""
     reigns = [_reign(reign) for reign in version.champion]
     shown = [f"{len(reigns) - 2} earlier"] * (len(reigns) > 2) + reigns[-2:]
     shown += ["withheld"] * bool(version.withheld)
+    if not shown:
+        shown = [("fit" if version.decision.fit else "not fit") if version.decision else "challenger"]
     return "\n".join(shown + ([f"pruned {version.pruned_at:%Y-%m-%d}"] if version.pruned_at else []))
 
 

@@ -1,5 +1,5 @@
--- Grain: one row per version that was registered by the instant of the variable as_of, the newest first, with the dates that it is champion of
--- and its figures on the newest window that it alone has flagged and that was judged.
+-- Grain: one row per version that was registered by the instant of the variable as_of, the newest first, with the dates that it is champion of,
+-- what was decided of it as a challenger, and its figures on the newest window that it alone has flagged and that was judged.
 with reigns as (
     select
         version,
@@ -33,6 +33,11 @@ judged as (
         } as judged,
     from newest_figures
     group by model_version
+),
+decided as (
+    select version, {'champion': champion, 'as_of': as_of, 'fit': fit, 'promoted': promoted, 'why': why} as decision,
+    from decisions
+    where decided_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
 )
 select
     models.version,
@@ -51,8 +56,10 @@ select
     if(models.pruned_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity'), models.pruned_at, null) as pruned_at,
     coalesce(reigns.champion, []) as champion,
     judged.judged,
+    decided.decision,
 from models
 left join reigns using (version)
 left join judged using (version)
+left join decided using (version)
 where models.trained_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
 order by models.as_of desc, models.trained_at desc, models.version;

@@ -1,6 +1,6 @@
 -- Grain: one row per version whose artifact is to go: trained before $instant, and neither champion of a date from $oldest on, now or in a past
 -- that a rollback undid, nor the one that a rollback would put back, nor the newest one promoted, nor used by a current run that keeps its
--- rows, nor by a scored night that waits for its commit ($waiting).
+-- rows, nor a challenger in waiting or one that a person may promote, nor used by a scored night that waits for its commit ($waiting).
 with needed as (
     select version from promotions where effective_from >= $oldest
     union all
@@ -19,6 +19,16 @@ with needed as (
     select model_version
     from current_runs
     where pruned_at is null and not ($scores and partition_date < $oldest)
+    union all
+    (
+        select version
+        from models
+        where
+            withheld is null
+            and as_of >= (select as_of from champion)
+            and not exists (from promotions where promotions.version = models.version)
+            and not exists (from decisions where decisions.version = models.version and not fit)
+    )
     union all
     select unnest($waiting::varchar[])
 )

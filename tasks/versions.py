@@ -31,10 +31,22 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Decided:
+    """What became of a challenger after the night of `as_of`; champion: the version that it was compared with."""
+
+    champion: str
+    as_of: date
+    fit: bool
+    promoted: bool
+    why: str
+
+
+@dataclass(frozen=True)
 class Listed:
     """One version. rows: training rows. training: epochs and losses. gates: name, passed, finding. withheld: why it may not be promoted.
 
     pruned_at: since when its artifact is gone. champion: by the promotions in force, oldest date first. judged: None where it never was.
+    decision: None where it was no challenger, or still is one.
     """
 
     version: str
@@ -53,6 +65,7 @@ class Listed:
     pruned_at: datetime | None
     champion: list[Reign]
     judged: Judged | None
+    decision: Decided | None
 
 
 def list_versions(warehouse: WarehouseSettings, dataset: str, as_of: datetime | None = None) -> list[Listed]:
@@ -71,6 +84,7 @@ def _listed(row: dict[str, Any]) -> Listed:
         "gates": json.loads(row["gates"] or "[]"),
         "champion": [Reign(**reign) for reign in row["champion"]],
         "judged": _judged(row["judged"]) if row["judged"] else None,
+        "decision": Decided(**row["decision"]) if row["decision"] else None,
     }
     return Listed(**row | read)
 

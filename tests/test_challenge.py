@@ -146,7 +146,10 @@ def duel_template(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathF
     for number in range(2):
         day = FIRST + timedelta(days=DAYS + number)
         bank.write(day, small_day(day))
-    bank.configure("[warehouse]", "[evaluation]\nexclude_known_compromised = false\n[challenger]\nwindow_days = 1\nleast_frauds = 5\ntolerance = 1.0\n[warehouse]")
+    bank.configure(
+        "[warehouse]",
+        "[evaluation]\nexclude_known_compromised = false\n[challenger]\nwindow_days = 1\nleast_frauds = 5\ntolerance = 1.0\n[warehouse]",
+    )
     (champion,) = bank.table("from champion")["version"]
     challenger = retrain(bank.config, NEXT[0]).name
     nightly(bank.config, NEXT[0])

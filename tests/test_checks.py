@@ -109,6 +109,11 @@ def test_a_night_of_attacks_is_published_with_a_warning(kept: tuple[Ledger, Publ
         ("check_ranges", "update score_rows set error = null where rank = 1"),
         ("check_one_current_run", "insert into runs select * replace ('other' as run_id) from runs"),
         ("check_models", "delete from models"),
+        (
+            "check_shadow_scores",
+            "insert into shadow_scores by name select * exclude (entity, event_time, reasons, details) replace ('other' as model_version) "
+            "from score_rows where rank = 1",
+        ),
     ],
 )
 def test_doctor_finds_what_was_spoilt_afterwards(scored_bank: Bank, check: str, spoil: str) -> None:
