@@ -161,7 +161,7 @@ def registered(settings: Settings, as_of: date) -> Version:
     """The version of a date in the table `models`, as training registers it; there is nothing on disk."""
     name = f"{as_of}-{as_of.toordinal():08x}"
     path, card = settings.files / "models" / name, settings.files / "cards" / f"{name}.html"
-    version = Version(name, as_of, as_of - timedelta(days=14), as_of - timedelta(days=8), path, f"{as_of.toordinal():064x}", card)
+    version = Version(name, as_of, as_of - timedelta(days=14), as_of - timedelta(days=8), str(path), f"{as_of.toordinal():064x}", card)
     model = {
         "version": name,
         "as_of": as_of,

@@ -124,7 +124,7 @@ def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     content.setdefault("warehouse", {})
     content["warehouse"].setdefault("uri", WarehouseSettings().uri)
     content["warehouse"].setdefault("files", WarehouseSettings().files)
-    for section, key in (("source", "path"), ("source", "database"), ("warehouse", "files")):
+    for section, key in (("source", "path"), ("source", "database"), ("warehouse", "files"), ("warehouse", "artifacts")):
         value = content.get(section, {}).get(key)
         if isinstance(value, str) and ":" not in value:
             content[section][key] = str(folder / value)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -25,7 +24,7 @@ from tasks.promotions import promote_within
 from tasks.references import Version
 from tasks.rule import ChallengerSettings
 from tasks.verdict import Decision, verdict_on
-from tasks.warehouse import look_up, reading, transact
+from tasks.warehouse import WarehouseSettings, look_up, reading, transact
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ def _decisions(bench: Bench, rule: ChallengerSettings, day: date) -> Iterator[De
         if look_up(warehouse, dataset, "is_decided", {"version": challenger.name}):
             continue
         decision = _decide(bench, rule, scorers.champion, challenger, day) if scorers else None
-        if decision and transact(warehouse, dataset, partial(_write, Path(warehouse.files), decision)):
+        if decision and transact(warehouse, dataset, partial(_write, warehouse, decision)):
             yield decision
             if decision.promoted:
                 return
@@ -94,12 +93,12 @@ def _judged_rows(bench: Bench, rows: pl.DataFrame, champion: Version) -> pl.Data
     return rows.filter(~known_compromised(dataset, warehouse, rows, champion.first_date, bench.recipe.label_delay_days))
 
 
-def _write(files: Path, decision: Decision, con: duckdb.DuckDBPyConnection) -> bool:
+def _write(warehouse: WarehouseSettings, decision: Decision, con: duckdb.DuckDBPyConnection) -> bool:
     """Writes a decision and the promotion that follows from it; gives whether nobody was faster."""
     con.execute(sql.read("take_publish_lock"))
     (written,) = con.execute(sql.read("insert_decision"), _columns(decision)).fetchall()[0]
     if written and decision.promoted:
-        promote_within(files, decision.version, decision.as_of + timedelta(days=1), decision.verdict.why, con)
+        promote_within(warehouse, decision.version, decision.as_of + timedelta(days=1), decision.verdict.why, con)
     return bool(written)
 
 

@@ -13,6 +13,7 @@ from tasks.features import feature_batches
 from tasks.loading import load
 from tasks.recipe import Recipe
 from tasks.score import BATCH_ROWS
+from tasks.store import as_found
 from tasks.warehouse import WarehouseSettings, look_up
 
 MASKED = "***"
@@ -60,7 +61,7 @@ def explain_row(recipe: Recipe, warehouse: WarehouseSettings, day: date, row_id:
     run_id, error, score, p_value, rank, is_flagged, fingerprint, threshold, version, path, sha256 = found
     features = stored_features(dataset, warehouse, day, run_id, fingerprint, recipe.label_delay_days, staging)
     row = pl.concat([batch.filter(pl.col("id") == row_id) for batch in feature_batches(dataset, features, BATCH_ROWS)])
-    explanation = load(Path(warehouse.files) / path, sha256).explain(row)
+    explanation = load(as_found(warehouse, path), sha256).explain(row)
     lines = reasons(explanation, top=len(explanation.features))[0].to_list()
     total = sum(line["contribution"] for line in lines)
     shares = tuple(

@@ -18,7 +18,8 @@ from sql import identifier
 from tasks.column_roles import BYTES, MOMENT, MOST_CATEGORIES, NUMBER, ColumnLook, guess_features, guess_roles
 from tasks.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
 from tasks.errors import SourceError, first_line
-from tasks.source import connect, create_view, filesystem_of, list_dates, readable
+from tasks.filesystems import filesystem_of
+from tasks.source import connect, create_view, list_dates, readable
 
 SAMPLED_DATES, SAMPLED_ROWS = 7, 200_000
 FEWEST_POSITIVES = 5  # with fewer, any rare column seems to be determined by the label

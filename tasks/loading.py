@@ -1,7 +1,14 @@
-"""Reading the artifact of a version; what was read is kept for the next night of the same process."""
+"""Reading a detector from the store; what was read is kept for the next night of the same process."""
 
 from functools import lru_cache
 
 from models import artifacts
+from models.detector import Detector
+from tasks.store import fetched
 
-load = lru_cache(maxsize=4)(artifacts.load)  # a compiled graph is worth keeping, and so are those of the challengers
+
+@lru_cache(maxsize=4)  # compiled graphs are worth keeping, those of the challengers too
+def load(path: str, sha256: str) -> Detector:
+    """The detector of an artifact. Raises ArtifactError, naming the file, where it is not what was written, or cannot be read."""
+    with fetched(path) as folder:
+        return artifacts.load(folder, sha256)

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from getpass import getuser
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 import sql
-from models.manifest import verify
 from tasks.errors import PromotionRefused
 from tasks.references import Version
+from tasks.store import as_found, verify
 from tasks.warehouse import WarehouseSettings, reading, transact
 
 
@@ -76,7 +75,7 @@ def promote_by_name(warehouse: WarehouseSettings, dataset: str, name: str, first
     """
     with reading(warehouse, dataset):  # to look before writing, so that no warehouse is made by a mistake
         pass
-    return transact(warehouse, dataset, partial(promote_within, Path(warehouse.files), name, first, why))
+    return transact(warehouse, dataset, partial(promote_within, warehouse, name, first, why))
 
 
 def roll_back(warehouse: WarehouseSettings, dataset: str, why: str) -> Change:
@@ -88,12 +87,12 @@ def roll_back(warehouse: WarehouseSettings, dataset: str, why: str) -> Change:
     """
     with reading(warehouse, dataset):
         pass
-    return transact(warehouse, dataset, partial(roll_back_within, Path(warehouse.files), why))
+    return transact(warehouse, dataset, partial(roll_back_within, warehouse, why))
 
 
-def promote_within(files: Path, name: str, first: date | None, why: str, con: duckdb.DuckDBPyConnection) -> Change:
-    """The same inside a transaction. files: the folder warehouse.files."""
-    fit = _fit(con, files, name)
+def promote_within(warehouse: WarehouseSettings, name: str, first: date | None, why: str, con: duckdb.DuckDBPyConnection) -> Change:
+    """The same inside a transaction."""
+    fit = _fit(con, warehouse, name)
     if first is not None and first < fit.as_of:
         raise PromotionRefused(f"{name} never scores a date before its as_of {fit.as_of}; give that or a later one with --from")
     start = first or _row(con, "first_open_date", {"as_of": fit.as_of})["effective_from"]
@@ -102,21 +101,21 @@ def promote_within(files: Path, name: str, first: date | None, why: str, con: du
     return _change(con, fit, promotion, was, done=_insert(promotion, con))
 
 
-def roll_back_within(files: Path, why: str, con: duckdb.DuckDBPyConnection) -> Change:
-    """The same inside a transaction. files: the folder warehouse.files."""
+def roll_back_within(warehouse: WarehouseSettings, why: str, con: duckdb.DuckDBPyConnection) -> Change:
+    """The same inside a transaction."""
     con.execute(sql.read("take_publish_lock"))
     found = _row(con, "find_rollback", {})
     if not found:
         raise PromotionRefused("no version is champion, so there is nothing to roll back; `nightscore promote VERSION` makes one champion")
     if found["version"] is None:
         raise PromotionRefused(f"{found['undone']} is champion and no other version was before it; `nightscore models` lists all of them")
-    fit = _fit(con, files, found["version"])
+    fit = _fit(con, warehouse, found["version"])
     back = {name: found[name] for name in ("version", "before_from", "before_at")}
     con.execute(sql.read("insert_rollback"), back | {"promoted_by": _who(), "why": why})
     return _change(con, fit, {"effective_from": found["effective_from"], "version": fit.version, "why": why}, found["undone"], done=True)
 
 
-def _fit(con: duckdb.DuckDBPyConnection, files: Path, name: str) -> _Standing:
+def _fit(con: duckdb.DuckDBPyConnection, warehouse: WarehouseSettings, name: str) -> _Standing:
     """A version that may be champion. Raises PromotionRefused, or ArtifactError, where it may not."""
     found = _row(con, "standing_of_version", {"version": name})
     if not found:
@@ -127,7 +126,7 @@ def _fit(con: duckdb.DuckDBPyConnection, files: Path, name: str) -> _Standing:
     if standing.pruned_at:
         again = f"`nightscore train --as-of {standing.as_of}` learns it again"
         raise PromotionRefused(f"the artifact of {name} was pruned at {standing.pruned_at:%Y-%m-%d %H:%M:%S %Z}; {again}")
-    verify(files / standing.artifact_path, standing.artifact_sha256)
+    verify(as_found(warehouse, standing.artifact_path), standing.artifact_sha256)
     return standing
 
 

@@ -7,6 +7,7 @@ after their rows. The ledger, labels, metrics and promotions stay for ever.
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,8 +20,10 @@ from pydantic import ValidationError
 
 import sql
 from tasks.prune_files import OldFile, Registered, old_files, remove_file
+from tasks.prune_store import OldArtifact, is_in_store, old_artifacts, remove_artifacts
 from tasks.publication import read_kept
 from tasks.publish import waiting_folders
+from tasks.store import root_of
 from tasks.warehouse import WarehouseSettings, reading, tidy, transact
 
 SUPERSEDED, SCORES = "rows of superseded runs", "scores of current runs"
@@ -65,11 +68,15 @@ class Pruning:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What goes from the warehouse: rows of the statements `prunable_runs` and `prunable_models`. left: versions that stay, in words."""
+    """What goes from the warehouse: rows of the statements `prunable_runs` and `prunable_models`.
+
+    stored: artifacts in a store elsewhere that go with them. left: versions that stay, in words.
+    """
 
     runs: list[dict[str, Any]]
     versions: list[str]
     registered: Registered
+    stored: list[OldArtifact]
     left: list[str]
 
 
@@ -82,20 +89,22 @@ def prune(warehouse: WarehouseSettings, dataset: str, keep_days: int, today: dat
     """
     files = Path(warehouse.files).resolve() / dataset
     keep = Retention(today - timedelta(days=keep_days), scores, _waiting(files))
+    root = root_of(warehouse, dataset)
     with reading(warehouse, dataset) as con:
-        rows = _prunable(files, keep, con)
+        rows = _prunable(files, root, keep, con)
     if yes:
-        rows = transact(warehouse, dataset, partial(_prune_rows, files, keep))
+        rows = transact(warehouse, dataset, partial(_prune_rows, files, root, keep))
         tidy(warehouse)
     found, left = old_files(files, rows.registered, keep.oldest)
     if yes:
         left += [f"{old.path} is being worked on since" for old in found if not remove_file(files, old)]
-    return Pruning(yes, keep.oldest, (*_of_runs(rows.runs), *_of_files(found)), (*rows.left, *left))
+        remove_artifacts(rows.stored)
+    return Pruning(yes, keep.oldest, (*_of_runs(rows.runs), *_of_files([*found, *rows.stored])), (*rows.left, *left))
 
 
-def _prune_rows(files: Path, keep: Retention, con: duckdb.DuckDBPyConnection) -> _Rows:
+def _prune_rows(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyConnection) -> _Rows:
     con.execute(sql.read("take_publish_lock"))
-    rows = _prunable(files, keep, con)
+    rows = _prunable(files, root, keep, con)
     runs, versions = {"runs": [run["run_id"] for run in rows.runs]}, {"versions": rows.versions}
     for statement, values in (
         ("prune_score_rows", runs),
@@ -108,26 +117,26 @@ def _prune_rows(files: Path, keep: Retention, con: duckdb.DuckDBPyConnection) ->
     return rows
 
 
-def _prunable(files: Path, keep: Retention, con: duckdb.DuckDBPyConnection) -> _Rows:
+def _prunable(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyConnection) -> _Rows:
     """What is to go from the warehouse, and which files the registry then names."""
     runs = con.execute(sql.read("prunable_runs"), keep.values).pl().to_dicts()
     values = keep.values | {"waiting": list(keep.waiting)}
     models = con.execute(sql.read("prunable_models"), values).pl().to_dicts()
-    strange = [model for model in models if not _is_own_model(files, model)]
+    strange = [model for model in models if not _is_own_model(files, root, model)]
     left = [f"{model['version']} names an artifact or a card outside {files}, and is left alone" for model in strange]
     versions = [model["version"] for model in models if model not in strange]
-    return _Rows(runs, versions, _registered(files, con, versions), left)
+    places = con.execute(sql.read("artifact_paths")).pl().to_dicts()
+    return _Rows(runs, versions, _registered(files, places, versions), old_artifacts(root, places, versions), left)
 
 
-def _is_own_model(files: Path, model: dict[str, Any]) -> bool:
+def _is_own_model(files: Path, root: str, model: dict[str, Any]) -> bool:
     """Whether the paths of a version are where training puts them."""
     artifact, card = (_absolute(files, model[name]) for name in ("artifact_path", "card_path"))
-    return artifact.parent == files / "models" and card.parent == files / "cards"
+    return (artifact.parent == files / "models" or is_in_store(root, model["artifact_path"])) and card.parent == files / "cards"
 
 
-def _registered(files: Path, con: duckdb.DuckDBPyConnection, versions: list[str]) -> Registered:
+def _registered(files: Path, places: list[dict[str, Any]], versions: list[str]) -> Registered:
     """What the registry names, as soon as these versions are pruned; a path that a version in use names as well stays."""
-    places = con.execute(sql.read("artifact_paths")).pl().to_dicts()
     live, pruned = set[Path](), set[Path]()
     for place in places:
         kept = pruned if place["is_pruned"] or place["version"] in versions else live
@@ -159,7 +168,7 @@ def _of_runs(runs: list[dict[str, Any]]) -> list[Dropped]:
     ]
 
 
-def _of_files(files: list[OldFile]) -> list[Dropped]:
+def _of_files(files: Sequence[OldFile | OldArtifact]) -> list[Dropped]:
     kinds = {kind: [old for old in files if old.kind == kind] for kind in dict.fromkeys(old.kind for old in files)}
     return [
         Dropped(kind, len(found), None, sum(old.bytes for old in found), *_span([old.since for old in found]))

@@ -65,7 +65,7 @@ class Version:
     """A trained detector in its artifact folder.
 
     as_of: it never scores a date before this one; its training window is first_date..last_date.
-    sha256: hash of the artifact's manifest.
+    path: its folder, local or an fsspec URL. sha256: hash of the artifact's manifest.
     card: its model card, an HTML page.
     withheld: why it may not be promoted; None where it may.
     """
@@ -74,7 +74,7 @@ class Version:
     as_of: date
     first_date: date
     last_date: date
-    path: Path
+    path: str
     sha256: str
     card: Path
     withheld: str | None = None

@@ -16,6 +16,7 @@ from models.detector import Detector
 from models.gates import Gate
 from tasks.recipe import Recipe
 from tasks.references import Version
+from tasks.store import as_found, as_stored
 from tasks.warehouse import WarehouseSettings, look_up, transact
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Versi
 def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Version:
     """The reference to a registered version, from the columns that `find_version` selects but for the last."""
     name, as_of, first, last, path, sha256, card, withheld = found
-    files = Path(warehouse.files)
-    return Version(name, as_of, first, last, path=files / path, sha256=sha256, card=files / card, withheld=withheld)
+    card = Path(warehouse.files) / card
+    return Version(name, as_of, first, last, path=as_found(warehouse, path), sha256=sha256, card=card, withheld=withheld)
 
 
 def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: Detector, rows: int, gates: Sequence[Gate]) -> None:
@@ -63,7 +64,7 @@ def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, lea
         "metrics": json.dumps({"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}),
         "gates": json.dumps([asdict(gate) for gate in gates]),
         "withheld": version.withheld,
-        "artifact_path": str(version.path.relative_to(warehouse.files)),
+        "artifact_path": as_stored(warehouse, version.path),
         "artifact_sha256": version.sha256,
         "card_path": str(version.card.relative_to(warehouse.files)),
         "device": learnt.device,
@@ -73,5 +74,5 @@ def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, lea
 
 def _insert_model(model: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
     con.execute(sql.read("take_publish_lock"))
-    con.execute(sql.read("restore_model"), {name: model[name] for name in ("version", "artifact_sha256")})
+    con.execute(sql.read("restore_model"), {name: model[name] for name in ("version", "artifact_path", "artifact_sha256")})
     con.execute(sql.read("insert_model"), model)

@@ -12,13 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
-import fsspec
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from sql import identifier, literal
 from tasks.dataset import Dataset, SourceSettings
 from tasks.errors import PartitionMissing, SourceError, first_line
+from tasks.filesystems import filesystem_of, is_remote
 from tasks.references import Partition
 
 DATE = r"(\d{4}-\d{2}-\d{2})"
@@ -74,7 +74,7 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
                 con.execute(f"attach {literal(source.database)} as source (read_only)")
             except duckdb.Error as error:
                 raise SourceError(f"{source.database} cannot be opened for reading: {first_line(error)}") from error
-        elif source.path is not None and "://" in source.path:
+        elif source.path is not None and is_remote(source.path):
             con.register_filesystem(filesystem_of(source.path))
             # DuckDB plans a query while it holds Python's lock; its other threads, reading through fsspec, would wait for it for ever.
             con.execute("set threads = 1")
@@ -203,13 +203,6 @@ def _unreadable(source: SourceSettings, first: date, last: date) -> str | None:
     return None
 
 
-def filesystem_of(path: str) -> fsspec.AbstractFileSystem:
-    """The filesystem that a path belongs to: local, or by its protocol, such as s3://; credentials and endpoint from the environment."""
-    # A place that does not answer is said in seconds: s3fs tries again by itself, so that botocore below it need not.
-    patience = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 0}}
-    return fsspec.core.url_to_fs(path, **({"config_kwargs": patience} if path.startswith("s3://") else {}))[0]
-
-
 def _files(source: SourceSettings, first: date, last: date) -> list[str]:
     """The files of `first`..`last`, in order of the date and the name."""
     return _glob(*(place(source, day) for day in _days(first, last)))
@@ -224,7 +217,7 @@ def _glob(*patterns: str) -> list[str]:
         files = [file for pattern in patterns for file in sorted(filesystem.glob(pattern))]
     except Exception as error:
         raise SourceError(f"{patterns[0]} cannot be listed: {first_line(error)}") from error
-    return [filesystem.unstrip_protocol(file) if "://" in patterns[0] else file for file in files]
+    return [filesystem.unstrip_protocol(file) if is_remote(patterns[0]) else file for file in files]
 
 
 def _date_pattern(path: str) -> str:

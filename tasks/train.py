@@ -3,14 +3,15 @@
 import hashlib
 import json
 import logging
-import shutil
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from pydantic import TypeAdapter, ValidationError
 
-from models import artifacts, detector, manifest
+from models import artifacts, detector
 from models.detector import Detector
 from models.errors import ArtifactError
 from models.gates import Gate, check, withheld
@@ -19,18 +20,22 @@ from models.thresholds import standing
 from models.training import OnEpoch
 from tasks.card import CardFacts, write_card
 from tasks.errors import GateFailed
+from tasks.loading import load
 from tasks.maturity import known_labels
 from tasks.notices import tell_promotion
 from tasks.notify import NotifySettings
+from tasks.pages import write_whole
 from tasks.promotions import promote
 from tasks.recipe import Recipe
 from tasks.references import Partition, Version
 from tasks.registry import find_champion, find_version, register
 from tasks.staging import work_folder
+from tasks.store import Artifact, put, root_of, verify
 from tasks.training_window import prepare, read_window, training_rows
 from tasks.warehouse import WarehouseSettings
 
 log = logging.getLogger(__name__)
+_ARTIFACT = TypeAdapter(Artifact)
 
 
 @task(cache_policy=NO_CACHE)
@@ -67,47 +72,46 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date) -> 
     """
     first, last = recipe.window(as_of)
     partitions = read_window(recipe.dataset, first, last)
-    labels = known_labels(recipe.dataset, warehouse, first, last, as_of - timedelta(days=1))
+    dataset, labels = recipe.dataset.name, known_labels(recipe.dataset, warehouse, first, last, as_of - timedelta(days=1))
     name = f"{as_of}-{_digest(recipe, partitions, labels)[:8]}"
     with work_folder(recipe.files, f"train-{name}") as staging:
-        if known := find_version(warehouse, recipe.dataset.name, name):
+        if known := find_version(warehouse, dataset, name):
             log.info("%s  train      %s was trained from the same rows, labels and configuration; it is used as it is", as_of, name)
             return known
         normals, frauds = training_rows(recipe, prepare(recipe, partitions, staging), labels)
         log.info("%s  train      %s rows of %s..%s, %s known frauds", as_of, f"{normals.height:,}", first, last, f"{frauds.height:,}")
-        return _store(recipe, warehouse, _saved(recipe, name, as_of, normals, frauds), name, as_of, normals.height)
+        note = recipe.files / "models" / f"{name}.json"
+        artifact = _learnt_earlier(note, as_of) or _learn(recipe, normals, frauds, as_of, staging / name, root_of(warehouse, dataset))
+        write_whole(note, _ARTIFACT.dump_json(artifact).decode())
+        version = _register(recipe, warehouse, artifact, name, as_of, normals.height)
+        note.unlink(missing_ok=True)
+        return find_version(warehouse, dataset, name) or version  # a process on another machine may have been faster
 
 
-def _saved(recipe: Recipe, name: str, as_of: date, normals: pl.DataFrame, frauds: pl.DataFrame) -> Detector:
-    """What is learnt, in its artifact folder; a run that ended before it could register the version has left it there."""
-    path = recipe.files / "models" / name
+def _learnt_earlier(note: Path, as_of: date) -> Artifact | None:
+    """What a run has learnt that ended before it could register the version."""
     try:
-        learnt = artifacts.load(path)
-        log.info("%s  train      %s was learnt by an earlier run", as_of, name)
-        return learnt
-    except ArtifactError:
-        shutil.rmtree(path, ignore_errors=True)
-    learnt = _learn(recipe, normals, frauds, as_of)
-    try:
-        artifacts.save(learnt, path)
-    except ArtifactError:  # a process on another machine was faster
-        return artifacts.load(path)
-    return learnt
+        artifact = _ARTIFACT.validate_json(note.read_bytes())
+        verify(artifact.path, artifact.sha256)
+    except (FileNotFoundError, ValidationError, ArtifactError):
+        return None
+    log.info("%s  train      %s was learnt by an earlier run", as_of, note.stem)
+    return artifact
 
 
-def _store(recipe: Recipe, warehouse: WarehouseSettings, learnt: Detector, name: str, as_of: date, rows: int) -> Version:
+def _register(recipe: Recipe, warehouse: WarehouseSettings, artifact: Artifact, name: str, as_of: date, rows: int) -> Version:
     """Checks what was learnt, writes its model card, and registers it. rows: training rows."""
+    learnt = load(artifact.path, artifact.sha256)
     gates = check(learnt)
     for gate in gates:
         log.log(logging.WARNING if gate.passed is False else logging.INFO, "%s  train      %s: %s", as_of, gate.name, gate.finding)
-    path, card = recipe.files / "models" / name, recipe.files / "cards" / f"{name}.html"
     version = Version(
         name,
         as_of,
         *recipe.window(as_of),
-        path,
-        manifest.fingerprint(path),
-        card,
+        artifact.path,
+        artifact.sha256,
+        recipe.files / "cards" / f"{name}.html",
         withheld=withheld(gates, strict=recipe.training.gate == "strict"),
     )
     write_card(version, learnt, _card_facts(recipe, learnt, rows, gates))
@@ -115,9 +119,10 @@ def _store(recipe: Recipe, warehouse: WarehouseSettings, learnt: Detector, name:
     return version
 
 
-def _learn(recipe: Recipe, normals: pl.DataFrame, frauds: pl.DataFrame, as_of: date) -> Detector:
+def _learn(recipe: Recipe, normals: pl.DataFrame, frauds: pl.DataFrame, as_of: date, folder: Path, root: str) -> Artifact:
+    """Learns a detector, saves it in the folder, and copies it to the store below `root`."""
     features = recipe.dataset.features
-    return detector.train(
+    learnt = detector.train(
         normals,
         features.numeric,
         features.categorical,
@@ -127,6 +132,8 @@ def _learn(recipe: Recipe, normals: pl.DataFrame, frauds: pl.DataFrame, as_of: d
         image=features.image,
         anomalies=frauds if recipe.training.rows == "normal" else None,  # what was trained on tells nothing
     )
+    artifacts.save(learnt, folder)
+    return put(folder, root)
 
 
 def _card_facts(recipe: Recipe, learnt: Detector, rows: int, gates: tuple[Gate, ...]) -> CardFacts:

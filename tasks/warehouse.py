@@ -30,6 +30,7 @@ class WarehouseSettings(Section):
 
     uri: str = Field("nightscore.duckdb", repr=False)  # may hold a password: say `place` wherever a person reads it
     files: str = "nightscore-files"
+    artifacts: str | None = None  # folder or fsspec URL, such as s3://bucket/models, of the versions' artifacts; unless given, below files
     wait_seconds: float = Field(60, ge=0)  # how long another process's lock is waited for
 
     @field_validator("uri")

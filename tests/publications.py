@@ -52,7 +52,7 @@ def scored_night(folder: Path, fingerprint: str, rows: int = 20) -> Publication:
         run_id=new_run_id(DAY),
         features=Features(validated, None),
         scored=Scored(scores, rows, 1, rows - 0.5),
-        version=Version(VERSION, DAY, DAY, DAY, path=folder, sha256="", card=folder),
+        version=Version(VERSION, DAY, DAY, DAY, path=str(folder), sha256="", card=folder),
         config_hash="config",
         threshold=ThresholdSettings(),
         started_at=datetime.now(UTC),

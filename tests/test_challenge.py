@@ -223,7 +223,8 @@ class TestNights:
         assert duel.champions() == [(duel.champion, NIGHT)]
 
     def test_a_challenger_whose_artifact_is_broken_stops_no_night(self, duel: Duel, caplog: pytest.LogCaptureFixture) -> None:
-        (network,) = (duel.bank.folder / "nightscore-files" / "small-bank" / "models" / duel.challenger).glob("*.keras")
+        ((path,),) = duel.bank.table(f"select artifact_path from models where version = '{duel.challenger}'").rows()
+        (network,) = (duel.bank.folder / "nightscore-files" / path).glob("*.keras")
         network.write_bytes(b"torn")
         caplog.set_level(logging.WARNING, "tasks")
         night = nightly(duel.bank.config, NEXT[2])

@@ -32,7 +32,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 KILLED_NIGHTS = int(os.environ.get("NIGHTSCORE_KILLED_NIGHTS", "2"))  # each is killed twice
 TABLES = ("runs", "score_rows", "shadow_scores", "quarantine", "labels", "models", "promotions", "decisions", "metrics")
-OF_THE_RUN = ("run_id", "superseded_by", "durations", "artifact_sha256")  # what no two runs share, besides instants: Keras dates its files
+OF_THE_RUN = (
+    "run_id",
+    "superseded_by",
+    "durations",
+    "artifact_path",
+    "artifact_sha256",
+)  # what no two runs share, besides instants: Keras dates its files
 
 
 def tables(bank: Bank) -> dict[str, pl.DataFrame]:

@@ -239,7 +239,7 @@ def test_staging_that_a_process_works_on_and_a_night_that_waits_are_left_and_nam
 def test_the_version_of_a_night_that_waits_stays(branch: Branch) -> None:
     staged = branch.files / "staging" / str(OLD)
     features = Features(Validated(Partition(OLD, 3, "fingerprint"), staged / "quarantine.parquet", 0, staged / "page.html"), path=None)
-    version = Version("first", OLD, OLD, OLD, branch.files / "models" / "first", "hash", branch.files / "cards" / "first.html")
+    version = Version("first", OLD, OLD, OLD, str(branch.files / "models" / "first"), "hash", branch.files / "cards" / "first.html")
     scored = Scored(staged / "scores.parquet", 3, 0, 1.0)
     keep(Publication("run", features, scored, version, "hash", ThresholdSettings(), at(OLD), {}), staged)
     branch.prune(yes=True)
@@ -349,7 +349,7 @@ def test_a_pruned_version_serves_nobody_until_it_is_learnt_again(scored_bank: Ba
     assert (again["version"], again["pruned_at"]) == (model["version"], None)
     champion = find_champion(recipe_of(settings), settings.warehouse, NIGHT)
     assert champion
-    assert manifest.fingerprint(champion.path) == champion.sha256 == again["artifact_sha256"]
+    assert manifest.fingerprint(Path(champion.path)) == champion.sha256 == again["artifact_sha256"]
 
 
 @pytest.mark.slow

@@ -162,12 +162,12 @@ class Play:
     """Steps on one connection, so that many of them cost little."""
 
     con: duckdb.DuckDBPyConnection
-    files: Path
+    warehouse: WarehouseSettings
 
     def step(self, step: tuple[str, date] | None) -> Change:
         if step:
-            return promote_within(self.files, *step, "a test", self.con)
-        return roll_back_within(self.files, "a test", self.con)
+            return promote_within(self.warehouse, *step, "a test", self.con)
+        return roll_back_within(self.warehouse, "a test", self.con)
 
     def promotions(self) -> list[tuple[Any, ...]]:
         return self.con.execute("from promotions order by promoted_at").fetchall()
@@ -189,7 +189,7 @@ def test_after_any_promotions_and_rollbacks_the_champions_are_those_of_the_rule_
         @given(steps=STEPS)
         def play(steps: list[tuple[str, date] | None]) -> None:
             con.execute("delete from promotions")
-            follow(steps, Play(con, Path(registry.warehouse.files)))
+            follow(steps, Play(con, registry.warehouse))
 
         play()
 

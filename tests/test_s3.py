@@ -16,10 +16,11 @@ from polars.testing import assert_frame_equal
 from tasks.dataset import Dataset
 from tasks.errors import SourceError
 from tasks.features import build_features, feature_batches
+from tasks.filesystems import filesystem_of
 from tasks.inspect_source import look_at
 from tasks.labels import read_labels
 from tasks.simulate import simulate, write_partitions
-from tasks.source import filesystem_of, list_dates, read_partition
+from tasks.source import list_dates, read_partition
 from tasks.validate import validate_partition
 
 pytestmark = pytest.mark.slow

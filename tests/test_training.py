@@ -12,8 +12,9 @@ from banks import FIRST, NIGHT, ROWS, Bank, small_day
 from flows.nightly import nightly
 from flows.settings import load_settings
 from flows.training import retrain
-from models.artifacts import load
 from tasks.errors import GateFailed
+from tasks.loading import load
+from tasks.store import as_found
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -43,7 +44,7 @@ def test_a_version_is_registered_with_its_gates_and_its_card(scored_bank: Bank) 
 
 def test_known_frauds_are_kept_for_thresholds_and_cards_and_nothing_is_learnt_from_them(scored_bank: Bank) -> None:
     (model,) = scored_bank.table("from models").to_dicts()
-    detector = load(load_settings(scored_bank.config).files.parent / model["artifact_path"], model["artifact_sha256"])
+    detector = load(as_found(load_settings(scored_bank.config).warehouse, model["artifact_path"]), model["artifact_sha256"])
     frauds = pl.concat([small_day(day).filter("is_fraud") for day in WINDOW])
     assert len(detector.samples.anomalies) == len(detector.calibration.anomalies) == frauds.height
     np.testing.assert_allclose(np.sort(detector.calibration.anomalies), np.sort(detector.score(frauds).score))
