@@ -84,7 +84,10 @@ create table if not exists models (
     first_date date,                -- training window
     last_date date,
     rows bigint,                    -- training rows
-    known_frauds bigint,            -- of the training window
+    dates bigint,                   -- dates of the window that they are of
+    known_frauds bigint,            -- of the window, left out of the training rows
+    unconfirmed bigint,             -- training rows that nothing was fitted to: flagged, and no label says what they are
+    contamination double,           -- known_frauds and unconfirmed, as a share of all rows of the window
     architecture varchar,
     score varchar,
     training_hash varchar,          -- the sections that decide the version
