@@ -16,6 +16,7 @@ from models.encoding import Encoder
 from models.errors import TrainingError
 from models.explanation import Explanation, reasons
 from models.layout import rows_at_once
+from models.profiles import Reference, Rows
 from models.samples import Encoded, Samples, cap
 from models.scoring import Scorer, run
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
@@ -57,6 +58,13 @@ class Detector:
         settings, layout = self.settings, self.encoder.layout
         return Scorer(self.networks, layout, settings.score, settings.draws, calibration.residual_mean, calibration.residual_root)
 
+    @cached_property
+    def reference(self) -> Reference:
+        """The normal rows that were kept, scored, for the comparison with later ones."""
+        held_out = self._scored(self.samples.held_out)
+        learnt = None if self.encoder.layout.image else self._scored(np.concatenate([self.samples.training, self.samples.held_out]))
+        return Reference(self.encoder.features, self.encoder.layout, learnt or held_out, held_out)
+
     def score(self, frame: pl.DataFrame) -> Scores:
         """The scores of the rows of a frame. Raises ModelError where a feature column is missing or of the wrong kind."""
         return self.score_batches([frame])
@@ -86,6 +94,9 @@ class Detector:
         """The `top` features that contribute most to each row's score; see `explanation.reasons`."""
         parts = list(frame.iter_slices(rows_at_once(BATCH_ROWS, self.encoder.layout.width))) or [frame]
         return pl.concat([reasons(self.explain(part), top) for part in parts])
+
+    def _scored(self, encoded: Encoded) -> Rows:
+        return Rows(encoded, *run(self.scorer.scores, [encoded]))
 
     def _encoded(self, batches: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[Encoded]:
         for batch in batches:
