@@ -1,20 +1,27 @@
-"""Drift: how far the rows of several nights are from those that a version learnt from, feature by feature, and whether that is too far."""
+"""Drift: how far the rows of several nights are from those that a version learnt from, feature by feature, and whether that is too far.
 
+What chance alone explains is never too far: of every figure there is the least one that the numbers of rows leave certain.
+"""
+
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import wasserstein_distance
+from scipy.stats import chi2, norm, wasserstein_distance
 
 from models.profiles import CATEGORY, ERROR, ERROR_EDGES, NUMERIC
 from models.settings import DriftSettings
 
 FLOOR = 1e-4  # the least share of a bin: an empty one would make the index infinite
+CERTAIN = 0.999
+DEVIATIONS = float(norm.ppf((1 + CERTAIN) / 2))  # on both sides, that hold so much of a normal distribution
 QUANTILES = {"error_q50": 0.5, "error_q90": 0.9, "error_q99": 0.99}
 
 Floats = NDArray[np.float64]
+Certain = tuple[float, float]  # a figure, and the nearest to none that chance leaves
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,17 @@ class Drift:
 
 @dataclass(frozen=True)
 class Pooled:
-    """Both sides of one feature, per bin: counts, and mean values in encoded units (None but for numeric features)."""
+    """Both sides of one feature, per bin: counts, and mean values in encoded units (None but for numeric features).
+
+    rows, reference_rows: how many rows were counted on each side, which the counts stand for.
+    """
 
     counts: Floats
     reference: Floats
     means: Floats | None
     reference_means: Floats | None
+    rows: int
+    reference_rows: int
 
 
 def drifts(profiles: pl.DataFrame, settings: DriftSettings) -> tuple[Drift, ...]:
@@ -51,8 +63,9 @@ def drifts(profiles: pl.DataFrame, settings: DriftSettings) -> tuple[Drift, ...]
     for (feature, kind), nights in profiles.group_by("feature", "kind", maintain_order=True):
         pooled = pool(nights)
         if pooled.counts.sum() > 0 and pooled.reference.sum() > 0:
-            figures = MEASURES[str(kind)](pooled)
-            over = tuple(metric for metric, value in figures.items() if abs(value) > limit(metric, settings))
+            measured = MEASURES[str(kind)](pooled)
+            figures = {metric: value for metric, (value, _) in measured.items()}
+            over = tuple(metric for metric, (_, certain) in measured.items() if abs(certain) > limit(metric, settings))
             found.append(Drift(str(feature), round(pooled.counts.sum()), figures, over))
     return tuple(found)
 
@@ -66,17 +79,13 @@ def pool(nights: pl.DataFrame) -> Pooled:
     """The sum of the nights; the reference of each weighs as much as the night itself."""
     weights = nights["weight"].to_numpy()
     counts, reference = _stacked(nights["counts"]), _stacked(nights["reference_counts"])
-    rows = weights * counts.sum(axis=1)
-    shares = np.divide(rows, reference.sum(axis=1), out=np.zeros(len(rows)), where=reference.sum(axis=1) > 0)
-    if nights["sums"].null_count():
-        return Pooled(weights @ counts, shares @ reference, None, None)
-    sums, reference_sums = _stacked(nights["sums"]), _stacked(nights["reference_sums"])
-    return Pooled(
-        weights @ counts,
-        shares @ reference,
-        _over(weights @ sums, weights @ counts),
-        _over(shares @ reference_sums, shares @ reference),
-    )
+    totals = reference.sum(axis=1)
+    shares = np.divide(weights * counts.sum(axis=1), totals, out=np.zeros(len(totals)), where=totals > 0)
+    means = reference_means = None
+    if not nights["sums"].null_count():
+        means = _over(weights @ _stacked(nights["sums"]), weights @ counts)
+        reference_means = _over(shares @ _stacked(nights["reference_sums"]), shares @ reference)
+    return Pooled(weights @ counts, shares @ reference, means, reference_means, int(counts.sum()), int(totals.max()))
 
 
 def stability_index(counts: Floats, reference: Floats) -> float:
@@ -89,23 +98,62 @@ def stability_index(counts: Floats, reference: Floats) -> float:
     return float(np.sum((p - q) * np.log(p / q)))
 
 
-def distance(pooled: Pooled) -> float:
-    """The Wasserstein distance, in encoded units, of both sides with every value moved to the mean of its bin."""
-    assert pooled.means is not None
-    assert pooled.reference_means is not None
-    return float(wasserstein_distance(pooled.means, pooled.reference_means, pooled.counts, pooled.reference))
+def index_of(pooled: Pooled) -> Certain:
+    """The index. Of rows that did not change it is chi-square, with one degree of freedom less than bins, times the sum of the inverse
+    numbers of rows (Yurdakul & Naranjo, 2020).
+    """
+    value, bins = stability_index(pooled.counts, pooled.reference), np.count_nonzero(pooled.counts + pooled.reference)
+    return value, max(0.0, value - float(chi2.ppf(CERTAIN, max(1, bins - 1))) * _inverse_rows(pooled))
 
 
-def error_shifts(pooled: Pooled) -> dict[str, float]:
-    """By how much quantiles of the error are above those of the reference, as a share of them; negative where they are below."""
-    return {
-        name: float(2.0 ** (_log_quantile(pooled.counts, share) - _log_quantile(pooled.reference, share)) - 1)
-        for name, share in QUANTILES.items()
-    }
+def distance_of(pooled: Pooled) -> Certain:
+    """The Wasserstein distance, in encoded units, of both sides with every value moved to the mean of its bin.
+
+    By chance it is about as large as the difference of two means of values with unit variance.
+    """
+    value = float(wasserstein_distance(pooled.means, pooled.reference_means, pooled.counts, pooled.reference))
+    return value, max(0.0, value - DEVIATIONS * math.sqrt(_inverse_rows(pooled)))
+
+
+def error_shifts(pooled: Pooled) -> dict[str, Certain]:
+    """By how much quantiles of the error are above those of the reference, as a share of them; negative where they are below.
+
+    Certain is the distance of the binomial intervals of both quantiles: none where the reference has too few rows beyond one.
+    """
+    found = {}
+    for name, share in QUANTILES.items():
+        night, reference = _interval(pooled.counts, share, pooled.rows), _interval(pooled.reference, share, pooled.reference_rows)
+        above, below = _relative(night.low - reference.high), _relative(night.high - reference.low)
+        found[name] = _relative(night.middle - reference.middle), max(0.0, above) + min(0.0, below)
+    return found
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """A quantile of the error, log2 of its ratio to the median of the reference, and where it may lie."""
+
+    low: float
+    middle: float
+    high: float
+
+
+def _interval(counts: Floats, share: float, rows: int) -> _Interval:
+    wide = DEVIATIONS * math.sqrt(share * (1 - share) / rows)
+    return _Interval(*(_log_quantile(counts, at) for at in (share - wide, share, share + wide)))
+
+
+def _relative(logs: float) -> float:
+    return float(2.0**logs - 1)
+
+
+def _inverse_rows(pooled: Pooled) -> float:
+    return 1 / pooled.rows + 1 / pooled.reference_rows
 
 
 def _log_quantile(counts: Floats, share: float) -> float:
-    """log2 of the error over its median in the reference, interpolated between the edges of the bins."""
+    """Interpolated between the edges of the bins; beyond all of them where so many rows are not to be had."""
+    if not 0 < share < 1:
+        return -math.inf if share <= 0 else math.inf
     return float(np.interp(share, np.cumsum(counts)[:-1] / counts.sum(), ERROR_EDGES))
 
 
@@ -117,8 +165,8 @@ def _over(sums: Floats, counts: Floats) -> Floats:
     return np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
 
 
-MEASURES: dict[str, Callable[[Pooled], dict[str, float]]] = {
-    NUMERIC: lambda pooled: {"psi": stability_index(pooled.counts, pooled.reference), "wasserstein": distance(pooled)},
-    CATEGORY: lambda pooled: {"psi": stability_index(pooled.counts, pooled.reference)},
+MEASURES: dict[str, Callable[[Pooled], dict[str, Certain]]] = {
+    NUMERIC: lambda pooled: {"psi": index_of(pooled), "wasserstein": distance_of(pooled)},
+    CATEGORY: lambda pooled: {"psi": index_of(pooled)},
     ERROR: error_shifts,
 }

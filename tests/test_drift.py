@@ -145,6 +145,16 @@ def test_a_rare_yes_is_seen_although_no_quantile_reaches_it() -> None:
     assert sorted(line["reference_counts"])[-2:] == [140, 6_860]
 
 
+def test_what_chance_explains_is_no_drift_however_few_the_rows_and_what_it_does_not_is() -> None:
+    for seed in range(40):
+        few = reference_of(week(seed, 300))
+        profiles = few.profile(made(week(seed + 100, 300)), THRESHOLD, 1.0)
+        assert over(profiles) == []
+    assert max(figures(profiles)["channel"]["psi"], figures(profiles)["amount"]["psi"]) > 0
+    shifted = changed(AMOUNT, week(1, 300)[:, AMOUNT] + 1.5, week(1, 300))
+    assert "amount" in over(few.profile(made(shifted), THRESHOLD, 1.0))
+
+
 def test_the_error_tells_by_how_much_its_quantiles_moved() -> None:
     rows = made(week(0, 20_000))
     moved = REFERENCE.profile(replace(rows, error=rows.error * 1.5), THRESHOLD, 1.0)
