@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy.stats import chi2, norm, wasserstein_distance
 
+from models.pooling import Floats, Pooled, pool
 from models.profiles import CATEGORY, ERROR, ERROR_EDGES, NUMERIC
 from models.settings import DriftSettings
 
@@ -20,7 +20,6 @@ CERTAIN = 0.999
 DEVIATIONS = float(norm.ppf((1 + CERTAIN) / 2))  # on both sides, that hold so much of a normal distribution
 QUANTILES = {"error_q50": 0.5, "error_q90": 0.9, "error_q99": 0.99}
 
-Floats = NDArray[np.float64]
 Certain = tuple[float, float]  # a figure, and the nearest to none that chance leaves
 
 
@@ -36,21 +35,6 @@ class Drift:
     @property
     def words(self) -> str:
         return f"{self.feature} ({', '.join(f'{metric} {self.figures[metric]:.2f}' for metric in self.over)})"
-
-
-@dataclass(frozen=True)
-class Pooled:
-    """Both sides of one feature, per bin: counts, and mean values in encoded units (None but for numeric features).
-
-    rows, reference_rows: how many rows were counted on each side, which the counts stand for.
-    """
-
-    counts: Floats
-    reference: Floats
-    means: Floats | None
-    reference_means: Floats | None
-    rows: int
-    reference_rows: int
 
 
 def drifts(profiles: pl.DataFrame, settings: DriftSettings) -> tuple[Drift, ...]:
@@ -73,19 +57,6 @@ def drifts(profiles: pl.DataFrame, settings: DriftSettings) -> tuple[Drift, ...]
 def limit(metric: str, settings: DriftSettings) -> float:
     """Beyond which value, in either direction, a metric is drift."""
     return settings.error_shift if metric in QUANTILES else float(getattr(settings, metric))
-
-
-def pool(nights: pl.DataFrame) -> Pooled:
-    """The sum of the nights; the reference of each weighs as much as the night itself."""
-    weights = nights["weight"].to_numpy()
-    counts, reference = _stacked(nights["counts"]), _stacked(nights["reference_counts"])
-    totals = reference.sum(axis=1)
-    shares = np.divide(weights * counts.sum(axis=1), totals, out=np.zeros(len(totals)), where=totals > 0)
-    means = reference_means = None
-    if not nights["sums"].null_count():
-        means = _over(weights @ _stacked(nights["sums"]), weights @ counts)
-        reference_means = _over(shares @ _stacked(nights["reference_sums"]), shares @ reference)
-    return Pooled(weights @ counts, shares @ reference, means, reference_means, int(counts.sum()), int(totals.max()))
 
 
 def stability_index(counts: Floats, reference: Floats) -> float:
@@ -155,14 +126,6 @@ def _log_quantile(counts: Floats, share: float) -> float:
     if not 0 < share < 1:
         return -math.inf if share <= 0 else math.inf
     return float(np.interp(share, np.cumsum(counts)[:-1] / counts.sum(), ERROR_EDGES))
-
-
-def _stacked(lists: pl.Series) -> Floats:
-    return np.array(lists.to_list(), dtype=np.float64)
-
-
-def _over(sums: Floats, counts: Floats) -> Floats:
-    return np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
 
 
 MEASURES: dict[str, Callable[[Pooled], dict[str, Certain]]] = {

@@ -31,7 +31,7 @@ from tasks.references import Partition, Version
 from tasks.registry import find_champion, find_version, register
 from tasks.staging import work_folder
 from tasks.store import Artifact, put, root_of, verify
-from tasks.training_window import KEYS, LeftOut, TrainingRows, find_unconfirmed, prepare, read_window, training_rows
+from tasks.training_window import KEYS, TrainingRows, find_unconfirmed, prepare, read_window, training_rows
 from tasks.warehouse import WarehouseSettings
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date) -> 
             log.info("%s  train      %s was trained from the same rows, labels and configuration; it is used as it is", as_of, name)
             return known
         rows = training_rows(recipe, prepare(recipe, partitions, staging), labels, unconfirmed)
-        log.info("%s  train      %s rows of %s..%s; %s", as_of, f"{rows.normals.height:,}", first, last, _in_words(rows.left_out))
+        log.info("%s  train      %s rows of %s..%s; %s", as_of, f"{rows.normals.height:,}", first, last, rows.left_out)
         note = recipe.files / "models" / f"{name}.json"
         artifact = _learnt_earlier(note, as_of) or _learn(recipe, rows, as_of, staging / name, root_of(warehouse, dataset))
         write_whole(note, _ARTIFACT.dump_json(artifact).decode())
@@ -159,13 +159,6 @@ def _digest(recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame, u
     ]
     content = [recipe.training_hash, [partition.fingerprint for partition in partitions], *ids]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _in_words(left_out: LeftOut) -> str:
-    return (
-        f"left out: {left_out.known_frauds:,} known frauds, {left_out.unconfirmed:,} flagged rows that no label explains "
-        f"({left_out.contamination:.2%} of the window)"
-    )
 
 
 def _epoch_logger(as_of: date, training: TrainingSettings) -> OnEpoch:

@@ -41,6 +41,10 @@ class LeftOut:
         """The share of the window's rows that was removed."""
         return (self.known_frauds + self.unconfirmed) / self.rows
 
+    def __str__(self) -> str:
+        told = f"{self.known_frauds:,} known frauds, {self.unconfirmed:,} flagged rows that no label explains"
+        return f"left out: {told} ({self.contamination:.2%} of the window)"
+
 
 @dataclass(frozen=True)
 class TrainingRows:
