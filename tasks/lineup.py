@@ -30,6 +30,7 @@ def line_up(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings
     Raises NoChampion where nobody may flag, and whatever made the training of a first version fail.
     """
     if why := training_due(recipe, warehouse, day):
+        log.info("%s  train      a version is due: %s", day, why)
         try:
             train(recipe, warehouse, notify, day, why)
         except UNTRAINED as error:
