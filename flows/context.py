@@ -23,7 +23,7 @@ def ledger_of(settings: Settings) -> Ledger:
 
 def recipe_of(settings: Settings) -> Recipe:
     """Everything that decides what a version learns, besides the rows."""
-    return Recipe(settings, settings.model, settings.training, settings.training_hash, settings.files, settings.threshold)
+    return Recipe(settings, settings.model, settings.training, settings.training_hash, settings.files, settings.threshold, settings.drift)
 
 
 def bench_of(settings: Settings, *, with_reduced: bool = False) -> Bench:

@@ -9,6 +9,7 @@ from flows.context import bench_of, ledger_of, recipe_of
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
 from tasks.challenge import challenge
+from tasks.drift import drift
 from tasks.features import features
 from tasks.ledger import Ledger, failures_noted, find_committed
 from tasks.lineup import line_up
@@ -40,6 +41,7 @@ def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> N
                 champion = find_champion(recipe_of(settings), settings.warehouse, day)
                 done = find_committed(ledger, partition, champion) if champion and not force else None
                 night = done or score_partition(settings, ledger, step, partition, staging, force)
+            drift(recipe_of(settings), settings.warehouse, settings.notify, night)
             report_matured(bench_of(settings), day, settings.files / "reports", staging)
             challenge(bench_of(settings), settings.challenger, settings.notify, day)
     tell_doubts(settings.notify, settings.name, [*waited, night])

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 import sql
 from flows.errors import SettingsError
-from models.settings import ModelSettings, Section, ThresholdSettings, TrainingSettings
+from models.settings import DriftSettings, ModelSettings, Section, ThresholdSettings, TrainingSettings
 from tasks.dataset import Dataset
 from tasks.lake import resolve_uri
 from tasks.notify import NotifySettings
@@ -41,6 +41,7 @@ class Settings(Dataset):
     training: TrainingSettings = TrainingSettings()
     threshold: ThresholdSettings = ThresholdSettings()
     challenger: ChallengerSettings = ChallengerSettings()
+    drift: DriftSettings = DriftSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     schedule: ScheduleSettings = ScheduleSettings()

@@ -26,6 +26,7 @@ def calibrate(
 ) -> Calibration:
     """The moments of the residuals of the `validation` rows, and the scores of the others by them.
 
+    rows: whose scores are kept; see Calibration.
     normals: how many normal rows the training window has. Raises TrainingError where the scores are not finite, or all the same.
     """
     kind = model.score

@@ -17,7 +17,8 @@ class Calibration:
     residual_mean: float32 (members, width); residual_root: float32 (members, width, width), see `whitening`; both from rows
         that no network was trained on.
     held_out: float32 (rows,), ascending: the scores of rows that were used for nothing else. The p-values come from these.
-    training: float32 (rows,): the scores of rows that the networks were trained on.
+    training: float32 (rows,): the scores of the part of the rows that the networks were trained on, with those of unconfirmed rows in that
+        part, which nothing was fitted to: a quantile without them would be lower with every training, and flag more each time.
     anomalies: float32 (rows,): the scores of the known frauds of the training window, of which none was trained on. Empty where
         none is known, or `training.rows` is all.
     normals: how many normal rows the training window has beside the anomalies; each held-out row stands for its share of them.

@@ -16,6 +16,7 @@ from models.encoding import Encoder
 from models.errors import TrainingError
 from models.explanation import Explanation, reasons
 from models.layout import rows_at_once
+from models.profiles import Reference, Rows
 from models.samples import Encoded, Samples, cap
 from models.scoring import Scorer, run
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
@@ -57,6 +58,13 @@ class Detector:
         settings, layout = self.settings, self.encoder.layout
         return Scorer(self.networks, layout, settings.score, settings.draws, calibration.residual_mean, calibration.residual_root)
 
+    @cached_property
+    def reference(self) -> Reference:
+        """The normal rows that were kept, scored, for the comparison with later ones."""
+        held_out = self._scored(self.samples.held_out)
+        learnt = None if self.encoder.layout.image else self._scored(np.concatenate([self.samples.training, self.samples.held_out]))
+        return Reference(self.encoder.features, self.encoder.layout, learnt or held_out, held_out)
+
     def score(self, frame: pl.DataFrame) -> Scores:
         """The scores of the rows of a frame. Raises ModelError where a feature column is missing or of the wrong kind."""
         return self.score_batches([frame])
@@ -87,6 +95,9 @@ class Detector:
         parts = list(frame.iter_slices(rows_at_once(BATCH_ROWS, self.encoder.layout.width))) or [frame]
         return pl.concat([reasons(self.explain(part), top) for part in parts])
 
+    def _scored(self, encoded: Encoded) -> Rows:
+        return Rows(encoded, *run(self.scorer.scores, [encoded]))
+
     def _encoded(self, batches: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[Encoded]:
         for batch in batches:
             for part in batch.iter_slices(batch_rows) if len(batch) else [batch]:
@@ -103,37 +114,41 @@ def train(
     *,
     image: ImageSettings | None = None,
     anomalies: pl.DataFrame | None = None,
+    unconfirmed: NDArray[np.bool_] | None = None,
 ) -> Detector:
     """A detector from normal rows in a fixed order; the same rows, order, settings and device give the same scores.
 
     on_epoch: called with (epoch from 1, loss, validation loss) after every epoch of every network, one network after the other.
     image: the column of images, where there is one.
     anomalies: known frauds of the training window; score `auto` and thresholds that need labels look at them, no network does.
+    unconfirmed: bool (rows,), rows that are suspect although nobody knows: neither encoder nor networks nor the moments of the residuals
+        are fitted to them, but their scores count where quantiles and p-values are made.
     Raises TrainingError with the reason where the rows or what was learnt from them make no detector.
     """
     parts = split(len(frame), training.seed)
+    learnt = parts if unconfirmed is None else parts.without(unconfirmed)
     reproducible(training.seed)
-    encoder = Encoder.fit(frame[parts.fit], numeric, categorical, image)
+    encoder = Encoder.fit(frame[learnt.fit], numeric, categorical, image)
     layout = encoder.layout
     refuse_what_is_too_wide(layout, model)
     encoded = encoder.encode(frame)
-    if not np.ptp(encoded[parts.fit], axis=0).any():
-        raise TrainingError(f"none of the features varies in the {len(parts.fit)} rows to learn from; there is nothing to learn")
-    fit, validation, held_out = encoded[parts.fit], encoded[parts.validation], encoded[parts.p_value]
+    if not np.ptp(encoded[learnt.fit], axis=0).any():
+        raise TrainingError(f"none of the features varies in the {len(learnt.fit)} rows to learn from; there is nothing to learn")
+    fit, validation, held_out = encoded[learnt.fit], encoded[learnt.validation], encoded[parts.p_value]
     log.info("training on %d normal rows, %d features, on %s", len(fit), len(encoder.features), describe_device())
     fitted = [fit_network(fit, validation, layout, model, training, member, on_epoch) for member in range(model.members)]
     networks = tuple(network for network, _ in fitted)
     known = np.zeros((0, layout.width), np.float32) if anomalies is None else encoder.encode(anomalies)
     if model.score == "auto":
         model = model.model_copy(update={"score": choose_score(networks, layout, model, validation, known)})
-    rows = Samples(cap(fit, TRAINING_SCORES, training.seed), held_out, known)
+    scored = Samples(encoded[cap(parts.fit, TRAINING_SCORES, training.seed)], held_out, known)
     return Detector(
         encoder=encoder,
         networks=networks,
-        calibration=calibrate(networks, layout, model, validation, rows, normals=len(frame)),
+        calibration=calibrate(networks, layout, model, validation, scored, normals=len(frame)),
         settings=model,
         training=training,
         history=tuple(epoch for _, history in fitted for epoch in history),
         device=describe_device(),
-        samples=rows.capped(training.seed),
+        samples=Samples(cap(fit, TRAINING_SCORES, training.seed), held_out, known).capped(training.seed),
     )

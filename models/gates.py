@@ -61,7 +61,9 @@ def diversity(detector: Detector) -> Gate:
 
 
 def contamination(detector: Detector) -> Gate:
-    """How many training rows have extreme scores: unknown frauds may be among them, and were learnt as normal."""
+    """How many rows of the training part have extreme scores: unknown frauds may be among them, and were learnt as normal, unless they
+    had been flagged.
+    """
     logs = np.log10(np.maximum(detector.calibration.training, np.finfo(np.float32).tiny))
     low, high = np.quantile(logs, [0.25, 0.75])
     fence = high + FAR_OUT * (high - low)

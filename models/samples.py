@@ -1,11 +1,13 @@
 """Encoded rows by the part that they play for a detector; capped, it keeps them for baselines and its model card."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Encoded = NDArray[np.float32]
+Number = TypeVar("Number", np.float32, np.int64)
 
 MOST_ROWS = 20_000
 MOST_CELLS = 8_000_000  # images are wide
@@ -31,7 +33,7 @@ class Samples:
         )
 
 
-def cap(rows: Encoded, count: int, seed: int) -> Encoded:
+def cap(rows: NDArray[Number], count: int, seed: int) -> NDArray[Number]:
     """At most `count` of the rows, drawn by the seed, in their order."""
     if len(rows) <= count:
         return rows

@@ -1,4 +1,4 @@
-"""The sections of the configuration that the detectors consume: [model], [training] and [threshold]."""
+"""The sections of the configuration that the detectors consume: [model], [training], [threshold] and [drift]."""
 
 from typing import Literal, Self
 
@@ -85,3 +85,12 @@ class ThresholdSettings(Section):
 
     strategy: Literal["fixed", "train_quantile", "batch_quantile", "midpoint", "best_f1", "cost", "budget", "fdr"] = "train_quantile"
     value: float = 0.99
+
+
+class DriftSettings(Section):
+    """From where on a night's rows are no longer what the champion learnt from, and whether a training follows."""
+
+    psi: float = Field(0.2, gt=0)  # population stability index of a feature
+    wasserstein: float = Field(0.3, gt=0)  # of a numeric feature, encoded units: standard deviations of what was learnt from
+    error_shift: float = Field(0.3, gt=0)  # of a quantile of the error, as a share of its value in the reference
+    retrain: bool = True

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 5  # epochs without a lower validation loss after which training stops
 MIN_ROWS = 100
+LEAST_FIT, LEAST_VALIDATION = 80, 5  # of those, where unconfirmed rows are left out
 STEPS_AT_ONCE = 16  # batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only
 
 OnEpoch = Callable[[int, float, float], None]
@@ -43,6 +44,21 @@ class Split:
     fit: NDArray[np.int64]
     validation: NDArray[np.int64]
     p_value: NDArray[np.int64]
+
+    def without(self, left_out: NDArray[np.bool_]) -> "Split":
+        """The same parts, but that nothing is fitted to the rows that are left out, bool (rows,): `p_value` keeps them.
+
+        Raises TrainingError where too few rows are left to fit.
+        """
+        fit, validation = self.fit[~left_out[self.fit]], self.validation[~left_out[self.validation]]
+        if len(fit) < LEAST_FIT or len(validation) < LEAST_VALIDATION:
+            suspects = f"the {np.count_nonzero(left_out):,} that were flagged and that no label explains"
+            raise TrainingError(
+                f"{len(fit)} rows to learn from and {len(validation)} to stop by are left without {suspects}, at least {LEAST_FIT} and "
+                f"{LEAST_VALIDATION} are needed; say what they are with `nightscore labels`, widen training.window_days, or set "
+                'training.rows = "all"'
+            )
+        return Split(fit, validation, self.p_value)
 
 
 def split(rows: int, seed: int) -> Split:

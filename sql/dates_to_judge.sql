@@ -9,7 +9,7 @@ with known as (
 judged as (
     select first_date as partition_date, as_of, max(measured_at) as measured_at
     from metrics
-    where first_date = last_date and as_of <= $as_of
+    where first_date = last_date and as_of <= $as_of and detector <> 'drift'
     group by all
 )
 select runs.partition_date

@@ -46,6 +46,8 @@ select
     models.last_date,
     models.rows,
     models.known_frauds,
+    models.unconfirmed,
+    models.contamination,
     models.architecture,
     models.score,
     models.metrics as training,

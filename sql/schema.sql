@@ -55,6 +55,21 @@ create table if not exists shadow_scores (
     model_version varchar,
 );
 
+-- Grain: one row per run and feature, and one for the error: the rows of the night below its threshold (a sample of them, where they are many)
+-- in the bins of the version's own normal rows, and those, cut at the same threshold. The last bin of a numeric feature is for missing values.
+create table if not exists profiles (
+    run_id varchar,
+    partition_date date,
+    model_version varchar,          -- the champion's
+    feature varchar,
+    kind varchar,                   -- numeric | category | error
+    weight double,                  -- how many rows of the night each counted one stands for
+    counts bigint[],                -- rows by bin
+    sums double[],                  -- of their values, encoded units; null but for numeric features
+    reference_counts bigint[],
+    reference_sums double[],
+);
+
 -- Grain: one row per run, bad source row and rule that it broke.
 create table if not exists quarantine (
     run_id varchar,
@@ -84,7 +99,10 @@ create table if not exists models (
     first_date date,                -- training window
     last_date date,
     rows bigint,                    -- training rows
-    known_frauds bigint,            -- of the training window
+    dates bigint,                   -- dates of the window that they are of
+    known_frauds bigint,            -- of the window, left out of the training rows
+    unconfirmed bigint,             -- training rows that nothing was fitted to: flagged, and no label says what they are
+    contamination double,           -- known_frauds and unconfirmed, as a share of all rows of the window
     architecture varchar,
     score varchar,
     training_hash varchar,          -- the sections that decide the version
@@ -141,8 +159,8 @@ create table if not exists metrics (
     last_date date,
     as_of date,                     -- labels known by the end of this date
     model_version varchar,
-    detector varchar,               -- nightscore, or a baseline
-    features varchar,               -- all | without label-derived
+    detector varchar,               -- nightscore, or a baseline; drift, see the view of that name
+    features varchar,               -- all | without label-derived; of drift: one feature, or error
     metric varchar,
     value double,
     low double,                     -- 95% interval
@@ -205,6 +223,28 @@ qualify row_number() over (
     partition by first_date, last_date, as_of, detector, features, metric
     order by measured_at desc
 ) = 1;
+
+-- Grain: one row per date, of a current run, and feature, or `error`: how far the rows of the dates first_date..partition_date are from those
+-- that the version learnt from. is_over: beyond a limit of the section [drift] of that time.
+-- psi: population stability index; wasserstein: encoded units, null of a category; error_q..: relative change of that quantile of the error.
+create or replace view drift as
+select
+    runs.partition_date,
+    runs.model_version,
+    figures.features as feature,
+    max(value) filter (metric = 'psi') as psi,
+    max(value) filter (metric = 'wasserstein') as wasserstein,
+    max(value) filter (metric = 'error_q50') as error_q50,
+    max(value) filter (metric = 'error_q90') as error_q90,
+    max(value) filter (metric = 'error_q99') as error_q99,
+    bool_or(metric = 'over' and value > 0) as is_over,
+    max(figures.rows) as rows,
+    figures.first_date,
+from latest_metrics as figures
+join current_runs as runs on runs.partition_date = figures.last_date and runs.model_version = figures.model_version
+where figures.detector = 'drift'
+group by all
+order by runs.partition_date desc, is_over desc, feature;
 
 -- Grain: one row per date and entity with a flagged row: its strangest one, newest date first, worst first.
 -- rows_flagged: the entity's flagged rows of this date. flagged_last_30_days: those of the 30 dates before it, of the current runs.

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from models.gates import Gate
+from tasks.training_window import LeftOut
 
 
 @dataclass(frozen=True)
 class CardFacts:
-    """dataset: its name. rows: how many rows of the window were used for training. anomalies: how many known frauds it has.
+    """dataset: its name. rows: how many rows of the window were used for training. left_out: what nothing was learnt from.
 
     rule: the threshold strategy and its value in words, such as "train_quantile 0.99".
     threshold: the score from which rows are flagged; None where it depends on the night.
@@ -17,7 +18,7 @@ class CardFacts:
 
     dataset: str
     rows: int
-    anomalies: int
+    left_out: LeftOut
     rule: str
     threshold: float | None = None
     gates: tuple[Gate, ...] = ()

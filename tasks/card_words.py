@@ -111,11 +111,18 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
 
 def _rows(detector: Detector, facts: CardFacts) -> str:
     trained = "none of which was trained on" if detector.training.rows == "normal" else "some of which were trained on"
-    known = f" The {count(facts.anomalies)} known frauds are those of the same window, {trained}." if facts.anomalies else ""
+    frauds, unconfirmed = facts.left_out.known_frauds, facts.left_out.unconfirmed
+    known = f" The {count(frauds)} known frauds are those of the same window, {trained}." if frauds else ""
+    suspects = (
+        f" {count(unconfirmed)} of the rows had been flagged, and no label said by then what they are: nothing is fitted to them, and "
+        "their scores count for thresholds and p-values alone."
+        if unconfirmed
+        else ""
+    )
     kind = "normal rows (no known frauds)" if detector.training.rows == "normal" else "rows"
     return (
         f"Of the {count(facts.rows)} {kind} of the window, drawn by the seed, the networks learnt from 80%; 10% stopped the training and "
-        f"gave the moments of the residuals; 10% are held out for the p-values and for this page.{known}"
+        f"gave the moments of the residuals; 10% are held out for the p-values and for this page.{suspects}{known}"
     )
 
 

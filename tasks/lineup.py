@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 import sql
 from models.errors import ModelError
+from tasks.drift import drifted_features
 from tasks.errors import GateFailed, NoChampion, SourceError
 from tasks.notices import tell_failed_training
 from tasks.notify import NotifySettings
@@ -29,6 +30,7 @@ def line_up(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings
     Raises NoChampion where nobody may flag, and whatever made the training of a first version fail.
     """
     if why := training_due(recipe, warehouse, day):
+        log.info("%s  train      a version is due: %s", day, why)
         try:
             train(recipe, warehouse, notify, day, why)
         except UNTRAINED as error:
@@ -49,7 +51,8 @@ def line_up(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings
 def training_due(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> str | None:
     """Why a version is to be trained before a date is scored; None where none is.
 
-    Its age counts from the newest version of this configuration, whatever became of that: a challenger in waiting is not trained again.
+    Its age counts from the newest version of this configuration, whatever became of that: a challenger in waiting is not trained again,
+    nor is a version while one is there that is newer than a champion whose features have drifted.
     """
     key = {"training_hash": recipe.training_hash, "partition_date": day}
     newest, newest_fit = look_up(warehouse, recipe.dataset.name, "newest_version", key) or (None, None)
@@ -58,8 +61,12 @@ def training_due(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> str
     if (age := (day - newest).days) >= recipe.training.retrain_every_days:
         return f"the newest version was {age} days old"
     waits = recipe.training.promotion == "manual" and newest_fit is not None
-    if not waits and find_champion(recipe, warehouse, day) is None:
-        return "no champion with this configuration"
+    champion = find_champion(recipe, warehouse, day)
+    if champion is None:
+        return None if waits else "no champion with this configuration"
+    if recipe.drift.retrain and newest <= champion.as_of:
+        features = drifted_features(warehouse, recipe.dataset.name, champion.name, day)
+        return f"drift of {', '.join(features)} from what {champion.name} learnt from" if features else None
     return None
 
 

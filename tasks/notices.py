@@ -26,6 +26,7 @@ ADVICE = {
     "rejected": "read the night's Data Docs, deliver the partition again or mend [quality], then `nightscore run --date {day}`",
     "missing": "deliver the partition, then `nightscore run --date {day}`",
     "waiting": "end what holds the warehouse, then `nightscore publish`",
+    "drift": "look at `nightscore sql \"from drift where partition_date = date '{day}'\"`",
     "doubt": "look at `nightscore sql \"from alerts where partition_date = date '{day}'\"`",
 }
 
@@ -76,6 +77,12 @@ def tell_doubts(settings: NotifySettings, dataset: str, nights: Sequence[Night])
         if night.doubts:
             known = {name: value for name, value in asdict(night).items() if name not in ("doubts", "threshold")}
             tell(settings, Notice("doubt", dataset, message="; ".join(night.doubts), **known))
+
+
+def tell_drift(settings: NotifySettings, dataset: str, night: Night, message: str) -> None:
+    """Tells that the rows of a night, and of those before it, are no longer what its version learnt from."""
+    known = {name: value for name, value in asdict(night).items() if name not in ("status", "doubts", "threshold")}
+    tell(settings, Notice("drift", dataset, status="committed", message=message, **known))
 
 
 def tell_failed_training(settings: NotifySettings, dataset: str, day: date, champion: str, error: Exception) -> None:

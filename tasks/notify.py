@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from models.settings import Section
 
-Event = Literal["failed", "rejected", "missing", "waiting", "promoted", "doubt"]
+Event = Literal["failed", "rejected", "missing", "waiting", "promoted", "drift", "doubt"]
 EVENTS: tuple[Event, ...] = get_args(Event)
 
 

@@ -109,6 +109,7 @@ def _prune_rows(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyCon
     for statement, values in (
         ("prune_score_rows", runs),
         ("prune_shadow_scores", runs),
+        ("prune_profiles", runs),
         ("prune_quarantine", runs),
         ("prune_runs", runs),
         ("prune_models", versions),

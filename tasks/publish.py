@@ -114,6 +114,9 @@ def _insert(ledger: Ledger, publication: Publication, con: duckdb.DuckDBPyConnec
     con.execute(sql.read("insert_scores"), {**run, "model_version": version.name, "path": str(publication.scored.path)})
     if publication.scored.shadows:
         con.execute(sql.read("insert_shadow_scores"), {**run, "path": str(publication.scored.shadows)})
+    if publication.scored.profile:
+        values = {**run, "model_version": version.name, "path": str(publication.scored.profile)}
+        con.execute(sql.read("insert_profiles"), values)
     con.execute(sql.read("insert_quarantine"), {**run, "path": str(validated.quarantine)})
     insert_run(con, ledger, publication)
     con.execute(sql.read("supersede_runs"), run)

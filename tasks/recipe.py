@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from models.settings import ModelSettings, ThresholdSettings, TrainingSettings
+from models.settings import DriftSettings, ModelSettings, ThresholdSettings, TrainingSettings
 from tasks.dataset import Dataset
 
 
@@ -13,7 +13,7 @@ class Recipe:
     """Everything that decides what is learnt, besides the rows.
 
     training_hash: of the sections features, quality, model and training. files: the folder of artifacts and model cards.
-    threshold: what the nights flag by; it decides nothing that is learnt, and is shown in the model's card.
+    threshold: what the nights flag by; it decides nothing that is learnt, and is shown in the model's card. drift: decides when.
     """
 
     dataset: Dataset
@@ -22,6 +22,7 @@ class Recipe:
     training_hash: str
     files: Path
     threshold: ThresholdSettings
+    drift: DriftSettings
 
     @property
     def label_delay_days(self) -> int:

@@ -96,6 +96,7 @@ class Scored:
     threshold: the score from which rows are flagged.
     shadows: Parquet with id, error, score, p_value, rank, is_flagged, model_version: the same rows scored by each challenger; None
         where there is none.
+    profile: Parquet in the columns of models.profiles: the rows below the threshold, a sample of them where they are many.
     """
 
     path: Path
@@ -103,6 +104,7 @@ class Scored:
     flagged: int
     threshold: float
     shadows: Path | None = None
+    profile: Path | None = None
 
 
 @dataclass(frozen=True)

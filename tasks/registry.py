@@ -17,6 +17,7 @@ from models.gates import Gate
 from tasks.recipe import Recipe
 from tasks.references import Version
 from tasks.store import as_found, as_stored
+from tasks.training_window import LeftOut
 from tasks.warehouse import WarehouseSettings, look_up, transact
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,9 @@ def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Versio
     return Version(name, as_of, first, last, path=as_found(warehouse, path), sha256=sha256, card=card, withheld=withheld)
 
 
-def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: Detector, rows: int, gates: Sequence[Gate]) -> None:
+def register(
+    recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: Detector, rows: int, left_out: LeftOut, gates: Sequence[Gate]
+) -> None:
     """Adds a trained version to the table `models`, once, or says of a pruned one that it is there again.
 
     Nothing uses it until it is promoted.
@@ -57,7 +60,10 @@ def register(recipe: Recipe, warehouse: WarehouseSettings, version: Version, lea
         "first_date": version.first_date,
         "last_date": version.last_date,
         "rows": rows,
-        "known_frauds": len(learnt.calibration.anomalies),
+        "dates": left_out.dates,
+        "known_frauds": left_out.known_frauds,
+        "unconfirmed": left_out.unconfirmed,
+        "contamination": left_out.contamination,
         "architecture": learnt.settings.architecture,
         "score": learnt.settings.score,
         "training_hash": recipe.training_hash,

@@ -18,6 +18,7 @@ from tasks.details import read_details
 from tasks.errors import NightError
 from tasks.features import feature_batches
 from tasks.loading import load
+from tasks.profiling import Profiler
 from tasks.references import Features, LineUp, Scored
 from tasks.shadows import Shadows
 
@@ -33,7 +34,7 @@ def score(dataset: Dataset, features: Features, line_up: LineUp, threshold: Thre
 
 
 def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: ThresholdSettings, staging: Path) -> Scored:
-    """Writes `scores.parquet`, and where there are challengers `shadows.parquet`, into the staging folder.
+    """Writes `scores.parquet`, `profile.parquet`, and where there are challengers `shadows.parquet`, into the staging folder.
 
     A challenger that cannot be scored is left out with a warning.
     Raises ArtifactError where the champion's files are not the ones that were written, ThresholdError where the strategy cannot be
@@ -41,7 +42,7 @@ def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: 
     """
     version, shadows = line_up.champion, Shadows(features.date, line_up.challengers)
     detector = load(version.path, version.sha256)
-    explain_below = detector.settings.explain_below
+    explain_below, profiler = detector.settings.explain_below, Profiler(detector, features.rows)
     scored: list[pl.DataFrame] = []
     unlikely: list[pl.DataFrame] = []
     for batch in _read_ahead(feature_batches(dataset, features, BATCH_ROWS)):
@@ -51,6 +52,7 @@ def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: 
         scored.append(keys.with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values))
         unlikely.append(batch.filter(p_values <= explain_below))
         shadows.see(batch)
+        profiler.see(batch, scores)
     rows, explained = _with_details(dataset, features, pl.concat(scored)), pl.concat(unlikely)
     if rows.height != features.rows:
         read = f"{rows.height} rows were read where {features.rows} were validated"
@@ -69,7 +71,8 @@ def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: 
     count = int(np.count_nonzero(verdict.flagged))
     log.info("%s  score      %s rows with %s, %s flagged", features.date, f"{rows.height:,}", version.name, f"{count:,}")
     beside = shadows.write(rows.select("id", "entity"), threshold, staging / "shadows.parquet")
-    return Scored(path=path, rows=rows.height, flagged=count, threshold=verdict.threshold, shadows=beside)
+    profile = profiler.write(verdict.threshold, staging / "profile.parquet")
+    return Scored(path, rows.height, count, verdict.threshold, shadows=beside, profile=profile)
 
 
 def _with_details(dataset: Dataset, features: Features, rows: pl.DataFrame) -> pl.DataFrame:

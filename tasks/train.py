@@ -31,7 +31,7 @@ from tasks.references import Partition, Version
 from tasks.registry import find_champion, find_version, register
 from tasks.staging import work_folder
 from tasks.store import Artifact, put, root_of, verify
-from tasks.training_window import prepare, read_window, training_rows
+from tasks.training_window import KEYS, TrainingRows, find_unconfirmed, prepare, read_window, training_rows
 from tasks.warehouse import WarehouseSettings
 
 log = logging.getLogger(__name__)
@@ -73,17 +73,18 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date) -> 
     first, last = recipe.window(as_of)
     partitions = read_window(recipe.dataset, first, last)
     dataset, labels = recipe.dataset.name, known_labels(recipe.dataset, warehouse, first, last, as_of - timedelta(days=1))
-    name = f"{as_of}-{_digest(recipe, partitions, labels)[:8]}"
+    unconfirmed = find_unconfirmed(recipe, warehouse, first, last, labels)
+    name = f"{as_of}-{_digest(recipe, partitions, labels, unconfirmed)[:8]}"
     with work_folder(recipe.files, f"train-{name}") as staging:
         if known := find_version(warehouse, dataset, name):
             log.info("%s  train      %s was trained from the same rows, labels and configuration; it is used as it is", as_of, name)
             return known
-        normals, frauds = training_rows(recipe, prepare(recipe, partitions, staging), labels)
-        log.info("%s  train      %s rows of %s..%s, %s known frauds", as_of, f"{normals.height:,}", first, last, f"{frauds.height:,}")
+        rows = training_rows(recipe, prepare(recipe, partitions, staging), labels, unconfirmed)
+        log.info("%s  train      %s rows of %s..%s; %s", as_of, f"{rows.normals.height:,}", first, last, rows.left_out)
         note = recipe.files / "models" / f"{name}.json"
-        artifact = _learnt_earlier(note, as_of) or _learn(recipe, normals, frauds, as_of, staging / name, root_of(warehouse, dataset))
+        artifact = _learnt_earlier(note, as_of) or _learn(recipe, rows, as_of, staging / name, root_of(warehouse, dataset))
         write_whole(note, _ARTIFACT.dump_json(artifact).decode())
-        version = _register(recipe, warehouse, artifact, name, as_of, normals.height)
+        version = _register(recipe, warehouse, artifact, name, as_of, rows)
         note.unlink(missing_ok=True)
         return find_version(warehouse, dataset, name) or version  # a process on another machine may have been faster
 
@@ -99,8 +100,8 @@ def _learnt_earlier(note: Path, as_of: date) -> Artifact | None:
     return artifact
 
 
-def _register(recipe: Recipe, warehouse: WarehouseSettings, artifact: Artifact, name: str, as_of: date, rows: int) -> Version:
-    """Checks what was learnt, writes its model card, and registers it. rows: training rows."""
+def _register(recipe: Recipe, warehouse: WarehouseSettings, artifact: Artifact, name: str, as_of: date, rows: TrainingRows) -> Version:
+    """Checks what was learnt, writes its model card, and registers it."""
     learnt = load(artifact.path, artifact.sha256)
     gates = check(learnt)
     for gate in gates:
@@ -115,33 +116,34 @@ def _register(recipe: Recipe, warehouse: WarehouseSettings, artifact: Artifact, 
         withheld=withheld(gates, strict=recipe.training.gate == "strict"),
     )
     write_card(version, learnt, _card_facts(recipe, learnt, rows, gates))
-    register(recipe, warehouse, version, learnt, rows, gates)
+    register(recipe, warehouse, version, learnt, rows.normals.height, rows.left_out, gates)
     return version
 
 
-def _learn(recipe: Recipe, normals: pl.DataFrame, frauds: pl.DataFrame, as_of: date, folder: Path, root: str) -> Artifact:
+def _learn(recipe: Recipe, rows: TrainingRows, as_of: date, folder: Path, root: str) -> Artifact:
     """Learns a detector, saves it in the folder, and copies it to the store below `root`."""
     features = recipe.dataset.features
     learnt = detector.train(
-        normals,
+        rows.normals,
         features.numeric,
         features.categorical,
         recipe.model,
         recipe.training,
         _epoch_logger(as_of, recipe.training),
         image=features.image,
-        anomalies=frauds if recipe.training.rows == "normal" else None,  # what was trained on tells nothing
+        anomalies=rows.frauds,
+        unconfirmed=rows.unconfirmed.to_numpy(),
     )
     artifacts.save(learnt, folder)
     return put(folder, root)
 
 
-def _card_facts(recipe: Recipe, learnt: Detector, rows: int, gates: tuple[Gate, ...]) -> CardFacts:
+def _card_facts(recipe: Recipe, learnt: Detector, rows: TrainingRows, gates: tuple[Gate, ...]) -> CardFacts:
     threshold = recipe.threshold
     return CardFacts(
         dataset=recipe.dataset.name,
-        rows=rows,
-        anomalies=len(learnt.calibration.anomalies),
+        rows=rows.normals.height,
+        left_out=rows.left_out,
         rule=f"{threshold.strategy} {threshold.value:g}",
         threshold=standing(learnt.calibration, threshold),
         gates=gates,
@@ -149,10 +151,13 @@ def _card_facts(recipe: Recipe, learnt: Detector, rows: int, gates: tuple[Gate, 
     )
 
 
-def _digest(recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame) -> str:
-    """Identifies what a version is learnt from: configuration, content of the window, and its known frauds."""
-    frauds = labels.filter(pl.col("label")).select(pl.concat_str("partition_date", "id", separator="/")).to_series().sort()
-    content = [recipe.training_hash, [partition.fingerprint for partition in partitions], "\n".join(frauds)]
+def _digest(recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame, unconfirmed: pl.DataFrame) -> str:
+    """Identifies what a version is learnt from: configuration, content of the window, its known frauds and its unconfirmed rows."""
+    ids = [
+        "\n".join(rows.select(pl.concat_str(KEYS, separator="/")).to_series().sort())
+        for rows in (labels.filter(pl.col("label")), unconfirmed)
+    ]
+    content = [recipe.training_hash, [partition.fingerprint for partition in partitions], *ids]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

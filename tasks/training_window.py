@@ -1,22 +1,70 @@
 """The training window: its partitions, their features as on their own nights, and the rows to learn from."""
 
 import logging
+import math
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
+import sql
 from models.errors import TrainingError
 from tasks.dataset import Dataset
-from tasks.errors import PartitionRejected, SourceError
+from tasks.errors import PartitionRejected, SourceError, WarehouseMissing
 from tasks.features import build_features, feature_batches
 from tasks.recipe import Recipe
 from tasks.references import Features, Partition
 from tasks.source import list_dates, read_partition
 from tasks.validate import validate_partition
+from tasks.warehouse import WarehouseSettings, reading
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 250_000
+KEYS = ["partition_date", "id"]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What nothing was learnt from. rows: of the window, or of its sample where `training.max_rows` are fewer; dates: that had any.
+
+    known_frauds: by their label. unconfirmed: flagged, and no label says what they are; they count for thresholds and p-values alone.
+    """
+
+    rows: int
+    dates: int
+    known_frauds: int
+    unconfirmed: int
+
+    @property
+    def contamination(self) -> float:
+        """The share of the window's rows that was removed."""
+        return (self.known_frauds + self.unconfirmed) / self.rows
+
+    def __str__(self) -> str:
+        told = f"{self.known_frauds:,} known frauds, {self.unconfirmed:,} flagged rows that no label explains"
+        return f"left out: {told} ({self.contamination:.2%} of the window)"
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a window, each `partition_date`, `id` and the features, in an order that does not depend on the source's.
+
+    normals: all but the known frauds that are left out. frauds: those. unconfirmed: bool (normals,), the ones that nothing is fitted to.
+    """
+
+    normals: pl.DataFrame
+    frauds: pl.DataFrame
+    unconfirmed: pl.Series
+
+    @property
+    def left_out(self) -> LeftOut:
+        return LeftOut(
+            rows=self.normals.height + self.frauds.height,
+            dates=pl.concat([self.normals["partition_date"], self.frauds["partition_date"]]).n_unique(),
+            known_frauds=self.frauds.height,
+            unconfirmed=int(self.unconfirmed.sum()),
+        )
 
 
 def read_window(dataset: Dataset, first: date, last: date) -> list[Partition]:
@@ -44,28 +92,45 @@ def prepare(recipe: Recipe, partitions: list[Partition], staging: Path) -> list[
     return days
 
 
-def training_rows(recipe: Recipe, days: list[Features], labels: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows to learn from and the known frauds, each `id` and the features, in an order that does not depend on the source's.
+def find_unconfirmed(recipe: Recipe, warehouse: WarehouseSettings, first: date, last: date, labels: pl.DataFrame) -> pl.DataFrame:
+    """`partition_date` and `id` of the rows of the dates `first`..`last` that were flagged and that none of these labels explains.
 
-    Known frauds are no rows to learn from where `training.rows` is normal. A window of more than `max_rows` is sampled by a hash of
-    the id. Raises TrainingError where no rows are left to learn from.
+    None where `training.rows` is all. labels: what was known by the time of the training.
+    """
+    if recipe.training.rows == "all":
+        return labels.select(KEYS).clear()
+    try:
+        with reading(warehouse, recipe.dataset.name) as con:
+            flagged = con.execute(sql.read("flagged_rows"), {"first_date": first, "last_date": last}).pl()
+    except WarehouseMissing:
+        return labels.select(KEYS).clear()
+    return flagged.join(labels.filter(pl.col("label").is_not_null()), on=KEYS, how="anti", maintain_order="left")
+
+
+def training_rows(recipe: Recipe, days: list[Features], labels: pl.DataFrame, unconfirmed: pl.DataFrame) -> TrainingRows:
+    """The rows to learn from, and those to leave out: known frauds and `unconfirmed` rows, unless `training.rows` is all.
+
+    A window of more than `max_rows` is sampled by a hash of the id, the same share of each date. Raises TrainingError where no rows are
+    left to learn from.
     """
     if not days:
         raise TrainingError("no date of the training window has a usable partition; train as of a later date or mend the source")
+    share = min(1.0, recipe.training.max_rows / max(1, sum(day.rows for day in days)))
     frames = []
     for day in days:
         rows = pl.concat(list(feature_batches(recipe.dataset, day, BATCH_ROWS))).with_columns(pl.lit(day.date).alias("partition_date"))
-        frames.append(_sample(rows, recipe.training.max_rows // len(days) + 1))
-    keys = ["partition_date", "id"]
-    rows, known = pl.concat(frames).sort(keys), labels.filter(pl.col("label")).select(keys)
-    frauds = rows.join(known, on=keys, how="semi", maintain_order="left")
-    learnt = rows.join(known, on=keys, how="anti", maintain_order="left") if recipe.training.rows == "normal" else rows
-    if learnt.is_empty():
+        frames.append(_sample(rows, math.ceil(share * day.rows)))
+    rows = pl.concat(frames).sort(KEYS)
+    known = labels.filter("label" if recipe.training.rows == "normal" else pl.lit(False)).select(KEYS)
+    normals = rows.join(known, on=KEYS, how="anti", maintain_order="left")
+    if normals.is_empty():
         window = f"{days[0].date}..{days[-1].date}"
         raise TrainingError(
             f'{window}: the training window has no normal rows; check column {recipe.dataset.columns.label}, or set training.rows = "all"'
         )
-    return learnt, frauds
+    suspects = normals.select(KEYS).join(unconfirmed.with_columns(suspect=True), on=KEYS, how="left", maintain_order="left")
+    frauds = rows.join(known, on=KEYS, how="semi", maintain_order="left")
+    return TrainingRows(normals, frauds, suspects["suspect"].fill_null(False))
 
 
 def _sample(rows: pl.DataFrame, most: int) -> pl.DataFrame:

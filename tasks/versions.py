@@ -43,7 +43,10 @@ class Decided:
 
 @dataclass(frozen=True)
 class Listed:
-    """One version. rows: training rows. training: epochs and losses. gates: name, passed, finding. withheld: why it may not be promoted.
+    """One version. rows: training rows, `unconfirmed` ones among them, which nothing was fitted to; the known frauds are not.
+
+    contamination: both of those as a share of the window.
+    training: epochs and losses. gates: name, passed, finding. withheld: why it may not be promoted.
 
     pruned_at: since when its artifact is gone. champion: by the promotions in force, oldest date first. judged: None where it never was.
     decision: None where it was no challenger, or still is one.
@@ -55,6 +58,8 @@ class Listed:
     last_date: date
     rows: int
     known_frauds: int
+    unconfirmed: int
+    contamination: float
     architecture: str
     score: str
     training: dict[str, Any]

@@ -25,7 +25,7 @@ def register(warehouse: WarehouseSettings, dataset: str = "bank") -> None:
     transact(warehouse, dataset, lambda con: con.execute(add, {"version": VERSION, "as_of": DAY}))
 
 
-def scored_night(folder: Path, fingerprint: str, rows: int = 20) -> Publication:
+def scored_night(folder: Path, fingerprint: str, rows: int = 20, day: date = DAY, profile: Path | None = None) -> Publication:
     """One day of `rows` rows, the first of which is flagged; nothing is quarantined. folder: below warehouse.files."""
     folder.mkdir(parents=True, exist_ok=True)
     scores, quarantine = folder / f"{fingerprint}.parquet", folder / "quarantine.parquet"
@@ -47,11 +47,11 @@ def scored_night(folder: Path, fingerprint: str, rows: int = 20) -> Publication:
         }
     ).write_parquet(scores)
     pl.DataFrame(schema={"row": pl.Int64, **dict.fromkeys(("id", "rule", "column", "content"), pl.String)}).write_parquet(quarantine)
-    validated = Validated(Partition(DAY, rows, fingerprint), quarantine, 0, folder / "docs.html")
+    validated = Validated(Partition(day, rows, fingerprint), quarantine, 0, folder / "docs.html")
     return Publication(
-        run_id=new_run_id(DAY),
+        run_id=new_run_id(day),
         features=Features(validated, None),
-        scored=Scored(scores, rows, 1, rows - 0.5),
+        scored=Scored(scores, rows, 1, rows - 0.5, profile=profile),
         version=Version(VERSION, DAY, DAY, DAY, path=str(folder), sha256="", card=folder),
         config_hash="config",
         threshold=ThresholdSettings(),

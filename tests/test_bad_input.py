@@ -14,7 +14,7 @@ from flows.cli import app
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 NEXT = NIGHT + timedelta(days=1)
-TABLES = ("score_rows", "quarantine", "labels", "models", "promotions", "metrics")
+TABLES = ("score_rows", "profiles", "quarantine", "labels", "models", "promotions", "metrics")
 Change = Callable[[Bank], object]
 
 

@@ -22,6 +22,7 @@ from tasks.card import CardFacts, render_card, write_card
 from tasks.card_charts import LEVELS
 from tasks.charts import score
 from tasks.references import Version
+from tasks.training_window import LeftOut
 
 VERSION = Version(
     name="2026-01-20-77aa11bb",
@@ -37,8 +38,13 @@ GATES = (
     Gate(NASTY, False, f"{NASTY} is below 0.24."),
     Gate("Contamination", None, "3 of 200 rows are extreme."),
 )
-FACTS = CardFacts("card-fraud", 2_000, 40, "train_quantile 0.99", 12.5, GATES)
-ALL = {tabular: FACTS, variational: replace(FACTS, anomalies=0), images: replace(FACTS, threshold=None, rule="batch_quantile 0.95")}
+LEFT_OUT = LeftOut(rows=2_040, dates=6, known_frauds=40, unconfirmed=11)
+FACTS = CardFacts("card-fraud", 2_000, LEFT_OUT, "train_quantile 0.99", 12.5, GATES)
+ALL = {
+    tabular: FACTS,
+    variational: replace(FACTS, left_out=LeftOut(2_000, 6, known_frauds=0, unconfirmed=0)),
+    images: replace(FACTS, threshold=None, rule="batch_quantile 0.95"),
+}
 VOID = {"meta", "img", "br"}
 
 slow = pytest.mark.slow

@@ -31,7 +31,7 @@ SECOND = NIGHT + timedelta(days=1)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 KILLED_NIGHTS = int(os.environ.get("NIGHTSCORE_KILLED_NIGHTS", "2"))  # each is killed twice
-TABLES = ("runs", "score_rows", "shadow_scores", "quarantine", "labels", "models", "promotions", "decisions", "metrics")
+TABLES = ("runs", "score_rows", "shadow_scores", "profiles", "quarantine", "labels", "models", "promotions", "decisions", "metrics")
 OF_THE_RUN = (
     "run_id",
     "superseded_by",

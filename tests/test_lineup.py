@@ -32,7 +32,19 @@ class Registry:
         as_of = START + timedelta(days=day)
         known = {"version": name, "as_of": as_of, "first_date": as_of, "last_date": as_of, "withheld": withheld}
         texts = {"training_hash": "another" if another else self.recipe.training_hash, "metrics": "{}", "gates": json.dumps([])}
-        columns = ("rows", "known_frauds", "architecture", "score", "artifact_path", "artifact_sha256", "card_path", "device")
+        columns = (
+            "rows",
+            "dates",
+            "known_frauds",
+            "unconfirmed",
+            "contamination",
+            "architecture",
+            "score",
+            "artifact_path",
+            "artifact_sha256",
+            "card_path",
+            "device",
+        )
         self.do(sql.read("insert_model"), **known, **texts, **dict.fromkeys(columns, "1"))
 
     def promote(self, name: str, day: int) -> None:

@@ -80,7 +80,16 @@ class Registry:
         (folder / MANIFEST).write_text(json.dumps({file.name: sha256_of(file) for file in files}))
         model = {
             **{"version": name, "as_of": as_of, "first_date": as_of - timedelta(days=9), "last_date": as_of - timedelta(days=3)},
-            **{"rows": 1_234_567, "known_frauds": 5, "architecture": "vae", "score": "reconstruction_probability", "withheld": withheld},
+            **{
+                "rows": 1_234_567,
+                "dates": 7,
+                "known_frauds": 5,
+                "unconfirmed": 3,
+                "contamination": 6.5e-6,
+                "architecture": "vae",
+                "score": "reconstruction_probability",
+                "withheld": withheld,
+            },
             **{"training_hash": "another", "metrics": '{"epochs": 7, "validation_loss": 0.5}', "gates": json.dumps(GATES), "device": "CPU"},
             **{"artifact_path": str(folder.relative_to(self.warehouse.files)), "artifact_sha256": fingerprint(folder), "card_path": "card"},
         }

@@ -1,0 +1,12 @@
+-- Grain: one row per feature that was over a limit when the drift of a version was last measured before a date.
+select feature
+from drift
+where
+    model_version = $version
+    and is_over
+    and partition_date = (
+        select max(partition_date)
+        from drift
+        where model_version = $version and partition_date < $partition_date
+    )
+order by feature;
