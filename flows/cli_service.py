@@ -1,7 +1,9 @@
 """The command that serves: it stays until it is told to end."""
 
 import os
+import signal
 from contextlib import nullcontext
+from typing import Any, NoReturn
 
 import typer
 
@@ -20,6 +22,7 @@ def serve(config: Config = None, debug: Debug = False) -> None:
     """
     path = find_config(config)
     settings = load_settings(path)
+    signal.signal(signal.SIGTERM, _end)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")  # our own lines are enough
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     from prefect.context import refresh_global_settings_context
@@ -35,3 +38,8 @@ def serve(config: Config = None, debug: Debug = False) -> None:
         from flows.serving import serve_dataset
 
         serve_dataset(path, settings)
+
+
+def _end(*_: Any) -> NoReturn:
+    """An ordinary end, so that the server that was started here ends as well."""
+    raise SystemExit(0)

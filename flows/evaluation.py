@@ -44,7 +44,8 @@ def evaluate_newest(config: Path) -> tuple[Evaluation, Path]:
     if not known:
         raise EvaluationError(f"no night whose labels are known by {today} is committed; score one with `nightscore run --date D`")
     newest = known[-settings.evaluation.window_days :]
-    return judge(settings, Window(newest[0], newest[-1], today))
+    with alive(settings.files):
+        return judge(settings, Window(newest[0], newest[-1], today))
 
 
 def judge(settings: Settings, window: Window) -> tuple[Evaluation, Path]:

@@ -10,10 +10,10 @@ from flows.run_names import run_name
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
 from tasks.alive import alive
-from tasks.artifacts import show_night
 from tasks.challenge import challenge
 from tasks.drift import drift
 from tasks.features import features
+from tasks.interface import show_night
 from tasks.ledger import Ledger, failures_noted, find_committed
 from tasks.lineup import line_up
 from tasks.matured import report_matured

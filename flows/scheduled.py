@@ -11,8 +11,8 @@ from prefect.runtime import flow_run
 from flows.due_dates import missed_dates
 from flows.schedule import business_date
 from flows.settings import Settings
-from tasks.artifacts import show_missed
 from tasks.errors import SourceError
+from tasks.interface import show_missed
 from tasks.lateness import arrival, may_still_come
 from tasks.references import Night
 from tasks.turns import turn

@@ -9,8 +9,8 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.artifacts import show_report
 from tasks.charts import UNDEFINED, count, environment, figure, percent, words
+from tasks.interface import show_report
 from tasks.judgement import Evaluation, Figure
 from tasks.pages import write_whole
 from tasks.report_charts import between, curves, dots, scorers, spread

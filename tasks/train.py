@@ -18,9 +18,9 @@ from models.gates import Gate, check, withheld
 from models.settings import TrainingSettings
 from models.thresholds import standing
 from models.training import OnEpoch
-from tasks.artifacts import TrainingProgress
 from tasks.card import CardFacts, write_card
 from tasks.errors import GateFailed
+from tasks.interface import TrainingProgress
 from tasks.loading import load
 from tasks.maturity import known_labels
 from tasks.notices import tell_promotion

@@ -20,7 +20,9 @@ from hooks import listening
 from prefect import State, flow
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL
@@ -35,8 +37,8 @@ from flows.serving import deployments
 from flows.settings import load_settings
 from flows.training import retrain
 from tasks.alive import FOLDER, alive, mark_killed
-from tasks.artifacts import TrainingProgress
 from tasks.errors import PartitionMissing
+from tasks.interface import TrainingProgress
 from tasks.locks import locked
 from tasks.turns import FILE
 
@@ -88,6 +90,10 @@ def execute(run: FlowRun) -> State:
     return state
 
 
+def named(deployment: DeploymentResponse) -> DeploymentFilter:
+    return DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
+
+
 def committed(bank: Bank) -> list[date]:
     """The dates of every committed run, so that one that was scored twice is there twice."""
     return bank.table("select partition_date from runs where status = 'committed' order by all")["partition_date"].to_list()
@@ -111,6 +117,9 @@ def test_each_deployment_is_named_after_the_dataset_and_checks_its_parameters(se
     client.delete_flow_run(run.id)
     deployment = client.read_deployment_by_name("nightly/small-bank")
     assert [(found.schedule.cron, found.schedule.timezone) for found in deployment.schedules] == [("0 2 * * *", "UTC")]
+    client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment.id}, json={"min_runs": 2})  # as the scheduler does
+    planned = [run for run in client.read_flow_runs(deployment_filter=named(deployment)) if run.auto_scheduled]
+    assert {(run.expected_start_time.hour, run.expected_start_time.minute) for run in planned} == {(2, 0)}
     assert all(field["description"] for field in deployment.parameter_openapi_schema["properties"].values())
 
 
@@ -170,6 +179,11 @@ def test_a_schedule_on_a_new_dataset_begins_with_its_own_date(bank: Bank) -> Non
     assert missed_dates(load_settings(bank.config), LAST) == DueDates([], [])
     bank.configure("[source]", f"[source]\nstart = {NIGHT}")
     assert missed_dates(load_settings(bank.config), LAST) == DueDates([NIGHT, SECOND], [])
+
+
+def test_whoever_serves_or_waits_has_no_tensorflow_in_memory() -> None:
+    loaded = "import sys, flows.serving; print({'tensorflow', 'keras', 'great_expectations', 'sklearn', 'polars'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_a_late_partition_is_waited_for(served_bank: Bank, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +302,7 @@ def test_a_server_that_does_not_take_the_progress_stops_no_training(monkeypatch:
             asked.append(args)
             raise httpx.ConnectError("nobody there")
 
-        monkeypatch.setattr("tasks.artifacts.create_progress_artifact", refuse)
+        monkeypatch.setattr("tasks.interface.create_progress_artifact", refuse)
         yield
 
     @flow
