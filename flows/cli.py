@@ -1,8 +1,8 @@
-"""The command line: the commands of four files, under one roof. Help and `sql` answer at once, for nothing large is imported here."""
+"""The command line: the commands of five files, under one roof. Help and `sql` answer at once, for nothing large is imported here."""
 
 import typer
 
-from flows import cli_models, cli_nights, cli_results, cli_upkeep
+from flows import cli_models, cli_nights, cli_results, cli_service, cli_upkeep
 from flows.console import Failing
 
 app = typer.Typer(
@@ -13,7 +13,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Nightly anomaly and fraud scoring: validate, score, publish exactly once, report precision and recall.",
 )
-for commands in (cli_nights, cli_results, cli_models, cli_upkeep):
+for commands in (cli_nights, cli_results, cli_models, cli_service, cli_upkeep):
     app.add_typer(commands.app)
 
 

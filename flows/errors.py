@@ -3,3 +3,7 @@
 
 class SettingsError(Exception):
     """The configuration is missing, or says something that cannot be meant."""
+
+
+class ServingError(Exception):
+    """The deployments cannot be served: a port is taken, or a Prefect server does not answer."""

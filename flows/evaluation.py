@@ -7,28 +7,32 @@ from prefect import flow
 
 from flows.context import bench_of
 from flows.nightly import nightly
+from flows.run_names import run_name
 from flows.settings import Settings, load_settings
+from tasks.alive import alive
 from tasks.errors import EvaluationError
-from tasks.evaluate import committed_dates, evaluate
+from tasks.evaluate import evaluate
 from tasks.judgement import Evaluation
+from tasks.ledger import committed_dates
 from tasks.report import report
 from tasks.staging import scratch_folder
 from tasks.window import Window
 
 
-@flow(name="evaluate")
+@flow(name="evaluate", flow_run_name=run_name)
 def evaluate_window(config: Path, first: date, last: date, as_of: date | None = None) -> tuple[Evaluation, Path]:
     """Judges the nights first..last by the labels known at the end of `as_of` (today unless given); gives the figures and the page.
 
     Nights that are not committed yet are scored first.
     """
     settings = load_settings(config)
-    for day in missing_dates(settings, first, last):
-        nightly(config, day, due=False)
-    return judge(settings, Window(first, last, as_of or date.today()))
+    with alive(settings.files):
+        for day in missing_dates(settings, first, last):
+            nightly(config, day, due=False)
+        return judge(settings, Window(first, last, as_of or date.today()))
 
 
-@flow(name="report")
+@flow(name="report", flow_run_name=run_name)
 def evaluate_newest(config: Path) -> tuple[Evaluation, Path]:
     """Judges the newest `evaluation.window_days` committed nights whose labels are known by today.
 
@@ -40,7 +44,8 @@ def evaluate_newest(config: Path) -> tuple[Evaluation, Path]:
     if not known:
         raise EvaluationError(f"no night whose labels are known by {today} is committed; score one with `nightscore run --date D`")
     newest = known[-settings.evaluation.window_days :]
-    return judge(settings, Window(newest[0], newest[-1], today))
+    with alive(settings.files):
+        return judge(settings, Window(newest[0], newest[-1], today))
 
 
 def judge(settings: Settings, window: Window) -> tuple[Evaluation, Path]:

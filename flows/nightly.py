@@ -6,11 +6,14 @@ from pathlib import Path
 from prefect import flow
 
 from flows.context import bench_of, ledger_of, recipe_of
+from flows.run_names import run_name
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
+from tasks.alive import alive
 from tasks.challenge import challenge
 from tasks.drift import drift
 from tasks.features import features
+from tasks.interface import show_night
 from tasks.ledger import Ledger, failures_noted, find_committed
 from tasks.lineup import line_up
 from tasks.matured import report_matured
@@ -24,7 +27,7 @@ from tasks.staging import night_folder
 from tasks.validate import validate
 
 
-@flow(name="nightly")
+@flow(name="nightly", flow_run_name=run_name)
 def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> Night:
     """Scores one partition and commits it; the same source, model and configuration again is a no-op.
 
@@ -32,7 +35,7 @@ def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> N
     """
     settings = load_settings(config)
     ledger = ledger_of(settings)
-    with troubles_told(settings.notify, settings.name, day, due=due):
+    with alive(settings.files), troubles_told(settings.notify, settings.name, day, due=due):
         waited = publish_waiting(ledger, settings.files, besides=day)
         with night_folder(settings.files, day, anew=force) as staging:
             with failures_noted(ledger, day):
@@ -44,6 +47,7 @@ def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> N
             drift(recipe_of(settings), settings.warehouse, settings.notify, night)
             report_matured(bench_of(settings), day, settings.files / "reports", staging)
             challenge(bench_of(settings), settings.challenger, settings.notify, day)
+    show_night(settings.name, night)
     tell_doubts(settings.notify, settings.name, [*waited, night])
     return night
 

@@ -9,11 +9,12 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 import sql
 from flows.errors import SettingsError
-from models.settings import DriftSettings, ModelSettings, Section, ThresholdSettings, TrainingSettings
+from flows.schedule import ScheduleSettings
+from models.settings import DriftSettings, ModelSettings, ThresholdSettings, TrainingSettings
 from tasks.dataset import Dataset
 from tasks.lake import resolve_uri
 from tasks.notify import NotifySettings
@@ -24,14 +25,6 @@ from tasks.window import EvaluationSettings
 DEFAULT_FILE = "nightscore.toml"
 DECIDE_NO_LEARNING = ("retrain_every_days", "gate", "promotion")  # keys of [training] that say when and for what, not how
 FROM_LABELS = ("midpoint", "best_f1", "cost")  # threshold strategies that look at known frauds
-
-
-class ScheduleSettings(Section):
-    """When the night starts: on date t it scores date t - offset_days."""
-
-    cron: str = "0 2 * * *"
-    timezone: str = "UTC"
-    offset_days: int = Field(1, ge=0)
 
 
 class Settings(Dataset):

@@ -6,15 +6,17 @@ from pathlib import Path
 from prefect import flow
 
 from flows.context import recipe_of
+from flows.run_names import run_name
 from flows.settings import load_settings
+from tasks.alive import alive
 from tasks.notices import troubles_told
 from tasks.references import Version
 from tasks.train import train
 
 
-@flow(name="retrain")
+@flow(name="retrain", flow_run_name=run_name)
 def retrain(config: Path, as_of: date, promote: bool = False) -> Version:
     """Trains a version as of a business date: a challenger where there is a champion, unless it is to be promoted at once."""
     settings = load_settings(config)
-    with troubles_told(settings.notify, settings.name, as_of):
+    with alive(settings.files), troubles_told(settings.notify, settings.name, as_of):
         return train(recipe_of(settings), settings.warehouse, settings.notify, as_of, "trained on demand", promoted=promote)

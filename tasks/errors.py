@@ -45,6 +45,10 @@ class CaughtUpInPart(NightError):
     """Some of the dates to catch up with failed; the others are committed."""
 
 
+class Overtaken(NightError):
+    """A scheduled run that another one stands in for; there is nothing left for it to do."""
+
+
 class EvaluationError(NightError):
     """There is nothing to judge: no scores, or no labels that are known."""
 

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import sql
 from models.curves import curves, distribution
 from models.metrics import RANKING, Judged, confusion, measure, metrics
 from tasks.compare import REDUCED, Compared, baselines_of, reduced_of, score_all, stored_features
-from tasks.errors import EvaluationError, WarehouseMissing
+from tasks.errors import EvaluationError
 from tasks.evaluation_lines import alert_lines, judged_night, night_line
 from tasks.judgement import DETECTOR, Evaluation, Figure, Ranking
 from tasks.maturity import known_compromised, store_labels
@@ -51,15 +51,6 @@ def evaluate(bench: Bench, window: Window, staging: Path) -> Evaluation:
     if dataset.columns.label:
         store_labels(dataset, bench.warehouse, window.first, window.last, delay, window.as_of)
     return judge(bench, window, staging)
-
-
-def committed_dates(warehouse: WarehouseSettings, dataset: str) -> list[date]:
-    """Every date that has a current run, in order."""
-    try:
-        with reading(warehouse, dataset) as con:
-            return [row[0] for row in con.execute(sql.read("committed_dates")).fetchall()]
-    except WarehouseMissing:
-        return []
 
 
 def judge(bench: Bench, window: Window, staging: Path) -> Evaluation:

@@ -14,10 +14,10 @@ import duckdb
 
 import sql
 from models.settings import ThresholdSettings
-from tasks.errors import PartitionRejected, WarehouseError, WarehouseHeld
+from tasks.errors import PartitionRejected, WarehouseError, WarehouseHeld, WarehouseMissing
 from tasks.publication import Publication, new_run_id
 from tasks.references import Night, Partition, Version
-from tasks.warehouse import WarehouseSettings, look_up, transact
+from tasks.warehouse import WarehouseSettings, look_up, reading, transact
 
 log = logging.getLogger(__name__)
 COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
@@ -38,6 +38,24 @@ class Ledger:
     threshold: ThresholdSettings
     flagged_share: tuple[float, float]
     hidden: tuple[str, ...] = ()
+
+
+def committed_dates(warehouse: WarehouseSettings, dataset: str) -> list[date]:
+    """Every date that has a current run, in order."""
+    return _dates(warehouse, dataset, "committed_dates")
+
+
+def attempted_dates(warehouse: WarehouseSettings, dataset: str) -> list[date]:
+    """Every date that has a run, whatever became of it, in order."""
+    return _dates(warehouse, dataset, "attempted_dates")
+
+
+def _dates(warehouse: WarehouseSettings, dataset: str, name: str) -> list[date]:
+    try:
+        with reading(warehouse, dataset) as con:
+            return [row[0] for row in con.execute(sql.read(name)).fetchall()]
+    except WarehouseMissing:
+        return []
 
 
 def find_committed(ledger: Ledger, partition: Partition, version: Version) -> Night | None:

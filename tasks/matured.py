@@ -10,7 +10,8 @@ from prefect.cache_policies import NO_CACHE
 import sql
 from models.errors import ModelError
 from tasks.errors import NightError
-from tasks.evaluate import Bench, committed_dates, judge
+from tasks.evaluate import Bench, judge
+from tasks.ledger import committed_dates
 from tasks.maturity import store_labels
 from tasks.report import report
 from tasks.warehouse import reading

@@ -1,4 +1,4 @@
-"""The page of an evaluation: one self-contained HTML file, the same figures as JSON beside it, and a Prefect artifact."""
+"""The page of an evaluation: one self-contained HTML file, the same figures as JSON beside it, and Prefect artifacts."""
 
 import json
 import logging
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.charts import UNDEFINED, count, environment, figure, percent, words
+from tasks.interface import show_report
 from tasks.judgement import Evaluation, Figure
 from tasks.pages import write_whole
 from tasks.report_charts import between, curves, dots, scorers, spread
@@ -26,8 +26,7 @@ UNKNOWN = Figure(None)
 def report(evaluation: Evaluation, folder: Path) -> Path:
     """Writes the page and shows its figures in Prefect; see `write_report`."""
     page = write_report(evaluation, folder)
-    key = re.sub(r"[^a-z0-9]+", "-", f"nightscore-report-{evaluation.dataset}".lower()).strip("-")
-    create_markdown_artifact(markdown(evaluation, page), key=key, description=f"{evaluation.dataset}, {span(evaluation)}")
+    show_report(evaluation.dataset, span(evaluation), markdown(evaluation, page), page)
     return page
 
 

@@ -1,6 +1,5 @@
 """Folders of staged work, each one process's alone while that lives: a lock that ends with its process says so."""
 
-import fcntl
 import logging
 import os
 import secrets
@@ -12,6 +11,8 @@ from datetime import date
 from pathlib import Path
 from socket import gethostname
 from typing import IO
+
+from tasks.locks import locked
 
 log = logging.getLogger(__name__)
 RUNNING = "running"  # the file in each folder that its process has locked
@@ -100,13 +101,10 @@ def _lock(folder: Path) -> IO[str] | None:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            file = (folder / RUNNING).open("a+", encoding="utf-8")
+            file = locked(folder / RUNNING)
         except FileNotFoundError:  # removed since the line above
             continue
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
+        if file is None:
             return None
         if _is_still(folder / RUNNING, file):
             file.truncate(0)

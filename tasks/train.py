@@ -20,6 +20,7 @@ from models.thresholds import standing
 from models.training import OnEpoch
 from tasks.card import CardFacts, write_card
 from tasks.errors import GateFailed
+from tasks.interface import TrainingProgress
 from tasks.loading import load
 from tasks.maturity import known_labels
 from tasks.notices import tell_promotion
@@ -122,18 +123,20 @@ def _register(recipe: Recipe, warehouse: WarehouseSettings, artifact: Artifact, 
 
 def _learn(recipe: Recipe, rows: TrainingRows, as_of: date, folder: Path, root: str) -> Artifact:
     """Learns a detector, saves it in the folder, and copies it to the store below `root`."""
-    features = recipe.dataset.features
+    features, training = recipe.dataset.features, recipe.training
+    progress = TrainingProgress(recipe.dataset.name, as_of, recipe.model.members, training.epochs)
     learnt = detector.train(
         rows.normals,
         features.numeric,
         features.categorical,
         recipe.model,
-        recipe.training,
-        _epoch_logger(as_of, recipe.training),
+        training,
+        _epoch_logger(as_of, training, progress),
         image=features.image,
         anomalies=rows.frauds,
         unconfirmed=rows.unconfirmed.to_numpy(),
     )
+    progress.done()
     artifacts.save(learnt, folder)
     return put(folder, root)
 
@@ -161,8 +164,9 @@ def _digest(recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame, u
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _epoch_logger(as_of: date, training: TrainingSettings) -> OnEpoch:
+def _epoch_logger(as_of: date, training: TrainingSettings, progress: TrainingProgress) -> OnEpoch:
     def log_epoch(epoch: int, loss: float, validation_loss: float) -> None:
+        progress.epoch(epoch, loss, validation_loss)
         if epoch == 1 or epoch % 5 == 0:
             log.info(
                 "%s  train      epoch %2d of at most %d: loss %.4f, held out %.4f", as_of, epoch, training.epochs, loss, validation_loss

@@ -229,7 +229,7 @@ def test_the_markdown_has_the_figures_the_nights_and_the_link(evaluation, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
-def test_the_task_leaves_an_artifact(evaluation, tmp_path):
+def test_the_task_leaves_the_figures_and_a_link_to_the_page(evaluation, tmp_path):
     from prefect import flow
     from prefect.artifacts import Artifact
 
@@ -238,9 +238,9 @@ def test_the_task_leaves_an_artifact(evaluation, tmp_path):
         return report(replace(evaluation, dataset="Card_Fraud"), tmp_path)
 
     page = evaluating()
-    artifact = Artifact.get("nightscore-report-card-fraud")
     assert page.is_file()
-    assert page.as_uri() in artifact.data
+    for kind in ("report", "page"):
+        assert page.as_uri() in Artifact.get(f"nightscore-{kind}-card-fraud").data
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 0.031), (0.5, 1.0), (-3.0, 12345.0), (2.0, 2.0)])

@@ -1,0 +1,28 @@
+"""Our own progress among the logs of a flow run, in Prefect's interface and in the output of whoever serves it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect.logging.handlers import APILogHandler
+
+ROOMS = ("flows", "tasks", "models")
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def narrated() -> Iterator[None]:
+    """What our code logs goes to Prefect for the length of the block, and a failure is said in one line there."""
+    handler = APILogHandler()
+    loggers = [logging.getLogger(room) for room in ROOMS]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+    try:
+        yield
+    except Exception as error:
+        log.error("failed: %s", " ".join(str(error).split()) or type(error).__name__)
+        raise
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)

@@ -1,0 +1,327 @@
+"""What deployments run, on a real Prefect server: parameters, late runs, missed dates, late partitions, killed runs, artifacts."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from banks import DAYS, FIRST, NIGHT, Bank
+from hooks import listening
+from prefect import State, flow
+from prefect.artifacts import Artifact
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.flow_engine import run_flow
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Late, Running
+
+import tasks.lateness
+from flows import served
+from flows.catching_up import dates_to_run
+from flows.due_dates import DueDates, missed_dates
+from flows.nightly import nightly
+from flows.serving import deployments
+from flows.settings import load_settings
+from flows.training import retrain
+from tasks.alive import FOLDER, alive, mark_killed
+from tasks.errors import PartitionMissing
+from tasks.interface import TrainingProgress
+from tasks.locks import locked
+from tasks.turns import FILE
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+SECOND, LAST = NIGHT + timedelta(days=1), FIRST + timedelta(days=DAYS - 1)
+SCHEDULE = '[schedule]\ncron = "0 2 * * *"\noffset_days = 1\nlate_retries = 2\nlate_retry_minutes = 0.001\n'
+
+
+@pytest.fixture(autouse=True)
+def no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the labels say of earlier nights is not what these tests are about, and takes longer than a night."""
+    monkeypatch.setattr("flows.nightly.report_matured", lambda *_: [])
+
+
+@pytest.fixture
+def client() -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def served_bank(scored_bank: Bank) -> Bank:
+    """A bank whose first night is committed, with its deployments on the server."""
+    with scored_bank.config.open("a") as file:
+        file.write(SCHEDULE)
+    return scored_bank
+
+
+def deploy(bank: Bank) -> dict[str, Any]:
+    """Deployment ids by the name of the flow."""
+    return {deployment.flow_name: deployment.apply() for deployment in deployments(bank.config, load_settings(bank.config))}
+
+
+def start_of(night: date) -> datetime:
+    """When the schedule would start the night that scores a date."""
+    return datetime(night.year, night.month, night.day, 2, tzinfo=UTC) + timedelta(days=1)
+
+
+def late_run(client: SyncPrefectClient, bank: Bank, night: date, **parameters: Any) -> FlowRun:
+    return client.create_flow_run_from_deployment(
+        deploy(bank)["nightly"], state=Late(scheduled_time=start_of(night)), parameters=parameters or None
+    )
+
+
+def execute(run: FlowRun) -> State:
+    state = run_flow(served.nightly, flow_run=run, parameters=run.parameters, return_type="state")
+    assert isinstance(state, State)
+    return state
+
+
+def named(deployment: DeploymentResponse) -> DeploymentFilter:
+    return DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
+
+
+def committed(bank: Bank) -> list[date]:
+    """The dates of every committed run, so that one that was scored twice is there twice."""
+    return bank.table("select partition_date from runs where status = 'committed' order by all")["partition_date"].to_list()
+
+
+def test_each_deployment_is_named_after_the_dataset_and_checks_its_parameters(served_bank: Bank, client: SyncPrefectClient) -> None:
+    ids = deploy(served_bank)
+    assert sorted(ids) == ["evaluate", "nightly", "retrain"]
+    for flow_name, wrong in (
+        ("nightly", {"day": "yesterday"}),
+        ("nightly", {"force": "perhaps"}),
+        ("retrain", {}),
+        ("retrain", {"as_of": "2026-13-01"}),
+        ("evaluate", {"first": "2026-01-01"}),
+    ):
+        with pytest.raises(PrefectHTTPStatusError) as refused:
+            client.create_flow_run_from_deployment(ids[flow_name], parameters=wrong)
+        assert refused.value.response.status_code == 409, wrong
+    run = client.create_flow_run_from_deployment(ids["retrain"], parameters={"as_of": "2026-01-10"})
+    assert run.parameters == {"as_of": "2026-01-10", "config": str(served_bank.config)}
+    client.delete_flow_run(run.id)
+    deployment = client.read_deployment_by_name("nightly/small-bank")
+    assert [(found.schedule.cron, found.schedule.timezone) for found in deployment.schedules] == [("0 2 * * *", "UTC")]
+    client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment.id}, json={"min_runs": 2})  # as the scheduler does
+    planned = [run for run in client.read_flow_runs(deployment_filter=named(deployment)) if run.auto_scheduled]
+    assert {(run.expected_start_time.hour, run.expected_start_time.minute) for run in planned} == {(2, 0)}
+    assert all(field["description"] for field in deployment.parameter_openapi_schema["properties"].values())
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(served.retrain, retrain), (served.nightly, nightly)])
+def test_what_is_served_is_what_the_command_runs(ours: Any, theirs: Any) -> None:
+    assert ours.name == theirs.name
+    assert set(ours.parameters.properties) <= set(theirs.parameters.properties)
+    assert {name: field.get("default") for name, field in ours.parameters.properties.items() if name != "day"} == {
+        name: field.get("default")
+        for name, field in theirs.parameters.properties.items()
+        if name in ours.parameters.properties and name != "day"
+    }
+
+
+def test_of_several_late_runs_one_scores_each_missed_date_once_and_the_others_are_cancelled(
+    served_bank: Bank, client: SyncPrefectClient
+) -> None:
+    runs = [late_run(client, served_bank, night) for night in (SECOND, LAST)]
+    by_hand = late_run(client, served_bank, NIGHT, day=str(NIGHT))
+    assert execute(runs[0]).name == "Completed"
+    assert committed(served_bank) == [NIGHT, SECOND, LAST]
+    first, overtaken, asked = (client.read_flow_run(run.id) for run in (*runs, by_hand))
+    assert first.name == f"small-bank {LAST}"
+    assert overtaken.state_name == "Cancelled"
+    assert f"overtaken by small-bank {SECOND}" in overtaken.state.message
+    assert asked.state_name == "Late"  # somebody asked for that date: it is not the schedule's to drop
+    assert json.loads(Artifact.get("nightscore-missed-small-bank").data) == [{"date": str(SECOND), "outcome": "committed"}]
+
+
+def test_a_late_run_that_has_begun_ends_where_another_stands_in_for_it(served_bank: Bank, client: SyncPrefectClient) -> None:
+    path = load_settings(served_bank.config).files / FILE
+    with locked(path) as lock:
+        lock.write(json.dumps({"run": "small-bank of another process", "until": start_of(LAST).isoformat()}))
+        lock.flush()
+        state = execute(late_run(client, served_bank, SECOND))
+    assert (state.name, state.message) == (
+        "Cancelled",
+        "overtaken by small-bank of another process, which scores every date that is missing by then",
+    )
+    assert committed(served_bank) == [NIGHT]
+
+
+def test_a_date_that_the_source_lacks_is_told_once_and_the_others_are_scored(served_bank: Bank, client: SyncPrefectClient) -> None:
+    shutil.rmtree(served_bank.day_folder(SECOND))
+    failed = "select partition_date from runs where status = 'failed'"
+    with listening(200) as hook:
+        with served_bank.config.open("a") as file:
+            file.write(f'[notify]\nwebhooks = [{{ url = "{hook.url}", on = ["missing"] }}]\n')
+        assert execute(late_run(client, served_bank, LAST)).name == "Completed"
+        assert [(body["event"], body["date"]) for body in hook.bodies] == [("missing", str(SECOND))]
+    assert committed(served_bank) == [NIGHT, LAST]
+    assert served_bank.table(failed)["partition_date"].to_list() == [SECOND]
+    assert missed_dates(load_settings(served_bank.config), LAST) == DueDates([], [SECOND])  # the next night lists it, and tells nobody
+
+
+def test_a_schedule_on_a_new_dataset_begins_with_its_own_date(bank: Bank) -> None:
+    assert missed_dates(load_settings(bank.config), LAST) == DueDates([], [])
+    bank.configure("[source]", f"[source]\nstart = {NIGHT}")
+    assert missed_dates(load_settings(bank.config), LAST) == DueDates([NIGHT, SECOND], [])
+
+
+def test_whoever_serves_or_waits_has_no_tensorflow_in_memory() -> None:
+    loaded = "import sys, flows.serving; print({'tensorflow', 'keras', 'great_expectations', 'sklearn', 'polars'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_a_late_partition_is_waited_for(served_bank: Bank, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    partition, away = served_bank.day_folder(SECOND), served_bank.folder / "not yet"
+    partition.rename(away)
+    look, looks = tasks.lateness.look_for, []
+
+    def look_and_deliver(dataset: Any, day: date) -> None:
+        looks.append(day)
+        if len(looks) == 2:
+            away.rename(partition)
+        look(dataset, day)
+
+    monkeypatch.setattr(tasks.lateness, "look_for", look_and_deliver)
+    assert execute(late_run(client, served_bank, SECOND)).name == "Completed"
+    assert looks == [SECOND, SECOND]
+    assert committed(served_bank) == [NIGHT, SECOND]
+
+
+def test_a_partition_that_never_comes_is_told_as_missing_and_the_run_fails(
+    served_bank: Bank, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(served_bank.day_folder(SECOND))
+    looks, look = [], tasks.lateness.look_for
+    monkeypatch.setattr(tasks.lateness, "look_for", lambda dataset, day: looks.append(day) or look(dataset, day))
+    with listening(200) as hook:
+        with served_bank.config.open("a") as file:
+            file.write(f'[notify]\nwebhooks = [{{ url = "{hook.url}" }}]\n')
+        state = execute(late_run(client, served_bank, SECOND))
+        assert [(body["event"], body["date"]) for body in hook.bodies] == [("missing", str(SECOND))]
+        assert looks == [SECOND] * 3  # once, and [schedule] late_retries more
+        with pytest.raises(PartitionMissing):
+            nightly(served_bank.config, SECOND)
+        assert len(looks) == 3  # by hand nobody waits
+    assert (state.name, "there is no partition" in str(state.message)) == ("Failed", True)
+
+
+def test_catching_up_by_hand_says_which_expected_dates_the_source_lacks(served_bank: Bank, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.rmtree(served_bank.day_folder(SECOND))
+    with caplog.at_level(logging.INFO, "flows"):
+        assert dates_to_run(load_settings(served_bank.config), None, None) == [LAST]
+    assert f"the source has no partition of {SECOND}" in caplog.text
+
+
+def test_states_say_what_became_of_the_night(served_bank: Bank, client: SyncPrefectClient) -> None:
+    (served_bank.day_folder(SECOND) / "part-0.parquet").write_bytes(b"PAR1 torn")
+    state = execute(late_run(client, served_bank, SECOND, day=str(SECOND)))
+    assert state.is_failed()
+    assert "part-0.parquet" in str(state.message)
+    assert execute(late_run(client, served_bank, LAST, day=str(LAST))).is_completed()
+    assert committed(served_bank) == [NIGHT, LAST]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from prefect import flow
+from tasks.alive import alive
+
+@flow(flow_run_name="killed")
+def dies():
+    with alive(Path(sys.argv[1])):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+dies()
+"""
+
+
+def test_a_killed_run_is_marked_crashed_by_the_time_the_next_one_starts(served_bank: Bank, client: SyncPrefectClient) -> None:
+    files = load_settings(served_bank.config).files
+    env = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
+    assert subprocess.run([sys.executable, "-c", KILLED, files], env=env, check=False).returncode == -signal.SIGKILL
+    (left,) = (files / FOLDER).iterdir()
+    assert client.read_flow_run(left.name).state_name == "Running"
+    assert nightly(served_bank.config, NIGHT).status == "already committed"
+    killed = client.read_flow_run(left.name)
+    assert (killed.state_name, killed.name) == ("Crashed", "killed")
+    assert "has ended without a word" in killed.state.message
+    assert list((files / FOLDER).iterdir()) == []
+
+
+def test_a_run_that_lives_or_has_ended_is_not_marked(tmp_path: Path, client: SyncPrefectClient) -> None:
+    @flow
+    def lives() -> None:
+        with alive(tmp_path), alive(tmp_path):
+            assert mark_killed(tmp_path) == []
+            (path,) = (tmp_path / FOLDER).iterdir()
+            assert locked(path) is None
+            assert client.read_flow_run(path.name).state_name == "Running"
+
+    lives()
+    assert list((tmp_path / FOLDER).iterdir()) == []
+    ended = client.create_flow_run(lives, state=Running())
+    (tmp_path / FOLDER / str(ended.id)).touch()
+    assert mark_killed(tmp_path) == [str(ended.id)]
+    (tmp_path / FOLDER / str(ended.id)).touch()
+    assert mark_killed(tmp_path) == []
+    (tmp_path / FOLDER / "00000000-0000-0000-0000-000000000000").touch()  # a run of another server
+    assert mark_killed(tmp_path) == []
+    assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+def test_the_interface_shows_the_night_and_its_training(scored_bank: Bank) -> None:
+    (line,) = json.loads(Artifact.get("nightscore-night-small-bank").data)
+    assert (line["date"], line["rows"]) == (str(NIGHT), line["scored"] + line["quarantined"])
+    progress = Artifact.get("nightscore-training-small-bank")
+    assert (progress.data, progress.description) == (100.0, f"small-bank as of {NIGHT}: trained")
+
+
+def test_a_server_that_does_not_take_the_progress_stops_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    @contextmanager
+    def refusing() -> Iterator[None]:
+        def refuse(*args: Any, **kwargs: Any) -> None:
+            asked.append(args)
+            raise httpx.ConnectError("nobody there")
+
+        monkeypatch.setattr("tasks.interface.create_progress_artifact", refuse)
+        yield
+
+    @flow
+    def training() -> None:
+        progress = TrainingProgress("bank", NIGHT, members=2, epochs=3)
+        for member_epoch in (1, 2, 3, 1, 2):
+            progress.epoch(member_epoch, 0.5, 0.6)
+        progress.done()
+
+    with refusing():
+        training()
+    assert len(asked) == 1  # it is not asked again
+
+
+def test_the_progress_of_an_ensemble_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[float] = []
+    monkeypatch.setattr(TrainingProgress, "_show", lambda self, percent, words: shown.append(percent))
+    progress = TrainingProgress("bank", NIGHT, members=2, epochs=4)
+    for epoch in (1, 2, 3, 4, 1, 2):
+        progress.epoch(epoch, 0.5, 0.6)
+    progress.done()
+    assert shown == [12.5, 25.0, 37.5, 50.0, 62.5, 75.0, 100.0]
