@@ -12,6 +12,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 import sql
+from flows.compute import ComputeSettings
 from flows.errors import SettingsError
 from models.settings import ModelSettings, Section, ThresholdSettings, TrainingSettings
 from tasks.dataset import Dataset
@@ -44,6 +45,7 @@ class Settings(Dataset):
     evaluation: EvaluationSettings = EvaluationSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    compute: ComputeSettings = ComputeSettings()
     notify: NotifySettings = NotifySettings()
 
     @model_validator(mode="after")

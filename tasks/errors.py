@@ -45,6 +45,10 @@ class CaughtUpInPart(NightError):
     """Some of the dates to catch up with failed; the others are committed."""
 
 
+class BackfilledInPart(NightError):
+    """Some of the dates of a backfill failed; the others are committed."""
+
+
 class EvaluationError(NightError):
     """There is nothing to judge: no scores, or no labels that are known."""
 
