@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +56,8 @@ def backfill(config: Path, first: date, last: date) -> list[Night]:
     """
     settings = load_settings(config)
     waited = publish_waiting(ledger_of(settings), settings.files)
+    if lacking := lacking_dates(settings, first, last):
+        log.warning("%s  backfill   the source has no partition of %d dates: %s", lacking[0], len(lacking), ", ".join(map(str, lacking)))
     done, failed = fill(config, settings, open_dates(settings, first, last))
     tell_doubts(settings.notify, settings.name, [*waited, *done])
     if failed:
@@ -69,6 +71,13 @@ def open_dates(settings: Settings, first: date, last: date) -> list[date]:
     """The dates of the source in the span, in order, that have no committed run."""
     committed = committed_dates(settings.warehouse, settings.name)
     return [day for day in list_dates(settings.source) if first <= day <= last and day not in committed]
+
+
+def lacking_dates(settings: Settings, first: date, last: date) -> list[date]:
+    """The dates of the span that the source lacks and nobody has scored, in order."""
+    known = {*list_dates(settings.source), *committed_dates(settings.warehouse, settings.name)}
+    span = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return [day for day in span if day not in known]
 
 
 def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[Night], dict[date, Exception]]:
@@ -108,15 +117,16 @@ def score_stretch(
         for day in alike:
             if day != days[0] and not _are_due(settings, scorers, day):
                 break
+            folder = folders.open(day)
             try:
                 with _noted(settings, ledger, day):
                     found: Staged = staged[day].result()
-                    folder = folders.open(day)
                     night = publish(ledger, found.features, found.scored, scorers.champion, found.durations, folder, False)
+                with troubles_told(settings.notify, settings.name, day):
+                    after_commit(settings, day, folder)
             except Exception as error:
                 yield day, error
                 continue
-            after_commit(settings, day, folder)
             folders.remove(day)
             yield day, night
         for future in staged.values():

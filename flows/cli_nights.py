@@ -64,6 +64,8 @@ def catch_up(
 @app.command()
 def backfill(first: First, last: Last, config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """Score every date of a span that was never scored, several at once.  Example: nightscore backfill --from 2018-06-01 --to 2018-06-30"""
+    if first > last:
+        raise typer.BadParameter(f"--from {first.date()} is after --to {last.date()}")
     path = find_config(config)
     load_settings(path)
     show_progress()

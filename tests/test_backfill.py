@@ -1,6 +1,7 @@
 """A backfill gives the tables that night after night would have given: by threads, by a Dask cluster, and when a worker is killed."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -78,31 +79,46 @@ def test_threads_give_the_tables_of_single_nights_and_failing_dates_are_listed(n
     shown = CliRunner().invoke(app, ["backfill", "--config", str(new.config), "--from", str(BAD), "--to", str(LAST)])
     assert (shown.exit_code, shown.stdout.split(":")[0]) == (0, str(BAD))
     assert shown.stdout.count("\n") == 1
-    again = CliRunner().invoke(app, ["backfill", "--config", str(new.config), "--from", str(BAD), "--to", str(LAST)])
+    lacking = LAST + timedelta(days=1)
+    again = CliRunner().invoke(app, ["backfill", "--config", str(new.config), "--from", str(BAD), "--to", str(lacking)])
     assert (again.exit_code, "Nothing to do" in again.stdout) == (0, True)
+    assert f"the source has no partition of 1 dates: {lacking}" in again.stderr
 
 
-def test_a_dask_cluster_gives_the_same_and_a_killed_worker_costs_nothing_but_time(new: Bank, by_night: Bank) -> None:
+def test_a_span_that_ends_before_it_begins_is_wrong_usage(bank: Bank) -> None:
+    shown = CliRunner().invoke(app, ["backfill", "--config", str(bank.config), "--from", str(LAST), "--to", str(NIGHT)])
+    assert (shown.exit_code, f"--from {LAST} is after --to {NIGHT}" in shown.stderr) == (2, True)
+
+
+def test_a_dask_cluster_gives_the_same_tables_as_threads(scored_bank: Bank, tmp_path: Path) -> None:
+    shutil.copytree(scored_bank.folder, tmp_path / "dask")
+    on_dask = Bank(tmp_path / "dask")
+    on_dask.configure("[warehouse]", f"{DASK}[warehouse]".replace("workers = 2", "workers = 1"))  # each loads TensorFlow for itself
+    for each in (scored_bank, on_dask):
+        assert [night.date for night in backfill(each.config, NIGHT, LAST)] == DATES[1:3]
+    assert_same(on_dask, scored_bank)
+
+
+@pytest.mark.soak
+def test_a_dask_cluster_gives_the_same_and_killed_workers_cost_nothing_but_time(new: Bank, by_night: Bank) -> None:
     new.configure("[challenger]", f"{DASK}[challenger]")
     killed: list[int] = []
-    watcher = threading.Thread(target=kill_a_worker, args=(new, killed), daemon=True)
-    watcher.start()
+    third = DATES[2]  # the first two are looked at by the parent as well, or rejected
+    note = new.folder / "nightscore-files" / "small-bank" / "staging" / str(third) / "validate.json"
+    threading.Thread(target=kill_the_workers, args=(note, killed), daemon=True).start()
     with pytest.raises(BackfilledInPart, match="5 dates were scored, 1 failed"):
         backfill(new.config, DATES[0], LAST)
-    assert len(killed) == 1
+    assert len(killed) == 2
     assert_same(new, by_night)
 
 
-def kill_a_worker(bank: Bank, killed: list[int]) -> None:
-    """Kills one worker process as soon as it has written down its first step of a night."""
-    while not killed:
-        for note in (bank.folder / "nightscore-files").glob("*/staging/*/validate.json"):
-            workers = [pid for pid in children(os.getpid()) if is_worker(pid)]
-            if workers and note.exists():
-                os.kill(workers[0], signal.SIGKILL)
-                killed.append(workers[0])
-                return
-        time.sleep(0.05)
+def kill_the_workers(note: Path, killed: list[int]) -> None:
+    """Kills every worker process as soon as one of them has written down its first step of a date, and scores it."""
+    while not note.exists():
+        time.sleep(0.02)
+    for pid in filter(is_worker, children(os.getpid())):
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
 
 
 def children(pid: int) -> list[int]:
