@@ -1,7 +1,7 @@
 # One image, one command: `nightscore`.
 #
 #   docker build -t nightscore .
-#   docker build -t nightscore:gpu --build-arg LOCK=requirements-gpu.lock --build-arg EXTRAS="--extra s3 --extra lake --extra gpu" .
+#   docker build -t nightscore:gpu --build-arg LOCK=requirements-gpu.lock --build-arg EXTRAS="--extra s3 --extra lake --extra dask --extra gpu" .
 #   docker run --rm -v "$PWD:/nights" nightscore run --date 2018-07-25
 #
 # /nights   the folder of nightscore.toml: the warehouse (a DuckDB file) and the files folder are made in it, so it must be writable by
@@ -15,7 +15,7 @@ ENV VIRTUAL_ENV=/opt/nightscore UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 UV_PYTHON_DO
 WORKDIR /build
 RUN python -m venv --without-pip /opt/nightscore
 COPY pyproject.toml requirements.lock requirements-gpu.lock ./
-ARG LOCK=requirements.lock EXTRAS="--extra s3 --extra lake"
+ARG LOCK=requirements.lock EXTRAS="--extra s3 --extra lake --extra dask"
 # The lock is the constraint: its versions and hashes, and of its packages only those that run, not those that test.
 RUN uv pip install --require-hashes --constraints $LOCK --requirements pyproject.toml $EXTRAS
 COPY README.md ./

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.console import print_json, say, show_progress
-from flows.options import AsJson, AsOf, Config, Day, Debug
+from flows.options import AsJson, AsOf, Config, Day, Debug, First, Last
 from flows.server import starting_server
 from flows.settings import find_config, load_settings
 from tasks.errors import NightError
@@ -59,6 +59,21 @@ def catch_up(
 
     nights = catch_up(path, first.date() if first else None, last.date() if last else None)
     _show_nights(nights, as_json, "Nothing to do: every date is scored as its source is now.")
+
+
+@app.command()
+def backfill(first: First, last: Last, config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Score every date of a span that was never scored, several at once.  Example: nightscore backfill --from 2018-06-01 --to 2018-06-30"""
+    if first > last:
+        raise typer.BadParameter(f"--from {first.date()} is after --to {last.date()}")
+    path = find_config(config)
+    load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.backfill import backfill
+
+    nights = backfill(path, first.date(), last.date())
+    _show_nights(nights, as_json, "Nothing to do: every date of the span that the source has is scored.")
 
 
 @app.command()

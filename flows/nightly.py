@@ -19,7 +19,7 @@ from tasks.lineup import line_up
 from tasks.matured import report_matured
 from tasks.notices import tell_doubts, troubles_told
 from tasks.publish import publish, publish_waiting
-from tasks.references import Night, Partition
+from tasks.references import Features, Night, Partition
 from tasks.registry import find_champion
 from tasks.score import score
 from tasks.source import ingest
@@ -44,9 +44,7 @@ def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> N
                 champion = find_champion(recipe_of(settings), settings.warehouse, day)
                 done = find_committed(ledger, partition, champion) if champion and not force else None
                 night = done or score_partition(settings, ledger, step, partition, staging, force)
-            drift(recipe_of(settings), settings.warehouse, settings.notify, night)
-            report_matured(bench_of(settings), day, settings.files / "reports", staging)
-            challenge(bench_of(settings), settings.challenger, settings.notify, day)
+            after_commit(settings, night, staging)
     show_night(settings.name, night)
     tell_doubts(settings.notify, settings.name, [*waited, night])
     return night
@@ -54,9 +52,20 @@ def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> N
 
 def score_partition(settings: Settings, ledger: Ledger, step: Steps, partition: Partition, staging: Path, force: bool) -> Night:
     """From a partition to its committed scores; a step that an earlier run of the date has finished is not repeated."""
-    recipe, day = recipe_of(settings), partition.date
-    validated = step.kept(validate, settings, partition, staging, settings.files / "data-docs" / f"{day}.html")
-    clean = step.kept(features, settings, validated, recipe.label_delay_days, staging)
-    scorers = step(line_up, recipe, settings.warehouse, settings.notify, day)
+    clean = clean_rows(settings, step, partition, staging)
+    scorers = step(line_up, recipe_of(settings), settings.warehouse, settings.notify, partition.date)
     scored = step.kept(score, settings, clean, scorers, settings.threshold, staging)
     return step(publish, ledger, clean, scored, scorers.champion, step.durations, staging, force)
+
+
+def clean_rows(settings: Settings, step: Steps, partition: Partition, staging: Path) -> Features:
+    """The features of the rows that pass the gate."""
+    validated = step.kept(validate, settings, partition, staging, settings.files / "data-docs" / f"{partition.date}.html")
+    return step.kept(features, settings, validated, recipe_of(settings).label_delay_days, staging)
+
+
+def after_commit(settings: Settings, night: Night, staging: Path) -> None:
+    """What a committed night is good for: its drift, what the labels known by its end say of earlier nights, and of the challengers."""
+    drift(recipe_of(settings), settings.warehouse, settings.notify, night)
+    report_matured(bench_of(settings), night.date, settings.files / "reports", staging)
+    challenge(bench_of(settings), settings.challenger, settings.notify, night.date)

@@ -12,6 +12,7 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 
 import sql
+from flows.compute import ComputeSettings
 from flows.errors import SettingsError
 from flows.schedule import ScheduleSettings
 from models.settings import DriftSettings, ModelSettings, ThresholdSettings, TrainingSettings
@@ -38,6 +39,7 @@ class Settings(Dataset):
     evaluation: EvaluationSettings = EvaluationSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    compute: ComputeSettings = ComputeSettings()
     notify: NotifySettings = NotifySettings()
 
     @model_validator(mode="after")

@@ -49,6 +49,10 @@ class Overtaken(NightError):
     """A scheduled run that another one stands in for; there is nothing left for it to do."""
 
 
+class BackfilledInPart(NightError):
+    """Some of the dates of a backfill failed; the others are committed."""
+
+
 class EvaluationError(NightError):
     """There is nothing to judge: no scores, or no labels that are known."""
 

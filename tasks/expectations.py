@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache, partial
 from sys import float_info
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -43,6 +44,7 @@ TYPES = {
 }
 READABLE, UNREADABLE = "readable", "unreadable"  # what stands for an image
 EXAMPLES = 20
+_ONE_AT_A_TIME = Lock()  # what all threads share in Great Expectations
 RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False, "partial_unexpected_count": EXAMPLES}
 
 
@@ -155,12 +157,15 @@ def gate(day: date) -> Iterator[Callable[[pd.DataFrame, Rules], tuple[Verdict, .
     Every gate has a data source of its own: gates in several threads do not meet, and no frame outlives its gate.
     The function raises PartitionRejected where a rule cannot be evaluated.
     """
-    sources, name = _context().data_sources, f"partition-{uuid4()}"
-    batch = sources.add_pandas(name).add_dataframe_asset("rows").add_batch_definition_whole_dataframe("rows")
+    name = f"partition-{uuid4()}"
+    with _ONE_AT_A_TIME:
+        sources = _context().data_sources
+        batch = sources.add_pandas(name).add_dataframe_asset("rows").add_batch_definition_whole_dataframe("rows")
     try:
         yield partial(_check, batch, day)
     finally:
-        sources.delete(name)
+        with _ONE_AT_A_TIME:
+            sources.delete(name)
 
 
 def merge(chunks: Iterable[tuple[Verdict, ...]]) -> tuple[Verdict, ...]:

@@ -1,0 +1,185 @@
+"""Backfill: the dates of a span that were never scored, several at once, with the tables that night after night would have given.
+
+It goes in stretches: the dates that the same versions score. A version may be due after each of them, trained on what was flagged
+before it, and a challenger may be decided on; so the parent publishes in the order of the dates, and looks each time whether those that
+follow are still scored by the right versions. What workers do is independent: they write staged Parquet, and hand references back.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import takewhile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.task_runners import TaskRunner
+
+from flows.compute import runner_of
+from flows.context import ledger_of, recipe_of
+from flows.due_dates import due_dates
+from flows.nightly import after_commit, clean_rows
+from flows.run_names import run_name
+from flows.settings import Settings, load_settings
+from flows.steps import Steps
+from tasks.alive import alive
+from tasks.errors import BackfilledInPart
+from tasks.ledger import Ledger, failures_noted
+from tasks.lineup import find_line_up, line_up, training_due
+from tasks.notices import tell_doubts, troubles_told
+from tasks.publish import publish, publish_waiting
+from tasks.references import Features, LineUp, Night, Scored
+from tasks.score import score
+from tasks.source import ingest
+from tasks.staging import night_folder
+
+log = logging.getLogger(__name__)
+MOST = 64  # dates of one stretch: each holds a lock
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a worker leaves of a date in its folder. durations: seconds by step."""
+
+    features: Features
+    scored: Scored
+    durations: dict[str, float]
+
+
+@flow(name="backfill", flow_run_name=run_name)
+def backfill(config: Path, first: date, last: date) -> list[Night]:
+    """Scores every date of the source from `first` to `last` that has no committed run, several at once; see [compute].
+
+    A date that fails does not stop the others. Raises BackfilledInPart at the end, naming each with its reason.
+    """
+    settings = load_settings(config)
+    with alive(settings.files):
+        waited = publish_waiting(ledger_of(settings), settings.files)
+        due = due_dates(settings, first, last)
+        if due.lacking:
+            missing = ", ".join(map(str, due.lacking))
+            log.warning("%s  backfill   the source has no partition of %d dates: %s", due.lacking[0], len(due.lacking), missing)
+        done, failed = fill(config, settings, due.missing)
+    tell_doubts(settings.notify, settings.name, [*waited, *done])
+    if failed:
+        reasons = "; ".join(f"{day}: {str(error).removeprefix(f'{day}: ')}" for day, error in failed.items())
+        again = f"nightscore backfill --from {min(failed)} --to {max(failed)}"
+        raise BackfilledInPart(f"{len(done)} dates were scored, {len(failed)} failed; {reasons}. Mend them, then run `{again}`")
+    return done
+
+
+def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[Night], dict[date, Exception]]:
+    """The nights of these dates, in order, and what kept the others from being committed."""
+    done: list[Night] = []
+    failed: dict[date, Exception] = {}
+    with runner_of(settings.compute) as runner:
+        while left := days[len(done) + len(failed) :]:
+            for day, outcome in score_stretch(config, settings, runner, left):
+                if isinstance(outcome, Exception):
+                    failed[day] = outcome
+                    log.warning("%s  backfill   failed: %s", day, outcome)
+                else:
+                    done.append(outcome)
+                log.info("%s  backfill   %d of %d dates are through", day, len(done) + len(failed), len(days))
+    return done, failed
+
+
+def score_stretch(
+    config: Path, settings: Settings, runner: TaskRunner[Any], days: Sequence[date]
+) -> Iterator[tuple[date, Night | Exception]]:
+    """Scores the first of the dates, and those after it that the same versions score; gives what became of each, in order.
+
+    It ends where other versions are to score the next date, since a night of the stretch had a challenger promoted, or made a training due.
+    """
+    ledger = ledger_of(settings)
+    with _Folders(settings.files) as folders:
+        try:
+            with _noted(settings, ledger, days[0]):
+                scorers = _first_line_up(settings, days[0], folders.open(days[0]))
+        except Exception as error:
+            yield days[0], error
+            return
+        alike = [days[0], *takewhile(lambda day: _are_due(settings, scorers, day), days[1:MOST])]
+        jobs = {day: {"config": config, "day": day, "scorers": scorers, "staging": folders.open(day)} for day in alike}
+        staged = {day: runner.submit(score_date, job) for day, job in jobs.items()}
+        for day in alike:
+            if day != days[0] and not _are_due(settings, scorers, day):
+                break
+            folder = folders.open(day)
+            try:
+                with _noted(settings, ledger, day):
+                    found: Staged = staged[day].result()
+                    night = publish(ledger, found.features, found.scored, scorers.champion, found.durations, folder, False)
+                with troubles_told(settings.notify, settings.name, day):
+                    after_commit(settings, night, folder)
+            except Exception as error:
+                yield day, error
+                continue
+            folders.remove(day)
+            yield day, night
+        for future in staged.values():
+            future.wait()
+
+
+@task(name="score-date", cache_policy=NO_CACHE)
+def score_date(config: Path, day: date, scorers: LineUp, staging: Path) -> Staged:
+    """One date, from the source to its staged scores, on whatever machine; what an earlier attempt has left is not done again."""
+    settings = load_settings(config)
+    step = Steps(staging, settings.config_hash)
+    clean = clean_rows(settings, step, step(ingest, settings, day), staging)
+    scored = step.kept(score, settings, clean, scorers, settings.threshold, staging)
+    return Staged(clean, scored, step.durations)
+
+
+def _first_line_up(settings: Settings, day: date, staging: Path) -> LineUp:
+    """Who scores a date, after the training that is due on it; as on its own night, none begins before its rows are known to be good."""
+    recipe = recipe_of(settings)
+    if training_due(recipe, settings.warehouse, day):
+        step = Steps(staging, settings.config_hash)
+        clean_rows(settings, step, step(ingest, settings, day), staging)
+    return line_up(recipe, settings.warehouse, settings.notify, day)
+
+
+def _are_due(settings: Settings, scorers: LineUp, day: date) -> bool:
+    """Whether it is these that score a date."""
+    recipe, warehouse = recipe_of(settings), settings.warehouse
+    return training_due(recipe, warehouse, day) is None and find_line_up(recipe, warehouse, day) == scorers
+
+
+@contextmanager
+def _noted(settings: Settings, ledger: Ledger, day: date) -> Iterator[None]:
+    with troubles_told(settings.notify, settings.name, day), failures_noted(ledger, day):
+        yield
+
+
+class _Folders:
+    """The folders of a stretch's dates, this process's alone; but for those that are removed, what is in them stays for the next run."""
+
+    def __init__(self, files: Path) -> None:
+        self._files = files
+        self._open: dict[date, tuple[Path, ExitStack]] = {}
+
+    def open(self, day: date) -> Path:
+        """The folder of a date; another process that has it is waited for."""
+        if day not in self._open:
+            stack = ExitStack()
+            self._open[day] = stack.enter_context(night_folder(self._files, day)), stack
+        return self._open[day][0]
+
+    def remove(self, day: date) -> None:
+        self._open.pop(day)[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for _, stack in self._open.values():
+            stack.__exit__(_Kept, _Kept(), None)
+
+
+class _Kept(Exception):
+    """Leaves a night's folder without its being emptied."""

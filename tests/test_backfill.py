@@ -1,0 +1,135 @@
+"""A backfill gives the tables that night after night would have given: by threads, by a Dask cluster, and when a worker is killed."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from banks import DAYS, FIRST, NIGHT, Bank, found_bank, small_day
+from test_exactly_once import TABLES, staged, tables
+from typer.testing import CliRunner
+
+from flows.backfill import backfill
+from flows.cli import app
+from flows.nightly import nightly
+from tasks.errors import BackfilledInPart, NightError
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+DATES = [NIGHT + timedelta(days=number) for number in range(6)]
+BAD, LAST = DATES[1], DATES[-1]
+DASK = '[compute]\nengine = "dask"\nworkers = 2\n'
+
+
+def long_bank(folder: Path) -> Bank:
+    """A bank in whose six dates a version is trained twice, one date is rejected, and a challenger is decided on and promoted."""
+    bank = found_bank(folder)
+    for number in range(3):
+        day = FIRST + timedelta(days=DAYS + number)
+        bank.write(day, small_day(day))
+    bank.configure("label_delay_days = 2", "label_delay_days = 1\nretrain_every_days = 3")
+    bank.configure("[warehouse]\nwait_seconds = 1", "[warehouse]\nwait_seconds = 30")
+    bank.configure("[warehouse]", "[challenger]\nwindow_days = 1\nleast_frauds = 2\ntolerance = 1.0\n[warehouse]")
+    bank.change(BAD, lambda day: day.with_columns(amount=pl.lit(-1.0)))
+    return bank
+
+
+@pytest.fixture(scope="module")
+def by_night(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Bank:
+    bank = long_bank(tmp_path_factory.mktemp("by-night") / "bank")
+    for day in DATES:
+        if day == BAD:
+            with pytest.raises(NightError):
+                nightly(bank.config, day)
+        else:
+            nightly(bank.config, day)
+    assert bank.table("select promoted from decisions").rows() == [(True,)]
+    assert bank.table("from models").height == 2
+    return bank
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Bank:
+    return long_bank(tmp_path / "bank")
+
+
+def assert_same(bank: Bank, by_night: Bank) -> None:
+    expected, found = tables(by_night), tables(bank)
+    assert {name: found[name].equals(expected[name]) for name in TABLES} == dict.fromkeys(TABLES, True)
+    assert [path.name for path in staged(bank)] in ([], [str(BAD)])
+
+
+def test_threads_give_the_tables_of_single_nights_and_failing_dates_are_listed(new: Bank, by_night: Bank) -> None:
+    with pytest.raises(BackfilledInPart) as refusal:
+        backfill(new.config, DATES[0], LAST)
+    said = str(refusal.value)
+    assert "5 dates were scored, 1 failed" in said
+    assert f"{BAD}: " in said
+    assert "amount" in said
+    assert f"nightscore backfill --from {BAD} --to {BAD}" in said
+    assert "\n" not in said
+    assert_same(new, by_night)
+    new.write(BAD, small_day(BAD))
+    shown = CliRunner().invoke(app, ["backfill", "--config", str(new.config), "--from", str(BAD), "--to", str(LAST)])
+    assert (shown.exit_code, shown.stdout.split(":")[0]) == (0, str(BAD))
+    assert shown.stdout.count("\n") == 1
+    lacking = LAST + timedelta(days=1)
+    again = CliRunner().invoke(app, ["backfill", "--config", str(new.config), "--from", str(BAD), "--to", str(lacking)])
+    assert (again.exit_code, "Nothing to do" in again.stdout) == (0, True)
+    assert f"the source has no partition of 1 dates: {lacking}" in again.stderr
+
+
+def test_a_span_that_ends_before_it_begins_is_wrong_usage(bank: Bank) -> None:
+    shown = CliRunner().invoke(app, ["backfill", "--config", str(bank.config), "--from", str(LAST), "--to", str(NIGHT)])
+    assert (shown.exit_code, f"--from {LAST} is after --to {NIGHT}" in shown.stderr) == (2, True)
+
+
+def test_a_dask_cluster_gives_the_same_tables_as_threads(scored_bank: Bank, tmp_path: Path) -> None:
+    shutil.copytree(scored_bank.folder, tmp_path / "dask")
+    on_dask = Bank(tmp_path / "dask")
+    on_dask.configure("[warehouse]", f"{DASK}[warehouse]".replace("workers = 2", "workers = 1"))  # each loads TensorFlow for itself
+    for each in (scored_bank, on_dask):
+        assert [night.date for night in backfill(each.config, NIGHT, LAST)] == DATES[1:3]
+    assert_same(on_dask, scored_bank)
+
+
+@pytest.mark.soak
+def test_a_dask_cluster_gives_the_same_and_killed_workers_cost_nothing_but_time(new: Bank, by_night: Bank) -> None:
+    new.configure("[challenger]", f"{DASK}[challenger]")
+    killed: list[int] = []
+    third = DATES[2]  # the first two are looked at by the parent as well, or rejected
+    note = new.folder / "nightscore-files" / "small-bank" / "staging" / str(third) / "validate.json"
+    threading.Thread(target=kill_the_workers, args=(note, killed), daemon=True).start()
+    with pytest.raises(BackfilledInPart, match="5 dates were scored, 1 failed"):
+        backfill(new.config, DATES[0], LAST)
+    assert len(killed) == 2
+    assert_same(new, by_night)
+
+
+def kill_the_workers(note: Path, killed: list[int]) -> None:
+    """Kills every worker process as soon as one of them has written down its first step of a date, and scores it."""
+    while not note.exists():
+        time.sleep(0.02)
+    for pid in filter(is_worker, children(os.getpid())):
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # it has ended
+            found += [int(child) for child in (thread / "children").read_text().split()]
+    return found
+
+
+def is_worker(pid: int) -> bool:
+    with suppress(FileNotFoundError):
+        return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+    return False
