@@ -56,6 +56,21 @@ def retrain(config: Path, as_of: BusinessDate, promote: bool = False) -> Version
         return training.retrain.fn(config, as_of, promote)
 
 
+@flow(name="backfill", flow_run_name=run_name)
+def backfill(config: Path, first: BusinessDate, last: BusinessDate) -> list[Night]:
+    """Scores every date of a span that has no committed run, several at once.
+
+    Args:
+        config: The TOML file of the dataset, as the machine that runs this sees it.
+        first: The first business date.
+        last: The last business date.
+    """
+    from flows import backfill
+
+    with narrated():
+        return backfill.backfill.fn(config, first, last)
+
+
 @flow(name="evaluate", flow_run_name=run_name)
 def evaluate(config: Path, first: BusinessDate, last: BusinessDate, as_of: BusinessDate | None = None) -> "tuple[Evaluation, Path]":
     """Judges a window of nights beside its baselines; nights that are not committed yet are scored first.

@@ -20,11 +20,11 @@ from pydantic import ValidationError
 from flows.console import say
 from flows.errors import ServingError, SettingsError
 from flows.schedule import business_date
-from flows.served import evaluate, nightly, retrain
+from flows.served import backfill, evaluate, nightly, retrain
 from flows.settings import Settings
 from tasks.alive import mark_killed
 
-SERVED: tuple[Flow[..., Any], ...] = (nightly, retrain, evaluate)
+SERVED: tuple[Flow[..., Any], ...] = (nightly, retrain, backfill, evaluate)
 
 
 class _Runner(Runner):

@@ -65,6 +65,7 @@ def test_serve_says_what_it_serves_and_ends_without_a_word(bank: Bank) -> None:
     assert [line.split(":")[0] for line in printed] == [
         "nightly/small-bank",
         "retrain/small-bank",
+        "backfill/small-bank",
         "evaluate/small-bank",
         "Serving, until Ctrl-C. Prefect",
     ]

@@ -101,7 +101,7 @@ def committed(bank: Bank) -> list[date]:
 
 def test_each_deployment_is_named_after_the_dataset_and_checks_its_parameters(served_bank: Bank, client: SyncPrefectClient) -> None:
     ids = deploy(served_bank)
-    assert sorted(ids) == ["evaluate", "nightly", "retrain"]
+    assert sorted(ids) == ["backfill", "evaluate", "nightly", "retrain"]
     for flow_name, wrong in (
         ("nightly", {"day": "yesterday"}),
         ("nightly", {"force": "perhaps"}),
