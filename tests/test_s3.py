@@ -10,7 +10,7 @@ import fsspec
 import polars as pl
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
+from buckets import SECRET, s3_server
 from polars.testing import assert_frame_equal
 
 from tasks.dataset import Dataset
@@ -24,7 +24,6 @@ from tasks.source import list_dates, read_partition
 from tasks.validate import validate_partition
 
 pytestmark = pytest.mark.slow
-SECRET = "not-to-be-seen-anywhere"
 FIRST, DAYS = date(2024, 3, 1), 12
 DAY = FIRST + timedelta(days=DAYS - 1)
 FEATURES: dict[str, Any] = {
@@ -50,24 +49,12 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bucket(local: Path) -> Iterator[str]:
-    """The same partitions in a bucket; credentials and endpoint are in the environment and nowhere else."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
-            environment.delenv(name, raising=False)
-        environment.setenv("AWS_ACCESS_KEY_ID", "somebody")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        environment.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-        s3fs.S3FileSystem.clear_instance_cache()
-        files = fsspec.filesystem("s3")
+    """The same partitions in a bucket."""
+    with s3_server() as files:
         files.mkdir("bank")
         files.put(str(local), "bank/transactions", recursive=True)
         files.pipe(f"bank/torn/date={DAY}/part-0.parquet", b"PAR1 and no more")
         yield "s3://bank"
-    server.stop()
-    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def dataset(folder: str | Path, features: dict[str, Any] | None = None) -> Dataset:

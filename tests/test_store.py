@@ -8,9 +8,8 @@ from pathlib import Path
 
 import fsspec
 import pytest
-import s3fs
 from banks import NIGHT, Bank
-from moto.server import ThreadedMotoServer
+from buckets import SECRET, s3_server
 
 from flows.nightly import nightly
 from flows.settings import load_settings
@@ -23,26 +22,13 @@ from tasks.store import fetched, put, remove, root_of, verify
 from tasks.warehouse import WarehouseSettings, transact
 
 KINDS = ["local", "memory", pytest.param("s3", marks=pytest.mark.slow)]
-SECRET = "not-to-be-seen-anywhere"
 
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """A bucket on a server of the tests' own; credentials and endpoint are in the environment and nowhere else."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
-            environment.delenv(name, raising=False)
-        environment.setenv("AWS_ACCESS_KEY_ID", "somebody")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        environment.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-        s3fs.S3FileSystem.clear_instance_cache()
-        fsspec.filesystem("s3").mkdir("models")
+    with s3_server() as files:
+        files.mkdir("models")
         yield "s3://models"
-    server.stop()
-    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture(params=KINDS)
