@@ -28,6 +28,7 @@ from flows.settings import Settings, load_settings
 from flows.steps import Steps
 from tasks.alive import alive
 from tasks.errors import BackfilledInPart
+from tasks.interface import show_night
 from tasks.ledger import Ledger, failures_noted
 from tasks.lineup import find_line_up, line_up, training_due
 from tasks.notices import tell_doubts, troubles_told
@@ -119,6 +120,7 @@ def score_stretch(
             except Exception as error:
                 yield day, error
                 continue
+            show_night(settings.name, night)
             folders.remove(day)
             yield day, night
         for future in staged.values():
