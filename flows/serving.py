@@ -1,6 +1,7 @@
 """Serving: one process in which the deployments of a dataset run, as the Prefect server asks for them."""
 
 import asyncio
+import signal
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,8 @@ class _Runner(Runner):
 
     async def serve(self) -> None:
         self._serving = asyncio.current_task()
+        signal.signal(signal.SIGTERM, self.handle_sigterm)
+        say(f"Serving, until Ctrl-C. Prefect: {str(PREFECT_API_URL.value()).removesuffix('/api')}")
         await self.start()
 
     def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
@@ -79,7 +82,6 @@ def serve_dataset(config: Path, settings: Settings) -> None:
     runner = _Runner(settings.name, pause_on_shutdown=False, limit=None)
     for deployment in served:
         runner.add_deployment(deployment)
-    say(f"Serving, until Ctrl-C. Prefect: {str(PREFECT_API_URL.value()).removesuffix('/api')}")
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(runner.serve())
 

@@ -14,6 +14,7 @@ from banks import NIGHT, Bank, found_bank
 from browsing import Page
 from warehouses import Postgres, find_programs, running_postgres
 
+import flows  # noqa: F401 (nothing phones home)
 from tasks.warehouse import WarehouseSettings
 
 

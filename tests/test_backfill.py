@@ -65,6 +65,7 @@ def assert_same(bank: Bank, by_night: Bank) -> None:
     assert [path.name for path in staged(bank)] in ([], [str(BAD)])
 
 
+@pytest.mark.soak
 def test_threads_give_the_tables_of_single_nights_and_failing_dates_are_listed(new: Bank, by_night: Bank) -> None:
     with pytest.raises(BackfilledInPart) as refusal:
         backfill(new.config, DATES[0], LAST)
@@ -90,13 +91,15 @@ def test_a_span_that_ends_before_it_begins_is_wrong_usage(bank: Bank) -> None:
     assert (shown.exit_code, f"--from {LAST} is after --to {NIGHT}" in shown.stderr) == (2, True)
 
 
-def test_a_dask_cluster_gives_the_same_tables_as_threads(scored_bank: Bank, tmp_path: Path) -> None:
-    shutil.copytree(scored_bank.folder, tmp_path / "dask")
-    on_dask = Bank(tmp_path / "dask")
+def test_threads_and_a_dask_cluster_give_the_tables_of_single_nights(scored_bank: Bank, tmp_path: Path) -> None:
+    dates = DATES[1:3]
+    by_threads, on_dask = (Bank(shutil.copytree(scored_bank.folder, tmp_path / name)) for name in ("threads", "dask"))
     on_dask.configure("[warehouse]", f"{DASK}[warehouse]".replace("workers = 2", "workers = 1"))  # each loads TensorFlow for itself
-    for each in (scored_bank, on_dask):
-        assert [night.date for night in backfill(each.config, NIGHT, LAST)] == DATES[1:3]
-    assert_same(on_dask, scored_bank)
+    for day in dates:
+        nightly(scored_bank.config, day)
+    for each in (by_threads, on_dask):
+        assert [night.date for night in backfill(each.config, NIGHT, dates[-1])] == dates
+        assert_same(each, scored_bank)
 
 
 @pytest.mark.soak

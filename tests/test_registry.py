@@ -406,6 +406,7 @@ def test_a_new_champion_is_told_and_one_that_was_it_already_is_not(registry: Reg
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.usefixtures("prefect_server")
 def test_a_night_is_scored_by_whoever_was_promoted_or_put_back(scored_bank: Bank) -> None:
     (first,), second = (
