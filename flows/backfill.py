@@ -107,24 +107,26 @@ def score_stretch(
         alike = [days[0], *takewhile(lambda day: _are_due(settings, scorers, day), days[1:MOST])]
         jobs = {day: {"config": config, "day": day, "scorers": scorers, "staging": folders.open(day)} for day in alike}
         staged = {day: runner.submit(score_date, job) for day, job in jobs.items()}
-        for day in alike:
-            if day != days[0] and not _are_due(settings, scorers, day):
-                break
-            folder = folders.open(day)
-            try:
-                with _noted(settings, ledger, day):
-                    found: Staged = staged[day].result()
-                    night = publish(ledger, found.features, found.scored, scorers.champion, found.durations, folder, False)
-                with troubles_told(settings.notify, settings.name, day):
-                    after_commit(settings, night, folder)
-            except Exception as error:
-                yield day, error
-                continue
-            show_night(settings.name, night)
-            folders.remove(day)
-            yield day, night
-        for future in staged.values():
-            future.wait()
+        try:
+            for day in alike:
+                if day != days[0] and not _are_due(settings, scorers, day):
+                    break
+                folder = folders.open(day)
+                try:
+                    with _noted(settings, ledger, day):
+                        found: Staged = staged[day].result()
+                        night = publish(ledger, found.features, found.scored, scorers.champion, found.durations, folder, False)
+                    with troubles_told(settings.notify, settings.name, day):
+                        after_commit(settings, night, folder)
+                except Exception as error:
+                    yield day, error
+                    continue
+                show_night(settings.name, night)
+                folders.remove(day)
+                yield day, night
+        finally:  # the folders are held for as long as a worker writes in them
+            for future in staged.values():
+                future.wait()
 
 
 @task(name="score-date", cache_policy=NO_CACHE)
