@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import duckdb
@@ -158,6 +159,9 @@ def _has_schema(con: duckdb.DuckDBPyConnection, dataset: str) -> bool:
 def _attached(warehouse: WarehouseSettings, patience: Patience, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     if warehouse.file is not None:
         warehouse.file.parent.mkdir(parents=True, exist_ok=True)
+        in_duckdb = warehouse.lake is None or warehouse.lake.engine == "duckdb"
+        if in_duckdb and not read_only and not warehouse.file.exists():
+            _make_file(warehouse.file)
     with duckdb.connect(config=LAKE_CONFIG if warehouse.lake else CONFIG) as con:
         if warehouse.lake is not None:
             load_extensions(con, warehouse.lake)
@@ -173,6 +177,17 @@ def _attached(warehouse: WarehouseSettings, patience: Patience, *, read_only: bo
                     raise WarehouseError(f"{warehouse.place} cannot be opened as the warehouse: {what}; mend warehouse.uri") from error
                 patience.wait(error)
         yield con
+
+
+def _make_file(path: Path) -> None:
+    """An empty DuckDB file, there whole or not at all: of two that DuckDB makes in place at once, one can fail or be emptied by the other.
+
+    Where that fails, DuckDB makes it in place, or says what is wrong.
+    """
+    with suppress(OSError, duckdb.Error), TemporaryDirectory(prefix=".nightscore-", dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        duckdb.connect(made, config=CONFIG).close()
+        path.hardlink_to(made)  # unlike a rename, it leaves a file alone that another process has put there meanwhile
 
 
 def _attach_statement(warehouse: WarehouseSettings, *, read_only: bool) -> str:
