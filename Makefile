@@ -24,7 +24,7 @@ demo: env  ## simulate two months of card transactions, score the last seven nig
 	@$(BIN)/nightscore demo
 
 test: lint  ## everything that must hold: lint, types, import arrows, all tests
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: env
 	@$(BIN)/ruff check --quiet .
@@ -33,10 +33,10 @@ lint: env
 	@$(BIN)/lint-imports --no-logo --no-cache | tail -n 6
 
 unit: env  ## the fast tests alone
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow and not soak"
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not soak"
 
 soak: env  ## the longest tests; kill 40 nights twice each at random moments, and compare every table with an undisturbed night's
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile -m soak
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m soak
 	@NIGHTSCORE_KILLED_NIGHTS=40 $(BIN)/pytest tests/test_exactly_once.py -k killed
 
 bench-speed: env  ## one night of 1,000,000 rows x 30 features: rows per second by step, peak memory

@@ -19,7 +19,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import TaskRunner
 
-from flows.compute import runner_of
+from flows.compute import running
 from flows.context import ledger_of, recipe_of
 from flows.due_dates import due_dates
 from flows.nightly import after_commit, clean_rows
@@ -28,7 +28,7 @@ from flows.settings import Settings, load_settings
 from flows.steps import Steps
 from tasks.alive import alive
 from tasks.errors import BackfilledInPart
-from tasks.interface import show_night
+from tasks.interface import Progress, show_night
 from tasks.ledger import Ledger, failures_noted
 from tasks.lineup import find_line_up, line_up, training_due
 from tasks.notices import tell_doubts, troubles_told
@@ -77,7 +77,10 @@ def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[N
     """The nights of these dates, in order, and what kept the others from being committed."""
     done: list[Night] = []
     failed: dict[date, Exception] = {}
-    with runner_of(settings.compute) as runner:
+    if not days:
+        return done, failed
+    progress = Progress("backfill", settings.name, f"{settings.name} {days[0]}..{days[-1]}")
+    with running(settings.compute) as runner:
         while left := days[len(done) + len(failed) :]:
             for day, outcome in score_stretch(config, settings, runner, left):
                 if isinstance(outcome, Exception):
@@ -85,7 +88,10 @@ def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[N
                     log.warning("%s  backfill   failed: %s", day, outcome)
                 else:
                     done.append(outcome)
-                log.info("%s  backfill   %d of %d dates are through", day, len(done) + len(failed), len(days))
+                through = len(done) + len(failed)
+                words = f"{through} of {len(days)} dates are through"
+                log.info("%s  backfill   %s", day, words)
+                progress.show(100 * through / len(days), f"{words}, {len(failed)} failed")
     return done, failed
 
 

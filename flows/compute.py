@@ -1,11 +1,13 @@
 """The section [compute]: where the dates of a backfill are scored, threads of this process or the workers of a Dask cluster."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flows.errors import SettingsError
+from flows.errors import ComputeError, SettingsError
 from models.settings import Section
 
 if TYPE_CHECKING:
@@ -30,19 +32,31 @@ class ComputeSettings(Section):
         return self
 
 
-def runner_of(compute: ComputeSettings) -> "TaskRunner[Any]":
-    """The task runner, to be entered. Raises SettingsError where Dask is asked for and not installed."""
+@contextmanager
+def running(compute: ComputeSettings) -> Iterator["TaskRunner[Any]"]:
+    """The task runner, with its workers, for the length of the block.
+
+    Raises SettingsError where Dask is asked for and not installed, ComputeError where its workers cannot be had.
+    """
     if compute.engine == "local":
         from prefect.task_runners import ThreadPoolTaskRunner
 
-        return ThreadPoolTaskRunner(max_workers=compute.workers)
+        threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=compute.workers)
+        with threads:
+            yield threads
+        return
     try:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise SettingsError('compute.engine "dask" needs more packages: pip install nightscore[dask]') from error
     for name in ("distributed", "prefect.task_runner.dask", "prefect.prefect_dask.task_runners"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a worker that is lost is replaced, and what it did is done again
-    if compute.address:
-        return DaskTaskRunner(address=compute.address)
     local = {"n_workers": compute.workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    return DaskTaskRunner(cluster_kwargs=local | {"silence_logs": logging.CRITICAL})
+    cluster = {"address": compute.address} if compute.address else {"cluster_kwargs": local | {"silence_logs": logging.CRITICAL}}
+    with DaskTaskRunner(**cluster) as workers:
+        try:
+            workers.client  # noqa: B018 (made when it is asked for: it connects to the scheduler, or starts a cluster)
+        except (OSError, RuntimeError) as error:
+            what = f"the scheduler at {compute.address}" if compute.address else f"a cluster of {compute.workers} processes"
+            raise ComputeError(f"Dask: {what} cannot be had: {error}; see [compute], then run again") from error
+        yield workers

@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from flows.errors import ServingError, SettingsError
+from flows.errors import ComputeError, ServingError, SettingsError
 from models.errors import ModelError
 from tasks.errors import NightError
 
 ROOMS = ("flows", "tasks", "models")
-EXPECTED = (SettingsError, ServingError, NightError, ModelError)
+EXPECTED = (SettingsError, ServingError, ComputeError, NightError, ModelError)
 FOLDED = 40  # characters: a longer text may be folded to that many
 
 

@@ -7,3 +7,7 @@ class SettingsError(Exception):
 
 class ServingError(Exception):
     """The deployments cannot be served: a port is taken, or a Prefect server does not answer."""
+
+
+class ComputeError(Exception):
+    """The workers of a backfill cannot be had: a Dask scheduler does not answer, or a cluster does not start."""

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from tasks.pages import write_whole
+from tasks.whole_files import written_whole
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,7 +50,8 @@ class Steps:
             self.durations[_name(step)] = seconds
             return result
         result = self(step, *args, **kwargs)
-        write_whole(path, kept.dump_json((given, self.durations[_name(step)], result)).decode())
+        with written_whole(path) as staged:
+            staged.write_bytes(kept.dump_json((given, self.durations[_name(step)], result)))
         return result
 
 

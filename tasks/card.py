@@ -9,9 +9,9 @@ from tasks.card_charts import PixelMap, bars, by_error, by_label, inked, losses,
 from tasks.card_facts import CardFacts
 from tasks.card_words import held_out, latent_words, lead, methods, settings, verdict
 from tasks.charts import environment
-from tasks.pages import write_whole
 from tasks.references import Version
 from tasks.report_charts import spread
+from tasks.whole_files import write_whole
 
 __all__ = ["CardFacts", "render_card", "write_card"]
 

@@ -19,6 +19,7 @@ from jinja2 import ChoiceLoader, DictLoader
 from tasks.dataset import Dataset
 from tasks.expectations import Verdict
 from tasks.references import Partition
+from tasks.whole_files import write_whole
 
 MASK = "***"
 
@@ -72,8 +73,7 @@ def write_page(path: Path, dataset: Dataset, partition: Partition, verdicts: Seq
     summary = f"{partition.rows:,} rows, {quarantined:,} bad; {len(results)} rules, {sum(not r.success for r in results)} broken"
     heading = f"Data quality of {dataset.name}, {partition.date}"
     page = _view().render(document, heading=heading, summary=summary, style=STYLE)  # type: ignore[no-untyped-call]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(re.sub(r' href="\.\./[^"]*"', "", page), encoding="utf-8")  # links to pages of a whole site
+    write_whole(path, re.sub(r' href="\.\./[^"]*"', "", page))  # links to pages of a whole site
     return path
 
 

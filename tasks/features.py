@@ -22,6 +22,7 @@ from tasks.errors import FeatureError, SourceError, first_line
 from tasks.history import create_clean, create_history
 from tasks.references import Features, Validated
 from tasks.source import connect, first_history_date, readable
+from tasks.whole_files import written_whole
 
 log = logging.getLogger(__name__)
 ROW_GROUP_ROWS = 122_880
@@ -55,7 +56,8 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
         with readable(dataset.source, day, first_history_date(dataset, day)):
             create_clean(con, dataset, validated)
             create_history(con, dataset, day, label_delay_days)
-        _write(con, dataset, day, label_delay_days, path)
+        with written_whole(path) as staged:
+            _write(con, dataset, day, label_delay_days, staged)
         _check(con, dataset, day, path)
     log.info("%s  features   %s features of %s rows by %s", day, len(dataset.features.names), f"{validated.rows:,}", dataset.features.sql)
     return Features(validated, path)
@@ -114,7 +116,6 @@ def _write(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_de
             bound,
         )
     except duckdb.Error as error:
-        path.unlink(missing_ok=True)
         raise _refusal(dataset, day, f"failed: {_without_values(dataset, error)}; mend the SQL") from error
 
 

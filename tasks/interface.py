@@ -57,41 +57,50 @@ def show_report(dataset: str, days: str, markdown: str, page: Path) -> None:
         create_link_artifact(page.resolve().as_uri(), link_text=page.name, key=key("page", dataset), description=f"{dataset}, {days}")
 
 
-class TrainingProgress:
-    """The share of a training's epochs that are done, in percent. Networks of an ensemble are trained one after the other."""
+class Progress:
+    """How much of a run's work is done, in percent, and in words what was done last; shown in a flow run alone."""
 
-    def __init__(self, dataset: str, as_of: date, members: int, epochs: int) -> None:
-        self._name = f"{dataset} as of {as_of}"
-        self._key = key("training", dataset)
-        self._members, self._epochs = members, epochs
-        self._member = 0
-        self._shown = 0.0
+    def __init__(self, kind: str, dataset: str, name: str) -> None:
+        self._name = name
+        self._key = key(kind, dataset)
         self._artifact: UUID | None = None
-        self._refused = flow_run.id is None  # nobody looks at a training that is no run of Prefect
+        self._refused = flow_run.id is None  # nobody looks at what is no run of Prefect
 
-    def epoch(self, number: int, loss: float, validation_loss: float) -> None:
-        """An epoch of a network is done. number: from 1; it starts again with the next network."""
-        self._member += number == 1
-        done = 100 * (self._member - 1 + number / self._epochs) / self._members
-        if done - self._shown >= STEP or self._artifact is None:
-            self._show(done, f"network {self._member} of {self._members}, epoch {number}: loss {loss:.4f}, held out {validation_loss:.4f}")
-
-    def done(self) -> None:
-        """The training is over, perhaps before its last epoch."""
-        self._show(100.0, "trained")
-
-    def _show(self, percent: float, words: str) -> None:
+    def show(self, percent: float, words: str) -> None:
         if self._refused:
             return
         self._refused = True
         with _by_courtesy():
-            self._shown, description = percent, f"{self._name}: {words}"
+            description = f"{self._name}: {words}"
             if self._artifact is None:
                 made = create_progress_artifact(percent, key=self._key, description=description)
                 self._artifact = made if isinstance(made, UUID) else None  # in a flow it is no coroutine
             else:
                 update_progress_artifact(self._artifact, percent, description=description)
             self._refused = False
+
+
+class TrainingProgress:
+    """The share of a training's epochs that are done. Networks of an ensemble are trained one after the other."""
+
+    def __init__(self, dataset: str, as_of: date, members: int, epochs: int) -> None:
+        self._progress = Progress("training", dataset, f"{dataset} as of {as_of}")
+        self._members, self._epochs = members, epochs
+        self._member = 0
+        self._shown = -STEP
+
+    def epoch(self, number: int, loss: float, validation_loss: float) -> None:
+        """An epoch of a network is done. number: from 1; it starts again with the next network."""
+        self._member += number == 1
+        done = 100 * (self._member - 1 + number / self._epochs) / self._members
+        if done - self._shown >= STEP:
+            self._shown = done
+            words = f"network {self._member} of {self._members}, epoch {number}: loss {loss:.4f}, held out {validation_loss:.4f}"
+            self._progress.show(done, words)
+
+    def done(self) -> None:
+        """The training is over, perhaps before its last epoch."""
+        self._progress.show(100.0, "trained")
 
 
 def key(kind: str, dataset: str) -> str:

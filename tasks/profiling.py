@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from models.detector import Detector, Scores
 from models.profiles import Rows
 from models.samples import MOST_CELLS, MOST_ROWS
+from tasks.whole_files import written_whole
 
 SHARES = 1 << 20
 
@@ -31,7 +32,8 @@ class Profiler:
         """Stages the profile of the rows below the threshold; see Scored.profile."""
         rows = Rows(*(np.concatenate([getattr(part, name) for part in self._sampled]) for name in ("encoded", "error", "score")))
         weight = self._seen / max(1, len(rows.error))
-        self._detector.reference.profile(rows, threshold, weight).write_parquet(path)
+        with written_whole(path) as staged:
+            self._detector.reference.profile(rows, threshold, weight).write_parquet(staged)
         return path
 
     def _encoded(self, rows: pl.DataFrame) -> NDArray[np.float32]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from models.settings import ThresholdSettings
-from tasks.pages import write_whole
 from tasks.references import Features, Night, Scored, Version
+from tasks.whole_files import write_whole
 
 FILE = "publication.json"
 

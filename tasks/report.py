@@ -12,9 +12,9 @@ from prefect.cache_policies import NO_CACHE
 from tasks.charts import UNDEFINED, count, environment, figure, percent, words
 from tasks.interface import show_report
 from tasks.judgement import Evaluation, Figure
-from tasks.pages import write_whole
 from tasks.report_charts import between, curves, dots, scorers, spread
 from tasks.report_words import lead, long_date, methods, span, warning
+from tasks.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 

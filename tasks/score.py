@@ -21,6 +21,7 @@ from tasks.loading import load
 from tasks.profiling import Profiler
 from tasks.references import Features, LineUp, Scored
 from tasks.shadows import Shadows
+from tasks.whole_files import written_whole
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 65_536
@@ -67,7 +68,9 @@ def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: 
     reasons = explained.select("row", detector.reasons(explained).alias("reasons"))
     rank = pl.col("score").rank("min", descending=True).cast(pl.Int64).alias("rank")
     path = staging / "scores.parquet"
-    rows.with_columns(rank, flagged).join(reasons, on="row", how="left", maintain_order="left").write_parquet(path, compression="lz4")
+    with written_whole(path) as staged:
+        whole = rows.with_columns(rank, flagged).join(reasons, on="row", how="left", maintain_order="left")
+        whole.write_parquet(staged, compression="lz4")
     count = int(np.count_nonzero(verdict.flagged))
     log.info("%s  score      %s rows with %s, %s flagged", features.date, f"{rows.height:,}", version.name, f"{count:,}")
     beside = shadows.write(rows.select("id", "entity"), threshold, staging / "shadows.parquet")

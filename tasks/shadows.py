@@ -18,6 +18,7 @@ from models.thresholds import decide
 from models.verdicts import NightScores
 from tasks.loading import load
 from tasks.references import Version
+from tasks.whole_files import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ class Shadows:
                 log.info("%s  score      challenger %s would have flagged %s", self._day, shadow.version.name, flagged)
         if not found:
             return None
-        pl.concat(found).write_parquet(path, compression="lz4")
+        with written_whole(path) as staged:
+            pl.concat(found).write_parquet(staged, compression="lz4")
         return path
 
     @contextmanager

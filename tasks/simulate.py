@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.whole_files import written_whole
+
 MAP_SIDE = 100.0
 DAY_SECONDS = 86_400
 LARGE_AMOUNT = 220.0
@@ -85,9 +87,8 @@ def write_partitions(frame: pl.DataFrame, folder: Path) -> list[date]:
     for day in dates:
         path = folder / f"date={day}" / "part-0.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        parts[(day,)].write_parquet(partial)
-        partial.replace(path)
+        with written_whole(path) as staged:
+            parts[(day,)].write_parquet(staged)
     log.info("wrote %d simulated transactions of %d dates to %s", frame.height, len(dates), folder)
     return dates
 

@@ -25,7 +25,6 @@ from tasks.loading import load
 from tasks.maturity import known_labels
 from tasks.notices import tell_promotion
 from tasks.notify import NotifySettings
-from tasks.pages import write_whole
 from tasks.promotions import promote
 from tasks.recipe import Recipe
 from tasks.references import Partition, Version
@@ -34,6 +33,7 @@ from tasks.staging import work_folder
 from tasks.store import Artifact, put, root_of, verify
 from tasks.training_window import KEYS, TrainingRows, find_unconfirmed, prepare, read_window, training_rows
 from tasks.warehouse import WarehouseSettings
+from tasks.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 _ARTIFACT = TypeAdapter(Artifact)

@@ -37,6 +37,7 @@ from tasks.expectations import (
 from tasks.json_value import json_value
 from tasks.references import Partition, Validated
 from tasks.source import connect, create_view, numbered, readable
+from tasks.whole_files import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def _write_quarantine(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: d
     con.register("bad", pl.concat([pl.DataFrame(schema=schema), *lines]).to_arrow())
     shown = {name: _shown(name, dataset, types) for name in types}
     content = ", ".join(f"{identifier(name)} := {value}" for name, value in shown.items())
-    con.sql(
+    found = con.sql(
         f"""
         select
             bad.row,
@@ -226,7 +227,9 @@ def _write_quarantine(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: d
         order by bad.row, bad.rule, bad."column"
         """,
         params={"mask": MASK} if dataset.columns.private else None,
-    ).write_parquet(str(path))
+    )
+    with written_whole(path) as staged:
+        found.write_parquet(str(staged))
     return path
 
 

@@ -18,6 +18,12 @@ import flows  # noqa: F401 (nothing phones home)
 from tasks.warehouse import WarehouseSettings
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first, so that of several processes none is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of public data that is not part of the repository."""

@@ -9,10 +9,12 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+import dask.config
 import polars as pl
 import pytest
 from banks import DAYS, FIRST, NIGHT, Bank, found_bank, small_day
 from test_exactly_once import TABLES, staged, tables
+from test_serving import shown_artifacts
 from typer.testing import CliRunner
 
 from flows.backfill import backfill
@@ -100,6 +102,20 @@ def test_threads_and_a_dask_cluster_give_the_tables_of_single_nights(scored_bank
     for each in (by_threads, on_dask):
         assert [night.date for night in backfill(each.config, NIGHT, dates[-1])] == dates
         assert_same(each, scored_bank)
+        assert (100.0, f"small-bank {dates[0]}..{dates[-1]}: 2 of 2 dates are through, 0 failed") in progress()
+
+
+def progress() -> list[tuple[float, str]]:
+    return [(artifact.data, artifact.description) for artifact in shown_artifacts("nightscore-backfill-small-bank")]
+
+
+def test_workers_that_cannot_be_had_are_said_in_one_line_before_anything_is_done(bank: Bank) -> None:
+    bank.configure("[warehouse]", '[compute]\nengine = "dask"\naddress = "tcp://127.0.0.1:1"\n[warehouse]')
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        shown = CliRunner().invoke(app, ["backfill", "--config", str(bank.config), "--from", str(NIGHT), "--to", str(LAST)])
+    assert (shown.exit_code, "the scheduler at tcp://127.0.0.1:1 cannot be had" in shown.stderr) == (1, True)
+    assert "train" not in shown.stderr
+    assert not (bank.folder / "nightscore.duckdb").exists()
 
 
 @pytest.mark.soak

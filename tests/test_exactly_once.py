@@ -30,7 +30,7 @@ from tasks.references import Scored
 SECOND = NIGHT + timedelta(days=1)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
-KILLED_NIGHTS = int(os.environ.get("NIGHTSCORE_KILLED_NIGHTS", "2"))  # each is killed twice
+KILLED_NIGHTS = int(os.environ.get("NIGHTSCORE_KILLED_NIGHTS", "1"))  # each is killed twice
 TABLES = ("runs", "score_rows", "shadow_scores", "profiles", "quarantine", "labels", "models", "promotions", "decisions", "metrics")
 OF_THE_RUN = (
     "run_id",

@@ -37,7 +37,7 @@ from flows.settings import load_settings
 from flows.training import retrain
 from tasks.alive import FOLDER, alive, mark_killed
 from tasks.errors import PartitionMissing
-from tasks.interface import TrainingProgress
+from tasks.interface import Progress, TrainingProgress
 from tasks.locks import locked
 from tasks.turns import FILE
 
@@ -332,7 +332,7 @@ def test_a_server_that_does_not_take_the_progress_stops_no_training(monkeypatch:
 
 def test_the_progress_of_an_ensemble_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[float] = []
-    monkeypatch.setattr(TrainingProgress, "_show", lambda self, percent, words: shown.append(percent))
+    monkeypatch.setattr(Progress, "show", lambda self, percent, words: shown.append(percent))
     progress = TrainingProgress("bank", NIGHT, members=2, epochs=4)
     for epoch in (1, 2, 3, 4, 1, 2):
         progress.epoch(epoch, 0.5, 0.6)
