@@ -6,20 +6,21 @@ follow are still scored by the right versions. What workers do is independent: t
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.task_runners import TaskRunner
+from prefect.futures import PrefectFuture
 
-from flows.compute import running
+from flows.compute import Workers, running
 from flows.context import ledger_of, recipe_of
 from flows.due_dates import due_dates
 from flows.nightly import after_commit, clean_rows
@@ -39,7 +40,7 @@ from tasks.source import ingest
 from tasks.staging import night_folder
 
 log = logging.getLogger(__name__)
-MOST = 64  # dates of one stretch: each holds a lock
+AHEAD = 2  # dates that are begun for each that is scored at once: no worker waits for its turn, and little is left when the stretch ends
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[N
     if not days:
         return done, failed
     progress = Progress("backfill", settings.name, f"{settings.name} {days[0]}..{days[-1]}")
-    with running(settings.compute) as runner:
+    with running(settings.compute) as workers:
         while left := days[len(done) + len(failed) :]:
-            for day, outcome in score_stretch(config, settings, runner, left):
+            for day, outcome in score_stretch(config, settings, workers, left):
                 if isinstance(outcome, Exception):
                     failed[day] = outcome
                     log.warning("%s  backfill   failed: %s", day, outcome)
@@ -95,9 +96,7 @@ def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[N
     return done, failed
 
 
-def score_stretch(
-    config: Path, settings: Settings, runner: TaskRunner[Any], days: Sequence[date]
-) -> Iterator[tuple[date, Night | Exception]]:
+def score_stretch(config: Path, settings: Settings, workers: Workers, days: Sequence[date]) -> Iterator[tuple[date, Night | Exception]]:
     """Scores the first of the dates, and those after it that the same versions score; gives what became of each, in order.
 
     It ends where other versions are to score the next date, since a night of the stretch had a challenger promoted, or made a training due.
@@ -110,29 +109,25 @@ def score_stretch(
         except Exception as error:
             yield days[0], error
             return
-        alike = [days[0], *takewhile(lambda day: _are_due(settings, scorers, day), days[1:MOST])]
-        jobs = {day: {"config": config, "day": day, "scorers": scorers, "staging": folders.open(day)} for day in alike}
-        staged = {day: runner.submit(score_date, job) for day, job in jobs.items()}
+        alike = takewhile(lambda day: day == days[0] or _are_due(settings, scorers, day), days)
+        begun: deque[tuple[date, PrefectFuture[Staged]]] = deque()
         try:
-            for day in alike:
+            while True:
+                for day in islice(alike, max(0, AHEAD * workers.at_once() - len(begun))):
+                    job = {"config": config, "day": day, "scorers": scorers, "staging": folders.open(day)}
+                    begun.append((day, workers.runner.submit(score_date, job)))
+                if not begun:
+                    return
+                day, staged = begun[0]
                 if day != days[0] and not _are_due(settings, scorers, day):
-                    break
-                folder = folders.open(day)
-                try:
-                    with _noted(settings, ledger, day):
-                        found: Staged = staged[day].result()
-                        night = publish(ledger, found.features, found.scored, scorers.champion, found.durations, folder, False)
-                    with troubles_told(settings.notify, settings.name, day):
-                        after_commit(settings, night, folder)
-                except Exception as error:
-                    yield day, error
-                    continue
-                show_night(settings.name, night)
-                folders.remove(day)
-                yield day, night
+                    return
+                yield day, _commit(settings, ledger, scorers, day, staged, folders)
+                begun.popleft()
         finally:  # the folders are held for as long as a worker writes in them
-            for future in staged.values():
-                future.wait()
+            if begun:
+                log.info("%s  backfill   waiting until what is begun is done: %s", begun[0][0], ", ".join(str(day) for day, _ in begun))
+            for _, staged in begun:
+                staged.wait()
 
 
 @task(name="score-date", cache_policy=NO_CACHE)
@@ -152,6 +147,24 @@ def _first_line_up(settings: Settings, day: date, staging: Path) -> LineUp:
         step = Steps(staging, settings.config_hash)
         clean_rows(settings, step, step(ingest, settings, day), staging)
     return line_up(recipe, settings.warehouse, settings.notify, day)
+
+
+def _commit(
+    settings: Settings, ledger: Ledger, scorers: LineUp, day: date, staged: PrefectFuture[Staged], folders: "_Folders"
+) -> Night | Exception:
+    """The night of a date, once its rows are scored; or what keeps it from being committed."""
+    folder = folders.open(day)
+    try:
+        with _noted(settings, ledger, day):
+            found = staged.result()
+            night = publish(ledger, found.features, found.scored, scorers.champion, found.durations, folder, False)
+        with troubles_told(settings.notify, settings.name, day):
+            after_commit(settings, night, folder)
+    except Exception as error:
+        return error
+    show_night(settings.name, night)
+    folders.remove(day)
+    return night
 
 
 def _are_due(settings: Settings, scorers: LineUp, day: date) -> bool:

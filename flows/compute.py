@@ -1,8 +1,9 @@
 """The section [compute]: where the dates of a backfill are scored, threads of this process or the workers of a Dask cluster."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -32,9 +33,17 @@ class ComputeSettings(Section):
         return self
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Prefect's task runner, and how many dates its workers score at once: those of a Dask scheduler come and go."""
+
+    runner: "TaskRunner[Any]"
+    at_once: Callable[[], int]
+
+
 @contextmanager
-def running(compute: ComputeSettings) -> Iterator["TaskRunner[Any]"]:
-    """The task runner, with its workers, for the length of the block.
+def running(compute: ComputeSettings) -> Iterator[Workers]:
+    """The workers, for the length of the block.
 
     Raises SettingsError where Dask is asked for and not installed, ComputeError where its workers cannot be had.
     """
@@ -43,7 +52,7 @@ def running(compute: ComputeSettings) -> Iterator["TaskRunner[Any]"]:
 
         threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=compute.workers)
         with threads:
-            yield threads
+            yield Workers(threads, lambda: compute.workers)
         return
     try:
         from prefect_dask.task_runners import DaskTaskRunner
@@ -53,10 +62,10 @@ def running(compute: ComputeSettings) -> Iterator["TaskRunner[Any]"]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a worker that is lost is replaced, and what it did is done again
     local = {"n_workers": compute.workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     cluster = {"address": compute.address} if compute.address else {"cluster_kwargs": local | {"silence_logs": logging.CRITICAL}}
-    with DaskTaskRunner(**cluster) as workers:
+    with DaskTaskRunner(**cluster) as runner:
         try:
-            workers.client  # noqa: B018 (made when it is asked for: it connects to the scheduler, or starts a cluster)
+            client = runner.client  # made when it is asked for: it connects to the scheduler, or starts a cluster
         except (OSError, RuntimeError) as error:
             what = f"the scheduler at {compute.address}" if compute.address else f"a cluster of {compute.workers} processes"
             raise ComputeError(f"Dask: {what} cannot be had: {error}; see [compute], then run again") from error
-        yield workers
+        yield Workers(runner, lambda: max(1, sum(client.nthreads().values())))

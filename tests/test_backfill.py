@@ -3,16 +3,19 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import dask.config
 import polars as pl
 import pytest
 from banks import DAYS, FIRST, NIGHT, Bank, found_bank, small_day
+from prefect.settings import PREFECT_API_URL
 from test_exactly_once import TABLES, staged, tables
 from test_serving import shown_artifacts
 from typer.testing import CliRunner
@@ -123,12 +126,34 @@ def test_a_dask_cluster_gives_the_same_and_killed_workers_cost_nothing_but_time(
     new.configure("[challenger]", f"{DASK}[challenger]")
     killed: list[int] = []
     third = DATES[2]  # the first two are looked at by the parent as well, or rejected
-    note = new.folder / "nightscore-files" / "small-bank" / "staging" / str(third) / "validate.json"
-    threading.Thread(target=kill_the_workers, args=(note, killed), daemon=True).start()
+    threading.Thread(target=kill_the_workers, args=(step_of(new, third), killed), daemon=True).start()
     with pytest.raises(BackfilledInPart, match="5 dates were scored, 1 failed"):
         backfill(new.config, DATES[0], LAST)
     assert len(killed) == 2
     assert_same(new, by_night)
+
+
+@pytest.mark.soak
+def test_one_that_is_interrupted_ends_with_the_dates_that_are_begun_and_the_next_one_goes_on(new: Bank, by_night: Bank) -> None:
+    span = ["--config", str(new.config), "--from", str(DATES[0]), "--to", str(LAST)]
+    environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
+    running = subprocess.Popen([sys.executable, "-m", "flows.cli", "backfill", *span], stderr=subprocess.PIPE, text=True, env=environment)
+    while not step_of(new, DATES[2]).exists():
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    said = running.communicate(timeout=120)[1]
+    assert running.returncode == 130
+    assert "waiting until what is begun is done" in said
+    assert "Traceback" not in said
+    with pytest.raises(BackfilledInPart, match="1 failed"):
+        backfill(new.config, DATES[0], LAST)
+    assert_same(new, by_night)
+
+
+def step_of(bank: Bank, day: date) -> Path:
+    """What is written down when the first step of a date is done."""
+    return bank.folder / "nightscore-files" / "small-bank" / "staging" / str(day) / "validate.json"
 
 
 def kill_the_workers(note: Path, killed: list[int]) -> None:

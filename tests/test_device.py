@@ -1,10 +1,13 @@
 """What TensorFlow runs on. Its devices are fixed once it has started, so each case has a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+
+from models import device
 
 pytestmark = pytest.mark.slow
 
@@ -77,11 +80,8 @@ def test_every_architecture_learns_in_mixed_precision_compiled_by_xla_as_on_a_gp
     assert json.loads(done.stdout) == dict.fromkeys(("dense", "linear", "vae", "conv"), expected)
 
 
-def test_only_the_noise_of_the_start_is_kept_from_standard_error() -> None:
-    code = """
-import os, models.device
-with models.device._quiet_start():
-    os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
-    os.write(2, b"the disk is full\\n")
-"""
-    assert run(code).stderr == "the disk is full\n"
+def test_only_the_noise_of_the_start_is_kept_from_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with device._quiet_start():
+        os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n")
+        os.write(2, b"the disk is full\n")
+    assert capfd.readouterr().err == "the disk is full\n"

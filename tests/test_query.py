@@ -12,7 +12,7 @@ import pytest
 import typer
 from publications import ledger, register, scored_night
 from typer.testing import CliRunner
-from warehouses import ENGINES
+from warehouses import ENGINES, SAMPLED
 
 import sql
 from flows.cli import app
@@ -23,6 +23,7 @@ from tasks.query import query
 from tasks.warehouse import WarehouseSettings, transact
 
 every_engine = pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
+sampled = pytest.mark.parametrize("warehouse", SAMPLED, indirect=True)
 CHANGES = [
     "delete from promotions",
     "insert into promotions (version) values ('b')",
@@ -90,7 +91,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.slow
-@every_engine
+@sampled
 def test_it_can_only_read_and_only_the_warehouse(warehouse: WarehouseSettings, tmp_path: Path) -> None:
     a_frame_of_ours = duckdb.sql("select 1").arrow()
     assert a_frame_of_ours
@@ -135,7 +136,7 @@ def test_it_answers_whatever_duckdb_parses_as_a_query(warehouse: WarehouseSettin
 
 
 @pytest.mark.slow
-@every_engine
+@sampled
 def test_views_show_what_they_showed_at_an_instant(warehouse: WarehouseSettings) -> None:
     staging, shown, instants = Path(warehouse.files) / "bank", [], []
 

@@ -10,7 +10,7 @@ import pytest
 from banks import NIGHT, ROWS, Bank
 from publications import DAY, ledger, register, scored_night
 from pydantic import ValidationError
-from warehouses import ENGINES, LAKES, PASSWORD
+from warehouses import ENGINES, LAKES, PASSWORD, SAMPLED
 
 from flows.settings import load_settings
 from tasks.errors import WarehouseError, WarehouseHeld, WarehouseMissing
@@ -19,6 +19,7 @@ from tasks.query import query
 from tasks.warehouse import WarehouseSettings, look_up, reading, transact
 
 every_engine = pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
+sampled = pytest.mark.parametrize("warehouse", SAMPLED, indirect=True)
 every_lake = pytest.mark.parametrize("warehouse", LAKES, indirect=True)
 PRELUDE = """
 import sys
@@ -130,7 +131,7 @@ for turn in "12":
 
 
 @pytest.mark.slow
-@every_engine
+@sampled
 def test_two_writers_at_once_are_both_in_and_neither_fails(warehouse: WarehouseSettings) -> None:
     writers = [Other(warehouse, WRITE, name) for name in "ab"]
     for writer in writers:
@@ -211,7 +212,7 @@ print(looks > 0, halves, flush=True)
 
 
 @pytest.mark.slow
-@every_engine
+@sampled
 def test_a_reader_sees_one_whole_night_or_the_other_while_they_are_published(warehouse: WarehouseSettings, tmp_path: Path) -> None:
     patient, staging = warehouse.model_copy(update={"wait_seconds": 60}), Path(warehouse.files) / "bank"
     register(patient)

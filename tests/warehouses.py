@@ -14,6 +14,7 @@ import pytest
 PASSWORD = "hun'ter 2"
 ENGINES = ["file", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)]
 LAKES = ENGINES[1:]
+SAMPLED = ["file", pytest.param("sqlite", marks=pytest.mark.soak), ENGINES[2]]  # of two kinds of lake, one each time
 
 
 @dataclass(frozen=True)
