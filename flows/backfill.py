@@ -7,8 +7,8 @@ follow are still scored by the right versions. What workers do is independent: t
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice, takewhile
@@ -83,20 +83,21 @@ def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[N
     progress = Progress("backfill", settings.name, f"{settings.name} {days[0]}..{days[-1]}")
     with running(settings.compute) as workers:
         while left := days[len(done) + len(failed) :]:
-            for day, outcome in score_stretch(config, settings, workers, left):
-                if isinstance(outcome, Exception):
-                    failed[day] = outcome
-                    log.warning("%s  backfill   failed: %s", day, outcome)
-                else:
-                    done.append(outcome)
-                through = len(done) + len(failed)
-                words = f"{through} of {len(days)} dates are through"
-                log.info("%s  backfill   %s", day, words)
-                progress.show(100 * through / len(days), f"{words}, {len(failed)} failed")
+            with closing(score_stretch(config, settings, workers, left)) as outcomes:
+                for day, outcome in outcomes:
+                    if isinstance(outcome, Exception):
+                        failed[day] = outcome
+                        log.warning("%s  backfill   failed: %s", day, outcome)
+                    else:
+                        done.append(outcome)
+                    through = len(done) + len(failed)
+                    words = f"{through} of {len(days)} dates are through"
+                    log.info("%s  backfill   %s", day, words)
+                    progress.show(100 * through / len(days), f"{words}, {len(failed)} failed")
     return done, failed
 
 
-def score_stretch(config: Path, settings: Settings, workers: Workers, days: Sequence[date]) -> Iterator[tuple[date, Night | Exception]]:
+def score_stretch(config: Path, settings: Settings, workers: Workers, days: Sequence[date]) -> Generator[tuple[date, Night | Exception]]:
     """Scores the first of the dates, and those after it that the same versions score; gives what became of each, in order.
 
     It ends where other versions are to score the next date, since a night of the stretch had a challenger promoted, or made a training due.

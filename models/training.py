@@ -20,6 +20,7 @@ PATIENCE = 5  # epochs without a lower validation loss after which training stop
 MIN_ROWS = 100
 LEAST_FIT, LEAST_VALIDATION = 80, 5  # of those, where unconfirmed rows are left out
 STEPS_AT_ONCE = 16  # batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only
+MANY_BATCHES = 1_000  # of a whole training; for fewer it takes longer to compile that than it saves
 
 OnEpoch = Callable[[int, float, float], None]
 
@@ -95,12 +96,13 @@ def fit_network(
     seed = training.seed + member
     with strategy():
         alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+        many = training.epochs * len(fit) >= MANY_BATCHES * training.batch_size
         network = ARCHITECTURES[model.architecture](layout, model, seed)
         network.compile(
             keras.optimizers.Adam(training.learning_rate),
             loss=loss(layout),
             jit_compile=has_gpu(),
-            steps_per_execution=STEPS_AT_ONCE if alone else 1,
+            steps_per_execution=STEPS_AT_ONCE if alone and many else 1,
         )
         before = float(network.evaluate(validation, validation, batch_size=8192, verbose=0))
         history.append(Epoch(member, 0, before, before))
