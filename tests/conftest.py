@@ -1,5 +1,6 @@
 """What the tests share: the public data, a small bank to score, and one Prefect server and one browser for the whole session."""
 
+import gc
 import logging
 import os
 import secrets
@@ -16,6 +17,8 @@ from warehouses import Postgres, find_programs, running_postgres
 
 import flows  # noqa: F401 (nothing phones home)
 from tasks.warehouse import WarehouseSettings
+
+gc.set_threshold(200_000, 50, 50)  # each collection looks at millions of objects of the libraries: a tenth of the time of all tests
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

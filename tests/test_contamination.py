@@ -57,7 +57,7 @@ def shares(generations: int, *, forget: bool = False) -> list[float]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_flagged_share_is_the_same_after_generations_that_leave_out_what_was_flagged() -> None:
     assert max(shares(3)) < 2.5 * (1 - QUANTILE)
 

@@ -123,8 +123,9 @@ def test_every_query_of_the_readme_runs(scored_bank: Bank) -> None:
         assert query(settings.warehouse, settings.name, text).rows, text
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("prefect_server")
-@pytest.mark.parametrize("with_reduced", [False, pytest.param(True, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("with_reduced", [False, True])
 def test_the_public_protocol_on_real_rows_beats_what_was_published(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_reduced: bool
 ) -> None:
