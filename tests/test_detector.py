@@ -21,6 +21,7 @@ from models.explanation import REASONS
 from models.layout import Layout
 from models.scores import SCORES
 from models.settings import ModelSettings, TrainingSettings
+from models.training import STEPS_AT_ONCE
 
 pytestmark = pytest.mark.slow
 
@@ -128,6 +129,20 @@ def test_no_rows_have_no_scores(detector: Detector) -> None:
 
 def test_training_again_gives_the_same_scores(detector: Detector) -> None:
     assert (trained("whitened").score(FRESH).score == detector.score(FRESH).score).all()
+
+
+def test_several_batches_at_once_give_the_same_network(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[int] = []
+    compile_network = keras.Model.compile
+
+    def noted(network: keras.Model, *args: object, **options: object) -> None:
+        compiled.append(int(str(options["steps_per_execution"])))
+        compile_network(network, *args, **options)
+
+    monkeypatch.setattr("models.training.MANY_BATCHES", 1)
+    monkeypatch.setattr(keras.Model, "compile", noted)
+    assert (trained("whitened").score(FRESH).score == detector.score(FRESH).score).all()
+    assert compiled == [STEPS_AT_ONCE]
 
 
 def test_error_and_mae_and_whitened_are_what_they_say() -> None:
