@@ -20,7 +20,7 @@ import numpy as np
 from partitions import SETS, DataMissing, public_data, write
 from protocols import PROTOCOLS, Protocol
 
-from tasks.judgement import DETECTOR, Confusion, Curve, Evaluation, Figure
+from tasks.core.evaluation_result import DETECTOR, Confusion, Curve, Evaluation, Figure
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRECISION = 0.60  # recall is told at this precision

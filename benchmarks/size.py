@@ -19,11 +19,11 @@ import polars as pl
 import sql
 from flows.context import ledger_of
 from flows.settings import Settings, load_settings
-from tasks.maturity import store_labels
-from tasks.publication import Publication, new_run_id
-from tasks.publish import publish_night
-from tasks.references import Features, Partition, Scored, Validated, Version
-from tasks.warehouse import transact
+from tasks.core.references import Features, Partition, Scored, Validated, Version
+from tasks.labels.known_labels import store_labels
+from tasks.publishing.publish import publish_night
+from tasks.publishing.staged_night import Publication, new_run_id
+from tasks.warehouse.connection import transact
 
 NIGHTS, ROWS, MOST_BYTES_PER_ROW = 365, 10_000, 400
 FIRST, NIGHT = date(2025, 1, 1), date(2025, 1, 16)  # NIGHT: the first one with a whole training window of matured dates
@@ -183,7 +183,7 @@ def registered(settings: Settings, as_of: date) -> Version:
         "card_path": str(card.relative_to(settings.warehouse.files)),
         "device": "cpu",
     }
-    transact(settings.warehouse, settings.name, lambda con: con.execute(sql.read("insert_model"), model))
+    transact(settings.warehouse, settings.name, lambda con: con.execute(sql.read("registry/insert_version"), model))
     return version
 
 

@@ -27,17 +27,17 @@ from flows.nightly import after_commit, clean_rows
 from flows.run_names import run_name
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
-from tasks.alive import alive
-from tasks.errors import BackfilledInPart
-from tasks.interface import Progress, show_night
-from tasks.ledger import Ledger, failures_noted
-from tasks.lineup import find_line_up, line_up, training_due
-from tasks.notices import tell_doubts, troubles_told
-from tasks.publish import publish, publish_waiting
-from tasks.references import Features, LineUp, Night, Scored
-from tasks.score import score
-from tasks.source import ingest
-from tasks.staging import night_folder
+from tasks.core.errors import BackfilledInPart
+from tasks.core.references import Features, LineUp, Night, Scored
+from tasks.core.staging import night_folder
+from tasks.notifications.notify import tell_doubts, troubles_told
+from tasks.notifications.prefect_artifacts import Progress, show_night
+from tasks.operations.liveness import alive
+from tasks.publishing.ledger import Ledger, failures_noted
+from tasks.publishing.publish import publish, publish_waiting
+from tasks.scoring.score import score
+from tasks.source.connection import ingest
+from tasks.training.retraining import find_line_up, line_up, training_due
 
 log = logging.getLogger(__name__)
 AHEAD = 2  # dates that are begun for each that is scored at once: no worker waits for its turn, and little is left when the stretch ends

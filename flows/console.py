@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from flows.errors import ComputeError, ServingError, SettingsError
 from models.errors import ModelError
-from tasks.errors import NightError
+from tasks.core.errors import NightError
 
 ROOMS = ("flows", "tasks", "models")
 EXPECTED = (SettingsError, ServingError, ComputeError, NightError, ModelError)

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from flows.settings import Settings
-from tasks.evaluate import Bench
-from tasks.ledger import Ledger
-from tasks.recipe import Recipe
+from tasks.core.recipe import Recipe
+from tasks.evaluation.evaluate import Bench
+from tasks.publishing.ledger import Ledger
 
 
 def ledger_of(settings: Settings) -> Ledger:

@@ -8,9 +8,9 @@ from pathlib import Path
 from flows.evaluation import evaluate_window
 from flows.nightly import nightly
 from flows.settings import load_settings
-from tasks.judgement import Evaluation
-from tasks.references import Night
-from tasks.simulate import simulate, spoil, write_partitions
+from tasks.core.evaluation_result import Evaluation
+from tasks.core.references import Night
+from tasks.source.simulation import simulate, spoil, write_partitions
 
 log = logging.getLogger(__name__)
 FIRST, DAYS, NIGHTS = date(2026, 3, 1), 67, 7  # the seven days after the last night bring its labels

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from flows.settings import Settings
-from tasks.ledger import attempted_dates, committed_dates
-from tasks.source import list_dates
+from tasks.publishing.ledger import attempted_dates, committed_dates
+from tasks.source.connection import list_dates
 
 
 @dataclass(frozen=True)

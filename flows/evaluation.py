@@ -9,14 +9,14 @@ from flows.context import bench_of
 from flows.nightly import nightly
 from flows.run_names import run_name
 from flows.settings import Settings, load_settings
-from tasks.alive import alive
-from tasks.errors import EvaluationError
-from tasks.evaluate import evaluate
-from tasks.judgement import Evaluation
-from tasks.ledger import committed_dates
-from tasks.report import report
-from tasks.staging import scratch_folder
-from tasks.window import Window
+from tasks.core.errors import EvaluationError
+from tasks.core.evaluation_result import Evaluation
+from tasks.core.staging import scratch_folder
+from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.settings import Window
+from tasks.operations.liveness import alive
+from tasks.pages.report import report
+from tasks.publishing.ledger import committed_dates
 
 
 @flow(name="evaluate", flow_run_name=run_name)

@@ -9,22 +9,22 @@ from flows.context import bench_of, ledger_of, recipe_of
 from flows.run_names import run_name
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
-from tasks.alive import alive
-from tasks.challenge import challenge
-from tasks.drift import drift
-from tasks.features import features
-from tasks.interface import show_night
-from tasks.ledger import Ledger, failures_noted, find_committed
-from tasks.lineup import line_up
-from tasks.matured import report_matured
-from tasks.notices import tell_doubts, troubles_told
-from tasks.publish import publish, publish_waiting
-from tasks.references import Features, Night, Partition
-from tasks.registry import find_champion
-from tasks.score import score
-from tasks.source import ingest
-from tasks.staging import night_folder
-from tasks.validate import validate
+from tasks.core.references import Features, Night, Partition
+from tasks.core.staging import night_folder
+from tasks.features.build import features
+from tasks.monitoring.challenger import challenge
+from tasks.monitoring.drift import drift
+from tasks.monitoring.nightly_report import report_matured
+from tasks.notifications.notify import tell_doubts, troubles_told
+from tasks.notifications.prefect_artifacts import show_night
+from tasks.operations.liveness import alive
+from tasks.publishing.ledger import Ledger, failures_noted, find_committed
+from tasks.publishing.publish import publish, publish_waiting
+from tasks.registry.versions import find_champion
+from tasks.scoring.score import score
+from tasks.source.connection import ingest
+from tasks.training.retraining import line_up
+from tasks.validation.validate import validate
 
 
 @flow(name="nightly", flow_run_name=run_name)

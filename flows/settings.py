@@ -16,12 +16,12 @@ from flows.compute import ComputeSettings
 from flows.errors import SettingsError
 from flows.schedule import ScheduleSettings
 from models.settings import DriftSettings, ModelSettings, ThresholdSettings, TrainingSettings
-from tasks.dataset import Dataset
-from tasks.lake import resolve_uri
-from tasks.notify import NotifySettings
-from tasks.rule import ChallengerSettings
-from tasks.warehouse import WarehouseSettings
-from tasks.window import EvaluationSettings
+from tasks.core.dataset import Dataset
+from tasks.evaluation.settings import EvaluationSettings
+from tasks.monitoring.settings import ChallengerSettings
+from tasks.notifications.settings import NotifySettings
+from tasks.warehouse.connection import WarehouseSettings
+from tasks.warehouse.ducklake import resolve_uri
 
 DEFAULT_FILE = "nightscore.toml"
 DECIDE_NO_LEARNING = ("retrain_every_days", "gate", "promotion")  # keys of [training] that say when and for what, not how

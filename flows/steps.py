@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from tasks.whole_files import written_whole
+from tasks.core.atomic_files import written_whole
 
 P = ParamSpec("P")
 R = TypeVar("R")

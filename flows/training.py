@@ -8,10 +8,10 @@ from prefect import flow
 from flows.context import recipe_of
 from flows.run_names import run_name
 from flows.settings import load_settings
-from tasks.alive import alive
-from tasks.notices import troubles_told
-from tasks.references import Version
-from tasks.train import train
+from tasks.core.references import Version
+from tasks.notifications.notify import troubles_told
+from tasks.operations.liveness import alive
+from tasks.training.train import train
 
 
 @flow(name="retrain", flow_run_name=run_name)

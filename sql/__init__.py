@@ -15,8 +15,8 @@ def read(name: str) -> str:
 
 
 def names(pattern: str) -> list[str]:
-    """The names of the statements that match, such as `check_*`, in order."""
-    return sorted(path.stem for path in FOLDER.glob(f"{pattern}.sql"))
+    """The names of the statements that match, such as `checks/*`, in order."""
+    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob(f"{pattern}.sql"))
 
 
 def identifier(name: str) -> str:

@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 
-from models import artifacts
-from models.detector import Detector
-from tasks.store import fetched
+from models.detector import artifacts
+from models.detector.detector import Detector
+from tasks.registry.artifact_store import fetched
 
 
 @lru_cache(maxsize=4)  # compiled graphs are worth keeping, those of the challengers too

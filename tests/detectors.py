@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from models.detector import Detector, train
+from models.detector.detector import Detector, train
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
 
 NASTY = """<script>alert("x")</script> & 'kind'"""

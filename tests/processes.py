@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["flows.nightly", "models.detector", "tasks.expectations"])
+FORKED.set_forkserver_preload(["flows.nightly", "models.detector.detector", "tasks.validation.expectations"])
 
 
 class Running:
@@ -45,11 +45,11 @@ class Running:
 
 def _run(config: Path, day: date, api_url: str, die_at: int | None, apart: bool, answer: Connection) -> None:
     import sql
-    import tasks.staging
+    import tasks.core.staging
     from flows.nightly import nightly
 
     if apart:
-        tasks.staging.staging = lambda files: files / f"staging-{os.getpid()}"
+        tasks.core.staging.staging = lambda files: files / f"staging-{os.getpid()}"
     if die_at is not None:
         sql.read = _deadly(sql.read, die_at)
     with temporary_settings({PREFECT_API_URL: api_url}):

@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 
 from models.settings import ThresholdSettings
-from tasks.ledger import Ledger
-from tasks.publication import Publication, new_run_id
-from tasks.references import Features, Partition, Scored, Validated, Version
-from tasks.warehouse import WarehouseSettings, transact
+from tasks.core.references import Features, Partition, Scored, Validated, Version
+from tasks.publishing.ledger import Ledger
+from tasks.publishing.staged_night import Publication, new_run_id
+from tasks.warehouse.connection import WarehouseSettings, transact
 
 DAY, VERSION = date(2026, 1, 10), "v1"
 REASONS = pl.List(pl.Struct({"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}))

@@ -17,7 +17,8 @@ REASONS = [
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
-    con.execute(sql.read("schema"))
+    con.execute(sql.read("schema/tables"))
+    con.execute(sql.read("schema/views"))
     return con
 
 

@@ -8,21 +8,21 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from models import vae
-from models.architectures import ARCHITECTURES
-from models.artifacts import load, save
-from models.calibrating import calibrate, choose_score
-from models.dense import LATENT
-from models.detector import train
+from models.detector.artifacts import load, save
+from models.detector.calibrate import calibrate, choose_score
+from models.detector.detector import train
+from models.detector.score_kinds import SCORES
+from models.detector.scorer import Scorer, run
 from models.device import keras, reproducible, tf
+from models.encoding.layout import Layout
+from models.encoding.samples import Samples
 from models.errors import TrainingError
-from models.layout import Layout
-from models.residuals import loss
-from models.samples import Samples
-from models.scores import SCORES
-from models.scoring import Scorer, run
+from models.networks import vae
+from models.networks.architectures import ARCHITECTURES
+from models.networks.dense import LATENT
+from models.networks.fitting import fit_network
+from models.networks.residuals import loss
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
-from models.training import fit_network
 
 pytestmark = pytest.mark.slow
 

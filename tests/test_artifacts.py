@@ -5,8 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.artifacts import load, save
-from models.detector import Detector, train
+from models.detector.artifacts import load, save
+from models.detector.detector import Detector, train
 from models.errors import ArtifactError
 from models.settings import ModelSettings, TrainingSettings
 

@@ -21,9 +21,9 @@ from test_serving import shown_artifacts
 from typer.testing import CliRunner
 
 from flows.backfill import backfill
-from flows.cli import app
+from flows.cli.app import app
 from flows.nightly import nightly
-from tasks.errors import BackfilledInPart, NightError
+from tasks.core.errors import BackfilledInPart, NightError
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -137,7 +137,9 @@ def test_a_dask_cluster_gives_the_same_and_killed_workers_cost_nothing_but_time(
 def test_one_that_is_interrupted_ends_with_the_dates_that_are_begun_and_the_next_one_goes_on(new: Bank, by_night: Bank) -> None:
     span = ["--config", str(new.config), "--from", str(DATES[0]), "--to", str(LAST)]
     environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
-    running = subprocess.Popen([sys.executable, "-m", "flows.cli", "backfill", *span], stderr=subprocess.PIPE, text=True, env=environment)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli.app", "backfill", *span], stderr=subprocess.PIPE, text=True, env=environment
+    )
     while not step_of(new, DATES[2]).exists():
         assert running.poll() is None
         time.sleep(0.02)

@@ -10,7 +10,7 @@ import pytest
 from banks import NIGHT, ROWS, Bank
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.app import app
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 NEXT = NIGHT + timedelta(days=1)

@@ -7,10 +7,10 @@ import pytest
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
 
-from models.architectures import ARCHITECTURES
-from models.baselines import BASELINES, MOST_AXES
-from models.detector import Detector, train
-from models.scoring import moments
+from models.checks.baselines import BASELINES, MOST_AXES
+from models.detector.detector import Detector, train
+from models.detector.scorer import moments
+from models.networks.architectures import ARCHITECTURES
 from models.settings import ModelSettings, TrainingSettings
 
 pytestmark = pytest.mark.slow

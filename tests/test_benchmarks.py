@@ -14,9 +14,9 @@ import quality
 import size
 
 from flows.settings import load_settings
-from models.baselines import BASELINES
-from models.curves import curves
-from models.metrics import Figure, Judged, confusion
+from models.checks.baselines import BASELINES
+from models.evaluation.curves import curves
+from models.evaluation.metrics import Figure, Judged, confusion
 
 EXAMPLES = sorted(quality.EXAMPLES.glob("*.toml"))
 

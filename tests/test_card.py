@@ -14,15 +14,15 @@ import pytest
 from browsing import Page
 from detectors import NASTY, images, tabular, variational
 
-from models.detector import Detector
+from models.checks.gates import Gate
+from models.detector.detector import Detector
 from models.device import tf
-from models.gates import Gate
-from models.inspection import inspect
-from tasks.card import CardFacts, render_card, write_card
-from tasks.card_charts import LEVELS
-from tasks.charts import score
-from tasks.references import Version
-from tasks.training_window import LeftOut
+from models.inspection.summary import inspect
+from tasks.core.references import Version
+from tasks.pages.charts import score
+from tasks.pages.model_card import CardFacts, render_card, write_card
+from tasks.pages.model_card_charts import LEVELS
+from tasks.training.window import LeftOut
 
 VERSION = Version(
     name="2026-01-20-77aa11bb",

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from models.inspection import FeatureLoss, Latent
-from models.training import Epoch
-from tasks.card_charts import LEVELS, MOST_FEATURES, bars, best_epochs, by_error, by_label, losses, outside
-from tasks.charts import TEMPLATES
+from models.inspection.summary import FeatureLoss, Latent
+from models.networks.fitting import Epoch
+from tasks.pages.charts import TEMPLATES
+from tasks.pages.model_card_charts import LEVELS, MOST_FEATURES, bars, best_epochs, by_error, by_label, losses, outside
 
 
 def history(*members: list[float]) -> tuple[Epoch, ...]:

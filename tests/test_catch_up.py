@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from banks import DAYS, FIRST, NIGHT, Bank, small_day
 
-from flows.catching_up import catch_up
+from flows.catch_up import catch_up
 from flows.nightly import nightly
-from tasks.errors import CaughtUpInPart
+from tasks.core.errors import CaughtUpInPart
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 

@@ -13,14 +13,14 @@ from banks import DAYS, FIRST, NIGHT, ROWS, Bank, small_day
 from hooks import listening
 from sklearn.metrics import average_precision_score
 
-import tasks.train
+import tasks.training.train
 from flows.nightly import nightly
 from flows.training import retrain
-from models.comparison import agreement, paired_difference
 from models.errors import TrainingError
-from models.metrics import Judged, metrics
-from tasks.rule import ChallengerSettings
-from tasks.verdict import verdict_on
+from models.evaluation.comparison import agreement, paired_difference
+from models.evaluation.metrics import Judged, metrics
+from tasks.monitoring.promotion_rule import verdict_on
+from tasks.monitoring.settings import ChallengerSettings
 
 AP = metrics()["average_precision"]
 NEXT = [NIGHT + timedelta(days=number) for number in range(1, 6)]
@@ -236,7 +236,7 @@ class TestNights:
         self, duel: Duel, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         caplog.set_level(logging.WARNING, "tasks")
-        monkeypatch.setattr(tasks.train, "train_version", fail)
+        monkeypatch.setattr(tasks.training.train, "train_version", fail)
         with listening(200) as hook:
             settings = f'[notify]\nwebhooks = [{{ url = "{hook.url}", on = ["failed"] }}]\n[warehouse]'
             duel.bank.configure("[warehouse]", settings)

@@ -1,4 +1,4 @@
-"""What must hold of results is checked before the commit, by the statements of `sql/check_*.sql`."""
+"""What must hold of results is checked before the commit, by the statements of `sql/checks/*.sql`."""
 
 import shutil
 from collections.abc import Callable
@@ -11,17 +11,17 @@ import pytest
 from banks import NIGHT, Bank
 
 import sql
-import tasks.publish
+import tasks.publishing.publish
 from flows.context import ledger_of
 from flows.nightly import nightly
 from flows.settings import load_settings
-from tasks.checks import offences
-from tasks.errors import WarehouseError, WarehouseHeld
-from tasks.health import Setup, check_results, check_waiting
-from tasks.ledger import Ledger
-from tasks.publication import Publication, read_kept
-from tasks.publish import publish_night, waiting_folders
-from tasks.warehouse import reading, transact
+from tasks.core.errors import WarehouseError, WarehouseHeld
+from tasks.operations.doctor import Setup, check_results, check_waiting
+from tasks.publishing.integrity import offences
+from tasks.publishing.ledger import Ledger
+from tasks.publishing.publish import publish_night, waiting_folders
+from tasks.publishing.staged_night import Publication, read_kept
+from tasks.warehouse.connection import reading, transact
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -40,7 +40,7 @@ def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -
     shutil.copytree(scored_bank_template.folder, bank.folder)
     settings = load_settings(bank.config)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(tasks.publish, "publish_night", never)
+        patched.setattr(tasks.publishing.publish, "publish_night", never)
         with pytest.raises(WarehouseHeld):
             nightly(bank.config, SECOND)
     publication = read_kept(waiting_folders(settings.files)[0])
@@ -51,12 +51,12 @@ def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize(
     ("check", "spoil"),
     [
-        ("check_unique_ids", lambda rows: rows.with_columns(id=pl.when(pl.col("rank") < 3).then(pl.lit("twice")).otherwise("id"))),
-        ("check_conservation", lambda rows: rows.head(-1)),
-        ("check_conservation", lambda rows: rows.with_columns(is_flagged=pl.lit(True))),
-        ("check_ranges", lambda rows: rows.with_columns(p_value=pl.lit(0.0))),
-        ("check_ranges", lambda rows: rows.with_columns(rank=pl.col("rank") - 1)),
-        ("check_ranges", lambda rows: rows.with_columns(score=pl.lit(float("nan"), pl.Float32))),
+        ("checks/unique_ids", lambda rows: rows.with_columns(id=pl.when(pl.col("rank") < 3).then(pl.lit("twice")).otherwise("id"))),
+        ("checks/conservation", lambda rows: rows.head(-1)),
+        ("checks/conservation", lambda rows: rows.with_columns(is_flagged=pl.lit(True))),
+        ("checks/ranges", lambda rows: rows.with_columns(p_value=pl.lit(0.0))),
+        ("checks/ranges", lambda rows: rows.with_columns(rank=pl.col("rank") - 1)),
+        ("checks/ranges", lambda rows: rows.with_columns(score=pl.lit(float("nan"), pl.Float32))),
     ],
 )
 def test_a_failed_check_stops_the_commit_and_shows_what_offends(kept: tuple[Ledger, Publication], check: str, spoil: Spoil) -> None:
@@ -75,14 +75,14 @@ def test_a_private_id_is_masked_in_what_a_check_shows(kept: tuple[Ledger, Public
     rows = pl.read_parquet(publication.scored.path)
     pl.concat([rows, rows.head(1)]).write_parquet(tmp_path / "twice.parquet")
     twice = replace(publication, scored=replace(publication.scored, path=tmp_path / "twice.parquet"))
-    with pytest.raises(WarehouseError, match=r"check_unique_ids found 1: .* id=\*\*\* times=2") as refused:
+    with pytest.raises(WarehouseError, match=r"checks/unique_ids found 1: .* id=\*\*\* times=2") as refused:
         publish_night(replace(ledger, hidden=("id",)), twice)
     assert rows["id"][0] not in str(refused.value)
 
 
 def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Ledger, Publication]) -> None:
     ledger, publication = kept
-    with pytest.raises(WarehouseError, match=r"check_models found 1: .*model_version=unknown"):
+    with pytest.raises(WarehouseError, match=r"checks/models found 1: .*model_version=unknown"):
         publish_night(ledger, replace(publication, version=replace(publication.version, name="unknown")))
 
 
@@ -103,14 +103,14 @@ def test_a_night_of_attacks_is_published_with_a_warning(kept: tuple[Ledger, Publ
 @pytest.mark.parametrize(
     ("check", "spoil"),
     [
-        ("check_conservation", "delete from score_rows where rank = 1"),
-        ("check_unique_ids", "insert into score_rows from score_rows where rank = 1"),
-        ("check_ranges", "update score_rows set p_value = 1.5 where rank = 1"),
-        ("check_ranges", "update score_rows set error = null where rank = 1"),
-        ("check_one_current_run", "insert into runs select * replace ('other' as run_id) from runs"),
-        ("check_models", "delete from models"),
+        ("checks/conservation", "delete from score_rows where rank = 1"),
+        ("checks/unique_ids", "insert into score_rows from score_rows where rank = 1"),
+        ("checks/ranges", "update score_rows set p_value = 1.5 where rank = 1"),
+        ("checks/ranges", "update score_rows set error = null where rank = 1"),
+        ("checks/one_current_run", "insert into runs select * replace ('other' as run_id) from runs"),
+        ("checks/models", "delete from models"),
         (
-            "check_shadow_scores",
+            "checks/shadow_scores",
             "insert into shadow_scores by name select * exclude (entity, event_time, reasons, details) replace ('other' as model_version) "
             "from score_rows where rank = 1",
         ),
@@ -127,8 +127,8 @@ def test_doctor_finds_what_was_spoilt_afterwards(scored_bank: Bank, check: str, 
 
 
 def test_every_check_says_what_it_returns() -> None:
-    assert len(sql.names("check_*")) >= 5
-    assert all("None means pass." in sql.read(name).split("\nwith")[0].split("\nselect")[0] for name in sql.names("check_*"))
+    assert len(sql.names("checks/*")) >= 5
+    assert all("None means pass." in sql.read(name).split("\nwith")[0].split("\nselect")[0] for name in sql.names("checks/*"))
 
 
 def test_doctor_names_the_nights_that_wait(kept: tuple[Ledger, Publication]) -> None:

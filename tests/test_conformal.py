@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from scipy.stats import ks_2samp
 
-from models.calibration import Calibration
-from models.detector import Detector, train
+from models.detector.calibration import Calibration
+from models.detector.detector import Detector, train
+from models.flagging.flags import NightScores
+from models.flagging.thresholds import THRESHOLDS
 from models.settings import ModelSettings, TrainingSettings
-from models.thresholds import THRESHOLDS
-from models.verdicts import NightScores
 
 Floats = np.ndarray
 NONE = np.zeros(0, dtype=np.float32)

@@ -11,18 +11,18 @@ from banks import NIGHT, ROWS, Bank
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.app import app
 from flows.context import recipe_of
 from flows.settings import load_settings
-from models.detector import Detector, train
+from models.detector.detector import Detector, train
 from models.errors import TrainingError
+from models.networks.fitting import split
 from models.settings import ModelSettings, TrainingSettings
-from models.training import split
-from tasks.maturity import known_labels
-from tasks.reported import record_labels
-from tasks.train import train_version
-from tasks.training_window import find_unconfirmed
-from tasks.warehouse import transact
+from tasks.labels.known_labels import known_labels
+from tasks.labels.label_file import record_labels
+from tasks.training.train import train_version
+from tasks.training.window import find_unconfirmed
+from tasks.warehouse.connection import transact
 
 FEATURES = list("abcd")
 MODEL = ModelSettings(hidden=(8, 2, 8), score="error")

@@ -12,9 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.dataset import Dataset
-from tasks.source import read_partition
-from tasks.validate import validate_partition
+from tasks.core.dataset import Dataset
+from tasks.source.connection import read_partition
+from tasks.validation.validate import validate_partition
 
 DAY = date(2018, 7, 25)
 HOSTILE = '<img src="http://evil.example/x.png"><script>fetch("http://evil.example/y")</script>'

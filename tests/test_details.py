@@ -10,11 +10,11 @@ import duckdb
 import polars as pl
 import pytest
 
-from tasks.dataset import Dataset
-from tasks.details import read_details
-from tasks.references import Features
-from tasks.source import read_partition
-from tasks.validate import validate_partition
+from tasks.core.dataset import Dataset
+from tasks.core.references import Features
+from tasks.features.row_details import read_details
+from tasks.source.connection import read_partition
+from tasks.validation.validate import validate_partition
 
 DAY = date(2024, 3, 1)
 ROWS = pl.DataFrame(

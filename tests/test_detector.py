@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
-from models.architectures import ARCHITECTURES
-from models.detector import Detector, train
+from models.detector.detector import Detector, train
+from models.detector.explanation import REASONS
+from models.detector.score_kinds import SCORES
 from models.device import keras
+from models.encoding.layout import Layout
 from models.errors import ModelError, TrainingError
-from models.explanation import REASONS
-from models.layout import Layout
-from models.scores import SCORES
+from models.networks.architectures import ARCHITECTURES
+from models.networks.fitting import STEPS_AT_ONCE
 from models.settings import ModelSettings, TrainingSettings
-from models.training import STEPS_AT_ONCE
 
 pytestmark = pytest.mark.slow
 
@@ -139,7 +139,7 @@ def test_several_batches_at_once_give_the_same_network(detector: Detector, monke
         compiled.append(int(str(options["steps_per_execution"])))
         compile_network(network, *args, **options)
 
-    monkeypatch.setattr("models.training.MANY_BATCHES", 1)
+    monkeypatch.setattr("models.networks.fitting.MANY_BATCHES", 1)
     monkeypatch.setattr(keras.Model, "compile", noted)
     assert (trained("whitened").score(FRESH).score == detector.score(FRESH).score).all()
     assert compiled == [STEPS_AT_ONCE]

@@ -18,7 +18,7 @@ from models.device import tf
 if {devices} > 1:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * {devices})
-from models.detector import train
+from models.detector.detector import train
 from models.device import describe_device, strategy
 from models.settings import ModelSettings, TrainingSettings
 with strategy():
@@ -35,9 +35,9 @@ print(json.dumps(dict(replicas=replicas, device=detector.device, losses=losses, 
 AS_ON_A_GPU = """
 import json
 from models.device import keras, tf
-from models.architectures import ARCHITECTURES
-from models.layout import Layout
-from models.residuals import loss
+from models.networks.architectures import ARCHITECTURES
+from models.encoding.layout import Layout
+from models.networks.residuals import loss
 from models.settings import ModelSettings
 import numpy as np
 keras.config.set_dtype_policy("mixed_float16")

@@ -90,7 +90,7 @@ def built(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("flows.cli") is None, reason="there is no command line yet")
+@pytest.mark.skipif(find_spec("flows.cli.app") is None, reason="there is no command line yet")
 def test_the_steps_of_the_build_make_a_nightscore_that_starts(built: Path, tmp_path: Path) -> None:
     image = stages()[1]
     assert settings(image, "ENV")["PATH"].startswith(f"{BUILT}/bin:")

@@ -11,11 +11,12 @@ import polars as pl
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 
-from tasks import health, installation
-from tasks.dataset import Dataset
-from tasks.health import CHECKS, Setup, checks
-from tasks.installation import INSTALLATION, Check
-from tasks.warehouse import WarehouseSettings, transact
+from tasks.core.dataset import Dataset
+from tasks.operations import doctor as health
+from tasks.operations import installation
+from tasks.operations.doctor import CHECKS, Setup, checks
+from tasks.operations.installation import INSTALLATION, Check
+from tasks.warehouse.connection import WarehouseSettings, transact
 
 DAY = date(2024, 3, 1)
 

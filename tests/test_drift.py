@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.drift import drifts, stability_index
-from models.layout import Layout
-from models.profiles import CODES, Reference, Rows
+from models.drift.measures import drifts, stability_index
+from models.drift.profiles import CODES, Reference, Rows
+from models.encoding.layout import Layout
 from models.settings import DriftSettings
 
 LAYOUT = Layout(numeric=3, indicators=1, categories=(4,), owners=(0, 1, 2, 2, 3))

@@ -15,16 +15,16 @@ from publications import DAY, VERSION, ledger, scored_night
 import sql
 from flows.context import recipe_of
 from flows.settings import load_settings
-from models.layout import Layout
-from models.profiles import Reference, Rows
-from tasks.checks import offences
-from tasks.drift import drift
-from tasks.lineup import training_due
-from tasks.notify import NotifySettings
-from tasks.prune import prune
-from tasks.publish import publish_night
-from tasks.references import Night
-from tasks.warehouse import reading, transact
+from models.drift.profiles import Reference, Rows
+from models.encoding.layout import Layout
+from tasks.core.references import Night
+from tasks.monitoring.drift import drift
+from tasks.notifications.settings import NotifySettings
+from tasks.operations.prune import prune
+from tasks.publishing.integrity import offences
+from tasks.publishing.publish import publish_night
+from tasks.training.retraining import training_due
+from tasks.warehouse.connection import reading, transact
 
 WINDOW, NOBODY = 3, NotifySettings()
 MODEL = {"first_date": DAY, "last_date": DAY, "artifact_path": "small-bank/models/v1", "card_path": "small-bank/cards/v1.html"}
@@ -48,7 +48,7 @@ class Nights:
         self.settings, self.folder = load_settings(folder / "nightscore.toml"), folder
         self.recipe, self.warehouse = recipe_of(self.settings), self.settings.warehouse
         self.add(VERSION, 0)
-        self.do(sql.read("insert_promotion"), effective_from=DAY, version=VERSION, promoted_by="me", why="")
+        self.do(sql.read("registry/insert_promotion"), effective_from=DAY, version=VERSION, promoted_by="me", why="")
 
     def do(self, statement: str, **values: Any) -> None:
         transact(self.warehouse, self.settings.name, lambda con: con.execute(statement, values))
@@ -153,7 +153,7 @@ def test_drift_counts_as_no_judgement_of_a_date(tmp_path: Path) -> None:
         "insert into labels by name select $id as id, $partition_date as partition_date, true as label, $known_at as known_at", **known
     )
     with reading(nights.warehouse, nights.settings.name) as con:
-        assert con.execute(sql.read("dates_to_judge"), {"as_of": DAY}).fetchall() == [(DAY,)]
+        assert con.execute(sql.read("monitoring/list_dates_to_evaluate"), {"as_of": DAY}).fetchall() == [(DAY,)]
 
 
 def test_profiles_go_with_the_rows_of_their_run(nights: Nights) -> None:
@@ -171,7 +171,7 @@ def test_a_profile_that_cannot_be_is_an_offence(nights: Nights, broken: str) -> 
         assert list(offences(con)) == []
     nights.do(f"update profiles set {broken} where kind = 'numeric'")
     with reading(nights.warehouse, nights.settings.name) as con:
-        assert [found.check for found in offences(con)] == ["check_profiles"]
+        assert [found.check for found in offences(con)] == ["checks/profiles"]
 
 
 @pytest.mark.slow

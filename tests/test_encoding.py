@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.encoding import LARGEST, MAX_CODES, NEVER_MISSING, Encoder
+from models.encoding.encoder import LARGEST, MAX_CODES, NEVER_MISSING, Encoder
 from models.errors import ModelError, TrainingError
 
 ROWS = 1_000

@@ -10,11 +10,11 @@ import pytest
 from banks import NIGHT, ROWS, Bank
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.app import app
 from flows.settings import load_settings
-from models.baselines import BASELINES
-from tasks.maturity import known_compromised
-from tasks.query import query
+from models.checks.baselines import BASELINES
+from tasks.labels.known_labels import known_compromised
+from tasks.warehouse.query import query
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[1]

@@ -17,15 +17,15 @@ import pytest
 from banks import NIGHT, ROWS, Bank
 from processes import Running
 
-import tasks.score
+import tasks.scoring.score
 from flows.context import ledger_of
 from flows.nightly import nightly
 from flows.settings import load_settings
-from tasks.errors import WarehouseHeld
-from tasks.publication import read_kept
-from tasks.publish import publish_night, publish_waiting, waiting_folders
-from tasks.query import query
-from tasks.references import Scored
+from tasks.core.errors import WarehouseHeld
+from tasks.core.references import Scored
+from tasks.publishing.publish import publish_night, publish_waiting, waiting_folders
+from tasks.publishing.staged_night import read_kept
+from tasks.warehouse.query import query
 
 SECOND = NIGHT + timedelta(days=1)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -118,7 +118,7 @@ def held(bank: Bank) -> Iterator[int]:
 @pytest.fixture
 def waiting(scored_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
     """The bank after its second night has been scored and could not be committed, for another process held the warehouse."""
-    score_day, holding = tasks.score.score_day, ExitStack()
+    score_day, holding = tasks.scoring.score.score_day, ExitStack()
 
     def score_then_hold(*arguments: Any) -> Scored:
         scored = score_day(*arguments)
@@ -126,10 +126,10 @@ def waiting(scored_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
         return scored
 
     with monkeypatch.context() as patched, holding:
-        patched.setattr(tasks.score, "score_day", score_then_hold)
+        patched.setattr(tasks.scoring.score, "score_day", score_then_hold)
         with pytest.raises(WarehouseHeld, match=rf"{SECOND}.*PID.*nightscore publish"):
             nightly(scored_bank.config, SECOND)
-    monkeypatch.setattr(tasks.score, "score_day", lambda *_: pytest.fail("the night was scored twice"))
+    monkeypatch.setattr(tasks.scoring.score, "score_day", lambda *_: pytest.fail("the night was scored twice"))
     return scored_bank
 
 

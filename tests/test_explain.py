@@ -8,8 +8,8 @@ from banks import NIGHT, Bank
 
 from flows.context import recipe_of
 from flows.settings import load_settings
-from tasks.errors import EvaluationError
-from tasks.explain import MASKED, ExplainedRow, explain_row
+from tasks.core.errors import EvaluationError
+from tasks.evaluation.explain import MASKED, ExplainedRow, explain_row
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 

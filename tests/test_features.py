@@ -11,14 +11,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from models.layout import CELLS
+from models.encoding.layout import CELLS
 from sql import read
-from tasks.dataset import Dataset
-from tasks.errors import FeatureError, SourceError
-from tasks.features import build_features, feature_batches, features
-from tasks.labels import read_labels
-from tasks.references import Features, Partition, Validated
-from tasks.simulate import simulate, write_partitions
+from tasks.core.dataset import Dataset
+from tasks.core.errors import FeatureError, SourceError
+from tasks.core.references import Features, Partition, Validated
+from tasks.features.build import build_features, feature_batches, features
+from tasks.labels.source_labels import read_labels
+from tasks.source.simulation import simulate, write_partitions
 
 DELAY = 7
 FIRST, DAY = date(2024, 3, 1), date(2024, 4, 9)

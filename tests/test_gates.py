@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.detector import Detector, train
-from models.gates import Gate, check, withheld
+from models.checks.gates import Gate, check, withheld
+from models.detector.detector import Detector, train
 from models.settings import ModelSettings, TrainingSettings
 
 pytestmark = pytest.mark.slow

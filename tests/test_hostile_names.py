@@ -12,9 +12,9 @@ from banks import CONFIG, DAYS, FIRST, NIGHT, ROWS, Bank, small_day
 from typer.testing import CliRunner
 
 import sql
-from flows.cli import app
+from flows.cli.app import app
 from flows.settings import load_settings
-from tasks.health import CHECKS, Setup
+from tasks.operations.doctor import CHECKS, Setup
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 HOSTILE = 'x"; drop table scores; --'

@@ -13,11 +13,11 @@ from banks import Bank
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import layout
 from models.device import tf
-from models.encoding import LARGEST, Encoder
+from models.encoding import layout
+from models.encoding.encoder import LARGEST, Encoder
+from models.encoding.images import decode, is_readable
 from models.errors import ModelError, TrainingError
-from models.images import decode, is_readable
 from models.settings import ImageSettings
 
 ROWS = 40

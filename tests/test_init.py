@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from flows.settings import Settings
-from tasks.errors import SourceError
-from tasks.inspect_source import SourceLook, look_at, render_toml
-from tasks.source import list_dates, read_partition
+from tasks.core.errors import SourceError
+from tasks.operations.source_inspection import SourceLook, look_at, render_toml
+from tasks.source.connection import list_dates, read_partition
 
 ROWS = 300
 DAYS = [date(2024, 3, 1) + timedelta(days=offset) for offset in range(3)]

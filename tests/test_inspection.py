@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from detectors import FRAUDS, NASTY, NOISY_PIXEL, NORMAL, SHAPE, images, tabular, variational
 
-from models import inspection
-from models.architectures import ARCHITECTURES
-from models.detector import Detector
+from models.detector.detector import Detector
 from models.device import tf
-from models.inspection import inspect
-from models.pictures import WORST, png, shades, strong
-from models.samples import Samples
+from models.encoding.samples import Samples
+from models.inspection import summary as inspection
+from models.inspection.pictures import WORST, png, shades, strong
+from models.inspection.summary import inspect
+from models.networks.architectures import ARCHITECTURES
 
 pytestmark = pytest.mark.slow
 ALL = [tabular, variational, images]

@@ -10,8 +10,8 @@ from banks import CONFIG
 import sql
 from flows.context import recipe_of
 from flows.settings import Settings, load_settings
-from tasks.lineup import find_line_up, training_due
-from tasks.warehouse import transact
+from tasks.training.retraining import find_line_up, training_due
+from tasks.warehouse.connection import transact
 
 START = date(2026, 3, 1)
 
@@ -45,11 +45,11 @@ class Registry:
             "card_path",
             "device",
         )
-        self.do(sql.read("insert_model"), **known, **texts, **dict.fromkeys(columns, "1"))
+        self.do(sql.read("registry/insert_version"), **known, **texts, **dict.fromkeys(columns, "1"))
 
     def promote(self, name: str, day: int) -> None:
         first = START + timedelta(days=day)
-        self.do(sql.read("insert_promotion"), effective_from=first, version=name, promoted_by="me", why="")
+        self.do(sql.read("registry/insert_promotion"), effective_from=first, version=name, promoted_by="me", why="")
 
     def decide(self, name: str, day: int) -> None:
         self.do("insert into decisions by name select $name as version, $day as as_of", name=name, day=START + timedelta(days=day))

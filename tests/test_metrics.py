@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score, roc_curve
 
-from models.curves import _thinned, curves, distribution
-from models.metrics import Judged, confusion, measure, metrics
+from models.evaluation.curves import _thinned, curves, distribution
+from models.evaluation.metrics import Judged, confusion, measure, metrics
 
 EVERY = metrics([1, 3, 100])
 FIRST = np.datetime64("2018-07-25", "D")

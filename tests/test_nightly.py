@@ -12,7 +12,7 @@ from banks import DAYS, FIRST, NIGHT, ROWS, Bank, small_day
 from flows.nightly import nightly
 from flows.settings import load_settings
 from flows.training import retrain
-from tasks.references import Night
+from tasks.core.references import Night
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 

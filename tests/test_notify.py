@@ -16,15 +16,15 @@ from banks import FIRST, NIGHT, Bank
 from hooks import SECRET, Hook, listening
 from typer.testing import CliRunner
 
-import tasks.publish
-import tasks.webhooks
-from flows.cli import app
+import tasks.notifications.webhooks
+import tasks.publishing.publish
+from flows.cli.app import app
 from flows.console import Failing
 from flows.settings import Settings, load_settings
 from models.errors import TrainingError
-from tasks.errors import NightError, NightKept, PartitionMissing, PartitionRejected, SourceError, WarehouseHeld
-from tasks.notices import FORMATS, Notice, check_webhooks, tell, troubles_told
-from tasks.notify import EVENTS, NotifySettings
+from tasks.core.errors import NightError, NightKept, PartitionMissing, PartitionRejected, SourceError, WarehouseHeld
+from tasks.notifications.notify import FORMATS, Notice, check_webhooks, tell, troubles_told
+from tasks.notifications.settings import EVENTS, NotifySettings
 
 DAY = date(2018, 7, 25)
 DOCS = Path(__file__).parents[1] / "docs" / "notifications.md"
@@ -53,7 +53,7 @@ def told_to(*hooks: Hook, timeout_seconds: float = 10, retries: int = 3) -> Noti
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds between attempts, none of which is waited for."""
     waited: list[float] = []
-    monkeypatch.setattr(tasks.webhooks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited.append))
+    monkeypatch.setattr(tasks.notifications.webhooks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited.append))
     return waited
 
 
@@ -325,7 +325,7 @@ def test_nights_tell_what_happens_and_are_the_same_whatever_the_webhooks_do(
         assert b"123456.75" not in b"".join(good.got)
         assert events() == ["rejected"]
 
-        monkeypatch.setattr(tasks.publish, "transact", never)
+        monkeypatch.setattr(tasks.publishing.publish, "transact", never)
         with pytest.raises(NightKept):
             nightly(bank.config, NIGHT + timedelta(days=2))
         monkeypatch.undo()

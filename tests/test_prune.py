@@ -18,23 +18,23 @@ from publications import ledger, register, scored_night
 from typer.testing import CliRunner
 
 import sql
-from flows.cli import app
+from flows.cli.app import app
 from flows.context import recipe_of
 from flows.evaluation import evaluate_window
 from flows.nightly import nightly
 from flows.settings import Settings, load_settings
 from flows.training import retrain
-from models import manifest
+from models.detector import manifest
 from models.settings import ThresholdSettings
-from tasks import prune as pruning
-from tasks.checks import Offence, offences
-from tasks.errors import EvaluationError, WarehouseMissing
-from tasks.prune import Pruning, prune
-from tasks.publication import FILE, Publication, keep
-from tasks.publish import publish_night
-from tasks.references import Features, Partition, Scored, Validated, Version
-from tasks.registry import find_champion
-from tasks.warehouse import WarehouseSettings, reading, transact
+from tasks.core.errors import EvaluationError, WarehouseMissing
+from tasks.core.references import Features, Partition, Scored, Validated, Version
+from tasks.operations import prune as pruning
+from tasks.operations.prune import Pruning, prune
+from tasks.publishing.integrity import Offence, offences
+from tasks.publishing.publish import publish_night
+from tasks.publishing.staged_night import FILE, Publication, keep
+from tasks.registry.versions import find_champion
+from tasks.warehouse.connection import WarehouseSettings, reading, transact
 
 TODAY, KEEP = date(2026, 6, 30), 90
 RECENT, OLD = date(2026, 6, 1), date(2026, 1, 1)
@@ -305,7 +305,7 @@ def test_a_crash_after_the_commit_leaves_only_what_the_next_prune_removes(branch
 
 def test_a_failing_transaction_leaves_warehouse_and_files(branch: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
     before = branch.everything()
-    monkeypatch.setattr(sql, "read", lambda name, read=sql.read: read(name) if name != "prune_models" else "selec")
+    monkeypatch.setattr(sql, "read", lambda name, read=sql.read: read(name) if name != "retention/mark_versions_pruned" else "selec")
     with pytest.raises(duckdb.Error):
         branch.prune(scores=True, yes=True)
     monkeypatch.undo()
@@ -342,7 +342,11 @@ def test_a_pruned_version_serves_nobody_until_it_is_learnt_again(scored_bank: Ba
     settings = load_settings(scored_bank.config)
     (model,) = scored_bank.table("from models").to_dicts()
     shutil.rmtree(Path(settings.warehouse.files) / model["artifact_path"])
-    transact(settings.warehouse, settings.name, lambda con: con.execute(sql.read("prune_models"), {"versions": [model["version"]]}))
+    transact(
+        settings.warehouse,
+        settings.name,
+        lambda con: con.execute(sql.read("retention/mark_versions_pruned"), {"versions": [model["version"]]}),
+    )
     assert find_champion(recipe_of(settings), settings.warehouse, NIGHT) is None
     assert retrain(scored_bank.config, NIGHT).name == model["version"]
     (again,) = scored_bank.table("from models").to_dicts()
@@ -357,7 +361,7 @@ def test_a_pruned_version_serves_nobody_until_it_is_learnt_again(scored_bank: Ba
 def test_a_night_whose_rows_were_pruned_keeps_its_line_and_is_not_judged(scored_bank: Bank) -> None:
     settings = load_settings(scored_bank.config)
     (run_id,) = scored_bank.table("from runs")["run_id"]
-    for statement in ("prune_score_rows", "prune_quarantine", "prune_runs"):
+    for statement in ("retention/delete_scores", "retention/delete_quarantine", "retention/mark_runs_pruned"):
         transact(settings.warehouse, settings.name, lambda con, name=statement: con.execute(sql.read(name), {"runs": [run_id]}))
     (line,) = scored_bank.table("from daily").to_dicts()
     assert (line["partition_date"], line["rows_scored"], line["median_score"]) == (NIGHT, ROWS, None)

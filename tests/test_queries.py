@@ -14,8 +14,8 @@ import pytest
 import sql
 from flows.context import bench_of
 from flows.settings import load_settings
-from tasks.query import Answer, query
-from tasks.window import Window
+from tasks.evaluation.settings import Window
+from tasks.warehouse.query import Answer, query
 
 ROOT = Path(__file__).parents[1]
 NIGHTS = [date(2018, 7, 25), date(2018, 7, 26), date(2018, 7, 27)]
@@ -83,7 +83,7 @@ def second_largest(data: Path) -> float:
 @pytest.fixture(scope="module")
 def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     from flows.nightly import nightly
-    from tasks.evaluate import evaluate
+    from tasks.evaluation.evaluate import evaluate
 
     folder = tmp_path_factory.mktemp("queries")
     config = configure(folder, shared_data)

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 from warehouses import ENGINES, SAMPLED
 
 import sql
-from flows.cli import app
-from flows.options import instant
-from tasks.errors import WarehouseError
-from tasks.publish import publish_night
-from tasks.query import query
-from tasks.warehouse import WarehouseSettings, transact
+from flows.cli.app import app
+from flows.cli.options import instant
+from tasks.core.errors import WarehouseError
+from tasks.publishing.publish import publish_night
+from tasks.warehouse.connection import WarehouseSettings, transact
+from tasks.warehouse.query import query
 
 every_engine = pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
 sampled = pytest.mark.parametrize("warehouse", SAMPLED, indirect=True)
@@ -82,7 +82,7 @@ SETTINGS = [
 
 def promote(warehouse: WarehouseSettings, version: str) -> None:
     promotion = {"effective_from": "2026-01-01", "version": version, "promoted_by": "me", "why": ""}
-    transact(warehouse, "bank", lambda con: con.execute(sql.read("insert_promotion"), promotion))
+    transact(warehouse, "bank", lambda con: con.execute(sql.read("registry/insert_promotion"), promotion))
 
 
 def files(folder: Path) -> dict[Path, bytes]:
@@ -224,9 +224,9 @@ def test_it_starts_fast_since_it_imports_nothing_large(warehouse: WarehouseSetti
     promote(warehouse, "a")
     code = """
 import sys
-import flows.cli_results, flows.settings
-from tasks.query import query
-from tasks.warehouse import WarehouseSettings
+import flows.cli.results, flows.settings
+from tasks.warehouse.query import query
+from tasks.warehouse.connection import WarehouseSettings
 query(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", "from promotions")
 print(*{"pandas", "polars", "pyarrow", "numpy", "prefect", "keras", "great_expectations", "sklearn"} & set(sys.modules))
 """

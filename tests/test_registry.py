@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import sql
-from flows.cli import app
+from flows.cli.app import app
 from flows.nightly import nightly
 from flows.settings import load_settings
 from flows.training import retrain
+from models.detector.manifest import MANIFEST, fingerprint, sha256_of
 from models.errors import ArtifactError
-from models.manifest import MANIFEST, fingerprint, sha256_of
-from tasks.errors import PromotionRefused
-from tasks.promotions import Change, promote_by_name, promote_within, roll_back, roll_back_within
-from tasks.versions import Listed, list_versions
-from tasks.warehouse import WarehouseSettings, reading, see_as_of, transact
+from tasks.core.errors import PromotionRefused
+from tasks.registry.listing import Listed, list_versions
+from tasks.registry.promotions import Change, promote_by_name, promote_within, roll_back, roll_back_within
+from tasks.warehouse.connection import WarehouseSettings, reading, see_as_of, transact
 
 START = date(2026, 1, 1)
 DAYS = [START + timedelta(days=number) for number in range(8)]
@@ -93,7 +93,7 @@ class Registry:
             **{"training_hash": "another", "metrics": '{"epochs": 7, "validation_loss": 0.5}', "gates": json.dumps(GATES), "device": "CPU"},
             **{"artifact_path": str(folder.relative_to(self.warehouse.files)), "artifact_sha256": fingerprint(folder), "card_path": "card"},
         }
-        self.do(sql.read("insert_model"), **model)
+        self.do(sql.read("registry/insert_version"), **model)
 
     def promote(self, name: str, first: date | None = None) -> Change:
         return promote_by_name(self.warehouse, self.dataset, name, first, "a test")
@@ -109,8 +109,8 @@ class Registry:
         with reading(self.warehouse, self.dataset) as con:
             if as_of:
                 see_as_of(con, as_of)
-            found = [con.execute(sql.read("replayed_champion"), {"partition_date": day}).fetchall() for day in DAYS]
-            usable = [con.execute(sql.read("find_champion"), {"partition_date": day}).fetchall() for day in DAYS]
+            found = [con.execute(sql.read("evaluation/find_champion_as_of"), {"partition_date": day}).fetchall() for day in DAYS]
+            usable = [con.execute(sql.read("registry/find_champion"), {"partition_date": day}).fetchall() for day in DAYS]
             newest = con.execute("select version from champion").fetchall()
         assert [[row[0] for row in rows] for rows in usable] == [[row[0] for row in rows] for rows in found]
         assert all(len(rows) <= 1 for rows in found)
@@ -227,8 +227,8 @@ def follow(steps: list[tuple[str, date] | None], play: Play) -> None:
 
 PROMOTE = """
 import sys
-from tasks.promotions import promote_by_name
-from tasks.warehouse import WarehouseSettings
+from tasks.registry.promotions import promote_by_name
+from tasks.warehouse.connection import WarehouseSettings
 print("ready", flush=True)
 sys.stdin.readline()
 promote_by_name(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", sys.argv[2], None, "at once")
@@ -303,7 +303,7 @@ def unfit(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     for name, as_of in (("2026-01-01-aaaa", START), ("late", DAYS[3]), ("pruned", START), ("changed", START), ("gone", START)):
         registry.add(name, as_of)
     registry.add("kept-out", withheld="usefulness failed. It is worse than no model.")
-    registry.do(sql.read("prune_models"), versions=["pruned"])
+    registry.do(sql.read("retention/mark_versions_pruned"), versions=["pruned"])
     (registry.artifact("changed") / "network_0.keras").write_text("another")
     (registry.artifact("gone") / MANIFEST).unlink()
     registry.promote("2026-01-01-aaaa")
@@ -356,7 +356,7 @@ def test_what_a_rollback_would_put_back_is_never_pruned(registry: Registry) -> N
     later = datetime.now(UTC) + timedelta(days=900)
     values = {"oldest": later.date(), "instant": later, "scores": True, "waiting": []}
     with reading(registry.warehouse, "bank") as con:
-        assert [row[0] for row in con.execute(sql.read("prunable_models"), values).fetchall()] == ["a"]
+        assert [row[0] for row in con.execute(sql.read("retention/list_prunable_versions"), values).fetchall()] == ["a"]
 
 
 def test_the_list_tells_of_every_version_what_is_known_of_it_now_and_then(registry: Registry) -> None:

@@ -12,18 +12,18 @@ from banks import NIGHT, ROWS, Bank
 from typer.testing import CliRunner
 
 import sql
-from flows.cli import app
+from flows.cli.app import app
+from flows.cli.options import instant
 from flows.context import recipe_of
 from flows.nightly import nightly
-from flows.options import instant
 from flows.settings import load_settings
 from flows.training import retrain
-from tasks.errors import EvaluationError
-from tasks.explain import explain_row
-from tasks.prune import prune
-from tasks.references import Night
-from tasks.replay import Replay, replay
-from tasks.warehouse import transact
+from tasks.core.errors import EvaluationError
+from tasks.core.references import Night
+from tasks.evaluation.explain import explain_row
+from tasks.evaluation.replay import Replay, replay
+from tasks.operations.prune import prune
+from tasks.warehouse.connection import transact
 
 NEXT, LAST = NIGHT + timedelta(days=1), NIGHT + timedelta(days=2)
 
@@ -184,7 +184,9 @@ def test_pruned_rows_are_missed_in_words_and_computed_all_the_same(own: Bank, st
     assert (found.computed.flagged, found.computed.missing) == (found.stored.flagged, None)
     assert (found.differences, found.why) == ((), ())
     pruned = {"versions": own.table("select version from champions order by effective_from limit 1")["version"].to_list()}
-    transact(settings.warehouse, settings.name, lambda con: con.execute(sql.read("prune_models"), pruned))  # kept till now for a rollback
+    transact(
+        settings.warehouse, settings.name, lambda con: con.execute(sql.read("retention/mark_versions_pruned"), pruned)
+    )  # kept till now for a rollback
     first = replayed(own, NEXT, story.scored, staging)
     assert "the artifact of its champion" in (first.computed.missing or "")
     with pytest.raises(EvaluationError, match="were pruned; score it again"):

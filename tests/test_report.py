@@ -8,14 +8,14 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from models.baselines import BASELINES
-from models.curves import curves, distribution
-from models.metrics import Judged, confusion, measure, metrics
-from tasks.charts import TEMPLATES, axis, figure, log_axis, score, steps, words
-from tasks.judgement import AlertLine, Evaluation, Figure, NightLine, Ranking
-from tasks.report import markdown, render, report, write_report
-from tasks.report_charts import STYLES
-from tasks.report_words import lead, warning
+from models.checks.baselines import BASELINES
+from models.evaluation.curves import curves, distribution
+from models.evaluation.metrics import Judged, confusion, measure, metrics
+from tasks.core.evaluation_result import AlertLine, Evaluation, Figure, NightLine, Ranking
+from tasks.pages.charts import TEMPLATES, axis, figure, log_axis, score, steps, words
+from tasks.pages.report import markdown, render, report, write_report
+from tasks.pages.report_charts import STYLES
+from tasks.pages.report_text import lead, warning
 
 FIRST, DAYS, ROWS = date(2018, 7, 25), 3, 3000
 NASTY = """<script>alert("x")</script> & 'amount' > 3"""

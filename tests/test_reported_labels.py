@@ -10,10 +10,10 @@ from banks import NIGHT, Bank
 from flows.context import recipe_of
 from flows.nightly import nightly
 from flows.settings import load_settings
-from tasks.errors import LabelsRefused
-from tasks.maturity import known_labels
-from tasks.reported import Recorded, record_labels
-from tasks.warehouse import WarehouseSettings, reading, transact
+from tasks.core.errors import LabelsRefused
+from tasks.labels.known_labels import known_labels
+from tasks.labels.label_file import Recorded, record_labels
+from tasks.warehouse.connection import WarehouseSettings, reading, transact
 
 DAY, DELAY = date(2026, 1, 5), timedelta(days=2)
 

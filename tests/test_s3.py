@@ -13,15 +13,15 @@ import s3fs
 from buckets import SECRET, s3_server
 from polars.testing import assert_frame_equal
 
-from tasks.dataset import Dataset
-from tasks.errors import SourceError
-from tasks.features import build_features, feature_batches
-from tasks.filesystems import filesystem_of
-from tasks.inspect_source import look_at
-from tasks.labels import read_labels
-from tasks.simulate import simulate, write_partitions
-from tasks.source import list_dates, read_partition
-from tasks.validate import validate_partition
+from tasks.core.dataset import Dataset
+from tasks.core.errors import SourceError
+from tasks.core.filesystem import filesystem_of
+from tasks.features.build import build_features, feature_batches
+from tasks.labels.source_labels import read_labels
+from tasks.operations.source_inspection import look_at
+from tasks.source.connection import list_dates, read_partition
+from tasks.source.simulation import simulate, write_partitions
+from tasks.validation.validate import validate_partition
 
 pytestmark = pytest.mark.slow
 FIRST, DAYS = date(2024, 3, 1), 12

@@ -27,19 +27,19 @@ from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Late, Running
 
-import tasks.lateness
-from flows import served
-from flows.catching_up import dates_to_run
+import tasks.source.arrival
+from flows.catch_up import dates_to_run
 from flows.due_dates import DueDates, missed_dates
 from flows.nightly import nightly
-from flows.serving import deployments
+from flows.serving import deployments as served
+from flows.serving.runner import deployments
 from flows.settings import load_settings
 from flows.training import retrain
-from tasks.alive import FOLDER, alive, mark_killed
-from tasks.errors import PartitionMissing
-from tasks.interface import Progress, TrainingProgress
-from tasks.locks import locked
-from tasks.turns import FILE
+from tasks.core.errors import PartitionMissing
+from tasks.core.file_lock import locked
+from tasks.notifications.prefect_artifacts import Progress, TrainingProgress
+from tasks.operations.coalescing import FILE
+from tasks.operations.liveness import FOLDER, alive, mark_killed
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -182,14 +182,16 @@ def test_a_schedule_on_a_new_dataset_begins_with_its_own_date(bank: Bank) -> Non
 
 
 def test_whoever_serves_or_waits_has_no_tensorflow_in_memory() -> None:
-    loaded = "import sys, flows.serving; print({'tensorflow', 'keras', 'great_expectations', 'sklearn', 'polars'} & set(sys.modules))"
+    loaded = (
+        "import sys, flows.serving.runner; print({'tensorflow', 'keras', 'great_expectations', 'sklearn', 'polars'} & set(sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_a_late_partition_is_waited_for(served_bank: Bank, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> None:
     partition, away = served_bank.day_folder(SECOND), served_bank.folder / "not yet"
     partition.rename(away)
-    look, looks = tasks.lateness.look_for, []
+    look, looks = tasks.source.arrival.look_for, []
 
     def look_and_deliver(dataset: Any, day: date) -> None:
         looks.append(day)
@@ -197,7 +199,7 @@ def test_a_late_partition_is_waited_for(served_bank: Bank, client: SyncPrefectCl
             away.rename(partition)
         look(dataset, day)
 
-    monkeypatch.setattr(tasks.lateness, "look_for", look_and_deliver)
+    monkeypatch.setattr(tasks.source.arrival, "look_for", look_and_deliver)
     assert execute(late_run(client, served_bank, SECOND)).name == "Completed"
     assert looks == [SECOND, SECOND]
     assert committed(served_bank) == [NIGHT, SECOND]
@@ -207,8 +209,8 @@ def test_a_partition_that_never_comes_is_told_as_missing_and_the_run_fails(
     served_bank: Bank, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(served_bank.day_folder(SECOND))
-    looks, look = [], tasks.lateness.look_for
-    monkeypatch.setattr(tasks.lateness, "look_for", lambda dataset, day: looks.append(day) or look(dataset, day))
+    looks, look = [], tasks.source.arrival.look_for
+    monkeypatch.setattr(tasks.source.arrival, "look_for", lambda dataset, day: looks.append(day) or look(dataset, day))
     with listening(200) as hook:
         with served_bank.config.open("a") as file:
             file.write(f'[notify]\nwebhooks = [{{ url = "{hook.url}" }}]\n')
@@ -241,7 +243,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from prefect import flow
-from tasks.alive import alive
+from tasks.operations.liveness import alive
 
 @flow(flow_run_name="killed")
 def dies():
@@ -315,7 +317,7 @@ def test_a_server_that_does_not_take_the_progress_stops_no_training(monkeypatch:
             asked.append(args)
             raise httpx.ConnectError("nobody there")
 
-        monkeypatch.setattr("tasks.interface.create_progress_artifact", refuse)
+        monkeypatch.setattr("tasks.notifications.prefect_artifacts.create_progress_artifact", refuse)
         yield
 
     @flow

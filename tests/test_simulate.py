@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.simulate import LARGE_AMOUNT, LEAK_DAYS, TERMINAL_DAYS, simulate, write_partitions
+from tasks.source.simulation import LARGE_AMOUNT, LEAK_DAYS, TERMINAL_DAYS, simulate, write_partitions
 
 FIRST, DAYS = date(2024, 1, 1), 60
 

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from sql import identifier
-from tasks.dataset import Dataset
-from tasks.errors import SourceError
-from tasks.simulate import simulate, write_partitions
-from tasks.source import connect, create_view, ingest, list_dates, numbered, read_partition, readable
+from tasks.core.dataset import Dataset
+from tasks.core.errors import SourceError
+from tasks.source.connection import connect, create_view, ingest, list_dates, numbered, read_partition, readable
+from tasks.source.simulation import simulate, write_partitions
 
 FIRST = date(2024, 3, 1)
 DAY = date(2024, 3, 6)

@@ -13,13 +13,13 @@ from buckets import SECRET, s3_server
 
 from flows.nightly import nightly
 from flows.settings import load_settings
+from models.detector.manifest import MANIFEST, fingerprint, sha256_of
 from models.errors import ArtifactError
-from models.manifest import MANIFEST, fingerprint, sha256_of
-from tasks.filesystems import filesystem_of
-from tasks.prune import prune
-from tasks.registry import find_version
-from tasks.store import fetched, put, remove, root_of, verify
-from tasks.warehouse import WarehouseSettings, transact
+from tasks.core.filesystem import filesystem_of
+from tasks.operations.prune import prune
+from tasks.registry.artifact_store import fetched, put, remove, root_of, verify
+from tasks.registry.versions import find_version
+from tasks.warehouse.connection import WarehouseSettings, transact
 
 KINDS = ["local", "memory", pytest.param("s3", marks=pytest.mark.slow)]
 

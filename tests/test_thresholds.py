@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.settings import FROM_LABELS
-from models.calibration import Calibration
+from models.detector.calibration import Calibration
 from models.errors import ThresholdError
+from models.flagging.flags import NightScores, doubt
+from models.flagging.thresholds import THRESHOLDS, decide, standing
 from models.settings import ThresholdSettings
-from models.thresholds import THRESHOLDS, decide, standing
-from models.verdicts import NightScores, doubt
 
 EMPTY = np.zeros((1, 1), dtype=np.float32)
 VALUES = {

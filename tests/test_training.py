@@ -12,9 +12,9 @@ from banks import FIRST, NIGHT, ROWS, Bank, small_day
 from flows.nightly import nightly
 from flows.settings import load_settings
 from flows.training import retrain
-from tasks.errors import GateFailed
+from tasks.core.errors import GateFailed
 from tasks.loading import load
-from tasks.store import as_found
+from tasks.registry.artifact_store import as_found
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -69,7 +69,7 @@ def test_a_strict_gate_keeps_a_useless_version_out_of_service_and_says_why(bank:
 
 @pytest.mark.soak
 def test_a_gate_that_only_warns_lets_the_night_go_on(bank: Bank, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, "tasks.train")
+    caplog.set_level(logging.WARNING, "tasks.training.train")
     make_useless(bank)
     assert nightly(bank.config, NIGHT).status == "committed"
     assert "usefulness: Average precision on" in caplog.text

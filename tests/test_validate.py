@@ -21,13 +21,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks import expectations
-from tasks import validate as gate
-from tasks.dataset import ColumnRule, Dataset
-from tasks.errors import PartitionRejected, SourceError
-from tasks.references import Partition, Validated
-from tasks.source import read_partition
-from tasks.validate import validate, validate_partition
+from tasks.core.dataset import ColumnRule, Dataset
+from tasks.core.errors import PartitionRejected, SourceError
+from tasks.core.references import Partition, Validated
+from tasks.source.connection import read_partition
+from tasks.validation import expectations
+from tasks.validation import validate as gate
+from tasks.validation.validate import validate, validate_partition
 
 DAY = date(2018, 7, 25)
 NOON = datetime(2018, 7, 25, 12)

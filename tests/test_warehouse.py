@@ -13,17 +13,17 @@ from pydantic import ValidationError
 from warehouses import ENGINES, LAKES, PASSWORD, SAMPLED
 
 from flows.settings import load_settings
-from tasks.errors import WarehouseError, WarehouseHeld, WarehouseMissing
-from tasks.publish import publish_night
-from tasks.query import query
-from tasks.warehouse import WarehouseSettings, look_up, reading, transact
+from tasks.core.errors import WarehouseError, WarehouseHeld, WarehouseMissing
+from tasks.publishing.publish import publish_night
+from tasks.warehouse.connection import WarehouseSettings, look_up, reading, transact
+from tasks.warehouse.query import query
 
 every_engine = pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
 sampled = pytest.mark.parametrize("warehouse", SAMPLED, indirect=True)
 every_lake = pytest.mark.parametrize("warehouse", LAKES, indirect=True)
 PRELUDE = """
 import sys
-from tasks.warehouse import WarehouseSettings, reading, transact
+from tasks.warehouse.connection import WarehouseSettings, reading, transact
 warehouse = WarehouseSettings.model_validate_json(sys.argv[1])
 def told(what):
     print(what, flush=True)
@@ -62,7 +62,7 @@ class Other:
 
 @every_engine
 def test_nothing_is_found_and_nothing_made_where_there_is_no_warehouse_yet(warehouse: WarehouseSettings, tmp_path: Path) -> None:
-    assert look_up(warehouse, "bank", "find_version", {"version": "v"}) is None
+    assert look_up(warehouse, "bank", "registry/find_version", {"version": "v"}) is None
     with pytest.raises(WarehouseMissing, match="nightscore run"), reading(warehouse, "bank"):
         pass
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,99 @@
+"""The commands that set up and look after an installation: every one imports what it needs when it runs."""
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import AsJson, Config, Debug
+from flows.console import print_json, say
+from flows.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Check versions, configuration, source, warehouse, disk and device.  Example: nightscore doctor"""
+    settings = load_settings(config)
+    from flows.cli.tables import health_table
+    from tasks.notifications.notify import check_webhooks
+    from tasks.operations.doctor import checks
+
+    found = [*checks(settings, settings.warehouse), check_webhooks(settings.notify)]
+    if as_json:
+        print_json([dataclasses.asdict(check) for check in found])
+    else:
+        health_table(found)
+    if any(check.ok is False for check in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def notify(
+    test: Annotated[bool, typer.Option("--test", help="Send a test event to each.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List the webhooks that are told when a night needs somebody, and with --test try them.  Example: nightscore notify --test"""
+    settings = load_settings(config)
+    from flows.cli.tables import webhooks_table
+    from tasks.notifications.notify import send_test, webhook_lines
+
+    answers = send_test(settings.notify, settings.name) if test else []
+    lines = webhook_lines(settings.notify, answers)
+    if as_json:
+        print_json(lines)
+    else:
+        webhooks_table(lines)
+    if not all(answer.delivered for answer in answers):
+        raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    keep_days: Annotated[int, typer.Option("--keep-days", min=0, help="What became old more than so many days ago goes.")],
+    scores: Annotated[bool, typer.Option("--scores", help="Old scores of current runs go as well, with their quarantine.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop it; without this it is only listed.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List, and with --yes drop, old staging, reports, artifacts that no version in use needs, and rows of superseded runs.
+
+    Example: nightscore prune --keep-days 90
+    """
+    settings = load_settings(config)
+    from flows.cli.tables import pruning_table
+    from tasks.operations.prune import prune
+
+    pruned = prune(settings.warehouse, settings.name, keep_days, datetime.now(UTC).date(), scores=scores, yes=yes)
+    if as_json:
+        print_json(dataclasses.asdict(pruned))
+        return
+    pruning_table(pruned)
+
+
+@app.command()
+def init(
+    path: Annotated[str | None, typer.Option("--path", help="A folder of Parquet partitions, or a pattern with {date}.")] = None,
+    database: Annotated[str | None, typer.Option("--database", help="A DuckDB file.")] = None,
+    table: Annotated[str | None, typer.Option("--table", help="The table in it.")] = None,
+    name: Annotated[str, typer.Option("--name", help="The dataset's name, and its schema in the warehouse.")] = "transactions",
+    out: Annotated[Path, typer.Option("--out", help="The file to write; an existing one is kept.")] = Path("nightscore.toml"),
+    debug: Debug = False,
+) -> None:
+    """Look at a source and write a commented configuration for it.  Example: nightscore init --path data/transactions"""
+    from flows.errors import SettingsError
+    from tasks.operations.source_inspection import look_at, render_toml
+
+    if out.exists():
+        raise SettingsError(f"{out} exists and was left as it is; remove it, or name another with --out")
+    if out.resolve().parent != Path.cwd():  # relative paths of a configuration are relative to its file
+        path, database = (str(Path(place).resolve()) if place and "://" not in place else place for place in (path, database))
+    out.write_text(render_toml(look_at(path, database, table), name), encoding="utf-8")
+    load_settings(out)
+    say(f"Wrote {out}. Read its guesses, then try `nightscore doctor --config {out}`.")

@@ -1,0 +1,182 @@
+"""The commands that score and train: every one imports what it needs when it runs."""
+
+import dataclasses
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import AsJson, AsOf, Config, Day, Debug, First, Last
+from flows.console import print_json, say, show_progress
+from flows.server import starting_server
+from flows.settings import find_config, load_settings
+from tasks.core.errors import NightError
+
+if TYPE_CHECKING:
+    from tasks.core.references import Night
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    day: Day,
+    force: Annotated[bool, typer.Option("--force", help="Score again although the same night is committed.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score one night and commit it.  Example: nightscore run --date 2018-07-25"""
+    path = find_config(config)
+    load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.nightly import nightly
+
+    night = nightly(path, day.date(), force)
+    if as_json:
+        print_json(dataclasses.asdict(night))
+        return
+    _show_night(night)
+
+
+@app.command(name="catch-up")
+def catch_up(
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First date; else the first scored one.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date; else the newest one.")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score what was never scored, and again what has changed since.  Example: nightscore catch-up --from 2018-07-01"""
+    path = find_config(config)
+    load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.catch_up import catch_up
+
+    nights = catch_up(path, first.date() if first else None, last.date() if last else None)
+    _show_nights(nights, as_json, "Nothing to do: every date is scored as its source is now.")
+
+
+@app.command()
+def backfill(first: First, last: Last, config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Score every date of a span that was never scored, several at once.  Example: nightscore backfill --from 2018-06-01 --to 2018-06-30"""
+    if first > last:
+        raise typer.BadParameter(f"--from {first.date()} is after --to {last.date()}")
+    path = find_config(config)
+    load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.backfill import backfill
+
+    nights = backfill(path, first.date(), last.date())
+    _show_nights(nights, as_json, "Nothing to do: every date of the span that the source has is scored.")
+
+
+@app.command()
+def publish(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Commit the scored nights that a held warehouse kept waiting.  Example: nightscore publish"""
+    settings = load_settings(config)
+    show_progress()
+    from flows.context import ledger_of
+    from tasks.publishing.publish import publish_waiting, waiting_folders
+
+    nights = publish_waiting(ledger_of(settings), settings.files)
+    _show_nights(nights, as_json, "No scored night is waiting.")
+    if left := waiting_folders(settings.files):
+        raise NightError(f"{len(left)} scored nights could not be committed ({', '.join(folder.name for folder in left)}); see above")
+
+
+@app.command()
+def labels(
+    file: Annotated[Path, typer.Option("--file", help="Parquet or CSV: id, label, known_at, source, and partition_date if ids repeat.")],
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Record labels that arrived; the next night judges again.  Example: nightscore labels --file chargebacks.csv"""
+    settings = load_settings(config)
+    from tasks.labels.label_file import record_labels
+
+    recorded = record_labels(settings.warehouse, settings.name, file)
+    if as_json:
+        print_json(dataclasses.asdict(recorded))
+        return
+    left_out = f"; {recorded.unknown:,} name no scored row and were left out" if recorded.unknown else ""
+    say(f"{recorded.added:,} labels recorded, {recorded.known:,} were known already{left_out}.")
+
+
+@app.command()
+def train(
+    as_of: AsOf,
+    promote: Annotated[bool, typer.Option("--promote", help="Make it champion at once, instead of the challenger of one.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train a new version: a challenger, where there is a champion.  Example: nightscore train --as-of 2018-07-25"""
+    path = find_config(config)
+    settings = load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.context import recipe_of
+        from flows.training import retrain
+        from tasks.registry.versions import find_champion
+
+    version = retrain(path, as_of.date(), promote)
+    champion = find_champion(recipe_of(settings), settings.warehouse, version.as_of)
+    if as_json:
+        print_json(dataclasses.asdict(version) | {"champion": champion.name if champion else None})
+        return
+    beside = f"a challenger of {champion.name}" if champion else "champion of nothing yet: `nightscore promote` makes it one"
+    state = f"champion from {version.as_of} on" if champion == version else beside
+    say(f"{version.name}: trained on {version.first_date}..{version.last_date}, {state}; stored in {version.path}.")
+    say(f"Model card: {version.card}")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--folder", help="Where the demo keeps its data and results.")] = Path("demo"),
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate two months of card transactions, score the last 7 nights, judge them.  Example: nightscore demo"""
+    show_progress()
+    with starting_server():
+        from flows.cli.tables import evaluation_tables
+        from flows.demo import play
+
+    nights, judged, page = play(folder)
+    if as_json:
+        print_json(judged.to_json(str(page)))
+        return
+    evaluation_tables(judged)
+    if all(night.status == "already committed" for night in nights):
+        say(f"All {len(nights)} nights were already committed; {nights[-1].model_version} was used as it is.")
+    config, program = folder / "nightscore.toml", sys.argv[0] if sys.argv[0].endswith("nightscore") else "nightscore"
+    say(
+        f"Report: {page}\n\nTry next:\n"
+        f'  {program} sql --config {config} "from alerts limit 10"\n'
+        f"  {program} train --config {config} --as-of {nights[-1].date}\n"
+        f"  {program} init --path FOLDER_WITH_YOUR_PARTITIONS"
+    )
+
+
+def _show_nights(nights: "list[Night]", as_json: bool, nothing: str) -> None:
+    if as_json:
+        print_json([dataclasses.asdict(night) for night in nights])
+        return
+    for night in nights:
+        _show_night(night)
+    if not nights:
+        say(nothing)
+
+
+def _show_night(night: "Night") -> None:
+    say(
+        f"{night.date}: {night.status} as {night.run_id}. {night.rows_source:,} rows = {night.rows_scored:,} scored"
+        f" + {night.rows_quarantined:,} quarantined; {night.rows_flagged:,} flagged by {night.model_version}."
+    )

@@ -1,0 +1,96 @@
+"""The commands of the registry: which versions there are, and which one is champion."""
+
+import dataclasses
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import AsJson, Config, Debug, Instant
+from flows.console import print_json, say
+from flows.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from tasks.registry.promotions import Change
+
+app = typer.Typer()
+Why = Annotated[str | None, typer.Option("--why", help="The reason, kept with the promotion.")]
+SHOWN = 10
+
+
+@app.command()
+def models(as_of: Instant = None, config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """List the versions: what they learnt from, how good they were, and which one is or was champion when.
+
+    Example: nightscore models --as-of 2026-11-20
+    """
+    settings = load_settings(config)
+    from flows.cli.version_table import version_tables
+    from tasks.registry.listing import list_versions
+
+    listed = list_versions(settings.warehouse, settings.name, as_of)
+    if as_json:
+        print_json({"dataset": settings.name, "as_of": as_of, "versions": [dataclasses.asdict(version) for version in listed]})
+        return
+    version_tables(listed)
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="A version that `nightscore models` lists.")],
+    first: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from",
+            formats=["%Y-%m-%d"],
+            help="The first business date that it is champion of; unless given, the first one that is not scored yet.",
+        ),
+    ] = None,
+    why: Why = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Make a version the champion from a business date on; scores that are committed stay as they are.
+
+    Example: nightscore promote 2018-07-25-1a2b3c4d --why "fewer false alarms"
+    """
+    settings = load_settings(config)
+    from tasks.registry.promotions import promote_by_name
+
+    change = promote_by_name(settings.warehouse, settings.name, version, first.date() if first else None, why or "promoted by hand")
+    _tell_and_show(settings, change, as_json)
+
+
+@app.command()
+def rollback(why: Why = None, config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Put the champion before the current one back; again, and it goes back once more.
+
+    Example: nightscore rollback --why "twice the alerts"
+    """
+    settings = load_settings(config)
+    from tasks.registry.promotions import roll_back
+
+    _tell_and_show(settings, roll_back(settings.warehouse, settings.name, why or "rolled back by hand"), as_json)
+
+
+def _tell_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
+    from tasks.notifications.notify import tell_promotion
+
+    if change.done:
+        tell_promotion(settings.notify, settings.name, change.version, change.effective_from, change.why)
+    if as_json:
+        print_json(dataclasses.asdict(change))
+        return
+    if not change.done:
+        say(f"{change.version} is the champion of {change.effective_from} already; nothing was changed.")
+    else:
+        instead = f", instead of {change.before}" if change.before else ""
+        say(f"{change.version} is champion from {change.effective_from} on{instead}; by {change.promoted_by}: {change.why}.")
+    if change.training_hash != settings.training_hash:
+        say("It was trained with another configuration than the one given here: the next night trains a version of its own.")
+    if others := change.scored_by_others:
+        named = ", ".join(f"{night.date} by {night.version}" for night in others[:SHOWN])
+        more = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""
+        say(f"Committed nights that another version has scored: {named}{more}.")
+        say(f"Score one again with `nightscore run --force --date {others[0].date}`.")

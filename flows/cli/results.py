@@ -1,0 +1,135 @@
+"""The commands that judge and query what was committed: every one imports what it needs when it runs."""
+
+import dataclasses
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import AsJson, Config, Day, Debug, First, Instant, LabelsAsOf, Last, instant
+from flows.console import data_table, print_json, say, show_progress
+from flows.server import starting_server
+from flows.settings import find_config, load_settings
+
+if TYPE_CHECKING:
+    from tasks.core.evaluation_result import Evaluation
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    first: First,
+    last: Last,
+    as_of: LabelsAsOf = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Judge a window of nights by its labels; nights that are not committed yet are scored first.
+
+    Example: nightscore evaluate --from 2018-07-25 --to 2018-07-31
+    """
+    path = find_config(config)
+    load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.evaluation import evaluate_window
+
+    judged, page = evaluate_window(path, first.date(), last.date(), as_of.date() if as_of else None)
+    _show(judged, page, as_json)
+
+
+@app.command()
+def report(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Judge the newest matured nights and write their page.  Example: nightscore report"""
+    path = find_config(config)
+    load_settings(path)
+    show_progress()
+    with starting_server():
+        from flows.evaluation import evaluate_newest
+
+    judged, page = evaluate_newest(path)
+    _show(judged, page, as_json)
+
+
+@app.command()
+def explain(
+    day: Day,
+    row_id: Annotated[str, typer.Option("--id", help="The row's id.")],
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show every feature's share in the score of one row.  Example: nightscore explain --date 2018-07-25 --id 1106407"""
+    settings = load_settings(config)
+    from flows.cli.tables import explanation_table
+    from flows.context import recipe_of
+    from tasks.core.staging import scratch_folder
+    from tasks.evaluation.explain import explain_row
+
+    with scratch_folder(settings.files) as staging:
+        explained = explain_row(recipe_of(settings), settings.warehouse, day.date(), row_id, staging)
+    if as_json:
+        print_json(dataclasses.asdict(explained))
+        return
+    explanation_table(explained)
+
+
+@app.command()
+def replay(
+    day: Day,
+    as_of: Annotated[datetime, typer.Option("--as-of", parser=instant, metavar="T", help="The instant, UTC unless it names a zone.")],
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a night had flagged at an instant, beside what its champion of that time would flag, and why the two differ.
+
+    Example: nightscore replay --date 2018-07-25 --as-of 2018-08-03
+    """
+    settings = load_settings(config)
+    from flows.cli.tables import replay_tables
+    from flows.context import recipe_of
+    from tasks.core.staging import scratch_folder
+    from tasks.evaluation.replay import replay
+
+    with scratch_folder(settings.files) as staging:
+        replayed = replay(recipe_of(settings), settings.warehouse, settings.config_hash, day.date(), as_of, staging)
+    if as_json:
+        print_json(dataclasses.asdict(replayed))
+        return
+    replay_tables(replayed)
+
+
+@app.command()
+def sql(
+    text: Annotated[str, typer.Argument(help="One query over the dataset's tables and views.")],
+    as_of: Instant = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Query the results, read-only, as they are or as they were.
+
+    Example: nightscore sql --as-of 2026-11-20T14:00 "from alerts limit 20"
+    """
+    settings = load_settings(config)
+    from tasks.warehouse.query import query
+
+    answer = query(settings.warehouse, settings.name, text, as_of)
+    if as_json:
+        print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
+        return
+    data_table(answer.columns, answer.rows)
+
+
+def _show(judged: "Evaluation", page: Path, as_json: bool) -> None:
+    from flows.cli.tables import evaluation_tables
+
+    if as_json:
+        print_json(judged.to_json(str(page)))
+        return
+    evaluation_tables(judged)
+    say(f"Report: {page}")

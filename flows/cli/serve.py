@@ -1,0 +1,45 @@
+"""The command that serves: it stays until it is told to end."""
+
+import os
+import signal
+from contextlib import nullcontext
+from typing import Any, NoReturn
+
+import typer
+
+from flows.cli.options import Config, Debug
+from flows.console import say
+from flows.settings import find_config, load_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(config: Config = None, debug: Debug = False) -> None:
+    """Run the nights by their schedule, and training, backfills and evaluations as Prefect asks for them.
+
+    Against the Prefect server or cloud that $PREFECT_API_URL names, else one that is started here.  Example: nightscore serve
+    """
+    path = find_config(config)
+    settings = load_settings(path)
+    signal.signal(signal.SIGTERM, _end)
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")  # our own lines are enough
+    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
+    from prefect.context import refresh_global_settings_context
+    from prefect.settings import PREFECT_API_URL
+
+    from flows.serving.prefect_server import local_server
+
+    with nullcontext() if PREFECT_API_URL.value() else local_server(settings.schedule.port) as address:
+        if address:
+            say(f"Prefect server started at {address}; elsewhere: export PREFECT_API_URL={address}/api")
+            os.environ["PREFECT_API_URL"] = f"{address}/api"
+            refresh_global_settings_context()
+        from flows.serving.runner import serve_dataset
+
+        serve_dataset(path, settings)
+
+
+def _end(*_: Any) -> NoReturn:
+    """An ordinary end, so that the server that was started here ends as well."""
+    raise SystemExit(0)

@@ -1,0 +1,142 @@
+"""Figures as tables on standard output."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flows.console import data_table, say
+
+if TYPE_CHECKING:  # some of these take seconds to import, and whoever gives one has done so
+    from tasks.core.evaluation_result import Evaluation, Figure, Ranking
+    from tasks.evaluation.explain import ExplainedRow
+    from tasks.evaluation.replay import Replay
+    from tasks.operations.installation import Check
+    from tasks.operations.prune import Pruning
+
+SHOWN = 20
+NAMES = {
+    "no_model": "no model (sum of squared z-scores)",
+    "untrained_network": "untrained network",
+    "mahalanobis": "Mahalanobis distance",
+    "pca_residual": "PCA residual",
+    "isolation_forest": "isolation forest",
+    "local_outlier_factor": "local outlier factor",
+}
+TITLES = {"auc_roc": "AUC ROC", "average_precision": "average precision"}
+
+
+def evaluation_tables(judged: "Evaluation") -> None:
+    """One table of nights, one of the window's figures beside the baselines."""
+    say(f"{judged.dataset}, {judged.first_date}..{judged.last_date}, judged by the labels known at the end of {judged.as_of}\n")
+    columns = ["night", "rows", "quarantined", "flagged", "precision", "recall", "version"]
+    lines = [
+        (
+            night.date,
+            f"{night.rows:,}",
+            night.quarantined,
+            night.flagged,
+            _percent(night.precision),
+            _percent(night.recall),
+            night.model_version,
+        )
+        for night in judged.nights
+    ]
+    data_table(columns, lines, "Nights")
+    if judged.ranking:
+        left_out = f", {judged.rows_left_out:,} rows of known compromised entities left out" if judged.rows_left_out else ""
+        say(f"\nJudged: {judged.rows:,} rows, {judged.positives:,} frauds{left_out}.")
+        _ranking_table(judged.ranking, "Nightscore and its baselines on these rows")
+    if judged.without_label_derived:
+        _ranking_table(judged.without_label_derived, "The same without the label-derived features")
+    for note in judged.notes:
+        say(note)
+
+
+def explanation_table(row: "ExplainedRow") -> None:
+    """A row's score, and one line per feature."""
+    verdict = "flagged" if row.is_flagged else "not flagged"
+    say(
+        f"{row.date}, row {row.id}: score {row.score:.4g}, p-value {row.p_value:.2g}, rank {row.rank:,}; {verdict} "
+        f"(threshold {row.threshold:.4g}) by {row.model_version}"
+    )
+    lines = [(share.feature, f"{share.share:.1%}", share.observed, share.expected) for share in row.shares]
+    data_table(["feature", "share of the score", "observed", "expected"], lines)
+
+
+def health_table(found: "Sequence[Check]") -> None:
+    """One line per check, with what to mend."""
+    state = {True: "ok", False: "mend", None: "note"}
+    data_table(["check", "", "found", "what to do"], [(check.name, state[check.ok], check.found, check.mend) for check in found])
+
+
+def webhooks_table(lines: "Sequence[dict[str, Any]]") -> None:
+    """One line per webhook, with how it took a test where there was one."""
+    if not lines:
+        say("No webhook is configured, so nobody is told when a night fails: add [notify].")
+        return
+    data_table(list(lines[0]), [[", ".join(v) if isinstance(v, list) else v for v in line.values()] for line in lines])
+
+
+def replay_tables(replayed: "Replay") -> None:
+    """What was stored beside what would be computed, the rows that one of them flagged alone, and why."""
+    from tasks.evaluation.replay_text import moment
+
+    known = "no label of it was recorded" if replayed.known_frauds is None else f"{replayed.known_frauds:,} frauds of it were known"
+    say(f"{replayed.date} as of {moment(replayed.as_of)}: {known} by then\n")
+    sides = {"stored": replayed.stored, "computed": replayed.computed}
+    lines = [(name, s.run_id, s.version, s.rule, s.threshold, s.rows, s.flagged, s.frauds) for name, s in sides.items()]
+    data_table(["", "run", "version", "rule", "threshold", "rows", "flagged", "known frauds"], lines)
+    for name, side in sides.items():
+        if side.missing:
+            say(f"Not {name}: {side.missing}")
+    if replayed.differences:
+        shown = replayed.differences[:SHOWN]
+        title = f"{len(replayed.differences):,} rows that only one of them flagged" + (f", the strangest {SHOWN}" * (len(shown) == SHOWN))
+        columns = ["id", "entity", "stored", "computed", "stored score", "computed score"]
+        data_table(
+            columns,
+            [(d.id, d.entity, *map(_verdict, (d.stored_flag, d.computed_flag)), d.stored_score, d.computed_score) for d in shown],
+            title,
+        )
+    elif not (replayed.stored.missing or replayed.computed.missing):
+        say("Both flagged the same rows.")
+    for reason in replayed.why:
+        say(f"Why: {reason}")
+
+
+def pruning_table(pruned: "Pruning") -> None:
+    """One line per kind of what went, or would go."""
+    if not pruned.dropped:
+        say(f"Nothing of before {pruned.older_than} is to go.")
+    else:
+        done = "is gone" if pruned.done else "would go; nothing was changed: add --yes"
+        say(f"What became old before {pruned.older_than} {done}")
+        lines = [(d.kind, d.count, _thousands(d.rows), _thousands(d.bytes), d.oldest, d.newest) for d in pruned.dropped]
+        data_table(["what", "count", "rows", "bytes", "oldest", "newest"], lines)
+    for words in pruned.left:
+        say(f"Left: {words}")
+
+
+def _thousands(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def _verdict(flag: bool | None) -> str:
+    return {True: "flagged", False: "not flagged", None: "no such row"}[flag]
+
+
+def _ranking_table(ranking: "Ranking", title: str) -> None:
+    shown = [name for name in ranking.detector if name not in ("precision", "recall", "f1")]
+    lines: list[tuple[str, ...]] = [("Nightscore", *(_figure(ranking.detector[name]) for name in shown))]
+    lines += [(NAMES.get(name, name), *(_figure(figures[name]) for name in shown)) for name, figures in ranking.baselines.items()]
+    data_table(["", *(TITLES.get(name, name.replace("_", " ")) for name in shown)], lines, title)
+
+
+def _figure(figure: "Figure") -> str:
+    if figure.value is None:
+        return "-"
+    interval = f" ({figure.low:.3f}-{figure.high:.3f})" if figure.low is not None else ""
+    return f"{figure.value:.3f}{interval}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

@@ -1,0 +1,92 @@
+"""Sanity checks of a trained detector: `check(detector)` says what holds, before the version may flag anything.
+
+Figures are measured on held-out normal rows and on known frauds of the training window, of which no network was trained on any.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+
+from models.checks.baselines import BASELINES
+from models.detector.detector import Detector
+from models.detector.scorer import run
+
+FEWEST_ANOMALIES = 10  # known frauds from which on an average precision says something
+MOST_ALIKE = 0.5  # share of the held-out rows that may have one and the same score
+FAR_OUT = 3.0  # interquartile ranges above the upper quartile (Tukey, 1977)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One check. passed: None where it only reports. finding: one sentence with the figures.
+
+    advisory: a failure is a warning, unless `training.gate` is strict; any other failure keeps the version out of service.
+    """
+
+    name: str
+    passed: bool | None
+    finding: str
+    advisory: bool = False
+
+
+def check(detector: Detector) -> tuple[Gate, ...]:
+    """Every gate, in the order in which they are shown."""
+    return tuple(gate(detector) for gate in GATES)
+
+
+def withheld(gates: Sequence[Gate], strict: bool) -> str | None:
+    """Why a version is kept out of service: the findings of the gates that failed; None where it is not."""
+    failed = [f"{gate.name} failed. {gate.finding}" for gate in gates if gate.passed is False and (strict or not gate.advisory)]
+    return " ".join(failed) or None
+
+
+def loss(detector: Detector) -> Gate:
+    """Whether the validation loss of every network is finite and fell below that of the untrained one (epoch 0)."""
+    members = [[epoch.validation_loss for epoch in detector.history if epoch.member == k] for k in range(detector.settings.members)]
+    passed = all(np.isfinite(losses).all() and min(losses) < losses[0] for losses in members)
+    told = ", ".join(f"{losses[0]:.4g} to {min(losses):.4g}" for losses in members)
+    return Gate("loss", passed, f"Validation loss, untrained to best epoch: {told}.")
+
+
+def diversity(detector: Detector) -> Gate:
+    """Whether the scores of held-out rows differ: at most half of the rows share one."""
+    held_out = detector.calibration.held_out
+    values, counts = np.unique(held_out, return_counts=True)
+    finding = (
+        f"{len(values):,} distinct scores among {len(held_out):,} held-out rows; {counts.max() / len(held_out):.1%} of them share one."
+    )
+    return Gate("score diversity", bool(counts.max() <= MOST_ALIKE * len(held_out)), finding)
+
+
+def contamination(detector: Detector) -> Gate:
+    """How many rows of the training part have extreme scores: unknown frauds may be among them, and were learnt as normal, unless they
+    had been flagged.
+    """
+    logs = np.log10(np.maximum(detector.calibration.training, np.finfo(np.float32).tiny))
+    low, high = np.quantile(logs, [0.25, 0.75])
+    fence = high + FAR_OUT * (high - low)
+    extreme = int((logs > fence).sum())
+    share = f"{extreme:,} of {len(logs):,} training rows ({extreme / len(logs):.2%}) have extreme scores, above {10**fence:.4g}"
+    finding = f"{share}: more than {FAR_OUT:g} interquartile ranges above the upper quartile, on a logarithmic scale."
+    return Gate("contamination", None, finding)
+
+
+def usefulness(detector: Detector) -> Gate:
+    """Whether the average precision beats that of no model and of the untrained network, each held-out row with its weight."""
+    held_out, anomalies = detector.samples.held_out, detector.samples.anomalies
+    if len(anomalies) < FEWEST_ANOMALIES:
+        return Gate("usefulness", None, f"{len(anomalies)} known frauds in the training window are too few to compare with no model.")
+    rows, labels = np.concatenate([held_out, anomalies]), np.repeat([0, 1], [len(held_out), len(anomalies)])
+    weights = np.where(labels, len(detector.calibration.anomalies) / len(anomalies), detector.calibration.normals / len(held_out))
+    scores = {"the detector": run(detector.scorer.scores, [rows])[1]}
+    scores |= {told: BASELINES[name](detector)(rows) for name, told in COMPARED.items()}
+    found = {who: average_precision_score(labels, values, sample_weight=weights) for who, values in scores.items()}
+    told = ", ".join(f"{who} {precision:.3f}" for who, precision in found.items())
+    finding = f"Average precision on {len(held_out):,} held-out normal rows and {len(anomalies):,} known frauds: {told}."
+    return Gate("usefulness", found.pop("the detector") >= max(found.values()), finding, advisory=True)
+
+
+COMPARED = {"no_model": "no model", "untrained_network": "the untrained network"}
+GATES: tuple[Callable[[Detector], Gate], ...] = (loss, diversity, contamination, usefulness)

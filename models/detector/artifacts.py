@@ -1,0 +1,122 @@
+"""A detector on disk: a folder of Keras files, JSON and Parquet, with a manifest of their SHA-256. Nothing in it can run code.
+
+network_0.keras ...    the networks, read in Keras' safe mode
+detector.json          encoder, settings, history, device
+calibration.parquet    one array per line: name, shape, values
+samples.parquet        encoded rows, in the same form
+manifest.json          the SHA-256 of each of the files above
+"""
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.detector.calibration import Calibration
+from models.detector.detector import Detector
+from models.detector.manifest import MANIFEST, fingerprint, network_file, sha256_of, verify
+from models.device import keras
+from models.encoding.encoder import Encoder
+from models.encoding.samples import Samples
+from models.errors import ArtifactError
+from models.networks.fitting import Epoch
+from models.settings import ModelSettings, TrainingSettings
+
+
+class _Description(BaseModel):
+    """The content of detector.json. format: changes when an older Nightscore could no longer read the folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    format: int = 1
+    encoder: Encoder
+    settings: ModelSettings
+    training: TrainingSettings
+    history: tuple[Epoch, ...]
+    device: str
+
+
+def save(detector: Detector, folder: Path) -> str:
+    """Writes the folder as a whole or not at all, and returns its fingerprint.
+
+    Raises ArtifactError where the folder is already there: a stored detector is never changed.
+    """
+    if folder.exists():
+        raise ArtifactError(f"{folder} is already there; a stored detector is never overwritten: choose another name, or remove it first")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        staged = Path(temporary) / folder.name
+        staged.mkdir()
+        _write(detector, staged)
+        manifest = json.dumps({path.name: sha256_of(path) for path in sorted(staged.iterdir())}, indent=1).encode()
+        (staged / MANIFEST).write_bytes(manifest)
+        try:
+            staged.rename(folder)
+        except OSError as error:
+            raise ArtifactError(f"{folder} was written by another process at the same moment; use that one") from error
+    return fingerprint(folder)
+
+
+def load(folder: Path, sha256: str | None = None) -> Detector:
+    """The detector that was saved in the folder; it gives the same scores.
+
+    sha256: what `save` returned, to be sure that it is the very same one.
+    Raises ArtifactError, naming the file, where one is missing, is not the one that was written, or is not listed.
+    """
+    verify(folder, sha256)
+    try:
+        description = _Description.model_validate_json((folder / "detector.json").read_bytes())
+    except ValidationError as error:
+        raise ArtifactError(f"{folder / 'detector.json'} was written by another version of Nightscore; train the version again") from error
+    networks = tuple(
+        keras.saving.load_model(folder / network_file(member), compile=False, safe_mode=True)
+        for member in range(description.settings.members)
+    )
+    calibration = _read_arrays(folder / "calibration.parquet")
+    return Detector(
+        encoder=description.encoder,
+        networks=networks,
+        calibration=Calibration(**calibration | {"normals": int(calibration["normals"])}),
+        settings=description.settings,
+        training=description.training,
+        history=description.history,
+        device=description.device,
+        samples=Samples(**_read_arrays(folder / "samples.parquet")),
+    )
+
+
+def _write(detector: Detector, folder: Path) -> None:
+    for member, network in enumerate(detector.networks):
+        network.save(folder / network_file(member))
+    description = _Description(
+        encoder=detector.encoder,
+        settings=detector.settings,
+        training=detector.training,
+        history=detector.history,
+        device=detector.device,
+    )
+    (folder / "detector.json").write_text(description.model_dump_json(indent=1), encoding="utf-8")
+    _write_arrays(detector.calibration, folder / "calibration.parquet")
+    _write_arrays(detector.samples, folder / "samples.parquet")
+
+
+def _write_arrays(holder: Calibration | Samples, path: Path) -> None:
+    arrays = {name: np.asarray(values, np.float32) for name, values in asdict(holder).items()}
+    columns = {
+        "name": list(arrays),
+        "shape": [list(values.shape) for values in arrays.values()],
+        "values": [values.ravel() for values in arrays.values()],
+    }
+    pl.DataFrame(columns, schema={"name": pl.String, "shape": pl.List(pl.Int64), "values": pl.List(pl.Float32)}).write_parquet(path)
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    stored = pl.read_parquet(path)
+    return {
+        name: values.to_numpy().reshape(shape.to_list())
+        for name, shape, values in zip(stored["name"], stored["shape"], stored["values"], strict=True)
+    }

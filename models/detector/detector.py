@@ -1,0 +1,154 @@
+"""A Detector: an encoder, its networks, and a calibration on normal rows that they were not trained on."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.detector.calibrate import calibrate, choose_score, refuse_what_is_too_wide
+from models.detector.calibration import Calibration
+from models.detector.explanation import Explanation, reasons
+from models.detector.scorer import Scorer, run
+from models.device import describe_device, keras, reproducible
+from models.drift.profiles import Reference, Rows
+from models.encoding.encoder import Encoder
+from models.encoding.layout import rows_at_once
+from models.encoding.samples import Encoded, Samples, cap
+from models.errors import TrainingError
+from models.networks.fitting import Epoch, OnEpoch, fit_network, split
+from models.settings import ImageSettings, ModelSettings, TrainingSettings
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS = 65_536
+TRAINING_SCORES = 200_000
+
+
+@dataclass(frozen=True)
+class Scores:
+    """error: float32 (rows,), mean loss per feature, encoded units. score: float32 (rows,), what rows are ranked by. Higher is stranger."""
+
+    error: NDArray[np.float32]
+    score: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """settings: with the score that `auto` chose. history: every epoch of every network. device: what it was trained on.
+    samples: rows of each part, capped, for baselines and the model card.
+    """
+
+    encoder: Encoder
+    networks: tuple[keras.Model, ...]
+    calibration: Calibration
+    settings: ModelSettings
+    training: TrainingSettings
+    history: tuple[Epoch, ...]
+    device: str
+    samples: Samples
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The compiled graphs for encoded rows."""
+        calibration = self.calibration
+        settings, layout = self.settings, self.encoder.layout
+        return Scorer(self.networks, layout, settings.score, settings.draws, calibration.residual_mean, calibration.residual_root)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The normal rows that were kept, scored, for the comparison with later ones."""
+        held_out = self._scored(self.samples.held_out)
+        learnt = None if self.encoder.layout.image else self._scored(np.concatenate([self.samples.training, self.samples.held_out]))
+        return Reference(self.encoder.features, self.encoder.layout, learnt or held_out, held_out)
+
+    def score(self, frame: pl.DataFrame) -> Scores:
+        """The scores of the rows of a frame. Raises ModelError where a feature column is missing or of the wrong kind."""
+        return self.score_batches([frame])
+
+    def score_batches(self, batches: Iterable[pl.DataFrame], batch_rows: int = BATCH_ROWS) -> Scores:
+        """The scores of the rows of all frames, in their order; memory does not grow with their number, but for the result.
+
+        batch_rows: how many rows are encoded at once. A row's scores do not depend on it, nor on the rows beside it.
+        """
+        return Scores(*run(self.scorer.scores, self._encoded(batches, batch_rows)))
+
+    def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Conformal p-values of scores, float64 (rows,); see Calibration."""
+        return self.calibration.p_values(score)
+
+    def explain(self, frame: pl.DataFrame) -> Explanation:
+        """Each feature's contribution to the score of each row, and the values observed and expected."""
+        components, output = run(self.scorer.contributions, self._encoded([frame], BATCH_ROWS))
+        return Explanation(
+            features=self.encoder.features,
+            contributions=components.astype(np.float64) @ self.encoder.layout.membership,
+            observed=self.encoder.observed(frame),
+            expected=self.encoder.decode(output),
+        )
+
+    def reasons(self, frame: pl.DataFrame, top: int = 3) -> pl.Series:
+        """The `top` features that contribute most to each row's score; see `explanation.reasons`."""
+        parts = list(frame.iter_slices(rows_at_once(BATCH_ROWS, self.encoder.layout.width))) or [frame]
+        return pl.concat([reasons(self.explain(part), top) for part in parts])
+
+    def _scored(self, encoded: Encoded) -> Rows:
+        return Rows(encoded, *run(self.scorer.scores, [encoded]))
+
+    def _encoded(self, batches: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[Encoded]:
+        for batch in batches:
+            for part in batch.iter_slices(batch_rows) if len(batch) else [batch]:
+                yield self.encoder.encode(part)
+
+
+def train(
+    frame: pl.DataFrame,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    model: ModelSettings,
+    training: TrainingSettings,
+    on_epoch: OnEpoch | None = None,
+    *,
+    image: ImageSettings | None = None,
+    anomalies: pl.DataFrame | None = None,
+    unconfirmed: NDArray[np.bool_] | None = None,
+) -> Detector:
+    """A detector from normal rows in a fixed order; the same rows, order, settings and device give the same scores.
+
+    on_epoch: called with (epoch from 1, loss, validation loss) after every epoch of every network, one network after the other.
+    image: the column of images, where there is one.
+    anomalies: known frauds of the training window; score `auto` and thresholds that need labels look at them, no network does.
+    unconfirmed: bool (rows,), rows that are suspect although nobody knows: neither encoder nor networks nor the moments of the residuals
+        are fitted to them, but their scores count where quantiles and p-values are made.
+    Raises TrainingError with the reason where the rows or what was learnt from them make no detector.
+    """
+    parts = split(len(frame), training.seed)
+    learnt = parts if unconfirmed is None else parts.without(unconfirmed)
+    reproducible(training.seed)
+    encoder = Encoder.fit(frame[learnt.fit], numeric, categorical, image)
+    layout = encoder.layout
+    refuse_what_is_too_wide(layout, model)
+    encoded = encoder.encode(frame)
+    if not np.ptp(encoded[learnt.fit], axis=0).any():
+        raise TrainingError(f"none of the features varies in the {len(learnt.fit)} rows to learn from; there is nothing to learn")
+    fit, validation, held_out = encoded[learnt.fit], encoded[learnt.validation], encoded[parts.p_value]
+    log.info("training on %d normal rows, %d features, on %s", len(fit), len(encoder.features), describe_device())
+    fitted = [fit_network(fit, validation, layout, model, training, member, on_epoch) for member in range(model.members)]
+    networks = tuple(network for network, _ in fitted)
+    known = np.zeros((0, layout.width), np.float32) if anomalies is None else encoder.encode(anomalies)
+    if model.score == "auto":
+        model = model.model_copy(update={"score": choose_score(networks, layout, model, validation, known)})
+    scored = Samples(encoded[cap(parts.fit, TRAINING_SCORES, training.seed)], held_out, known)
+    return Detector(
+        encoder=encoder,
+        networks=networks,
+        calibration=calibrate(networks, layout, model, validation, scored, normals=len(frame)),
+        settings=model,
+        training=training,
+        history=tuple(epoch for _, history in fitted for epoch in history),
+        device=describe_device(),
+        samples=Samples(cap(fit, TRAINING_SCORES, training.seed), held_out, known).capped(training.seed),
+    )

@@ -1,0 +1,136 @@
+"""Drift: how far the rows of several nights are from those that a version learnt from, feature by feature, and whether that is too far.
+
+What chance alone explains is never too far: of every figure there is the least one that the numbers of rows leave certain.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy.stats import chi2, norm, wasserstein_distance
+
+from models.drift.pooling import Floats, Pooled, pool
+from models.drift.profiles import CATEGORY, ERROR, ERROR_EDGES, NUMERIC
+from models.settings import DriftSettings
+
+FLOOR = 1e-4  # the least share of a bin: an empty one would make the index infinite
+CERTAIN = 0.999
+DEVIATIONS = float(norm.ppf((1 + CERTAIN) / 2))  # on both sides, that hold so much of a normal distribution
+QUANTILES = {"error_q50": 0.5, "error_q90": 0.9, "error_q99": 0.99}
+
+Certain = tuple[float, float]  # a figure, and the nearest to none that chance leaves
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One feature, or `error`. rows: of the nights, that were not flagged. figures: by metric. over: those beyond their limit."""
+
+    feature: str
+    rows: int
+    figures: dict[str, float]
+    over: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        return f"{self.feature} ({', '.join(f'{metric} {self.figures[metric]:.2f}' for metric in self.over)})"
+
+
+def drifts(profiles: pl.DataFrame, settings: DriftSettings) -> tuple[Drift, ...]:
+    """The drift of every feature over the nights whose profiles (SCHEMA of models.drift.profiles) are given, in the order of
+    the first night.
+
+    Of a night each side is cut at that night's threshold, and weighs as much as the night has rows. Where no rows are left on one side
+    there are no figures.
+    """
+    found = []
+    for (feature, kind), nights in profiles.group_by("feature", "kind", maintain_order=True):
+        pooled = pool(nights)
+        if pooled.counts.sum() > 0 and pooled.reference.sum() > 0:
+            measured = MEASURES[str(kind)](pooled)
+            figures = {metric: value for metric, (value, _) in measured.items()}
+            over = tuple(metric for metric, (_, certain) in measured.items() if abs(certain) > limit(metric, settings))
+            found.append(Drift(str(feature), round(pooled.counts.sum()), figures, over))
+    return tuple(found)
+
+
+def limit(metric: str, settings: DriftSettings) -> float:
+    """Beyond which value, in either direction, a metric is drift."""
+    return settings.error_shift if metric in QUANTILES else float(getattr(settings, metric))
+
+
+def stability_index(counts: Floats, reference: Floats) -> float:
+    """The population stability index: the sum over the bins of (p - q) ln(p / q), p and q the shares of both sides, each at least FLOOR.
+
+    It is the symmetric divergence of Jeffreys (1946) of the binned shares; in scoring above 0.1 is read as some shift, above 0.25 as a
+    large one (Siddiqi, 2006).
+    """
+    p, q = (np.maximum(side / side.sum(), FLOOR) for side in (counts, reference))
+    return float(np.sum((p - q) * np.log(p / q)))
+
+
+def index_of(pooled: Pooled) -> Certain:
+    """The index. Of rows that did not change it is chi-square, with one degree of freedom less than bins, times the sum of the inverse
+    numbers of rows (Yurdakul & Naranjo, 2020).
+    """
+    value, bins = stability_index(pooled.counts, pooled.reference), np.count_nonzero(pooled.counts + pooled.reference)
+    return value, max(0.0, value - float(chi2.ppf(CERTAIN, max(1, bins - 1))) * _inverse_rows(pooled))
+
+
+def distance_of(pooled: Pooled) -> Certain:
+    """The Wasserstein distance, in encoded units, of both sides with every value moved to the mean of its bin.
+
+    By chance it is about as large as the difference of two means of values with unit variance.
+    """
+    value = float(wasserstein_distance(pooled.means, pooled.reference_means, pooled.counts, pooled.reference))
+    return value, max(0.0, value - DEVIATIONS * math.sqrt(_inverse_rows(pooled)))
+
+
+def error_shifts(pooled: Pooled) -> dict[str, Certain]:
+    """By how much quantiles of the error are above those of the reference, as a share of them; negative where they are below.
+
+    Certain is the distance of the binomial intervals of both quantiles: none where the reference has too few rows beyond one.
+    """
+    found = {}
+    for name, share in QUANTILES.items():
+        night, reference = _interval(pooled.counts, share, pooled.rows), _interval(pooled.reference, share, pooled.reference_rows)
+        above, below = _relative(night.low - reference.high), _relative(night.high - reference.low)
+        found[name] = _relative(night.middle - reference.middle), max(0.0, above) + min(0.0, below)
+    return found
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """A quantile of the error, log2 of its ratio to the median of the reference, and where it may lie."""
+
+    low: float
+    middle: float
+    high: float
+
+
+def _interval(counts: Floats, share: float, rows: int) -> _Interval:
+    wide = DEVIATIONS * math.sqrt(share * (1 - share) / rows)
+    return _Interval(*(_log_quantile(counts, at) for at in (share - wide, share, share + wide)))
+
+
+def _relative(logs: float) -> float:
+    return float(2.0**logs - 1)
+
+
+def _inverse_rows(pooled: Pooled) -> float:
+    return 1 / pooled.rows + 1 / pooled.reference_rows
+
+
+def _log_quantile(counts: Floats, share: float) -> float:
+    """Interpolated between the edges of the bins; beyond all of them where so many rows are not to be had."""
+    if not 0 < share < 1:
+        return -math.inf if share <= 0 else math.inf
+    return float(np.interp(share, np.cumsum(counts)[:-1] / counts.sum(), ERROR_EDGES))
+
+
+MEASURES: dict[str, Callable[[Pooled], dict[str, Certain]]] = {
+    NUMERIC: lambda pooled: {"psi": index_of(pooled), "wasserstein": distance_of(pooled)},
+    CATEGORY: lambda pooled: {"psi": index_of(pooled)},
+    ERROR: error_shifts,
+}

@@ -1,0 +1,205 @@
+"""From source values to the numbers that a network reads, and back. Fitted on normal rows only.
+
+Numeric values are standardised (mean 0, standard deviation 1 over the fitted rows), after a signed logarithm where the tail is
+heavy. Null, NaN and infinite values are missing. A feature with missing values among the fitted rows is encoded as 0 there and
+has an indicator column. A value that is missing although none was among the fitted rows is encoded as `NEVER_MISSING`, far
+from the mean: it must not look normal. A feature that never varied is divided by max(1, |its value|).
+
+Categories are coded from the most frequent (0) to the rarest; the last code is for what is rare, null or never seen.
+
+An image stands alone: its pixels are the numeric values; see `models.encoding.images`.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from models.encoding.images import ImageFeature
+from models.encoding.layout import Layout
+from models.errors import ModelError, TrainingError
+from models.settings import ImageSettings
+
+HEAVY_TAIL = 3.0  # the logarithm is taken where the standard deviation exceeds this many times that of the middle half
+LOG_RANGE = 10.0  # ... and some value exceeds this: below, log(1 + x) changes little
+NEVER_MISSING = 5.0  # encoded units
+LARGEST = 1e6  # encoded units; stranger cannot be told from strange, but squares stay finite in float32
+MAX_CODES = 256
+MIN_COUNT = 5  # a category seen less often among the fitted rows is rare
+NORMAL_IQR = 1.349  # interquartile range of a standard normal variable
+
+
+class _Feature(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+
+
+class NumericFeature(_Feature):
+    """encoded = (f(x) - center) / scale, with f(x) = sign(x) log(1 + |x|) where signed_log, else x."""
+
+    signed_log: bool
+    center: float
+    scale: float
+    may_be_missing: bool
+
+    @property
+    def expression(self) -> pl.Expr:
+        """The encoded value, Float32."""
+        encoded = (_transformed(self.name, self.signed_log) - self.center) / self.scale
+        return encoded.clip(-LARGEST, LARGEST).fill_null(0.0 if self.may_be_missing else NEVER_MISSING).cast(pl.Float32)
+
+
+class CategoricalFeature(_Feature):
+    """The vocabulary in the order of its codes."""
+
+    vocabulary: tuple[str, ...]
+
+    @property
+    def expression(self) -> pl.Expr:
+        """The code, Float32 (whole numbers)."""
+        codes = range(len(self.vocabulary))
+        return (
+            pl.col(self.name)
+            .cast(pl.String)
+            .replace_strict(list(self.vocabulary), list(codes), default=len(self.vocabulary), return_dtype=pl.Float32)
+        )
+
+
+class Encoder(BaseModel):
+    """What was learnt about each feature. `model_dump_json` and `model_validate_json` are a lossless round trip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    numeric: tuple[NumericFeature, ...]
+    categorical: tuple[CategoricalFeature, ...]
+    image: ImageFeature | None = None
+
+    @staticmethod
+    def fit(frame: pl.DataFrame, numeric: Sequence[str], categorical: Sequence[str], image: ImageSettings | None = None) -> "Encoder":
+        """Learns the encoding of the named columns, or of the column of images, from normal rows.
+
+        Raises TrainingError where a column is missing, or one named as numeric or image holds something else.
+        """
+        if image is not None:
+            return Encoder(numeric=(), categorical=(), image=ImageFeature.fit(frame, image))
+        _check(frame, numeric, categorical, TrainingError)
+        return Encoder(
+            numeric=tuple(_fit_numeric(frame, name) for name in numeric),
+            categorical=tuple(_fit_categorical(frame, name) for name in categorical),
+        )
+
+    @cached_property
+    def layout(self) -> Layout:
+        if self.image is not None:
+            return self.image.layout
+        indicators = [k for k, feature in enumerate(self.numeric) if feature.may_be_missing]
+        count = len(self.numeric)
+        return Layout(
+            numeric=count,
+            indicators=len(indicators),
+            categories=tuple(len(feature.vocabulary) + 1 for feature in self.categorical),
+            owners=(*range(count), *indicators, *range(count, count + len(self.categorical))),
+        )
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """The names, numeric ones first; or those of the pixels."""
+        if self.image is not None:
+            return self.image.names
+        return tuple(feature.name for feature in (*self.numeric, *self.categorical))
+
+    def encode(self, frame: pl.DataFrame) -> NDArray[np.float32]:
+        """float32 (rows, layout.width), C-contiguous and finite, whatever the frame holds; computed in float64.
+
+        Raises ModelError where a column is missing, a numeric one holds something else, or an image cannot be read.
+        """
+        if self.image is not None:
+            pixels = self.image.encode(frame)
+            return np.clip(pixels, -LARGEST, LARGEST, out=pixels)
+        _check(frame, [feature.name for feature in self.numeric], [feature.name for feature in self.categorical], ModelError)
+        missing = [_transformed(f.name, False).is_null().cast(pl.Float32) for f in self.numeric if f.may_be_missing]
+        columns = [*(f.expression for f in self.numeric), *missing, *(f.expression for f in self.categorical)]
+        encoded = frame.select(column.alias(str(k)) for k, column in enumerate(columns))
+        return np.ascontiguousarray(encoded.to_numpy(order="c"), dtype=np.float32)
+
+    def observed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The features in source units: numeric and pixels Float64 (null where missing), categories String."""
+        if self.image is not None:
+            return self.image.observed(frame)
+        return frame.select(
+            *(_transformed(feature.name, False).alias(feature.name) for feature in self.numeric),
+            *(pl.col(feature.name).cast(pl.String) for feature in self.categorical),
+        )
+
+    def decode(self, output: NDArray[np.floating]) -> pl.DataFrame:
+        """What a network's output (rows, layout.outputs) says in source units.
+
+        Numeric and pixels Float64, null where a missing value is expected; the likeliest category String, null for the code of the
+        rare and unseen.
+        """
+        if self.image is not None:
+            return self.image.decode(output)
+        layout = self.layout
+        indicator = {owner: layout.numeric + k for k, owner in enumerate(layout.owners[layout.numeric : layout.continuous])}
+        columns = {}
+        for k, feature in enumerate(self.numeric):
+            values = _untransformed(output[:, k].astype(np.float64) * feature.scale + feature.center, feature.signed_log)
+            absent = output[:, indicator[k]] > 0.5 if k in indicator else np.zeros(len(values), dtype=bool)
+            columns[feature.name] = pl.Series(np.where(absent, np.nan, values)).fill_nan(None)
+        for category, (_, start, stop) in zip(self.categorical, layout.blocks, strict=True):
+            names = pl.Series([*category.vocabulary, None], dtype=pl.String)
+            columns[category.name] = names.gather(pl.Series(output[:, start:stop].argmax(axis=1), dtype=pl.UInt32))
+        return pl.DataFrame(columns)
+
+
+def _transformed(name: str, signed_log: bool) -> pl.Expr:
+    value = pl.col(name).cast(pl.Float64)
+    finite = pl.when(value.is_finite()).then(value)
+    return finite.sign() * finite.abs().log1p() if signed_log else finite
+
+
+def _untransformed(values: NDArray[np.float64], signed_log: bool) -> NDArray[np.float64]:
+    return np.sign(values) * np.expm1(np.minimum(np.abs(values), 700.0)) if signed_log else values
+
+
+def _fit_numeric(frame: pl.DataFrame, name: str) -> NumericFeature:
+    values = frame.select(_transformed(name, False)).to_series().drop_nulls()
+    may_be_missing = len(values) < len(frame)
+    if values.is_empty():
+        return NumericFeature(name=name, signed_log=False, center=0.0, scale=1.0, may_be_missing=True)
+    signed_log = _heavy_tailed(values)
+    values = frame.select(_transformed(name, signed_log)).to_series().drop_nulls()
+    center, deviation = float(values.mean()), float(values.std(ddof=0))  # type: ignore[arg-type]
+    scale = max(1.0, abs(center)) if values.min() == values.max() else deviation
+    return NumericFeature(name=name, signed_log=signed_log, center=center, scale=scale, may_be_missing=may_be_missing)
+
+
+def _heavy_tailed(values: pl.Series) -> bool:
+    low, high, deviation, largest = (
+        pl.DataFrame({"value": values})
+        .select(
+            pl.col("value").quantile(0.25).alias("low"),
+            pl.col("value").quantile(0.75).alias("high"),
+            pl.col("value").std(ddof=0).alias("deviation"),
+            pl.col("value").abs().max().alias("largest"),
+        )
+        .row(0)
+    )
+    return bool(largest > LOG_RANGE and deviation > HEAVY_TAIL * (high - low) / NORMAL_IQR)
+
+
+def _fit_categorical(frame: pl.DataFrame, name: str) -> CategoricalFeature:
+    counts = frame.select(pl.col(name).cast(pl.String).alias("value")).drop_nulls().group_by("value").len()
+    frequent = counts.filter(pl.col("len") >= MIN_COUNT).sort(["len", "value"], descending=[True, False])
+    return CategoricalFeature(name=name, vocabulary=tuple(frequent["value"].head(MAX_CODES - 1)))
+
+
+def _check(frame: pl.DataFrame, numeric: Sequence[str], categorical: Sequence[str], error: type[ModelError]) -> None:
+    if absent := [name for name in (*numeric, *categorical) if name not in frame.columns]:
+        raise error(f"the rows lack the feature columns {', '.join(absent)}; mend features.numeric and features.categorical")
+    for name in numeric:
+        kind = frame.schema[name]
+        if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
+            raise error(f"numeric feature {name} has type {kind}; list it under features.categorical, or convert it")

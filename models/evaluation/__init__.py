@@ -1,0 +1,1 @@
+"""Metrics, curves and paired comparisons of scores against labels."""

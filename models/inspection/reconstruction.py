@@ -1,0 +1,55 @@
+"""The rows that a detector keeps of those it was not trained on, with what its networks make of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.detector.detector import Detector
+from models.detector.scorer import ROWS, run
+from models.device import tf
+from models.encoding.layout import rows_at_once
+from models.encoding.samples import Encoded
+from models.networks.residuals import residual
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The held-out rows, then the known frauds.
+
+    encoded: float32 (rows, width). output: float32 (rows, outputs), the mean over the networks. fraud: bool (rows,).
+    error, score: float32 (rows,). losses: float32 (rows, width), the loss of each component over the number of features; a row's
+        sum is its error.
+    """
+
+    encoded: Encoded
+    output: NDArray[np.float32]
+    fraud: NDArray[np.bool_]
+    error: NDArray[np.float32]
+    score: NDArray[np.float32]
+    losses: NDArray[np.float32]
+
+    def numbers(self, fraud: bool) -> NDArray[np.int64]:
+        """The positions of the known frauds, or of the held-out rows."""
+        return np.flatnonzero(self.fraud == fraud)
+
+    def mean_loss(self, fraud: bool) -> NDArray[np.float64]:
+        """The mean over these rows of `losses`, float64 (width,); there must be such rows."""
+        return np.asarray(self.losses[self.fraud == fraud].mean(axis=0, dtype=np.float64))
+
+    @property
+    def has_frauds(self) -> bool:
+        return bool(self.fraud.any())
+
+
+def reconstruct(detector: Detector) -> Reconstruction:
+    """The same detector gives the same reconstruction."""
+    layout, samples = detector.encoder.layout, detector.samples
+    encoded = np.concatenate([samples.held_out, samples.anomalies])
+    most = rows_at_once(ROWS, layout.width)
+    batches = [encoded[start : start + most] for start in range(0, len(encoded), most)]
+    outputs = [np.concatenate([network(batch, training=False).numpy() for batch in batches]) for network in detector.networks]
+    losses = [np.square(residual(tf.constant(encoded), tf.constant(output), layout).numpy()) / layout.features for output in outputs]
+    error, score = run(detector.scorer.scores, batches)
+    fraud = np.repeat([False, True], [len(samples.held_out), len(samples.anomalies)])
+    return Reconstruction(encoded, np.mean(outputs, axis=0), fraud, error, score, np.mean(losses, axis=0))

@@ -1,0 +1,1 @@
+"""The Keras architectures, and how their weights are fitted."""

@@ -1,0 +1,63 @@
+"""Dense denoising autoencoder (Vincent et al., 2008): the network sees noise added to its input and reconstructs the clean row.
+
+What its layers are made of serves the other architectures as well. Every network has a layer named LATENT: its narrowest.
+"""
+
+from models.device import keras
+from models.encoding.layout import Layout
+from models.errors import TrainingError
+from models.settings import ModelSettings
+
+LATENT = "latent"
+
+
+def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
+    """A network from encoded rows, float32 (rows, layout.width), to reconstructions, float32 (rows, layout.outputs).
+
+    Gaussian noise and dropout act on the input, while training only. Values and indicators come out linear, categories as logits.
+    Raises TrainingError for an activation that Keras does not know.
+    """
+    check_activation(settings)
+    narrowest = settings.hidden.index(min(settings.hidden))
+    encoded = keras.Input((layout.width,), name="encoded")
+    hidden = disturb(expand(encoded, layout), settings, seed)
+    for depth, units in enumerate(settings.hidden):
+        latent = {"name": LATENT, "activity_regularizer": _activity(settings)} if depth == narrowest else {}
+        hidden = dense(units, seed + depth, activation=settings.activation, **latent)(hidden)
+    return keras.Model(encoded, reconstruction(hidden, layout, seed + len(settings.hidden)), name=settings.architecture)
+
+
+def check_activation(settings: ModelSettings) -> None:
+    """Raises TrainingError for an activation that Keras does not know."""
+    try:
+        keras.activations.get(settings.activation)
+    except ValueError as error:
+        raise TrainingError(
+            f"model.activation {settings.activation!r} is unknown to Keras; choose one such as relu, gelu or tanh"
+        ) from error
+
+
+def expand(encoded: keras.KerasTensor, layout: Layout) -> keras.KerasTensor:
+    """The encoded row with every code as a one-hot block: (rows, layout.width) to (rows, layout.outputs)."""
+    blocks = [keras.ops.one_hot(keras.ops.cast(encoded[:, column], "int32"), stop - start) for column, start, stop in layout.blocks]
+    return keras.ops.concatenate([encoded[:, : layout.continuous], *blocks], axis=-1) if blocks else encoded
+
+
+def disturb(hidden: keras.KerasTensor, settings: ModelSettings, seed: int) -> keras.KerasTensor:
+    """The input with Gaussian noise and dropout, while training only."""
+    noisy = keras.layers.GaussianNoise(settings.input_noise, seed=seed)(hidden)
+    return keras.layers.Dropout(settings.dropout, seed=seed)(noisy)
+
+
+def dense(units: int, seed: int, **options: object) -> keras.layers.Dense:
+    """A dense layer whose first weights follow from the seed."""
+    return keras.layers.Dense(units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **options)
+
+
+def reconstruction(hidden: keras.KerasTensor, layout: Layout, seed: int) -> keras.KerasTensor:
+    """The output layer: values and indicators, then logits, in float32."""
+    return dense(layout.outputs, seed, name="reconstruction", dtype="float32")(hidden)
+
+
+def _activity(settings: ModelSettings) -> keras.Regularizer | None:
+    return keras.regularizers.L1(settings.activity_regularisation) if settings.activity_regularisation else None

@@ -1,0 +1,45 @@
+"""Why what was stored and what would be computed differ, in sentences."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from models.settings import ThresholdSettings
+from tasks.core.recipe import Recipe
+from tasks.evaluation.snapshot import Known
+
+
+def moment(instant: datetime) -> str:
+    """An instant to the second, UTC."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def words(rule: ThresholdSettings | None) -> str | None:
+    """A threshold rule, such as `train_quantile 0.99`."""
+    return f"{rule.strategy} {rule.value:g}" if rule else None
+
+
+def reasons(known: Known, recipe: Recipe, config_hash: str, other_threshold: bool, other_rows: bool) -> Iterator[str]:
+    """What sets the two apart; something is said wherever rows differ (`other_rows`).
+
+    config_hash: of the configuration now. other_threshold: whether the two flagged from different scores on.
+    """
+    run, champion = known.run, known.champion
+    if run is None or champion is None:
+        return
+    name, found = champion.version.name, False
+    if found := run.version != name:
+        yield (
+            f"the run used {run.version}; the champion of {known.date} at {moment(known.as_of)} was {name}, "
+            f"promoted at {moment(champion.promoted_at)} for dates from {champion.effective_from} on"
+        )
+    if run.rule is None:
+        found = True
+        yield "the run did not note its threshold rule; another one was used"
+    if run.config_hash != config_hash:
+        found = True
+        yield f"[features], [quality], [model] or [threshold] have changed since {run.run_id} was committed"
+    if champion.training_hash != recipe.training_hash:
+        found = True
+        yield f"[features], [quality], [model] or [training] have changed since {name} was trained"
+    if not found and (other_rows or other_threshold):
+        yield "version, rule, source and configuration are the same: Nightscore, its libraries or the device have changed since"

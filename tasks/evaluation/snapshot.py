@@ -1,0 +1,102 @@
+"""What the warehouse knew of a date at an instant of the machine's clock."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+import polars as pl
+
+import sql
+from models.settings import ThresholdSettings
+from tasks.core.references import Version
+from tasks.registry.versions import stored_version
+from tasks.warehouse.connection import WarehouseSettings, reading, see_as_of
+
+VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256", "card_path", "withheld")
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """The run of a date that was current.
+
+    rule: what it flagged by; None of a run of before rules were kept. rows, flagged: counts of the ledger. pruned_at: since when its rows
+    are gone; None where they are there.
+    """
+
+    run_id: str
+    version: str
+    threshold: float
+    rule: ThresholdSettings | None
+    fingerprint: str
+    config_hash: str
+    rows: int
+    flagged: int
+    committed_at: datetime
+    pruned_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PastChampion:
+    """The version that was to flag a date. pruned_at: since when its artifact is gone; None where it was not pruned."""
+
+    version: Version
+    training_hash: str
+    pruned_at: datetime | None
+    effective_from: date
+    promoted_at: datetime
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was known of `date` at `as_of`.
+
+    rule: the threshold rule of that time, of the run, else of the newest run of any date; None where there was none.
+    rows: id, entity, score float32, p_value float64, is_flagged of the run, empty without one. labels: id, label bool, recorded by then.
+    first_commit: when the date was first committed, then or later; None where it never was.
+    """
+
+    date: date
+    as_of: datetime
+    run: PastRun | None
+    champion: PastChampion | None
+    rule: ThresholdSettings | None
+    rows: pl.DataFrame
+    labels: pl.DataFrame
+    first_commit: datetime | None
+
+
+def known_at(warehouse: WarehouseSettings, dataset: str, day: date, as_of: datetime) -> Known:
+    """Looks it up, in one reading. Raises WarehouseMissing where nothing of the dataset was ever written."""
+    with reading(warehouse, dataset) as con:
+        see_as_of(con, as_of)
+        values = {"partition_date": day}
+        found = _first(con, "evaluation/find_run_as_of", values)
+        run = PastRun(**found | {"rule": _rule(found["rule"])}) if found else None
+        newest = _first(con, "evaluation/find_threshold_as_of", {})
+        return Known(
+            date=day,
+            as_of=as_of,
+            run=run,
+            champion=_champion(warehouse, _first(con, "evaluation/find_champion_as_of", values)),
+            rule=run.rule if run and run.rule else _rule(newest["rule"]) if newest else None,
+            rows=con.execute(sql.read("evaluation/list_scored_rows"), {"run_id": run.run_id if run else None}).pl(),
+            labels=con.execute(sql.read("evaluation/list_labels_as_of"), values).pl(),
+            first_commit=(_first(con, "evaluation/find_first_commit", values) or {}).get("committed_at"),
+        )
+
+
+def _first(con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any]) -> dict[str, Any] | None:
+    rows = con.execute(sql.read(name), values).pl()
+    return rows.row(0, named=True) if rows.height else None
+
+
+def _rule(text: str | None) -> ThresholdSettings | None:
+    return ThresholdSettings.model_validate_json(text) if text else None
+
+
+def _champion(warehouse: WarehouseSettings, found: dict[str, Any] | None) -> PastChampion | None:
+    if found is None:
+        return None
+    version = stored_version(warehouse, [found.pop(name) for name in VERSION])
+    return PastChampion(version, **found)

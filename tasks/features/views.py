@@ -1,0 +1,89 @@
+"""What feature SQL may see on the night of a date: the clean rows of the day, and the history without absurd values or early labels."""
+
+from datetime import date, timedelta
+
+import duckdb
+
+from sql import identifier
+from tasks.core.dataset import ColumnRule, Dataset
+from tasks.core.references import Validated
+from tasks.source.connection import create_view, first_history_date, numbered
+
+FLOATING = ("FLOAT", "DOUBLE")
+
+
+def create_clean(con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Validated) -> dict[str, str]:
+    """View `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity` and `_event_time`.
+
+    Gives the source's columns (name to DuckDB type).
+    """
+    day, columns = validated.partition.date, dataset.columns
+    types = create_view(con, dataset, "day", day, day)
+    con.read_parquet(str(validated.quarantine)).create_view("quarantined")
+    entity = identifier(columns.entity) if columns.entity else "null"
+    time = identifier(columns.time) if columns.time else "null"
+    con.execute(
+        f"""
+        create view clean as
+        select
+            *,
+            cast({identifier(columns.id)} as varchar) as _id,
+            cast({entity} as varchar) as _entity,
+            try_cast({time} as timestamp) as _event_time,
+        from {numbered("day")}
+        anti join quarantined on quarantined.row = _row
+        """
+    )
+    return types
+
+
+def create_history(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int) -> None:
+    """View `history`: the good rows of the look-back and the clean rows of the day, without labels that nobody knew; NaN is null."""
+    types = create_view(con, dataset, "found", first_history_date(dataset, day), day)
+    con.execute(f"create view lookback as from found where _partition_date < date '{day}'")
+    values = {name: _value(name, types) for name in types}
+    shown = {name: value for name, value in values.items() if types[name] in FLOATING}
+    if (label := dataset.columns.label) in types:
+        known = f"_partition_date <= date '{day - timedelta(days=label_delay_days)}'"
+        shown = shown | {label: f"case when {known} then {values[label]} end"}
+    replaced = ", ".join(f"{value} as {identifier(name)}" for name, value in shown.items())
+    con.execute(
+        f"""
+        create view history as
+        select * {f"replace ({replaced})" if replaced else ""} from (
+            select * from lookback where {" and ".join(_value_rules(con, dataset, types))}
+            union all by name
+            select * exclude (_row, _id, _entity, _event_time) from clean
+        )
+        """
+    )
+
+
+def _value(name: str, types: dict[str, str]) -> str:
+    """A column with NaN as null. By isnan: what Parquet says of least and greatest leaves NaN out, and misleads a comparison with it."""
+    column = identifier(name)
+    return f"case when not isnan({column}) then {column} end" if types[name] in FLOATING else column
+
+
+def _value_rules(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str]) -> list[str]:
+    """Conditions that keep one absurd value of the look-back from spoiling means and counts for weeks.
+
+    A column that a whole date lacks was added later: its nulls are no reason to forget the date.
+    """
+    ruled = {name: rule for name, rule in dataset.quality.columns.items() if name in types and name != dataset.columns.label}
+    free = {name: ColumnRule() for name in dataset.features.numeric if name in types}
+    conditions = ["true"]
+    for name, rule in (free | ruled).items():
+        value = _value(name, types)
+        number = f"try_cast({value} as double)"
+        if not rule.nullable:
+            having = con.sql(f"select _partition_date from lookback group by all having count({value}) > 0").fetchall()
+            dates = ", ".join(f"date '{row[0]}'" for row in having)
+            conditions += [f"({value} is not null or _partition_date not in ({dates}))"] if dates else []
+        if types[name] in FLOATING:
+            conditions.append(f"coalesce(isfinite({value}), true)")
+        if rule.min is not None:
+            conditions.append(f"coalesce({number} >= cast('{rule.min}' as double), true)")
+        if rule.max is not None:
+            conditions.append(f"coalesce({number} <= cast('{rule.max}' as double), true)")
+    return conditions

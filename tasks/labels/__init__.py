@@ -1,0 +1,1 @@
+"""What was known when: the labels of the source, label files, known compromised entities."""

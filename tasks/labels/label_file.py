@@ -1,0 +1,67 @@
+"""Labels that others report: a file of an analyst's verdicts or of chargebacks, added to what is known."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+import sql
+from tasks.core.errors import LabelsRefused, first_line
+from tasks.warehouse.connection import WarehouseSettings, transact
+
+NEEDED, DATE = ("id", "label", "known_at", "source"), "partition_date"
+READERS = {".parquet": pl.read_parquet, ".csv": lambda path: pl.read_csv(path, infer_schema=False)}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of the lines of a label file.
+
+    added: new in the table `labels`. known: they add nothing to it. unknown: they name no scored row, and were left out.
+    """
+
+    added: int
+    known: int
+    unknown: int
+
+
+def record_labels(warehouse: WarehouseSettings, dataset: str, path: Path) -> Recorded:
+    """Appends a Parquet or CSV file of labels to the table `labels`: all of its lines, or none where one cannot be meant.
+
+    Columns: id; label (0, 1, true or false); known_at (a date: known from its end); source (who says so, such as analyst or
+    chargeback; `source` is the source's own column); and, where ids repeat from day to day, partition_date.
+    Raises LabelsRefused, naming the file, the column and the count.
+    """
+    return transact(warehouse, dataset, partial(_record, path, _lines(path)))
+
+
+def _lines(path: Path) -> pl.DataFrame:
+    """The file's lines as text, numbered from 1."""
+    if path.suffix.lower() not in READERS:
+        raise LabelsRefused(f"{path} is neither .parquet nor .csv; write it as one of them")
+    if not path.is_file():
+        raise LabelsRefused(f"there is no file {path}; name an existing one")
+    try:
+        found = READERS[path.suffix.lower()](path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise LabelsRefused(f"{path} cannot be read: {first_line(error)}; write it again") from error
+    if missing := [name for name in NEEDED if name not in found.columns]:
+        raise LabelsRefused(f"{path} has no column {', '.join(missing)} (it has {', '.join(found.columns)}); add what is missing")
+    dated = found if DATE in found.columns else found.with_columns(pl.lit(None, pl.String).alias(DATE))
+    return dated.select(pl.col(*NEEDED, DATE).cast(pl.String)).with_row_index("line", offset=1)
+
+
+def _record(path: Path, lines: pl.DataFrame, con: duckdb.DuckDBPyConnection) -> Recorded:
+    con.execute(sql.read("publish/lock_dataset"))
+    con.register("lines", lines.to_arrow())
+    con.execute(sql.read("labels/parse_label_file"))
+    if wrong := con.execute(sql.read("labels/find_invalid_values")).fetchone():
+        column, count, line, written = wrong
+        what = f"{count:,} values of {column} cannot be meant, the first in line {line}: {written!r}"
+        raise LabelsRefused(f"{path}: {what}; nothing was recorded, mend the file")
+    con.execute(sql.read("labels/match_scored_rows"))
+    added, known, unknown = con.execute(sql.read("labels/count_new_labels")).fetchall()[0]
+    con.execute(sql.read("labels/insert_reported_labels"))
+    return Recorded(added, known, unknown)

@@ -1,0 +1,116 @@
+"""What Prefect's interface shows of a run. It is a courtesy: a server that does not take it stops nothing."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
+
+from tasks.core.references import Night
+
+log = logging.getLogger(__name__)
+STEP = 5.0  # percent: a server need not hear of every epoch
+
+
+def show_night(dataset: str, night: Night) -> None:
+    """A table of one line: what became of the night."""
+    line = {
+        "date": str(night.date),
+        "status": night.status,
+        "rows": night.rows_source,
+        "scored": night.rows_scored,
+        "quarantined": night.rows_quarantined,
+        "flagged": night.rows_flagged,
+        "threshold": night.threshold,
+        "version": night.model_version,
+        "run": night.run_id,
+        "doubts": "; ".join(night.doubts),
+    }
+    with _by_courtesy():
+        create_table_artifact([line], key=key("night", dataset), description=f"{dataset} {night.date}: {night.status}")
+
+
+def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
+    """A table of the dates before `day` that were still to be scored, and what became of each."""
+    if lines:
+        with _by_courtesy():
+            create_table_artifact(lines, key=key("missed", dataset), description=f"{dataset}: dates before {day} that were due")
+
+
+def show_report(dataset: str, days: str, markdown: str, page: Path) -> None:
+    """The figures of an evaluation, and a link to its page. days: the dates that it is about, in words."""
+    with _by_courtesy():
+        create_markdown_artifact(markdown, key=key("report", dataset), description=f"{dataset}, {days}")
+        create_link_artifact(page.resolve().as_uri(), link_text=page.name, key=key("page", dataset), description=f"{dataset}, {days}")
+
+
+class Progress:
+    """How much of a run's work is done, in percent, and in words what was done last; shown in a flow run alone."""
+
+    def __init__(self, kind: str, dataset: str, name: str) -> None:
+        self._name = name
+        self._key = key(kind, dataset)
+        self._artifact: UUID | None = None
+        self._refused = flow_run.id is None  # nobody looks at what is no run of Prefect
+
+    def show(self, percent: float, words: str) -> None:
+        if self._refused:
+            return
+        self._refused = True
+        with _by_courtesy():
+            description = f"{self._name}: {words}"
+            if self._artifact is None:
+                made = create_progress_artifact(percent, key=self._key, description=description)
+                self._artifact = made if isinstance(made, UUID) else None  # in a flow it is no coroutine
+            else:
+                update_progress_artifact(self._artifact, percent, description=description)
+            self._refused = False
+
+
+class TrainingProgress:
+    """The share of a training's epochs that are done. Networks of an ensemble are trained one after the other."""
+
+    def __init__(self, dataset: str, as_of: date, members: int, epochs: int) -> None:
+        self._progress = Progress("training", dataset, f"{dataset} as of {as_of}")
+        self._members, self._epochs = members, epochs
+        self._member = 0
+        self._shown = -STEP
+
+    def epoch(self, number: int, loss: float, validation_loss: float) -> None:
+        """An epoch of a network is done. number: from 1; it starts again with the next network."""
+        self._member += number == 1
+        done = 100 * (self._member - 1 + number / self._epochs) / self._members
+        if done - self._shown >= STEP:
+            self._shown = done
+            words = f"network {self._member} of {self._members}, epoch {number}: loss {loss:.4f}, held out {validation_loss:.4f}"
+            self._progress.show(done, words)
+
+    def done(self) -> None:
+        """The training is over, perhaps before its last epoch."""
+        self._progress.show(100.0, "trained")
+
+
+def key(kind: str, dataset: str) -> str:
+    """The key of an artifact, which Prefect wants in lower case, of letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", f"nightscore-{kind}-{dataset}".lower()).strip("-")
+
+
+@contextmanager
+def _by_courtesy() -> Iterator[None]:
+    try:
+        yield
+    except (httpx.HTTPError, PrefectException, OSError, RuntimeError) as error:
+        log.info("Prefect does not take what it could show: %s", type(error).__name__)

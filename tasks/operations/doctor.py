@@ -1,0 +1,167 @@
+"""What `nightscore doctor` looks at: one function per check, each with what was found and how to mend it. Nothing is changed."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import duckdb
+
+import sql
+from tasks.core.dataset import Dataset
+from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line
+from tasks.operations.installation import INSTALLATION, Check
+from tasks.publishing.integrity import offences
+from tasks.publishing.publish import waiting_folders
+from tasks.source.connection import connect, create_view, list_dates, place, read_partition, readable
+from tasks.warehouse.connection import WarehouseSettings, datasets, reading
+
+FREE_GIB = 2.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is looked at: a dataset, and its warehouse with its folder of files."""
+
+    dataset: Dataset
+    warehouse: WarehouseSettings
+
+    @property
+    def impatient(self) -> WarehouseSettings:
+        """The warehouse, and no waiting for who holds it."""
+        return self.warehouse.model_copy(update={"wait_seconds": 0})
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.warehouse.files)
+
+
+def checks(dataset: Dataset, warehouse: WarehouseSettings) -> list[Check]:
+    """Every check in turn; one that cannot be made is a failed check and never an exception."""
+    setup = Setup(dataset, warehouse)
+    looks = {check.__name__: check for check in INSTALLATION} | {check.__name__: partial(check, setup) for check in CHECKS}
+    return [_guarded(name.removeprefix("check_").replace("_", " "), look) for name, look in looks.items()]
+
+
+def check_source(setup: Setup) -> Check:
+    """The dates of the source, and its newest partition read to the end."""
+    dataset = setup.dataset
+    dates = list_dates(dataset.source)
+    if not dates:
+        where = dataset.source.path or dataset.source.table
+        return Check("source", False, f"no dates in {where}", "mend [source] in the configuration, or deliver a first partition")
+    without_history = dataset.features.model_copy(update={"sql": None})
+    newest = read_partition(dataset.model_copy(update={"features": without_history}), dates[-1])
+    return Check("source", True, f"{len(dates)} dates, {dates[0]} to {dates[-1]}; the newest has {newest.rows:,} rows")
+
+
+def check_columns(setup: Setup) -> Check:
+    """The columns that the configuration names, in the newest partition."""
+    dataset, columns = setup.dataset, setup.dataset.columns
+    named = [columns.id, columns.time, columns.entity, columns.label, columns.weight, *columns.private, *columns.details]
+    needed = {name for name in named if name} | (set() if dataset.features.sql else set(dataset.features.names))
+    newest = list_dates(dataset.source)[-1]
+    with connect(dataset.source) as con, readable(dataset.source, newest):
+        found = create_view(con, dataset, "newest", newest, newest)
+    if missing := sorted(needed - found.keys()):
+        has = f"{place(dataset.source, newest)} has {', '.join(found)}"
+        return Check("columns", False, f"missing: {', '.join(missing)}", f"mend [columns] or [features]; {has}")
+    return Check("columns", True, f"all {len(needed)} that the configuration names are there")
+
+
+def check_feature_sql(setup: Setup) -> Check:
+    """The feature SQL, bound to the newest partition: its syntax, and the columns that it reads and returns. It is not run."""
+    features = setup.dataset.features
+    if features.sql is None:
+        return Check("feature sql", None, "none: the features are columns of the source")
+    mend = f"mend {features.sql}, or features.sql in the configuration"
+    try:
+        returned = _columns_of(setup.dataset, sql.read(features.sql))
+    except (OSError, duckdb.Error) as error:
+        return Check("feature sql", False, first_line(error), mend)
+    if missing := [name for name in (setup.dataset.columns.id, *features.names) if name.lower() not in returned]:
+        return Check("feature sql", False, f"it does not return {', '.join(missing)}", mend)
+    return Check("feature sql", True, f"{features.sql} returns all {len(features.names)} features")
+
+
+def check_warehouse(setup: Setup) -> Check:
+    """Whether a night could publish: the warehouse can be opened, or made, and written."""
+    place, file = setup.warehouse.place, setup.warehouse.file
+    places = [] if file is None else [_existing(file.parent), file]
+    if locked := [path for path in places if path.exists() and not os.access(path, os.W_OK)]:
+        return Check("warehouse", False, f"{locked[0]} cannot be written", "mend its permissions, or warehouse.uri")
+    try:
+        held = datasets(setup.impatient)
+    except WarehouseMissing:
+        return Check("warehouse", True, f"{place} does not exist yet; the first night makes it")
+    except WarehouseHeld as error:
+        return Check("warehouse", None, str(error), "end it, if nights wait for it too long")
+    return Check("warehouse", True, f"{place} can be opened; it holds {', '.join(held) or 'nothing yet'}")
+
+
+def check_results(setup: Setup) -> Check:
+    """What must hold of the committed results: the same statements that every night is checked by before it is committed."""
+    try:
+        with reading(setup.impatient, setup.dataset.name) as con:
+            (nights,) = con.execute("select count(*) from current_runs").fetchall()[0]
+            broken = [str(offence) for offence in offences(con, hidden=setup.dataset.columns.hidden)]
+    except (WarehouseMissing, WarehouseHeld) as error:
+        return Check("results", None, str(error))
+    if broken:
+        return Check("results", False, "; ".join(broken), "score those dates again with `nightscore run --force --date D`")
+    return Check("results", True, f"{nights} committed nights pass {len(sql.names('check_*'))} checks")
+
+
+def check_waiting(setup: Setup) -> Check:
+    """Scored nights that a held warehouse kept from being committed."""
+    waiting = [folder.name for folder in waiting_folders(setup.folder / setup.dataset.name)]
+    if waiting:
+        return Check("waiting", None, f"scored and not committed: {', '.join(waiting)}", "run `nightscore publish`")
+    return Check("waiting", True, "no scored night waits to be committed")
+
+
+def check_disk(setup: Setup) -> Check:
+    """Free space where models, reports and staged nights go, and whether they can be written there."""
+    folder = _existing(setup.folder)
+    if not os.access(folder, os.W_OK):
+        return Check("disk", False, f"{folder} cannot be written", "mend its permissions, or warehouse.files")
+    free = shutil.disk_usage(folder).free / 2**30
+    if free < FREE_GIB:
+        return Check("disk", False, f"{free:.1f} GiB free at {folder}", f"free {FREE_GIB:g} GiB: a night stages its rows there")
+    return Check("disk", True, f"{free:.1f} GiB free at {folder}")
+
+
+def _guarded(name: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except Exception as error:
+        return Check(name, False, first_line(error), "mend what it names, then look again")
+
+
+def _columns_of(dataset: Dataset, query: str) -> set[str]:
+    """The columns that the feature SQL would return for the newest partition, in lower case."""
+    newest = list_dates(dataset.source)[-1]
+    with connect(dataset.source) as con:
+        create_view(con, dataset, "history", newest, newest)
+        (statement,) = con.extract_statements(query)
+        values = {"partition_date": newest, "label_delay_days": 0}
+        bound = {name: values[name] for name in statement.named_parameters}
+        return {column[0].lower() for column in con.execute(f"select * from ({statement.query}\n) limit 0", bound).description}
+
+
+def _existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
+
+
+CHECKS: tuple[Callable[[Setup], Check], ...] = (
+    check_source,
+    check_columns,
+    check_feature_sql,
+    check_warehouse,
+    check_results,
+    check_waiting,
+    check_disk,
+)

@@ -1,0 +1,181 @@
+"""Retention: what is older than so many days and nobody needs is dropped, from the warehouse in one transaction, then from the disk.
+
+The space of dropped rows inside a DuckDB file is used again by later nights; the file itself does not become smaller (DuckDB 1.5 gives back
+free blocks at its end alone). Of a file of 365 nights x 10,000 rows (169 MB) with the older half of the scores dropped half of the blocks
+were free once it was closed, and 1,000,000 more rows went in without its growing. A lake's files go with the first pruning a day or more
+after their rows. The ledger, labels, metrics and promotions stay for ever.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from pydantic import ValidationError
+
+import sql
+from tasks.operations.prune_artifacts import OldArtifact, is_in_store, old_artifacts, remove_artifacts
+from tasks.operations.prune_files import OldFile, Registered, old_files, remove_file
+from tasks.publishing.publish import waiting_folders
+from tasks.publishing.staged_night import read_kept
+from tasks.registry.artifact_store import root_of
+from tasks.warehouse.connection import WarehouseSettings, reading, tidy, transact
+
+SUPERSEDED, SCORES = "rows of superseded runs", "scores of current runs"
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What is kept. oldest: the first date that is. scores: whether old rows of current runs go as well. waiting: versions of nights
+    that are scored and not committed yet."""
+
+    oldest: date
+    scores: bool
+    waiting: tuple[str, ...]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        instant = datetime.combine(self.oldest, time(), UTC)
+        return {"oldest": self.oldest, "instant": instant, "scores": self.scores}
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What goes of one kind. count: runs, files or folders. rows: of runs. bytes: of files. oldest, newest: since when they are old."""
+
+    kind: str
+    count: int
+    rows: int | None
+    bytes: int | None
+    oldest: date
+    newest: date
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """done: whether it went, or only would. older_than: dates and instants before this one are old. left: what is left alone, and why."""
+
+    done: bool
+    older_than: date
+    dropped: tuple[Dropped, ...]
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What goes from the warehouse: rows of the statements `prunable_runs` and `prunable_models`.
+
+    stored: artifacts in a store elsewhere that go with them. left: versions that stay, in words.
+    """
+
+    runs: list[dict[str, Any]]
+    versions: list[str]
+    registered: Registered
+    stored: list[OldArtifact]
+    left: list[str]
+
+
+def prune(warehouse: WarehouseSettings, dataset: str, keep_days: int, today: date, *, scores: bool = False, yes: bool = False) -> Pruning:
+    """Drops what became old more than `keep_days` days before `today`; without `yes` only lists it, and changes nothing.
+
+    Staging, reports and Data Docs are old by their date, superseded rows and unneeded artifacts by the instant when they became so;
+    scores of current runs, with their quarantine, go by their date and only with `scores`. What a crash leaves goes the next time.
+    Raises WarehouseMissing where nothing of the dataset was ever written.
+    """
+    files = Path(warehouse.files).resolve() / dataset
+    keep = Retention(today - timedelta(days=keep_days), scores, _waiting(files))
+    root = root_of(warehouse, dataset)
+    with reading(warehouse, dataset) as con:
+        rows = _prunable(files, root, keep, con)
+    if yes:
+        rows = transact(warehouse, dataset, partial(_prune_rows, files, root, keep))
+        tidy(warehouse)
+    found, left = old_files(files, rows.registered, keep.oldest)
+    if yes:
+        left += [f"{old.path} is being worked on since" for old in found if not remove_file(files, old)]
+        remove_artifacts(rows.stored)
+    return Pruning(yes, keep.oldest, (*_of_runs(rows.runs), *_of_files([*found, *rows.stored])), (*rows.left, *left))
+
+
+def _prune_rows(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyConnection) -> _Rows:
+    con.execute(sql.read("publish/lock_dataset"))
+    rows = _prunable(files, root, keep, con)
+    runs, versions = {"runs": [run["run_id"] for run in rows.runs]}, {"versions": rows.versions}
+    for statement, values in (
+        ("retention/delete_scores", runs),
+        ("retention/delete_shadow_scores", runs),
+        ("retention/delete_profiles", runs),
+        ("retention/delete_quarantine", runs),
+        ("retention/mark_runs_pruned", runs),
+        ("retention/mark_versions_pruned", versions),
+    ):
+        con.execute(sql.read(statement), values)
+    return rows
+
+
+def _prunable(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyConnection) -> _Rows:
+    """What is to go from the warehouse, and which files the registry then names."""
+    runs = con.execute(sql.read("retention/list_prunable_runs"), keep.values).pl().to_dicts()
+    values = keep.values | {"waiting": list(keep.waiting)}
+    models = con.execute(sql.read("retention/list_prunable_versions"), values).pl().to_dicts()
+    strange = [model for model in models if not _is_own_model(files, root, model)]
+    left = [f"{model['version']} names an artifact or a card outside {files}, and is left alone" for model in strange]
+    versions = [model["version"] for model in models if model not in strange]
+    places = con.execute(sql.read("retention/list_artifact_paths")).pl().to_dicts()
+    return _Rows(runs, versions, _registered(files, places, versions), old_artifacts(root, places, versions), left)
+
+
+def _is_own_model(files: Path, root: str, model: dict[str, Any]) -> bool:
+    """Whether the paths of a version are where training puts them."""
+    artifact, card = (_absolute(files, model[name]) for name in ("artifact_path", "card_path"))
+    return (artifact.parent == files / "models" or is_in_store(root, model["artifact_path"])) and card.parent == files / "cards"
+
+
+def _registered(files: Path, places: list[dict[str, Any]], versions: list[str]) -> Registered:
+    """What the registry names, as soon as these versions are pruned; a path that a version in use names as well stays."""
+    live, pruned = set[Path](), set[Path]()
+    for place in places:
+        kept = pruned if place["is_pruned"] or place["version"] in versions else live
+        kept |= {_absolute(files, place["artifact_path"]), _absolute(files, place["card_path"])}
+    return Registered(frozenset(live), frozenset(pruned - live))
+
+
+def _absolute(files: Path, path: str) -> Path:
+    """A path out of the warehouse, which is below warehouse.files, without what leads up or nowhere."""
+    return Path(os.path.normpath(files.parent / path))
+
+
+def _waiting(files: Path) -> tuple[str, ...]:
+    """The versions of the scored nights that wait for their commit; one that cannot be read can never be committed."""
+    versions = []
+    for folder in waiting_folders(files):
+        with suppress(ValidationError):
+            publication = read_kept(folder)
+            versions += [publication.version.name] if publication else []
+    return tuple(versions)
+
+
+def _of_runs(runs: list[dict[str, Any]]) -> list[Dropped]:
+    kinds = {kind: [run for run in runs if run["is_current"] == (kind == SCORES)] for kind in (SUPERSEDED, SCORES)}
+    return [
+        Dropped(kind, len(found), sum(run["rows_scored"] for run in found), None, *_span([run["since"] for run in found]))
+        for kind, found in kinds.items()
+        if found
+    ]
+
+
+def _of_files(files: Sequence[OldFile | OldArtifact]) -> list[Dropped]:
+    kinds = {kind: [old for old in files if old.kind == kind] for kind in dict.fromkeys(old.kind for old in files)}
+    return [
+        Dropped(kind, len(found), None, sum(old.bytes for old in found), *_span([old.since for old in found]))
+        for kind, found in kinds.items()
+    ]
+
+
+def _span(dates: list[date]) -> tuple[date, date]:
+    return min(dates), max(dates)

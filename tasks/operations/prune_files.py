@@ -1,0 +1,140 @@
+"""The files of a dataset that nobody needs any more. What is removed is found by looking, never named by the warehouse."""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from tasks.core.staging import RUNNING, SCRATCH, abandoned, remove, staging
+from tasks.publishing.staged_night import FILE
+
+DATE = r"\d{4}-\d{2}-\d{2}"
+DATED = {  # folder, kind, and the names of its files with the date that counts
+    "data-docs": ("Data Docs pages", re.compile(rf"({DATE})\.html")),
+    "reports": ("reports", re.compile(rf"report-{DATE}_({DATE})\.(?:html|json)")),
+}
+KindOf = Callable[[Path], tuple[str | None, date]]
+ARTIFACTS, ORPHANS, STAGED = "artifacts and cards of versions", "orphaned artifacts and cards", "staging folders"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Whose artifact folders and cards are registered. live: to be kept. pruned: to go. Absolute paths."""
+
+    live: frozenset[Path]
+    pruned: frozenset[Path]
+
+
+@dataclass(frozen=True)
+class OldFile:
+    """A file or folder that is to go. since: since when it is old. bytes: of all that is in it."""
+
+    kind: str
+    path: Path
+    since: date
+    bytes: int
+
+
+def old_files(files: Path, registered: Registered, oldest: date) -> tuple[list[OldFile], list[str]]:
+    """What is older than `oldest` below a dataset's own folder, and in words what is left alone although it is; changes nothing."""
+    found: list[OldFile] = []
+    left: list[str] = []
+    for folder, kind_of in _folders(registered):
+        if not _is_own(files, files / folder):
+            left.append(f"{files / folder} is a link: nothing in it is looked at")
+            continue
+        for path in sorted((files / folder).iterdir()) if (files / folder).is_dir() else ():
+            kind, since = kind_of(path)
+            if kind is None or (since >= oldest and kind != ARTIFACTS):
+                continue
+            if why := _why_left(files, path):
+                left.append(f"{path} {why}")
+            else:
+                found.append(OldFile(kind, path, since, _bytes(path)))
+    return found, left
+
+
+def remove_file(files: Path, old: OldFile) -> bool:
+    """Removes a file or folder; False where a process has begun to work on it since, or it has become something else."""
+    if not _is_own(files, old.path):
+        return False
+    if old.kind == STAGED:
+        with abandoned(old.path) as free:
+            if free and not (old.path / FILE).exists():
+                remove(old.path)
+                return True
+        return False
+    with suppress(FileNotFoundError):  # whoever prunes at the same time was faster
+        shutil.rmtree(old.path) if old.path.is_dir() else old.path.unlink()
+    return True
+
+
+def _folders(registered: Registered) -> Iterator[tuple[str, KindOf]]:
+    """Each folder below the dataset's own, with what tells an entry's kind and since when it is old; None of what is kept or not ours."""
+
+    def staged(path: Path) -> tuple[str | None, date]:
+        if path.name.startswith(SCRATCH):
+            return STAGED, _changed(path)
+        return (STAGED, date.fromisoformat(path.name)) if re.fullmatch(DATE, path.name) else (None, date.max)
+
+    def versioned(path: Path) -> tuple[str | None, date]:
+        if path in registered.live:
+            return None, date.max
+        return (ARTIFACTS if path in registered.pruned else ORPHANS), _changed(path)
+
+    def dated(folder: str) -> KindOf:
+        kind, pattern = DATED[folder]
+
+        def entry(path: Path) -> tuple[str | None, date]:
+            if path.name.startswith("."):  # left by a process that was killed while it wrote
+                return kind, _changed(path)
+            match = pattern.fullmatch(path.name)
+            return (kind, date.fromisoformat(match[1])) if match else (None, date.max)
+
+        return entry
+
+    yield from (("staging", staged), ("models", versioned), ("cards", versioned))
+    yield from ((folder, dated(folder)) for folder in DATED)
+
+
+def _why_left(files: Path, path: Path) -> str | None:
+    """Why an old file or folder is not touched, in words; None where it may go."""
+    training = staging(files) / f"{SCRATCH}train-{path.stem}"
+    if path.is_symlink():
+        return "is a link and is left alone; remove it by hand"
+    if (path / FILE).exists():
+        return "is a scored night that waits for its commit; `nightscore publish` commits it"
+    if _is_used(path) or _is_used(training):
+        return "is being worked on"
+    return None
+
+
+def _is_used(folder: Path) -> bool:
+    """Whether a living process has locked the folder; unlike `abandoned` this leaves no trace in it."""
+    try:
+        with (folder / RUNNING).open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return False
+
+
+def _is_own(files: Path, path: Path) -> bool:
+    """Whether the path is below the dataset's folder as it reads, with no link on the way."""
+    return path.resolve() == files.resolve() / path.relative_to(files)
+
+
+def _changed(path: Path) -> date:
+    return datetime.fromtimestamp(path.lstat().st_mtime, UTC).date()
+
+
+def _bytes(path: Path) -> int:
+    inside = (Path(root) / name for root, _, names in os.walk(path) for name in names)
+    return sum(file.lstat().st_size for file in inside) if path.is_dir() else path.lstat().st_size

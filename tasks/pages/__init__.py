@@ -1,0 +1,1 @@
+"""HTML pages: reports, model cards, their charts and templates."""

@@ -1,0 +1,62 @@
+"""The model card: one self-contained HTML page for every version."""
+
+import logging
+
+from models.detector.detector import Detector
+from models.inspection.pictures import Pixels
+from models.inspection.summary import inspect
+from tasks.core.atomic_files import write_whole
+from tasks.core.references import Version
+from tasks.pages.charts import environment
+from tasks.pages.model_card_charts import PixelMap, bars, by_error, by_label, inked, losses, picture, pixel_map
+from tasks.pages.model_card_facts import CardFacts
+from tasks.pages.model_card_text import held_out, latent_words, lead, methods, settings, verdict
+from tasks.pages.report_charts import spread
+
+__all__ = ["CardFacts", "render_card", "write_card"]
+
+log = logging.getLogger(__name__)
+
+
+def write_card(version: Version, detector: Detector, facts: CardFacts) -> None:
+    """Writes the version's card in place of an earlier one."""
+    write_whole(version.card, render_card(version, detector, facts))
+    log.info("%s  train      the model card is at %s", version.as_of, version.card)
+
+
+def render_card(version: Version, detector: Detector, facts: CardFacts) -> str:
+    """The page as HTML. It asks for nothing from outside and has no links; images of a private column are not in it."""
+    found, name = inspect(detector), held_out(detector)
+    is_private = bool(found.pixels) and _image_column(detector) in facts.private
+    pixels = None if is_private else found.pixels
+    return (
+        environment()
+        .get_template("model_card.html.j2")
+        .render(
+            version=version,
+            facts=facts,
+            held_out=name,
+            lead=lead(version, detector, facts),
+            settings=settings(version, detector, facts),
+            losses=losses(detector.history),
+            spread=spread(found.scores, () if facts.threshold is None else (facts.threshold,), name),
+            verdict=verdict(detector, facts),
+            latent=[chart for chart in (by_error(found.latent), by_label(found.latent, name)) if chart],
+            latent_words=latent_words(found.latent, detector),
+            features=found.features,
+            bars=bars(found.features),
+            is_private=is_private,
+            maps=_maps(pixels, name) if pixels else [],
+            pictures=[(one, picture(one.observed), picture(one.expected), inked(one.loss)) for one in pixels.worst] if pixels else [],
+            methods=methods(detector, facts, is_image=found.pixels is not None),
+        )
+    )
+
+
+def _maps(pixels: Pixels, name: str) -> list[PixelMap]:
+    return [pixel_map(name, pixels.normal), *([pixel_map("Known frauds", pixels.fraud)] if pixels.fraud is not None else [])]
+
+
+def _image_column(detector: Detector) -> str:
+    """The column that the pixels are named after."""
+    return detector.encoder.features[0].rpartition("[")[0]

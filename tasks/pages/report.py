@@ -1,0 +1,127 @@
+"""The page of an evaluation: one self-contained HTML file, the same figures as JSON beside it, and Prefect artifacts."""
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.core.atomic_files import write_whole
+from tasks.core.evaluation_result import Evaluation, Figure
+from tasks.notifications.prefect_artifacts import show_report
+from tasks.pages.charts import UNDEFINED, count, environment, figure, percent, words
+from tasks.pages.report_charts import between, curves, dots, scorers, spread
+from tasks.pages.report_text import lead, long_date, methods, span, warning
+
+log = logging.getLogger(__name__)
+
+VERDICT = ("precision", "recall", "f1")
+UNKNOWN = Figure(None)
+
+
+@task(cache_policy=NO_CACHE)
+def report(evaluation: Evaluation, folder: Path) -> Path:
+    """Writes the page and shows its figures in Prefect; see `write_report`."""
+    page = write_report(evaluation, folder)
+    show_report(evaluation.dataset, span(evaluation), markdown(evaluation, page), page)
+    return page
+
+
+def write_report(evaluation: Evaluation, folder: Path) -> Path:
+    """Writes `report-FIRST_LAST.html` and `.json` into the folder, in place of earlier ones of these dates; gives the page.
+
+    A reader finds either the earlier file or the whole new one.
+    """
+    page = folder / f"report-{evaluation.first_date}_{evaluation.last_date}.html"
+    write_whole(page.with_suffix(".json"), json.dumps(evaluation.to_json(report=page.name), indent=2, allow_nan=False) + "\n")
+    write_whole(page, render(evaluation))
+    log.info("%s, %s: the report is at %s", evaluation.dataset, span(evaluation), page)
+    return page
+
+
+def render(evaluation: Evaluation) -> str:
+    """The page as HTML. It asks for nothing from outside; its only links are those to the nights' Data Docs."""
+    ranking = evaluation.ranking
+    shown = [name for name in ranking.detector if name not in VERDICT] if ranking else []
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            e=evaluation,
+            days=span(evaluation),
+            as_of=long_date(evaluation.as_of),
+            lead=lead(evaluation),
+            warning=warning(evaluation),
+            ranking_names=shown,
+            key_figures=[(name, dots(name, ranking)) for name in shown] if ranking else [],
+            verdict_figures=[name for name in VERDICT if ranking and name in ranking.detector],
+            threshold=between(evaluation.thresholds),
+            curves=curves(evaluation),
+            spread=spread(evaluation.distribution, evaluation.thresholds) if evaluation.distribution else None,
+            scorers=list(scorers(ranking)) if ranking else [],
+            pairs=_pairs(evaluation, shown),
+            methods=methods(evaluation),
+            **_shares(evaluation),
+        )
+    )
+
+
+def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
+    """The key figures for the Prefect interface, with a link to the page."""
+    parts = [f"# {evaluation.dataset}, {span(evaluation)}", lead(evaluation)]
+    if doubt := warning(evaluation):
+        parts.append(f"**{doubt}**")
+    if ranking := evaluation.ranking:
+        names = list(ranking.detector)
+        rows = [[words(who), *(_cell(figures.get(name, UNKNOWN)) for name in names)] for who, figures in scorers(ranking)]
+        parts.append(_table(["Scored by", *map(words, names)], rows))
+    nights = [
+        [
+            night.date,
+            *map(count, (night.rows, night.quarantined, night.flagged)),
+            *map(figure, (night.precision, night.recall)),
+            night.model_version,
+        ]
+        for night in evaluation.nights
+    ]
+    parts.append(_table(["Date", "Rows", "Quarantined", "Flagged", "Precision", "Recall", "Version"], nights))
+    parts.append("\n".join(f"- {_plain(note)}" for note in evaluation.notes))
+    parts.append(f"[The whole report]({page.resolve().as_uri()})" if page else "")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _pairs(evaluation: Evaluation, names: Sequence[str]) -> list[tuple[str, list[tuple[Figure, Figure]]]]:
+    """For each scorer and metric the figure with the label-derived features and the one without them."""
+    if evaluation.ranking is None or evaluation.without_label_derived is None:
+        return []
+    without = dict(scorers(evaluation.without_label_derived))
+    return [
+        (who, [(figures.get(name, UNKNOWN), without.get(who, {}).get(name, UNKNOWN)) for name in names])
+        for who, figures in scorers(evaluation.ranking)
+    ]
+
+
+def _shares(evaluation: Evaluation) -> dict[str, str]:
+    """What the cells of the confusion matrix are shares of, in words."""
+    matrix = evaluation.confusion
+    found = percent(matrix.tp / (matrix.tp + matrix.fn)) if matrix and matrix.tp + matrix.fn else UNDEFINED
+    false = percent(matrix.fp / (matrix.fp + matrix.tn)) if matrix and matrix.fp + matrix.tn else UNDEFINED
+    return {"share_found": f"{found} of the frauds", "share_false": f"{false} of the normal rows"}
+
+
+def _cell(found: Figure) -> str:
+    interval = f" ({figure(found.low)} to {figure(found.high)})" if found.low is not None and found.high is not None else ""
+    return figure(found.value) + interval
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, [":--", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(_plain(str(cell)) for cell in line)} |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)

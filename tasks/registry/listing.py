@@ -1,0 +1,99 @@
+"""The registry as people read it: every version with its window, figures, gates and the dates that it was champion of."""
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sql
+from tasks.warehouse.connection import WarehouseSettings, reading, see_as_of
+
+
+@dataclass(frozen=True)
+class Reign:
+    """The dates from `effective_from` on, before `effective_until` (None: all of them) that a version is champion of, and who said so."""
+
+    effective_from: date
+    effective_until: date | None
+    promoted_at: datetime
+    promoted_by: str | None
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The figures of the newest judged window that a version alone has flagged. metrics: by name value, low and high (95% interval)."""
+
+    first_date: date
+    last_date: date
+    as_of: date
+    metrics: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What became of a challenger after the night of `as_of`; champion: the version that it was compared with."""
+
+    champion: str
+    as_of: date
+    fit: bool
+    promoted: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One version. rows: training rows, `unconfirmed` ones among them, which nothing was fitted to; the known frauds are not.
+
+    contamination: both of those as a share of the window.
+    training: epochs and losses. gates: name, passed, finding. withheld: why it may not be promoted.
+
+    pruned_at: since when its artifact is gone. champion: by the promotions in force, oldest date first. judged: None where it never was.
+    decision: None where it was no challenger, or still is one.
+    """
+
+    version: str
+    as_of: date
+    first_date: date
+    last_date: date
+    rows: int
+    known_frauds: int
+    unconfirmed: int
+    contamination: float
+    architecture: str
+    score: str
+    training: dict[str, Any]
+    gates: list[dict[str, Any]]
+    device: str
+    withheld: str | None
+    trained_at: datetime
+    pruned_at: datetime | None
+    champion: list[Reign]
+    judged: Judged | None
+    decision: Decided | None
+
+
+def list_versions(warehouse: WarehouseSettings, dataset: str, as_of: datetime | None = None) -> list[Listed]:
+    """The registered versions, the newest first, as they are, or as they were at the instant `as_of`. Raises WarehouseMissing."""
+    with reading(warehouse, dataset) as con:
+        if as_of is not None:
+            see_as_of(con, as_of)
+        result = con.execute(sql.read("registry/list_versions"))
+        columns = [column[0] for column in result.description or []]
+        return [_listed(dict(zip(columns, row, strict=True))) for row in result.fetchall()]
+
+
+def _listed(row: dict[str, Any]) -> Listed:
+    read = {
+        "training": json.loads(row["training"] or "{}"),
+        "gates": json.loads(row["gates"] or "[]"),
+        "champion": [Reign(**reign) for reign in row["champion"]],
+        "judged": _judged(row["judged"]) if row["judged"] else None,
+        "decision": Decided(**row["decision"]) if row["decision"] else None,
+    }
+    return Listed(**row | read)
+
+
+def _judged(found: dict[str, Any]) -> Judged:
+    figures = found.pop("figures")
+    return Judged(**found, metrics={figure.pop("metric"): figure for figure in figures})

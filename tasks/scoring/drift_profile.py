@@ -1,0 +1,41 @@
+"""The profile of a night: a sample of its rows, by the hash of their id, in the bins of the version that scored them."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.detector.detector import Detector, Scores
+from models.drift.profiles import Rows
+from models.encoding.samples import MOST_CELLS, MOST_ROWS
+from tasks.core.atomic_files import written_whole
+
+SHARES = 1 << 20
+
+
+class Profiler:
+    """Looks at the batches of one night as they are scored. rows: how many the night has."""
+
+    def __init__(self, detector: Detector, rows: int) -> None:
+        most = min(MOST_ROWS, MOST_CELLS // detector.encoder.layout.width)
+        self._detector, self._share, self._seen = detector, min(1.0, most / max(1, rows)), 0
+        self._sampled: list[Rows] = []
+
+    def see(self, batch: pl.DataFrame, scores: Scores) -> None:
+        """Keeps the sampled rows of a batch, as they are encoded."""
+        kept = batch["id"].hash() % SHARES < self._share * SHARES
+        self._seen += batch.height
+        self._sampled.append(Rows(self._encoded(batch.filter(kept)), scores.error[kept.to_numpy()], scores.score[kept.to_numpy()]))
+
+    def write(self, threshold: float, path: Path) -> Path:
+        """Stages the profile of the rows below the threshold; see Scored.profile."""
+        rows = Rows(*(np.concatenate([getattr(part, name) for part in self._sampled]) for name in ("encoded", "error", "score")))
+        weight = self._seen / max(1, len(rows.error))
+        with written_whole(path) as staged:
+            self._detector.reference.profile(rows, threshold, weight).write_parquet(staged)
+        return path
+
+    def _encoded(self, rows: pl.DataFrame) -> NDArray[np.float32]:
+        """Pixels are not looked at."""
+        return np.zeros((rows.height, 0), np.float32) if self._detector.encoder.layout.image else self._detector.encoder.encode(rows)

@@ -1,0 +1,92 @@
+"""Challengers, scored beside the champion on the batches that it reads: one that cannot be scored drops out, and the night goes on."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.detector.detector import Detector
+from models.errors import ModelError
+from models.flagging.flags import NightScores
+from models.flagging.thresholds import decide
+from models.settings import ThresholdSettings
+from tasks.core.atomic_files import written_whole
+from tasks.core.references import Version
+from tasks.loading import load
+
+log = logging.getLogger(__name__)
+
+
+class Shadows:
+    """The challengers of one night."""
+
+    def __init__(self, day: date, challengers: Sequence[Version]) -> None:
+        self._day = day
+        self._shadows: list[_Shadow] = []
+        for version in challengers:
+            with self._left_out(version):
+                self._shadows.append(_Shadow(version, load(version.path, version.sha256)))
+
+    def see(self, batch: pl.DataFrame) -> None:
+        """Scores the rows of a batch by every challenger."""
+        for shadow in tuple(self._shadows):
+            with self._left_out(shadow.version):
+                shadow.see(batch)
+
+    def write(self, keys: pl.DataFrame, threshold: ThresholdSettings, path: Path) -> Path | None:
+        """Stages the scores of all batches, see Scored.shadows; None where there is no challenger. keys: id and entity of every row."""
+        found = []
+        for shadow in tuple(self._shadows):
+            with self._left_out(shadow.version):
+                rows = shadow.rows(keys, threshold)
+                found.append(rows)
+                flagged = f"{int(rows['is_flagged'].sum()):,}"
+                log.info("%s  score      challenger %s would have flagged %s", self._day, shadow.version.name, flagged)
+        if not found:
+            return None
+        with written_whole(path) as staged:
+            pl.concat(found).write_parquet(staged, compression="lz4")
+        return path
+
+    @contextmanager
+    def _left_out(self, version: Version) -> Iterator[None]:
+        """A challenger that fails inside is no longer scored tonight."""
+        try:
+            yield
+        except ModelError as error:
+            log.warning("%s  score      challenger %s is left out tonight: %s", self._day, version.name, error)
+            self._shadows = [shadow for shadow in self._shadows if shadow.version != version]
+
+
+@dataclass
+class _Shadow:
+    """One challenger on its way through the batches. error, score: float32 (rows,) of each batch."""
+
+    version: Version
+    detector: Detector
+    error: list[NDArray[np.float32]] = field(default_factory=list)
+    score: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def see(self, batch: pl.DataFrame) -> None:
+        scores = self.detector.score(batch)
+        self.error.append(scores.error)
+        self.score.append(scores.score)
+
+    def rows(self, keys: pl.DataFrame, threshold: ThresholdSettings) -> pl.DataFrame:
+        score = np.concatenate(self.score)
+        p_values = self.detector.p_values(score)
+        verdict = decide(NightScores(score, p_values, keys["entity"].fill_null(keys["id"])), self.detector.calibration, threshold)
+        return keys.select("id").with_columns(
+            pl.Series("error", np.concatenate(self.error)),
+            pl.Series("score", score),
+            pl.Series("p_value", p_values),
+            pl.Series("rank", score).rank("min", descending=True).cast(pl.Int64),
+            pl.Series("is_flagged", verdict.flagged),
+            pl.lit(self.version.name).alias("model_version"),
+        )

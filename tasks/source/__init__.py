@@ -1,0 +1,1 @@
+"""The source's daily partitions: the connection, ingest, late arrival, simulation."""

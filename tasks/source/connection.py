@@ -1,0 +1,238 @@
+"""Reading the source: daily Parquet partitions or a DuckDB table, both through one in-memory DuckDB connection.
+
+Every reader gets a view with the source's own columns and `_partition_date`; timestamps with a zone become local time of
+`source.timezone`, so that the same rows read the same from either kind of source.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from sql import identifier, literal
+from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.errors import PartitionMissing, SourceError, first_line
+from tasks.core.filesystem import filesystem_of, is_remote
+from tasks.core.references import Partition
+
+DATE = r"(\d{4}-\d{2}-\d{2})"
+DATE_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+# Nothing is fetched at run time, and a large day spills to disk instead of growing.
+DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "memory_limit": "1GB",
+}
+
+
+@task(cache_policy=NO_CACHE)
+def ingest(dataset: Dataset, day: date) -> Partition:
+    """One day as found; see `read_partition`."""
+    return read_partition(dataset, day)
+
+
+def read_partition(dataset: Dataset, day: date) -> Partition:
+    """The reference to one day: its row count, and the fingerprint of the day and, with feature SQL, of its look-back.
+
+    Raises PartitionMissing where there is none, SourceError where it is empty or cannot be read.
+    """
+    first = first_history_date(dataset, day)
+    with connect(dataset.source) as con, readable(dataset.source, day, first):
+        create_view(con, dataset, "day", day, day)
+        rows = con.sql("from day").count("*").fetchone()
+        if not rows or not rows[0]:
+            kind = PartitionMissing if dataset.source.path is None else SourceError  # of a table, that is all there is to a partition
+            raise kind(f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and run the night again")
+        create_view(con, dataset, "history", first, day)
+        return Partition(date=day, rows=int(rows[0]), fingerprint=_fingerprint(con, dataset))
+
+
+def first_history_date(dataset: Dataset, day: date) -> date:
+    """The first date that the features of a day depend on."""
+    return day - timedelta(days=dataset.source.lookback_days) if dataset.features.sql else day
+
+
+@contextmanager
+def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that can read the source, and nothing of whose own is kept: what it spills is gone with it.
+
+    A timestamp without a zone, where it must be compared with one that has a zone, is local time of the source's zone.
+    Raises SourceError where the DuckDB file is missing or held by a writer.
+    """
+    with TemporaryDirectory(prefix="nightscore-") as spill, duckdb.connect(config=DUCKDB_CONFIG | {"temp_directory": spill}) as con:
+        con.execute(f"set timezone = {literal(source.timezone)}")
+        if source.database is not None:
+            if not Path(source.database).is_file():
+                raise SourceError(f"there is no DuckDB file {source.database}; mend source.database")
+            try:
+                con.execute(f"attach {literal(source.database)} as source (read_only)")
+            except duckdb.Error as error:
+                raise SourceError(f"{source.database} cannot be opened for reading: {first_line(error)}") from error
+        elif source.path is not None and is_remote(source.path):
+            con.register_filesystem(filesystem_of(source.path))
+            # DuckDB plans a query while it holds Python's lock; its other threads, reading through fsspec, would wait for it for ever.
+            con.execute("set threads = 1")
+        yield con
+
+
+@contextmanager
+def readable(source: SourceSettings, day: date, first: date | None = None) -> Iterator[None]:
+    """Turns what DuckDB says of unreadable data into a SourceError that names the date, and the file of `first`..`day`."""
+    try:
+        yield
+    except duckdb.Error as error:
+        broken = _unreadable(source, first or day, day)
+        raise SourceError(f"{day}: {broken or place(source, day)} cannot be read: {_without_values(error)}; deliver it again") from error
+
+
+def _without_values(error: duckdb.Error) -> str:
+    """What DuckDB says, but for a value that could not be converted: it may be private."""
+    return re.sub(r"(string|format:) (['\"]).*\2", r"\1 ***", first_line(error))
+
+
+def place(source: SourceSettings, day: date) -> str:
+    """Where the rows of a day come from, in words."""
+    if source.path is not None:
+        return source.path.replace("{date}", day.isoformat())
+    return f"table {source.table} of {source.database} where {source.date_column} = {day}"
+
+
+def list_dates(source: SourceSettings) -> list[date]:
+    """Every date that the source has, in order. Raises SourceError where the source cannot be read."""
+    if source.path is not None:
+        files = _glob(source.path.replace("{date}", DATE_GLOB))
+        found = {match[1] for file in files if (match := re.search(_date_pattern(source.path), file))}
+        return sorted(date.fromisoformat(text) for text in found if _is_date(text))
+    with connect(source) as con:
+        try:
+            rows = con.sql(f"select distinct {_table_date(con, source)} as d from {_table(source)} order by d").fetchall()
+        except duckdb.Error as error:
+            column = f"{source.date_column} in table {source.table} of {source.database}"
+            raise SourceError(f"{column} cannot be read: {_without_values(error)}; mend the table or source.date_column") from error
+    return [row[0] for row in rows if row[0] is not None]
+
+
+def create_view(con: duckdb.DuckDBPyConnection, dataset: Dataset, name: str, first: date, last: date) -> dict[str, str]:
+    """Creates the view `name` over the source's rows of `first`..`last`, and gives its columns (name to DuckDB type).
+
+    The view has the source's columns and `_partition_date`; a time column with a zone is in local time of the source's zone.
+    Raises PartitionMissing where `last` has no partition, SourceError where the source cannot be read.
+    """
+    relation = _parquet(con, dataset.source, first, last) if dataset.source.path is not None else _rows(con, dataset.source, first, last)
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    time = dataset.columns.time
+    if time is not None and types.get(time) == "TIMESTAMP WITH TIME ZONE":
+        local = f"timezone({literal(dataset.source.timezone)}, {identifier(time)})"
+        relation = relation.project(f"* replace ({local} as {identifier(time)})")
+        types[time] = "TIMESTAMP"
+    relation.create_view(name, replace=True)
+    types.pop("_partition_date")
+    return types
+
+
+def numbered(view: str) -> str:
+    """The rows of a view with their position in it, `_row`, from 0."""
+    return f"(select *, row_number() over () - 1 as _row from {view})"
+
+
+def _parquet(con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date) -> duckdb.DuckDBPyRelation:
+    assert source.path is not None
+    pattern = _date_pattern(source.path)
+    files = _files(source, first, last)
+    if not any(re.search(pattern, file)[1] == last.isoformat() for file in files):  # type: ignore[index]
+        known = list_dates(source)
+        span = f"the source has {len(known)} dates, {known[0]}..{known[-1]}" if known else "the source has no dates at all"
+        raise PartitionMissing(f"{last}: there is no partition at {place(source, last)}; {span}")
+    # Literals, as a relation with parameters is read into memory as a whole before it becomes a view.
+    return con.sql(
+        f"""
+        select * exclude (_file), cast(regexp_extract(_file, {literal(pattern)}, 1) as date) as _partition_date
+        from read_parquet([{", ".join(map(literal, files))}], union_by_name = true, hive_partitioning = false, filename = '_file')
+        """
+    )
+
+
+def _rows(con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date) -> duckdb.DuckDBPyRelation:
+    day = _table_date(con, source)
+    return con.sql(f"select *, {day} as _partition_date from {_table(source)} where {day} between date '{first}' and date '{last}'")
+
+
+def _table(source: SourceSettings) -> str:
+    assert source.table is not None
+    return ".".join(["source", *map(identifier, source.table.split("."))])
+
+
+def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
+    assert source.date_column is not None
+    try:
+        table = con.sql(f"from {_table(source)}")
+    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
+        raise SourceError(f"{source.database} has no table {source.table}; mend source.table") from error
+    types = dict(zip(table.columns, map(str, table.types), strict=True))
+    if source.date_column not in types:
+        raise SourceError(f"table {source.table} has no column {source.date_column}; mend source.date_column")
+    column = identifier(source.date_column)
+    zoned = types[source.date_column] == "TIMESTAMP WITH TIME ZONE"
+    return f"cast(timezone({literal(source.timezone)}, {column}) as date)" if zoned else f"cast({column} as date)"
+
+
+def _fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
+    """Order of rows does not count; a label that arrives is no reason to score again."""
+    left_out = {dataset.columns.label, dataset.columns.weight}
+    columns = sorted(name for name in con.sql("from history").columns if name not in left_out)
+    hashed = f"hash({', '.join(map(identifier, columns))})"
+    count, total = con.sql(f"select count(*), sum({hashed}) from history").fetchall()[0]
+    (digest,) = con.sql("select sha256($text)", params={"text": repr((columns, count, int(total)))}).fetchall()[0]
+    return str(digest)[:16]
+
+
+def _unreadable(source: SourceSettings, first: date, last: date) -> str | None:
+    """The first Parquet file of `first`..`last` that cannot be read to its end."""
+    with connect(source) as con:
+        for file in _files(source, first, last) if source.path is not None else []:
+            try:
+                con.sql(f"select sum(hash(columns(*))) from read_parquet({literal(file)})").fetchall()
+            except duckdb.Error:
+                return file
+    return None
+
+
+def _files(source: SourceSettings, first: date, last: date) -> list[str]:
+    """The files of `first`..`last`, in order of the date and the name."""
+    return _glob(*(place(source, day) for day in _days(first, last)))
+
+
+def _glob(*patterns: str) -> list[str]:
+    """Files that match each pattern in turn, with their protocol where they are remote. Raises SourceError where they cannot be listed."""
+    filesystem = filesystem_of(patterns[0])
+    try:
+        # Once for all patterns: what is then listed is remembered, and opening a file asks nothing more about it.
+        filesystem.invalidate_cache()
+        files = [file for pattern in patterns for file in sorted(filesystem.glob(pattern))]
+    except Exception as error:
+        raise SourceError(f"{patterns[0]} cannot be listed: {first_line(error)}") from error
+    return [filesystem.unstrip_protocol(file) if is_remote(patterns[0]) else file for file in files]
+
+
+def _date_pattern(path: str) -> str:
+    """A regular expression for the date in a file's path: the last one that has the text just before {date} before it."""
+    before = re.split(r"[*?]", path.split("{date}")[0])[-1].split("://")[-1]
+    return ".*" + re.escape(before[-40:]) + DATE
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]

@@ -1,0 +1,1 @@
+"""The warehouse: DuckDB or DuckLake, transactions, waiting for other processes, read-only queries."""
