@@ -37,7 +37,7 @@ unit: env  ## the fast tests alone
 
 soak: env  ## the longest tests; kill 40 nights twice each at random moments, and compare every table with an undisturbed night's
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m soak
-	@NIGHTSCORE_KILLED_NIGHTS=40 $(BIN)/pytest tests/test_exactly_once.py -k killed
+	@NIGHTSCORE_KILLED_NIGHTS=40 $(BIN)/pytest tests/publishing/test_exactly_once.py -k killed
 
 bench-speed: env  ## one night of 1,000,000 rows x 30 features: rows per second by step, peak memory
 	@$(BIN)/python benchmarks/speed.py

@@ -21,7 +21,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.flow_runs import wait_for_flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-BIN, ROOT = Path(sys.executable).parent, Path(__file__).parents[1]
+BIN, ROOT = Path(sys.executable).parent, Path(__file__).parents[2]
 SECOND = NIGHT + timedelta(days=1)
 
 

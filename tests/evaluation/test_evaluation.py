@@ -17,7 +17,7 @@ from tasks.labels.known_labels import known_compromised
 from tasks.warehouse.query import query
 
 pytestmark = pytest.mark.slow
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 LAST = NIGHT + timedelta(days=1)
 
 

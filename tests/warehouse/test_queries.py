@@ -17,7 +17,7 @@ from flows.settings import load_settings
 from tasks.evaluation.settings import Window
 from tasks.warehouse.query import Answer, query
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NIGHTS = [date(2018, 7, 25), date(2018, 7, 26), date(2018, 7, 27)]
 FIRST, LAST = NIGHTS[0], NIGHTS[-1]
 TABLES = ("runs", "score_rows", "quarantine", "labels", "models", "promotions")

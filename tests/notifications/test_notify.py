@@ -27,7 +27,7 @@ from tasks.notifications.notify import FORMATS, Notice, check_webhooks, tell, tr
 from tasks.notifications.settings import EVENTS, NotifySettings
 
 DAY = date(2018, 7, 25)
-DOCS = Path(__file__).parents[1] / "docs" / "notifications.md"
+DOCS = Path(__file__).parents[2] / "docs" / "notifications.md"
 DOUBT = Notice(
     "doubt",
     "card-fraud",

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-import polars.selectors as cs
 import pytest
 from banks import NIGHT, ROWS, Bank
 from processes import Running
+from tables import TABLES, staged, tables
 
 import tasks.scoring.score
 from flows.context import ledger_of
@@ -31,23 +30,6 @@ SECOND = NIGHT + timedelta(days=1)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 KILLED_NIGHTS = int(os.environ.get("NIGHTSCORE_KILLED_NIGHTS", "1"))  # each is killed twice
-TABLES = ("runs", "score_rows", "shadow_scores", "profiles", "quarantine", "labels", "models", "promotions", "decisions", "metrics")
-OF_THE_RUN = (
-    "run_id",
-    "superseded_by",
-    "durations",
-    "artifact_path",
-    "artifact_sha256",
-)  # what no two runs share, besides instants: Keras dates its files
-
-
-def tables(bank: Bank) -> dict[str, pl.DataFrame]:
-    """Every table of the bank, without what no two runs share."""
-    return {name: sort(bank.table(f"from {name}").drop(OF_THE_RUN, strict=False).drop(cs.datetime(time_zone="*"))) for name in TABLES}
-
-
-def sort(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.sort([name for name, kind in frame.schema.items() if not kind.is_nested()])
 
 
 def half_visible(bank: Bank) -> list[tuple[object, ...]]:
@@ -56,10 +38,6 @@ def half_visible(bank: Bank) -> list[tuple[object, ...]]:
         return []
     counts = "select run_id, rows_scored, count(scores.id) as rows from current_runs left join scores using (run_id) group by all"
     return bank.table(f"from ({counts}) where rows <> rows_scored").rows()
-
-
-def staged(bank: Bank) -> list[Path]:
-    return list((bank.folder / "nightscore-files" / "small-bank" / "staging").iterdir())
 
 
 @pytest.fixture(scope="module")

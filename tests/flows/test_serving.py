@@ -19,13 +19,14 @@ from banks import DAYS, FIRST, NIGHT, Bank
 from hooks import listening
 from prefect import State, flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, DeploymentFilter, DeploymentFilterId
-from prefect.client.schemas.objects import Artifact, FlowRun
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Late, Running
+from shown_artifacts import shown_artifacts
 
 import tasks.source.arrival
 from flows.catch_up import dates_to_run
@@ -301,11 +302,6 @@ def test_the_interface_shows_the_night_and_its_training(scored_bank: Bank) -> No
 
 def shown(key: str) -> list[Any]:
     return [artifact.data for artifact in shown_artifacts(key)]
-
-
-def shown_artifacts(key: str) -> list[Artifact]:
-    with get_client(sync_client=True) as client:
-        return client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
 
 
 def test_a_server_that_does_not_take_the_progress_stops_no_training(monkeypatch: pytest.MonkeyPatch) -> None:

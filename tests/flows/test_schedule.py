@@ -134,7 +134,7 @@ def test_the_deployments_of_prefect_yaml_are_those_that_are_served() -> None:
 
     from flows.serving.runner import SERVED
 
-    written = yaml.safe_load((Path(__file__).parents[1] / "prefect.yaml").read_text())
+    written = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
     flows = [load_flow_from_entrypoint(deployment["entrypoint"]) for deployment in written["deployments"]]
     assert flows == list(SERVED)
     for flow, deployment in zip(flows, written["deployments"], strict=True):

@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 from banks import DAYS, FIRST, NIGHT, Bank, found_bank, small_day
 from prefect.settings import PREFECT_API_URL
-from test_exactly_once import TABLES, staged, tables
-from test_serving import shown_artifacts
+from shown_artifacts import shown_artifacts
+from tables import TABLES, staged, tables
 from typer.testing import CliRunner
 
 from flows.backfill import backfill
