@@ -70,7 +70,7 @@ def main() -> None:
 def run_all(protocols: Iterable[Protocol], folder: Path) -> tuple[list[Row], list[str]]:
     """Prints the lines of each protocol as soon as it is judged; gives all of them, and why a protocol could not be run."""
     from flows.console import EXPECTED, show_progress
-    from flows.server import starting_server
+    from flows.serving.prefect_server import starting_server
 
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(NIGHTSCORE_DATA=str(public_data()), NIGHTSCORE_PARTITIONS=str(folder / "partitions"))

@@ -35,9 +35,10 @@ from tasks.notifications.prefect_artifacts import Progress, show_night
 from tasks.operations.liveness import alive
 from tasks.publishing.ledger import Ledger, failures_noted
 from tasks.publishing.publish import publish, publish_waiting
+from tasks.registry.selection import find_line_up
 from tasks.scoring.score import score
-from tasks.source.connection import ingest
-from tasks.training.retraining import find_line_up, line_up, training_due
+from tasks.source.ingest import ingest
+from tasks.training.retraining import line_up, training_due
 
 log = logging.getLogger(__name__)
 AHEAD = 2  # dates that are begun for each that is scored at once: no worker waits for its turn, and little is left when the stretch ends

@@ -22,7 +22,7 @@ from tasks.publishing.ledger import Ledger, failures_noted, find_committed
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.versions import find_champion
 from tasks.scoring.score import score
-from tasks.source.connection import ingest
+from tasks.source.ingest import ingest
 from tasks.training.retraining import line_up
 from tasks.validation.validate import validate
 

@@ -20,8 +20,8 @@ from tasks.core.dataset import Dataset
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.monitoring.settings import ChallengerSettings
 from tasks.notifications.settings import NotifySettings
-from tasks.warehouse.connection import WarehouseSettings
 from tasks.warehouse.ducklake import resolve_uri
+from tasks.warehouse.settings import WarehouseSettings
 
 DEFAULT_FILE = "nightscore.toml"
 DECIDE_NO_LEARNING = ("retrain_every_days", "gate", "promotion")  # keys of [training] that say when and for what, not how

@@ -16,7 +16,7 @@ from browsing import Page
 from warehouses import Postgres, find_programs, running_postgres
 
 import flows  # noqa: F401 (nothing phones home)
-from tasks.warehouse.connection import WarehouseSettings
+from tasks.warehouse.settings import WarehouseSettings
 
 gc.set_threshold(200_000, 50, 50)  # each collection looks at millions of objects of the libraries: a tenth of the time of all tests
 

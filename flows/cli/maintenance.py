@@ -19,8 +19,7 @@ def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False)
     """Check versions, configuration, source, warehouse, disk and device.  Example: nightscore doctor"""
     settings = load_settings(config)
     from flows.cli.tables import health_table
-    from tasks.notifications.notify import check_webhooks
-    from tasks.operations.doctor import checks
+    from tasks.operations.doctor import check_webhooks, checks
 
     found = [*checks(settings, settings.warehouse), check_webhooks(settings.notify)]
     if as_json:

@@ -10,7 +10,7 @@ import typer
 
 from flows.cli.options import AsJson, AsOf, Config, Day, Debug, First, Last
 from flows.console import print_json, say, show_progress
-from flows.server import starting_server
+from flows.serving.prefect_server import starting_server
 from flows.settings import find_config, load_settings
 from tasks.core.errors import NightError
 

@@ -9,7 +9,7 @@ import typer
 
 from flows.cli.options import AsJson, Config, Day, Debug, First, Instant, LabelsAsOf, Last, instant
 from flows.console import data_table, print_json, say, show_progress
-from flows.server import starting_server
+from flows.serving.prefect_server import starting_server
 from flows.settings import find_config, load_settings
 
 if TYPE_CHECKING:

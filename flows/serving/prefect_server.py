@@ -1,4 +1,4 @@
-"""A Prefect server on this machine, for whoever has none: a process that ends with the one that started it."""
+"""A Prefect server on this machine, for whoever has none: one for as long as somebody serves, or Prefect's temporary one."""
 
 import os
 import signal
@@ -7,9 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-
-import httpx
+from contextlib import contextmanager, suppress
+from threading import Thread
 
 from flows.errors import ServingError
 
@@ -37,6 +36,8 @@ def local_server(port: int | None) -> Iterator[str]:
 
 
 def _await(process: "subprocess.Popen[bytes]", address: str) -> None:
+    import httpx  # takes longer to import than the rest of the command line
+
     until = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < until:
         try:
@@ -69,3 +70,19 @@ def _any_port() -> int:
     with socket.socket() as found:
         found.bind((HOST, 0))
         return int(found.getsockname()[1])
+
+
+@contextmanager
+def starting_server() -> Iterator[None]:
+    """Prefect's temporary server starts while the block imports; with $PREFECT_API_URL nothing is started."""
+    thread = Thread(target=_connect, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+def _connect() -> None:
+    from prefect.client.orchestration import get_client
+
+    with suppress(Exception):  # the flow's own first call meets the same trouble, and tells
+        get_client(sync_client=True)

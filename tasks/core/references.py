@@ -125,3 +125,25 @@ class Night:
     model_version: str
     threshold: float
     doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What nothing was learnt from. rows: of the window, or of its sample where `training.max_rows` are fewer; dates: that had any.
+
+    known_frauds: by their label. unconfirmed: flagged, and no label says what they are; they count for thresholds and p-values alone.
+    """
+
+    rows: int
+    dates: int
+    known_frauds: int
+    unconfirmed: int
+
+    @property
+    def contamination(self) -> float:
+        """The share of the window's rows that was removed."""
+        return (self.known_frauds + self.unconfirmed) / self.rows
+
+    def __str__(self) -> str:
+        told = f"{self.known_frauds:,} known frauds, {self.unconfirmed:,} flagged rows that no label explains"
+        return f"left out: {told} ({self.contamination:.2%} of the window)"

@@ -16,10 +16,11 @@ from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import DETECTOR
 from tasks.core.references import Features, Partition, Validated, Version
 from tasks.features.build import build_features, feature_batches
-from tasks.loading import load
+from tasks.registry.artifact_store import load
 from tasks.scoring.score import BATCH_ROWS
-from tasks.source.connection import read_partition
-from tasks.warehouse.connection import WarehouseSettings, look_up, reading
+from tasks.source.ingest import read_partition
+from tasks.warehouse.connection import look_up, reading
+from tasks.warehouse.settings import WarehouseSettings
 
 REDUCED = "reduced "  # before the names of what scores without label-derived features
 

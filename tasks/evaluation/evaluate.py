@@ -25,7 +25,8 @@ from tasks.evaluation.settings import EvaluationSettings, Window
 from tasks.labels.known_labels import known_compromised, store_labels
 from tasks.registry.versions import stored_version
 from tasks.training.train import train_version
-from tasks.warehouse.connection import WarehouseSettings, reading, transact
+from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
 VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256", "card_path", "withheld")

@@ -11,10 +11,10 @@ from tasks.core.errors import EvaluationError
 from tasks.core.recipe import Recipe
 from tasks.evaluation.baseline_scores import stored_features
 from tasks.features.build import feature_batches
-from tasks.loading import load
-from tasks.registry.artifact_store import as_found
+from tasks.registry.artifact_store import as_found, load
 from tasks.scoring.score import BATCH_ROWS
-from tasks.warehouse.connection import WarehouseSettings, look_up
+from tasks.warehouse.connection import look_up
+from tasks.warehouse.settings import WarehouseSettings
 
 MASKED = "***"
 

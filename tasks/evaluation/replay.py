@@ -15,8 +15,8 @@ from tasks.evaluation.replay_text import moment, reasons, words
 from tasks.evaluation.snapshot import Known, PastChampion, known_at
 from tasks.features.build import build_features
 from tasks.scoring.score import score_day
-from tasks.source.connection import read_partition
-from tasks.warehouse.connection import WarehouseSettings
+from tasks.source.ingest import read_partition
+from tasks.warehouse.settings import WarehouseSettings
 
 COLUMNS = ("id", "entity", "score", "p_value", "is_flagged")
 CANNOT = (EvaluationError, SourceError, PartitionRejected, FeatureError, ModelError)

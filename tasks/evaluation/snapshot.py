@@ -11,7 +11,8 @@ import sql
 from models.settings import ThresholdSettings
 from tasks.core.references import Version
 from tasks.registry.versions import stored_version
-from tasks.warehouse.connection import WarehouseSettings, reading, see_as_of
+from tasks.warehouse.connection import reading, see_as_of
+from tasks.warehouse.settings import WarehouseSettings
 
 VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256", "card_path", "withheld")
 

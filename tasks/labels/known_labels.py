@@ -9,7 +9,8 @@ import sql
 from tasks.core.dataset import Dataset
 from tasks.core.errors import WarehouseMissing
 from tasks.labels.source_labels import read_labels
-from tasks.warehouse.connection import WarehouseSettings, reading, transact
+from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 
 def store_labels(dataset: Dataset, warehouse: WarehouseSettings, first: date, last: date, delay_days: int, as_of: date) -> None:

@@ -9,7 +9,8 @@ import polars as pl
 
 import sql
 from tasks.core.errors import LabelsRefused, first_line
-from tasks.warehouse.connection import WarehouseSettings, transact
+from tasks.warehouse.connection import transact
+from tasks.warehouse.settings import WarehouseSettings
 
 NEEDED, DATE = ("id", "label", "known_at", "source"), "partition_date"
 READERS = {".parquet": pl.read_parquet, ".csv": lambda path: pl.read_csv(path, infer_schema=False)}

@@ -23,8 +23,9 @@ from tasks.monitoring.settings import ChallengerSettings
 from tasks.notifications.notify import tell_promotion
 from tasks.notifications.settings import NotifySettings
 from tasks.registry.promotions import promote_within
-from tasks.training.retraining import find_line_up
-from tasks.warehouse.connection import WarehouseSettings, look_up, reading, transact
+from tasks.registry.selection import find_line_up
+from tasks.warehouse.connection import look_up, reading, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
 

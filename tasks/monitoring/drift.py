@@ -13,12 +13,14 @@ from prefect.cache_policies import NO_CACHE
 
 import sql
 from models.drift.measures import Drift, drifts
-from tasks.core.errors import NightError, WarehouseMissing
+from tasks.core.errors import NightError
 from tasks.core.recipe import Recipe
 from tasks.core.references import Night
 from tasks.notifications.notify import tell_drift
 from tasks.notifications.settings import NotifySettings
-from tasks.warehouse.connection import WarehouseSettings, reading, transact
+from tasks.training.retraining import drifted_features
+from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
 
@@ -58,18 +60,6 @@ def measure_drift(recipe: Recipe, warehouse: WarehouseSettings, night: Night) ->
         return ()
     figures, note = _figures(recipe, night, found), _message(recipe, night, found)
     return found if transact(warehouse, recipe.dataset.name, partial(_write, night, figures, note)) else ()
-
-
-def drifted_features(warehouse: WarehouseSettings, dataset: str, version: str, day: date) -> list[str]:
-    """The features that were over a limit when the drift of a version was last measured, after a night before `day`."""
-    try:
-        with reading(warehouse, dataset) as con:
-            return [
-                row[0]
-                for row in con.execute(sql.read("training/list_drifted_features"), {"version": version, "partition_date": day}).fetchall()
-            ]
-    except WarehouseMissing:
-        return []
 
 
 def _write(night: Night, figures: pl.DataFrame, note: str | None, con: duckdb.DuckDBPyConnection) -> bool:

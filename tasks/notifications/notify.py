@@ -12,7 +12,6 @@ from tasks.core.errors import NightError, NightKept, PartitionMissing, Partition
 from tasks.core.references import Night
 from tasks.notifications.settings import Event, NotifySettings, Webhook
 from tasks.notifications.webhooks import Answer, Post, deliver
-from tasks.operations.installation import Check
 
 log = logging.getLogger(__name__)
 TROUBLES: tuple[tuple[type[Exception], Event], ...] = (
@@ -147,13 +146,6 @@ def webhook_lines(settings: NotifySettings, answers: Sequence[Answer]) -> list[d
     if not answers:
         return lines
     return [line | {"delivered": answer.delivered, "said": answer.said} for line, answer in zip(lines, answers, strict=True)]
-
-
-def check_webhooks(settings: NotifySettings) -> Check:
-    """Who would be told; nothing is sent."""
-    hosts = ", ".join(webhook.host for webhook in settings.webhooks)
-    found = f"{len(settings.webhooks)} configured: {hosts}" if hosts else "none configured; nobody is told when a night fails"
-    return Check("webhooks", True, found)
 
 
 def _posts(settings: NotifySettings, notice: Notice) -> list[Post]:

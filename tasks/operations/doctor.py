@@ -12,11 +12,14 @@ import duckdb
 import sql
 from tasks.core.dataset import Dataset
 from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line
+from tasks.notifications.settings import NotifySettings
 from tasks.operations.installation import INSTALLATION, Check
 from tasks.publishing.integrity import offences
 from tasks.publishing.publish import waiting_folders
-from tasks.source.connection import connect, create_view, list_dates, place, read_partition, readable
-from tasks.warehouse.connection import WarehouseSettings, datasets, reading
+from tasks.source.connection import connect, create_view, list_dates, place, readable
+from tasks.source.ingest import read_partition
+from tasks.warehouse.connection import datasets, reading
+from tasks.warehouse.settings import WarehouseSettings
 
 FREE_GIB = 2.0
 
@@ -165,3 +168,10 @@ CHECKS: tuple[Callable[[Setup], Check], ...] = (
     check_waiting,
     check_disk,
 )
+
+
+def check_webhooks(settings: NotifySettings) -> Check:
+    """Who would be told; nothing is sent."""
+    hosts = ", ".join(webhook.host for webhook in settings.webhooks)
+    found = f"{len(settings.webhooks)} configured: {hosts}" if hosts else "none configured; nobody is told when a night fails"
+    return Check("webhooks", True, found)

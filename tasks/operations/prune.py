@@ -24,7 +24,8 @@ from tasks.operations.prune_files import OldFile, Registered, old_files, remove_
 from tasks.publishing.publish import waiting_folders
 from tasks.publishing.staged_night import read_kept
 from tasks.registry.artifact_store import root_of
-from tasks.warehouse.connection import WarehouseSettings, reading, tidy, transact
+from tasks.warehouse.connection import reading, tidy, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 SUPERSEDED, SCORES = "rows of superseded runs", "scores of current runs"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.checks.gates import Gate
-from tasks.training.window import LeftOut
+from tasks.core.references import LeftOut
 
 
 @dataclass(frozen=True)

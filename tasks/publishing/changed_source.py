@@ -7,8 +7,9 @@ from datetime import date
 import sql
 from tasks.core.dataset import Dataset
 from tasks.core.errors import SourceError
-from tasks.source.connection import read_partition
-from tasks.warehouse.connection import WarehouseSettings, reading
+from tasks.source.ingest import read_partition
+from tasks.warehouse.connection import reading
+from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from models.settings import ThresholdSettings
 from tasks.core.errors import PartitionRejected, WarehouseError, WarehouseHeld, WarehouseMissing
 from tasks.core.references import Night, Partition, Version
 from tasks.publishing.staged_night import Publication, new_run_id
-from tasks.warehouse.connection import WarehouseSettings, look_up, reading, transact
+from tasks.warehouse.connection import look_up, reading, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
 COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")

@@ -4,13 +4,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.detector import manifest
 from models.errors import ArtifactError
 from tasks.core.errors import first_line
 from tasks.core.filesystem import filesystem_of, is_remote
-from tasks.warehouse.connection import WarehouseSettings
+from tasks.warehouse.settings import WarehouseSettings
+
+if TYPE_CHECKING:
+    from models.detector.detector import Detector
 
 MEND = "make it reachable, or train the version again with `nightscore train --as-of DATE`"
 
@@ -122,3 +127,12 @@ def _said_plainly(path: str) -> Iterator[None]:
         raise
     except Exception as error:  # every store has errors of its own
         raise ArtifactError(f"the artifact {path} cannot be reached: {first_line(error)}; {MEND}") from error
+
+
+@lru_cache(maxsize=4)  # compiled graphs are worth keeping, those of the challengers too
+def load(path: str, sha256: str) -> "Detector":
+    """The detector of an artifact. Raises ArtifactError, naming the file, where it is not what was written, or cannot be read."""
+    from models.detector import artifacts  # starts TensorFlow, which most of what looks at the store need not wait for
+
+    with fetched(path) as folder:
+        return artifacts.load(folder, sha256)

@@ -6,7 +6,8 @@ from datetime import date, datetime
 from typing import Any
 
 import sql
-from tasks.warehouse.connection import WarehouseSettings, reading, see_as_of
+from tasks.warehouse.connection import reading, see_as_of
+from tasks.warehouse.settings import WarehouseSettings
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import sql
 from tasks.core.errors import PromotionRefused
 from tasks.core.references import Version
 from tasks.registry.artifact_store import as_found, verify
-from tasks.warehouse.connection import WarehouseSettings, reading, transact
+from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 
 @dataclass(frozen=True)

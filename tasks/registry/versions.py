@@ -15,10 +15,10 @@ import sql
 from models.checks.gates import Gate
 from models.detector.detector import Detector
 from tasks.core.recipe import Recipe
-from tasks.core.references import Version
+from tasks.core.references import LeftOut, Version
 from tasks.registry.artifact_store import as_found, as_stored
-from tasks.training.window import LeftOut
-from tasks.warehouse.connection import WarehouseSettings, look_up, transact
+from tasks.warehouse.connection import look_up, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from tasks.core.errors import NightError
 from tasks.core.references import Features, LineUp, Scored
 from tasks.features.build import feature_batches
 from tasks.features.row_details import read_details
-from tasks.loading import load
+from tasks.registry.artifact_store import load
 from tasks.scoring.drift_profile import Profiler
 from tasks.scoring.shadow_scoring import Shadows
 

@@ -18,7 +18,7 @@ from models.flagging.thresholds import decide
 from models.settings import ThresholdSettings
 from tasks.core.atomic_files import written_whole
 from tasks.core.references import Version
-from tasks.loading import load
+from tasks.registry.artifact_store import load
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from sql import identifier, literal
 from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.errors import PartitionMissing, SourceError, first_line
 from tasks.core.filesystem import filesystem_of, is_remote
-from tasks.core.references import Partition
 
 DATE = r"(\d{4}-\d{2}-\d{2})"
 DATE_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
@@ -29,28 +26,6 @@ DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "memory_limit": "1GB",
 }
-
-
-@task(cache_policy=NO_CACHE)
-def ingest(dataset: Dataset, day: date) -> Partition:
-    """One day as found; see `read_partition`."""
-    return read_partition(dataset, day)
-
-
-def read_partition(dataset: Dataset, day: date) -> Partition:
-    """The reference to one day: its row count, and the fingerprint of the day and, with feature SQL, of its look-back.
-
-    Raises PartitionMissing where there is none, SourceError where it is empty or cannot be read.
-    """
-    first = first_history_date(dataset, day)
-    with connect(dataset.source) as con, readable(dataset.source, day, first):
-        create_view(con, dataset, "day", day, day)
-        rows = con.sql("from day").count("*").fetchone()
-        if not rows or not rows[0]:
-            kind = PartitionMissing if dataset.source.path is None else SourceError  # of a table, that is all there is to a partition
-            raise kind(f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and run the night again")
-        create_view(con, dataset, "history", first, day)
-        return Partition(date=day, rows=int(rows[0]), fingerprint=_fingerprint(con, dataset))
 
 
 def first_history_date(dataset: Dataset, day: date) -> date:
@@ -180,16 +155,6 @@ def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
     column = identifier(source.date_column)
     zoned = types[source.date_column] == "TIMESTAMP WITH TIME ZONE"
     return f"cast(timezone({literal(source.timezone)}, {column}) as date)" if zoned else f"cast({column} as date)"
-
-
-def _fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
-    """Order of rows does not count; a label that arrives is no reason to score again."""
-    left_out = {dataset.columns.label, dataset.columns.weight}
-    columns = sorted(name for name in con.sql("from history").columns if name not in left_out)
-    hashed = f"hash({', '.join(map(identifier, columns))})"
-    count, total = con.sql(f"select count(*), sum({hashed}) from history").fetchall()[0]
-    (digest,) = con.sql("select sha256($text)", params={"text": repr((columns, count, int(total)))}).fetchall()[0]
-    return str(digest)[:16]
 
 
 def _unreadable(source: SourceSettings, first: date, last: date) -> str | None:

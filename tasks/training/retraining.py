@@ -8,15 +8,16 @@ from prefect.cache_policies import NO_CACHE
 
 import sql
 from models.errors import ModelError
-from tasks.core.errors import GateFailed, NoChampion, SourceError
+from tasks.core.errors import GateFailed, NoChampion, SourceError, WarehouseMissing
 from tasks.core.recipe import Recipe
 from tasks.core.references import LineUp
-from tasks.monitoring.drift import drifted_features
 from tasks.notifications.notify import tell_failed_training
 from tasks.notifications.settings import NotifySettings
-from tasks.registry.versions import find_champion, stored_version
+from tasks.registry.selection import find_line_up
+from tasks.registry.versions import find_champion
 from tasks.training.train import train
-from tasks.warehouse.connection import WarehouseSettings, look_up, reading
+from tasks.warehouse.connection import look_up, reading
+from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
 UNTRAINED = (ModelError, GateFailed, SourceError)
@@ -70,17 +71,13 @@ def training_due(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> str
     return None
 
 
-def find_line_up(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> LineUp | None:
-    """The champion of a date and its challengers, as far as they are trained with this configuration; None without a champion."""
-    champion = find_champion(recipe, warehouse, day)
-    if champion is None:
-        return None
-    key = {
-        "training_hash": recipe.training_hash,
-        "partition_date": day,
-        "champion": champion.name,
-        "champion_as_of": champion.as_of,
-    }
-    with reading(warehouse, recipe.dataset.name) as con:
-        found = con.execute(sql.read("registry/find_challengers"), key).fetchall()
-    return LineUp(champion, tuple(stored_version(warehouse, row[:-1]) for row in found))
+def drifted_features(warehouse: WarehouseSettings, dataset: str, version: str, day: date) -> list[str]:
+    """The features that were over a limit when the drift of a version was last measured, after a night before `day`."""
+    try:
+        with reading(warehouse, dataset) as con:
+            return [
+                row[0]
+                for row in con.execute(sql.read("training/list_drifted_features"), {"version": version, "partition_date": day}).fetchall()
+            ]
+    except WarehouseMissing:
+        return []

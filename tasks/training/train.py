@@ -24,16 +24,15 @@ from tasks.core.recipe import Recipe
 from tasks.core.references import Partition, Version
 from tasks.core.staging import work_folder
 from tasks.labels.known_labels import known_labels
-from tasks.loading import load
 from tasks.notifications.notify import tell_promotion
 from tasks.notifications.prefect_artifacts import TrainingProgress
 from tasks.notifications.settings import NotifySettings
 from tasks.pages.model_card import CardFacts, write_card
-from tasks.registry.artifact_store import Artifact, put, root_of, verify
+from tasks.registry.artifact_store import Artifact, load, put, root_of, verify
 from tasks.registry.promotions import promote
 from tasks.registry.versions import find_champion, find_version, register
 from tasks.training.window import KEYS, TrainingRows, find_unconfirmed, prepare, read_window, training_rows
-from tasks.warehouse.connection import WarehouseSettings
+from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
 _ARTIFACT = TypeAdapter(Artifact)

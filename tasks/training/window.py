@@ -13,37 +13,17 @@ from models.errors import TrainingError
 from tasks.core.dataset import Dataset
 from tasks.core.errors import PartitionRejected, SourceError, WarehouseMissing
 from tasks.core.recipe import Recipe
-from tasks.core.references import Features, Partition
+from tasks.core.references import Features, LeftOut, Partition
 from tasks.features.build import build_features, feature_batches
-from tasks.source.connection import list_dates, read_partition
+from tasks.source.connection import list_dates
+from tasks.source.ingest import read_partition
 from tasks.validation.validate import validate_partition
-from tasks.warehouse.connection import WarehouseSettings, reading
+from tasks.warehouse.connection import reading
+from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 250_000
 KEYS = ["partition_date", "id"]
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """What nothing was learnt from. rows: of the window, or of its sample where `training.max_rows` are fewer; dates: that had any.
-
-    known_frauds: by their label. unconfirmed: flagged, and no label says what they are; they count for thresholds and p-values alone.
-    """
-
-    rows: int
-    dates: int
-    known_frauds: int
-    unconfirmed: int
-
-    @property
-    def contamination(self) -> float:
-        """The share of the window's rows that was removed."""
-        return (self.known_frauds + self.unconfirmed) / self.rows
-
-    def __str__(self) -> str:
-        told = f"{self.known_frauds:,} known frauds, {self.unconfirmed:,} flagged rows that no label explains"
-        return f"left out: {told} ({self.contamination:.2%} of the window)"
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import duckdb
-from pydantic import Field, field_validator
 
 import sql
-from models.settings import Section
 from tasks.core.errors import WarehouseError, WarehouseMissing, first_line
 from tasks.warehouse.contention import Patience, is_held
-from tasks.warehouse.ducklake import Lake, load_extensions, parse_lake
+from tasks.warehouse.ducklake import load_extensions
+from tasks.warehouse.settings import WarehouseSettings
 
 NO_LAKE = "creating a new DuckLake is explicitly disabled"
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -24,40 +23,6 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 LAKE_CONFIG = CONFIG | {"allow_unsigned_extensions": "true"}  # the wheels are pinned by hash: to check 36 MB of each took 0.3 s a time
 R = TypeVar("R")
-
-
-class WarehouseSettings(Section):
-    """Where results go: a DuckDB file or a DuckLake, and a folder for models, reports, staging and a lake's data."""
-
-    uri: str = Field("nightscore.duckdb", repr=False)  # may hold a password: say `place` wherever a person reads it
-    files: str = "nightscore-files"
-    artifacts: str | None = None  # folder or fsspec URL, such as s3://bucket/models, of the versions' artifacts; unless given, below files
-    wait_seconds: float = Field(60, ge=0)  # how long another process's lock is waited for
-
-    @field_validator("uri")
-    @classmethod
-    def _known_kind(cls, uri: str) -> str:
-        parse_lake(uri)
-        return uri
-
-    @property
-    def lake(self) -> Lake | None:
-        return parse_lake(self.uri)
-
-    @property
-    def place(self) -> str:
-        """The URI without a password."""
-        return self.lake.uri if self.lake else self.uri
-
-    @property
-    def file(self) -> Path | None:
-        """The DuckDB file or the file of a lake's catalog; None where a server holds it."""
-        return self.lake.file if self.lake else Path(self.uri)
-
-    @property
-    def data(self) -> Path:
-        """The folder of a lake's Parquet files."""
-        return Path(self.files) / "lake"
 
 
 @contextmanager

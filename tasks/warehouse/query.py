@@ -11,7 +11,8 @@ import duckdb
 
 import sql
 from tasks.core.errors import WarehouseError
-from tasks.warehouse.connection import WarehouseSettings, reading, see_as_of
+from tasks.warehouse.connection import reading, see_as_of
+from tasks.warehouse.settings import WarehouseSettings
 
 # Table functions that look at nothing outside the warehouse. With external access off some others still do: sqlite_scan reads any file,
 # postgres_scan any server, so what is not here is refused.

@@ -13,7 +13,7 @@ import pytest
 from tasks.core.dataset import Dataset
 from tasks.core.references import Features
 from tasks.features.row_details import read_details
-from tasks.source.connection import read_partition
+from tasks.source.ingest import read_partition
 from tasks.validation.validate import validate_partition
 
 DAY = date(2024, 3, 1)

@@ -13,7 +13,8 @@ from flows.settings import load_settings
 from tasks.core.errors import LabelsRefused
 from tasks.labels.known_labels import known_labels
 from tasks.labels.label_file import Recorded, record_labels
-from tasks.warehouse.connection import WarehouseSettings, reading, transact
+from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 DAY, DELAY = date(2026, 1, 5), timedelta(days=2)
 

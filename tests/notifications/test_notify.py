@@ -23,8 +23,9 @@ from flows.console import Failing
 from flows.settings import Settings, load_settings
 from models.errors import TrainingError
 from tasks.core.errors import NightError, NightKept, PartitionMissing, PartitionRejected, SourceError, WarehouseHeld
-from tasks.notifications.notify import FORMATS, Notice, check_webhooks, tell, troubles_told
+from tasks.notifications.notify import FORMATS, Notice, tell, troubles_told
 from tasks.notifications.settings import EVENTS, NotifySettings
+from tasks.operations.doctor import check_webhooks
 
 DAY = date(2018, 7, 25)
 DOCS = Path(__file__).parents[2] / "docs" / "notifications.md"

@@ -16,7 +16,8 @@ from tasks.operations import doctor as health
 from tasks.operations import installation
 from tasks.operations.doctor import CHECKS, Setup, checks
 from tasks.operations.installation import INSTALLATION, Check
-from tasks.warehouse.connection import WarehouseSettings, transact
+from tasks.warehouse.connection import transact
+from tasks.warehouse.settings import WarehouseSettings
 
 DAY = date(2024, 3, 1)
 

@@ -34,7 +34,8 @@ from tasks.publishing.integrity import Offence, offences
 from tasks.publishing.publish import publish_night
 from tasks.publishing.staged_night import FILE, Publication, keep
 from tasks.registry.versions import find_champion
-from tasks.warehouse.connection import WarehouseSettings, reading, transact
+from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 TODAY, KEEP = date(2026, 6, 30), 90
 RECENT, OLD = date(2026, 6, 1), date(2026, 1, 1)

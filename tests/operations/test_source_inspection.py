@@ -12,7 +12,8 @@ import pytest
 from flows.settings import Settings
 from tasks.core.errors import SourceError
 from tasks.operations.source_inspection import SourceLook, look_at, render_toml
-from tasks.source.connection import list_dates, read_partition
+from tasks.source.connection import list_dates
+from tasks.source.ingest import read_partition
 
 ROWS = 300
 DAYS = [date(2024, 3, 1) + timedelta(days=offset) for offset in range(3)]

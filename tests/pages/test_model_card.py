@@ -18,11 +18,10 @@ from models.checks.gates import Gate
 from models.detector.detector import Detector
 from models.device import tf
 from models.inspection.summary import inspect
-from tasks.core.references import Version
+from tasks.core.references import LeftOut, Version
 from tasks.pages.charts import score
 from tasks.pages.model_card import CardFacts, render_card, write_card
 from tasks.pages.model_card_charts import LEVELS
-from tasks.training.window import LeftOut
 
 VERSION = Version(
     name="2026-01-20-77aa11bb",

@@ -26,7 +26,8 @@ from models.errors import ArtifactError
 from tasks.core.errors import PromotionRefused
 from tasks.registry.listing import Listed, list_versions
 from tasks.registry.promotions import Change, promote_by_name, promote_within, roll_back, roll_back_within
-from tasks.warehouse.connection import WarehouseSettings, reading, see_as_of, transact
+from tasks.warehouse.connection import reading, see_as_of, transact
+from tasks.warehouse.settings import WarehouseSettings
 
 START = date(2026, 1, 1)
 DAYS = [START + timedelta(days=number) for number in range(8)]
@@ -228,7 +229,7 @@ def follow(steps: list[tuple[str, date] | None], play: Play) -> None:
 PROMOTE = """
 import sys
 from tasks.registry.promotions import promote_by_name
-from tasks.warehouse.connection import WarehouseSettings
+from tasks.warehouse.settings import WarehouseSettings
 print("ready", flush=True)
 sys.stdin.readline()
 promote_by_name(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", sys.argv[2], None, "at once")

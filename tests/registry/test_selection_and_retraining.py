@@ -10,7 +10,8 @@ from banks import CONFIG
 import sql
 from flows.context import recipe_of
 from flows.settings import Settings, load_settings
-from tasks.training.retraining import find_line_up, training_due
+from tasks.registry.selection import find_line_up
+from tasks.training.retraining import training_due
 from tasks.warehouse.connection import transact
 
 START = date(2026, 3, 1)

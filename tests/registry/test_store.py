@@ -19,7 +19,8 @@ from tasks.core.filesystem import filesystem_of
 from tasks.operations.prune import prune
 from tasks.registry.artifact_store import fetched, put, remove, root_of, verify
 from tasks.registry.versions import find_version
-from tasks.warehouse.connection import WarehouseSettings, transact
+from tasks.warehouse.connection import transact
+from tasks.warehouse.settings import WarehouseSettings
 
 KINDS = ["local", "memory", pytest.param("s3", marks=pytest.mark.slow)]
 

@@ -19,7 +19,8 @@ from tasks.core.filesystem import filesystem_of
 from tasks.features.build import build_features, feature_batches
 from tasks.labels.source_labels import read_labels
 from tasks.operations.source_inspection import look_at
-from tasks.source.connection import list_dates, read_partition
+from tasks.source.connection import list_dates
+from tasks.source.ingest import read_partition
 from tasks.source.simulation import simulate, write_partitions
 from tasks.validation.validate import validate_partition
 

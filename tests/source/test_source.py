@@ -11,7 +11,8 @@ import pytest
 from sql import identifier
 from tasks.core.dataset import Dataset
 from tasks.core.errors import SourceError
-from tasks.source.connection import connect, create_view, ingest, list_dates, numbered, read_partition, readable
+from tasks.source.connection import connect, create_view, list_dates, numbered, readable
+from tasks.source.ingest import ingest, read_partition
 from tasks.source.simulation import simulate, write_partitions
 
 FIRST = date(2024, 3, 1)

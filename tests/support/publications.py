@@ -9,7 +9,8 @@ from models.settings import ThresholdSettings
 from tasks.core.references import Features, Partition, Scored, Validated, Version
 from tasks.publishing.ledger import Ledger
 from tasks.publishing.staged_night import Publication, new_run_id
-from tasks.warehouse.connection import WarehouseSettings, transact
+from tasks.warehouse.connection import transact
+from tasks.warehouse.settings import WarehouseSettings
 
 DAY, VERSION = date(2026, 1, 10), "v1"
 REASONS = pl.List(pl.Struct({"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}))

@@ -13,8 +13,7 @@ from flows.nightly import nightly
 from flows.settings import load_settings
 from flows.training import retrain
 from tasks.core.errors import GateFailed
-from tasks.loading import load
-from tasks.registry.artifact_store import as_found
+from tasks.registry.artifact_store import as_found, load
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tasks.core.dataset import Dataset
-from tasks.source.connection import read_partition
+from tasks.source.ingest import read_partition
 from tasks.validation.validate import validate_partition
 
 DAY = date(2018, 7, 25)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from tasks.core.dataset import ColumnRule, Dataset
 from tasks.core.errors import PartitionRejected, SourceError
 from tasks.core.references import Partition, Validated
-from tasks.source.connection import read_partition
+from tasks.source.ingest import read_partition
 from tasks.validation import expectations
 from tasks.validation import validate as gate
 from tasks.validation.validate import validate, validate_partition

@@ -19,8 +19,9 @@ from flows.cli.app import app
 from flows.cli.options import instant
 from tasks.core.errors import WarehouseError
 from tasks.publishing.publish import publish_night
-from tasks.warehouse.connection import WarehouseSettings, transact
+from tasks.warehouse.connection import transact
 from tasks.warehouse.query import query
+from tasks.warehouse.settings import WarehouseSettings
 
 every_engine = pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
 sampled = pytest.mark.parametrize("warehouse", SAMPLED, indirect=True)
@@ -226,7 +227,7 @@ def test_it_starts_fast_since_it_imports_nothing_large(warehouse: WarehouseSetti
 import sys
 import flows.cli.results, flows.settings
 from tasks.warehouse.query import query
-from tasks.warehouse.connection import WarehouseSettings
+from tasks.warehouse.settings import WarehouseSettings
 query(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", "from promotions")
 print(*{"pandas", "polars", "pyarrow", "numpy", "prefect", "keras", "great_expectations", "sklearn"} & set(sys.modules))
 """

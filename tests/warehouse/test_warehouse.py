@@ -15,15 +15,17 @@ from warehouses import ENGINES, LAKES, PASSWORD, SAMPLED
 from flows.settings import load_settings
 from tasks.core.errors import WarehouseError, WarehouseHeld, WarehouseMissing
 from tasks.publishing.publish import publish_night
-from tasks.warehouse.connection import WarehouseSettings, look_up, reading, transact
+from tasks.warehouse.connection import look_up, reading, transact
 from tasks.warehouse.query import query
+from tasks.warehouse.settings import WarehouseSettings
 
 every_engine = pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
 sampled = pytest.mark.parametrize("warehouse", SAMPLED, indirect=True)
 every_lake = pytest.mark.parametrize("warehouse", LAKES, indirect=True)
 PRELUDE = """
 import sys
-from tasks.warehouse.connection import WarehouseSettings, reading, transact
+from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.settings import WarehouseSettings
 warehouse = WarehouseSettings.model_validate_json(sys.argv[1])
 def told(what):
     print(what, flush=True)

@@ -1,0 +1,42 @@
+"""The section [warehouse]: where results go."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from models.settings import Section
+from tasks.warehouse.ducklake import Lake, parse_lake
+
+
+class WarehouseSettings(Section):
+    """Where results go: a DuckDB file or a DuckLake, and a folder for models, reports, staging and a lake's data."""
+
+    uri: str = Field("nightscore.duckdb", repr=False)  # may hold a password: say `place` wherever a person reads it
+    files: str = "nightscore-files"
+    artifacts: str | None = None  # folder or fsspec URL, such as s3://bucket/models, of the versions' artifacts; unless given, below files
+    wait_seconds: float = Field(60, ge=0)  # how long another process's lock is waited for
+
+    @field_validator("uri")
+    @classmethod
+    def _known_kind(cls, uri: str) -> str:
+        parse_lake(uri)
+        return uri
+
+    @property
+    def lake(self) -> Lake | None:
+        return parse_lake(self.uri)
+
+    @property
+    def place(self) -> str:
+        """The URI without a password."""
+        return self.lake.uri if self.lake else self.uri
+
+    @property
+    def file(self) -> Path | None:
+        """The DuckDB file or the file of a lake's catalog; None where a server holds it."""
+        return self.lake.file if self.lake else Path(self.uri)
+
+    @property
+    def data(self) -> Path:
+        """The folder of a lake's Parquet files."""
+        return Path(self.files) / "lake"
