@@ -1,9 +1,11 @@
-"""Writes the public sets that have no dates as dated partitions, so that each protocol is a training date and the night after it.
+"""Writes the public sets that have no dates as dated partitions, so that each protocol is a training date and
+the night after it.
 
     python benchmarks/partitions.py --folder /tmp/partitions        # all of them; --only kddcup99 for one
 
-The sets lie in $NIGHTSCORE_DATA, else in ../shared/data beside the repository; the generated one needs nothing. The files of
-examples/ read the partitions from $NIGHTSCORE_PARTITIONS, the folder that they were written to.
+The sets lie in $NIGHTSCORE_DATA, else in ../shared/data beside the repository; the generated one needs
+nothing. The files of examples/ read the partitions from $NIGHTSCORE_PARTITIONS, the folder that they were
+written to.
 """
 
 import argparse
@@ -30,16 +32,24 @@ class DataMissing(Exception):
 
 @dataclass(frozen=True)
 class UndatedSet:
-    """read: all rows in their order, from the folder of public data. split: those rows as partitions by date."""
+    """read: all rows in their order, from the folder of public data.
+
+    split: those rows as partitions by date.
+    """
 
     read: Callable[[Path], pl.DataFrame]
     split: Callable[[pl.DataFrame], Partitions]
 
 
 def kddcup99(rows: pl.DataFrame) -> Partitions:
-    """Training: the first 80% of the normal rows in file order. Night: the other normal rows, and as many attacks from the top."""
+    """Training: the first 80% of the normal rows in file order.
+
+    Night: the other normal rows, and as many attacks from the top.
+    """
     rows = rows.select(
-        pl.col("row").alias("id"), pl.exclude("row", "status"), (pl.col("status") != "normal.").cast(pl.Int8).alias("is_attack")
+        pl.col("row").alias("id"),
+        pl.exclude("row", "status"),
+        (pl.col("status") != "normal.").cast(pl.Int8).alias("is_attack"),
     )
     normal, attacks = rows.filter(is_attack=0), rows.filter(is_attack=1)
     training = normal.height * 8 // 10
@@ -55,7 +65,8 @@ def creditcard_2013(rows: pl.DataFrame) -> Partitions:
 
 
 def fashion_mnist(rows: pl.DataFrame) -> Partitions:
-    """One pair of classes after the other: a date with training images of the normal class, and the next one, its night.
+    """One pair of classes after the other: a date with training images of the normal class, and the next one,
+    its night.
 
     The night has the other images of the normal class, and the first ones of the other class.
     """
@@ -77,11 +88,12 @@ def generated(rows: pl.DataFrame) -> Partitions:
 
 
 def generate(seed: int = 42) -> pl.DataFrame:
-    """11,000 rows after the description of PyOD's generate_data (Zhao, Nasrullah & Li, 2019): id, x01..x50, is_anomaly.
+    """11,000 rows after the description of PyOD's generate_data (Zhao, Nasrullah & Li, 2019): id, x01..x50,
+    is_anomaly.
 
-    Normal rows are Gaussian, with one centre and one standard deviation for all features, each drawn once. Anomalies are uniform in the
-    box whose half width is that centre, so that its corner lies amid the normal rows. They are the last 20% of the first 10,000
-    rows, and the last 20% of the other 1,000.
+    Normal rows are Gaussian, with one centre and one standard deviation for all features, each drawn once.
+    Anomalies are uniform in the box whose half width is that centre, so that its corner lies amid the normal
+    rows. They are the last 20% of the first 10,000 rows, and the last 20% of the other 1,000.
     """
     random = np.random.default_rng(seed)
     centre, deviation = int(random.integers(1, 10)), random.uniform(0.001, 1.001)
@@ -91,14 +103,18 @@ def generate(seed: int = 42) -> pl.DataFrame:
         blocks.append(random.normal(centre, deviation, (count - anomalies, GENERATED_FEATURES)))
         blocks.append(random.uniform(-centre, centre, (anomalies, GENERATED_FEATURES)))
         labels.append(np.repeat([0, 1], [count - anomalies, anomalies]))
-    values = pl.DataFrame(np.concatenate(blocks), [f"x{number:02d}" for number in range(1, GENERATED_FEATURES + 1)])
+    values = pl.DataFrame(
+        np.concatenate(blocks), [f"x{number:02d}" for number in range(1, GENERATED_FEATURES + 1)]
+    )
     return values.with_row_index("id").with_columns(pl.Series("is_anomaly", np.concatenate(labels), pl.Int8))
 
 
 def _file(name: str) -> Callable[[Path], pl.DataFrame]:
     def read(data: Path) -> pl.DataFrame:
         if not (data / name).is_file():
-            raise DataMissing(f"there is no {data / name}; set NIGHTSCORE_DATA to the folder of public data that has {name}")
+            raise DataMissing(
+                f"there is no {data / name}; set NIGHTSCORE_DATA to the folder of public data that has {name}"
+            )
         return pl.read_parquet(data / name)
 
     return read
@@ -118,7 +134,8 @@ def public_data() -> Path:
 
 
 def write(name: str, data: Path, folder: Path) -> list[Path]:
-    """Writes the partitions of a set, `folder`/name/date=YYYY-MM-DD/part-0.parquet, and gives their paths in order of the date.
+    """Writes the partitions of a set, `folder`/name/date=YYYY-MM-DD/part-0.parquet, and gives their paths in
+    order of the date.
 
     Raises DataMissing where `data` does not hold the set.
     """
@@ -140,9 +157,15 @@ def main(names: Iterable[str], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="where to write; best outside the repository")
-    parser.add_argument("--only", choices=SETS, action="append", help="this set alone; may be given more than once")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="where to write; best outside the repository"
+    )
+    parser.add_argument(
+        "--only", choices=SETS, action="append", help="this set alone; may be given more than once"
+    )
     asked = parser.parse_args()
     try:
         main(asked.only or SETS, asked.folder)

@@ -13,12 +13,14 @@ Nights = tuple[date, date]
 class Protocol:
     """One file of examples/ and the windows of nights that it is judged on.
 
-    data: the public set. config: the file's name without its ending. about: what is learnt from and what is judged, in words.
+    data: the public set. config: the file's name without its ending. about: what is learnt from and what is
+    judged, in words.
     windows: first and last night of each; more than one are reported as the mean of their figures.
     label_delay_days: after the last night, until its labels are known.
     metrics: the names of the figures, in the order in which they are shown.
     published: figures that others have published for this protocol, or for the nearest to it, by metric.
-    reach: the figures to reach, by metric. beat: metrics in which `rivals` are to be beaten; no rivals are all baselines.
+    reach: the figures to reach, by metric. beat: metrics in which `rivals` are to be beaten; no rivals are
+    all baselines.
     """
 
     data: str
@@ -34,7 +36,12 @@ class Protocol:
 
 
 def card_week(
-    config: str, first: date, about: str, published: Mapping[str, float], reach: Mapping[str, float], beat: tuple[str, ...]
+    config: str,
+    first: date,
+    about: str,
+    published: Mapping[str, float],
+    reach: Mapping[str, float],
+    beat: tuple[str, ...],
 ) -> Protocol:
     """A week of card transactions, whose labels are known 7 days later."""
     week = (first, first + timedelta(days=6))
@@ -47,7 +54,10 @@ def pairs_of_classes(config: str, published: Mapping[str, float]) -> Protocol:
     return Protocol(
         "fashion_mnist",
         config,
-        "800 images of one class; 200 more and 10 of another; 95% quantile of the batch; mean of five class pairs",
+        (
+            "800 images of one class; 200 more and 10 of another; 95% quantile of the batch; mean of five "
+            "class pairs"
+        ),
         ("recall", "auc_roc"),
         windows=tuple((night, night) for night in nights),
         published=published,
@@ -67,12 +77,20 @@ PROTOCOLS = (
         "card_transactions",
         date(2018, 7, 25),
         "2018-07-11..17; 07-25..31",
-        {"auc_roc": 0.836, "average_precision": 0.180, "card_precision_at_100": 0.217},  # Fraud Detection Handbook, autoencoder
+        {
+            "auc_roc": 0.836,
+            "average_precision": 0.180,
+            "card_precision_at_100": 0.217,
+        },  # Fraud Detection Handbook, autoencoder
         {"auc_roc": 0.87, "average_precision": 0.53, "card_precision_at_100": 0.245},
         (),
     ),
-    card_week("card_transactions", date(2018, 8, 1), "2018-07-18..24; 08-01..07", {}, {}, ("average_precision",)),
-    card_week("card_transactions", date(2018, 8, 8), "2018-07-25..31; 08-08..14", {}, {}, ("average_precision",)),
+    card_week(
+        "card_transactions", date(2018, 8, 1), "2018-07-18..24; 08-01..07", {}, {}, ("average_precision",)
+    ),
+    card_week(
+        "card_transactions", date(2018, 8, 8), "2018-07-25..31; 08-08..14", {}, {}, ("average_precision",)
+    ),
     card_week(
         "card_transactions_without_labels",
         date(2018, 7, 25),
@@ -95,7 +113,10 @@ PROTOCOLS = (
         "creditcard_2013",
         CREDIT,
         (*RANKING, "recall_at_precision_0.60"),
-        published={"auc_roc": 0.92, "recall_at_precision_0.60": 0.75},  # a linear one, on a random split of two days
+        published={
+            "auc_roc": 0.92,
+            "recall_at_precision_0.60": 0.75,
+        },  # a linear one, on a random split of two days
         reach={"auc_roc": 0.96, "average_precision": 0.55},
     ),
     Protocol(

@@ -1,7 +1,9 @@
-"""How good the detectors are: the public protocols, each through the same flow as every night, from the files of examples/.
+"""How good the detectors are: the public protocols, each through the same flow as every night, from the files
+of examples/.
 
-Prints one JSON line per figure, and at the end a Markdown table on standard error; `make bench-quality` runs it. A baseline has no
-threshold, so its precision, recall, F1 and accuracy are those of as many flags as the detector's.
+Prints one JSON line per figure, and at the end a Markdown table on standard error; `make bench-quality` runs
+it. A baseline has no threshold, so its precision, recall, F1 and accuracy are those of as many flags as the
+detector's.
 """
 
 import argparse
@@ -26,14 +28,20 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 PRECISION = 0.60  # recall is told at this precision
 TIE = 1e-9  # a figure is better than another by more than the rounding of their sums
 
-SHOWN = ("no_model", "untrained_network", "isolation_forest")  # baselines with a column of their own in the table
+SHOWN = (
+    "no_model",
+    "untrained_network",
+    "isolation_forest",
+)  # baselines with a column of their own in the table
 
 Figures = dict[str, Figure]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of one detector; low and high bound its 95% interval, rows and positives are what it was measured on."""
+    """One figure of one detector; low and high bound its 95% interval, rows and positives are what it was
+    measured on.
+    """
 
     data: str
     protocol: str
@@ -53,13 +61,30 @@ class Row:
 
 
 def main() -> None:
-    """Runs the protocols that are asked for, one after the other; status 1 where one of them could not be run."""
+    """Runs the protocols that are asked for, one after the other; status 1 where one of them could not be
+    run.
+    """
     names = sorted({name for protocol in PROTOCOLS for name in (protocol.data, protocol.config)})
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=names, action="append", help="this data set or configuration alone; may be given more than once")
-    parser.add_argument("--folder", type=Path, help="keep partitions, warehouses, models and reports here; else they are removed")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only",
+        choices=names,
+        action="append",
+        help="this data set or configuration alone; may be given more than once",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="keep partitions, warehouses, models and reports here; else they are removed",
+    )
     asked = parser.parse_args()
-    chosen = [protocol for protocol in PROTOCOLS if not asked.only or {protocol.data, protocol.config} & set(asked.only)]
+    chosen = [
+        protocol
+        for protocol in PROTOCOLS
+        if not asked.only or {protocol.data, protocol.config} & set(asked.only)
+    ]
     with TemporaryDirectory(prefix="nightscore-quality-") as temporary:
         rows, failures = run_all(chosen, (asked.folder or Path(temporary)).absolute())
     print(table(rows), file=sys.stderr)
@@ -68,7 +93,9 @@ def main() -> None:
 
 
 def run_all(protocols: Iterable[Protocol], folder: Path) -> tuple[list[Row], list[str]]:
-    """Prints the lines of each protocol as soon as it is judged; gives all of them, and why a protocol could not be run."""
+    """Prints the lines of each protocol as soon as it is judged; gives all of them, and why a protocol could
+    not be run.
+    """
     from flows.console import EXPECTED, show_progress
     from flows.serving.prefect_server import starting_server
 
@@ -100,12 +127,18 @@ def run(protocol: Protocol, folder: Path) -> Iterator[Row]:
     if protocol.data in SETS:
         write(protocol.data, public_data(), folder / "partitions")
     elif not (public_data() / protocol.data).is_dir():
-        raise DataMissing(f"there is no {public_data() / protocol.data}; set NIGHTSCORE_DATA to the folder of public data that has it")
+        raise DataMissing(
+            f"there is no {public_data() / protocol.data}; set NIGHTSCORE_DATA to the folder of public "
+            "data that has it"
+        )
     config = folder / protocol.config / "nightscore.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(EXAMPLES / f"{protocol.config}.toml", config)
     settings = load_settings(config)
-    windows = [evaluate_window(config, *window, window[1] + timedelta(days=protocol.label_delay_days))[0] for window in protocol.windows]
+    windows = [
+        evaluate_window(config, *window, window[1] + timedelta(days=protocol.label_delay_days))[0]
+        for window in protocol.windows
+    ]
     found = mean([figures_of(window) for window in windows])
     for detector, figures in found.items():
         own = detector == DETECTOR
@@ -132,10 +165,15 @@ def run(protocol: Protocol, folder: Path) -> Iterator[Row]:
 
 
 def chosen_on(text: str) -> str:
-    """What a configuration says in the comment above [model]: on which rows it was chosen. Raises ValueError where it says nothing."""
+    """What a configuration says in the comment above [model]: on which rows it was chosen.
+
+    Raises ValueError where it says nothing.
+    """
     comment = re.search(r"((?:^#.*\n)+)\[model\]", text, re.MULTILINE)
     if comment is None:
-        raise ValueError("a file of examples/ needs a comment above [model] that says on which rows it was chosen")
+        raise ValueError(
+            "a file of examples/ needs a comment above [model] that says on which rows it was chosen"
+        )
     return " ".join(line.lstrip("# ") for line in comment[1].splitlines())
 
 
@@ -147,14 +185,18 @@ def figures_of(judged: Evaluation) -> dict[str, Figures]:
     frauds, flags = own.tp + own.fn, own.tp + own.fp
     found = {}
     for name, ranked in {DETECTOR: judged.ranking.detector, **judged.ranking.baselines}.items():
-        counts = own if name == DETECTOR else confusion_at(judged.curves[name].roc, frauds, own.fp + own.tn, flags)
+        counts = (
+            own if name == DETECTOR else confusion_at(judged.curves[name].roc, frauds, own.fp + own.tn, flags)
+        )
         at_precision = Figure(recall_at_precision(judged.curves[name].precision_recall, PRECISION))
         found[name] = {**verdicts(counts), f"recall_at_precision_{PRECISION:.2f}": at_precision, **ranked}
     return found
 
 
 def confusion_at(roc: Curve, frauds: float, normals: float, flags: float) -> Confusion:
-    """The confusion matrix of the `flags` highest rows; of rows with equal scores an equal share is flagged."""
+    """The confusion matrix of the `flags` highest rows; of rows with equal scores an equal share is
+    flagged.
+    """
     true_rate = float(np.interp(flags, np.array(roc.x) * normals + np.array(roc.y) * frauds, roc.y))
     tp = true_rate * frauds
     return Confusion(tp=tp, fp=flags - tp, fn=frauds - tp, tn=normals - flags + tp)
@@ -172,16 +214,26 @@ def verdicts(counts: Confusion) -> Figures:
 
 
 def recall_at_precision(curve: Curve, precision: float) -> float:
-    """The highest recall of a precision-recall curve at this precision or a higher one; 0 where it is never reached."""
-    return max((recall for recall, reached in zip(curve.x, curve.y, strict=True) if reached >= precision), default=0.0)
+    """The highest recall of a precision-recall curve at this precision or a higher one; 0 where it is never
+    reached.
+    """
+    return max(
+        (recall for recall, reached in zip(curve.x, curve.y, strict=True) if reached >= precision),
+        default=0.0,
+    )
 
 
 def mean(windows: list[dict[str, Figures]]) -> dict[str, Figures]:
-    """The mean of every figure over the windows; one window keeps its intervals, and of several there are none."""
+    """The mean of every figure over the windows; one window keeps its intervals, and of several there are
+    none.
+    """
     first = windows[0]
     if len(windows) == 1:
         return first
-    return {name: {metric: _mean([window[name][metric].value for window in windows]) for metric in first[name]} for name in first}
+    return {
+        name: {metric: _mean([window[name][metric].value for window in windows]) for metric in first[name]}
+        for name in first
+    }
 
 
 def _mean(values: list[float | None]) -> Figure:
@@ -202,24 +254,48 @@ def _reach(protocol: Protocol, found: dict[str, Figures], metric: str) -> tuple[
 
 
 def table(rows: list[Row]) -> str:
-    """One Markdown line for each figure of a detector: its value beside those of baselines, the published one and the one to reach.
+    """One Markdown line for each figure of a detector: its value beside those of baselines, the published one
+    and the one to reach.
 
     What a line shares with the one above is not repeated.
     """
-    head = ["data", "protocol", "detector", "metric", "value (95% interval)", *map(_words, SHOWN), "best baseline", "published", "to reach"]
+    head = [
+        "data",
+        "protocol",
+        "detector",
+        "metric",
+        "value (95% interval)",
+        *map(_words, SHOWN),
+        "best baseline",
+        "published",
+        "to reach",
+    ]
     lines = [head, ["---"] * len(head)]
     above: list[str] = []
     for row in (row for row in rows if row.score is not None):
         rivals = {
             other.detector: other.value
             for other in rows
-            if other.score is None and (other.config, other.protocol, other.metric) == (row.config, row.protocol, row.metric)
+            if other.score is None
+            and (other.config, other.protocol, other.metric) == (row.config, row.protocol, row.metric)
         }
         best = max(rivals, key=lambda name: rivals[name] or 0.0)
         interval = "" if row.low is None or row.high is None else f" ({row.low:.3f}-{row.high:.3f})"
         where = [row.data, row.protocol, f"{row.detector}, {row.score}"]
-        figures = [_shown(row.value) + interval, *(_shown(rivals[name]) for name in SHOWN), f"{_shown(rivals[best])} {_words(best)}"]
-        lines.append([*(where if where != above else ["", "", ""]), _words(row.metric), *figures, _shown(row.published), _to_reach(row)])
+        figures = [
+            _shown(row.value) + interval,
+            *(_shown(rivals[name]) for name in SHOWN),
+            f"{_shown(rivals[best])} {_words(best)}",
+        ]
+        lines.append(
+            [
+                *(where if where != above else ["", "", ""]),
+                _words(row.metric),
+                *figures,
+                _shown(row.published),
+                _to_reach(row),
+            ]
+        )
         above = where
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

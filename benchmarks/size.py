@@ -1,8 +1,10 @@
-"""How large a year of results is: 365 nights of 10,000 rows through the publishing of every night, into a real DuckDB file.
+"""How large a year of results is: 365 nights of 10,000 rows through the publishing of every night, into a
+real DuckDB file.
 
-Prints one JSON object; `make bench-size` runs it. The rows are drawn; everything from the staged Parquet on is the real code: the
-transaction, the ledger, the labels as they mature. The floor is what the same rows take in Parquet files compressed with zstd. One whole
-night, trained, scored and judged, tells what its pages and its version take beside the warehouse.
+Prints one JSON object; `make bench-size` runs it. The rows are drawn; everything from the staged Parquet on
+is the real code: the transaction, the ledger, the labels as they mature. The floor is what the same rows take
+in Parquet files compressed with zstd. One whole night, trained, scored and judged, tells what its pages and
+its version take beside the warehouse.
 """
 
 import argparse
@@ -26,7 +28,10 @@ from tasks.publishing.staged_night import Publication, new_run_id
 from tasks.warehouse.connection import transact
 
 NIGHTS, ROWS, MOST_BYTES_PER_ROW = 365, 10_000, 400
-FIRST, NIGHT = date(2025, 1, 1), date(2025, 1, 16)  # NIGHT: the first one with a whole training window of matured dates
+FIRST, NIGHT = (
+    date(2025, 1, 1),
+    date(2025, 1, 16),
+)  # NIGHT: the first one with a whole training window of matured dates
 DELAY, RETRAIN_EVERY = 7, 7
 CARDS, TERMINALS, CALIBRATION = 5_000, 10_000, 20_000
 FEATURES = 15
@@ -62,7 +67,9 @@ epochs = 3
 
 def main() -> None:
     """Publishes a year, runs one whole night, and prints what both take on disk."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--nights", type=int, default=NIGHTS, help="how many nights are published")
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of each night")
     asked = parser.parse_args()
@@ -74,7 +81,9 @@ def main() -> None:
 
 
 def measure(folder: Path, nights: int, rows: int) -> dict[str, object]:
-    """Publishes the nights and stores their labels; gives bytes per published row of the warehouse and of the floor."""
+    """Publishes the nights and stores their labels; gives bytes per published row of the warehouse and of
+    the floor.
+    """
     settings = found(folder)
     for offset in range(nights + DELAY):
         day, matured = FIRST + timedelta(days=offset), FIRST + timedelta(days=offset - DELAY)
@@ -109,11 +118,17 @@ def found(folder: Path) -> Settings:
 
 
 def transactions(day: date, rows: int) -> pl.DataFrame:
-    """One day of card payments in order of time; in a thousand one has a negative amount, and eight are frauds that stand out."""
+    """One day of card payments in order of time; in a thousand one has a negative amount, and eight are
+    frauds that stand out.
+    """
     draw = np.random.default_rng(day.toordinal())
     first, fraud = (day - FIRST).days * rows + 1_000_000, draw.random(rows) < 0.008
     seconds = np.sort(draw.normal(43_200, 20_000, rows).clip(0, 86_399).astype(np.int64))
-    amount = draw.gamma(2.0, 25.0, rows).round(2) * np.where(fraud, 5, 1) * np.where(draw.random(rows) < 0.001, -1, 1)
+    amount = (
+        draw.gamma(2.0, 25.0, rows).round(2)
+        * np.where(fraud, 5, 1)
+        * np.where(draw.random(rows) < 0.001, -1, 1)
+    )
     numbers = draw.normal(size=(rows, FEATURES - 1)) + 2.0 * fraud[:, None]
     return pl.DataFrame(
         {
@@ -146,8 +161,15 @@ def publish(settings: Settings, day: date, source: pl.DataFrame, staging: Path) 
     version = registered(settings, day - timedelta(days=(day - FIRST).days % RETRAIN_EVERY))
     publication = Publication(
         run_id=new_run_id(day),
-        features=Features(Validated(Partition(day, source.height, fingerprint), quarantine, bad.height, page), path=None),
-        scored=Scored(scores, source.height - bad.height, int(pl.read_parquet(scores)["is_flagged"].sum()), threshold=THRESHOLD),
+        features=Features(
+            Validated(Partition(day, source.height, fingerprint), quarantine, bad.height, page), path=None
+        ),
+        scored=Scored(
+            scores,
+            source.height - bad.height,
+            int(pl.read_parquet(scores)["is_flagged"].sum()),
+            threshold=THRESHOLD,
+        ),
         version=version,
         config_hash=ledger.config_hash,
         threshold=ledger.threshold,
@@ -161,7 +183,15 @@ def registered(settings: Settings, as_of: date) -> Version:
     """The version of a date in the table `models`, as training registers it; there is nothing on disk."""
     name = f"{as_of}-{as_of.toordinal():08x}"
     path, card = settings.files / "models" / name, settings.files / "cards" / f"{name}.html"
-    version = Version(name, as_of, as_of - timedelta(days=14), as_of - timedelta(days=8), str(path), f"{as_of.toordinal():064x}", card)
+    version = Version(
+        name,
+        as_of,
+        as_of - timedelta(days=14),
+        as_of - timedelta(days=8),
+        str(path),
+        f"{as_of.toordinal():064x}",
+        card,
+    )
     model = {
         "version": name,
         "as_of": as_of,
@@ -183,16 +213,22 @@ def registered(settings: Settings, as_of: date) -> Version:
         "card_path": str(card.relative_to(settings.warehouse.files)),
         "device": "cpu",
     }
-    transact(settings.warehouse, settings.name, lambda con: con.execute(sql.read("registry/insert_version"), model))
+    transact(
+        settings.warehouse, settings.name, lambda con: con.execute(sql.read("registry/insert_version"), model)
+    )
     return version
 
 
 def staged(source: pl.DataFrame, path: Path) -> Path:
-    """The scored rows of a night: a score that is distributed like a squared distance, reasons for the least likely twentieth."""
+    """The scored rows of a night: a score that is distributed like a squared distance, reasons for the least
+    likely twentieth.
+    """
     good = source.with_row_index("row").filter(pl.col("amount") >= 0)
     draw = np.random.default_rng(good["row"].sum())
     values = good.select(NAMES).to_numpy()
-    error = np.square(values[:, 1:] + draw.normal(0, 0.1, values[:, 1:].shape)).mean(axis=1).astype(np.float32)
+    error = (
+        np.square(values[:, 1:] + draw.normal(0, 0.1, values[:, 1:].shape)).mean(axis=1).astype(np.float32)
+    )
     score = (error * (FEATURES - 1) * draw.uniform(0.9, 1.1, len(error))).astype(np.float32)
     held_out = np.sort(draw.chisquare(FEATURES - 1, CALIBRATION).astype(np.float32))
     p_value = (1 + len(held_out) - np.searchsorted(held_out, score)) / (len(held_out) + 1)
@@ -213,10 +249,14 @@ def staged(source: pl.DataFrame, path: Path) -> Path:
 
 
 def reasons(values: np.ndarray, score: np.ndarray, kept: np.ndarray) -> pl.Series:
-    """Three reasons for the rows that keep any, the largest values first, as scoring writes them; null for the others."""
+    """Three reasons for the rows that keep any, the largest values first, as scoring writes them; null for
+    the others.
+    """
     order = np.argsort(-np.abs(values), axis=1)[:, :3]
     largest = np.take_along_axis(values, order, axis=1)
-    text = pl.DataFrame({"observed": largest.ravel(), "expected": largest.ravel() * 0.3}).select(pl.all().round_sig_figs(6).cast(pl.String))
+    text = pl.DataFrame({"observed": largest.ravel(), "expected": largest.ravel() * 0.3}).select(
+        pl.all().round_sig_figs(6).cast(pl.String)
+    )
     flat = text.select(
         feature=pl.Series(NAMES).gather(order.ravel()),
         contribution=(score[:, None].astype(np.float64) * np.array([0.5, 0.2, 0.1])).ravel(),

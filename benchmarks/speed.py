@@ -1,8 +1,10 @@
-"""How fast a night is: 1,000,000 rows x 30 features from Parquet to committed results, through the same flow as every night.
+"""How fast a night is: 1,000,000 rows x 30 features from Parquet to committed results, through the same flow
+as every night.
 
-Prints one JSON object; `make bench-speed` runs it. Each part runs in a process of its own, so that the night's memory is the night's
-alone. The floor is what no night on this machine can beat: the bare reading, network and insert, without validation, calibration,
-ranks, reasons or a ledger. A slow machine is no failure: read `accepted` beside `share_of_floor`.
+Prints one JSON object; `make bench-speed` runs it. Each part runs in a process of its own, so that the
+night's memory is the night's alone. The floor is what no night on this machine can beat: the bare reading,
+network and insert, without validation, calibration, ranks, reasons or a ledger. A slow machine is no failure:
+read `accepted` beside `share_of_floor`.
 """
 
 import argparse
@@ -57,7 +59,9 @@ def main() -> None:
         "rows": asked.rows,
         "features": FEATURES,
         "rows_per_second": round(rows_per_second),
-        "rows_per_second_by_step": {name: round(asked.rows / max(seconds, 1e-3)) for name, seconds in night["seconds_by_step"].items()},
+        "rows_per_second_by_step": {
+            name: round(asked.rows / max(seconds, 1e-3)) for name, seconds in night["seconds_by_step"].items()
+        },
         "seconds_by_step": night["seconds_by_step"],
         "peak_memory_mb": night["peak_memory_mb"],
         "seconds_with_start_up": night["seconds_with_start_up"],
@@ -83,14 +87,18 @@ def run_part(name: str, folder: Path, rows: int) -> dict[str, Any]:
 
 
 def simulate(folder: Path, rows: int) -> dict[str, Any]:
-    """Writes the configuration, the small days of the training window and the large night: 30 numbers that ten hidden ones explain."""
+    """Writes the configuration, the small days of the training window and the large night: 30 numbers that
+    ten hidden ones explain.
+    """
     import numpy as np
     import polars as pl
 
     draw = np.random.default_rng(42)
     loadings = draw.normal(size=(10, FEATURES))
     (folder / "nightscore.toml").write_text(CONFIG)
-    days = [(NIGHT - timedelta(days=offset), TRAINING_ROWS) for offset in range(TRAINING_DAYS, 0, -1)] + [(NIGHT, rows)]
+    days = [(NIGHT - timedelta(days=offset), TRAINING_ROWS) for offset in range(TRAINING_DAYS, 0, -1)] + [
+        (NIGHT, rows)
+    ]
     for day, count in days:
         values = draw.normal(size=(count, 10)) @ loadings + draw.normal(scale=0.3, size=(count, FEATURES))
         frame = pl.DataFrame({"id": np.arange(count)} | dict(zip(NAMES, values.T, strict=True)))
@@ -119,7 +127,9 @@ def night(folder: Path, rows: int) -> dict[str, Any]:
     from flows.steps import Steps
 
     class Kept(Steps):
-        """The steps' times, publishing among them, which the ledger's row cannot hold as it is written by then."""
+        """The steps' times, publishing among them, which the ledger's row cannot hold as it is written by
+        then.
+        """
 
         def __init__(self, staging: Path, config_hash: str) -> None:
             super().__init__(staging, config_hash)
@@ -131,7 +141,11 @@ def night(folder: Path, rows: int) -> dict[str, Any]:
     if (done.status, done.rows_scored) != ("committed", rows):
         raise SystemExit(f"the night is {done.status} with {done.rows_scored} rows scored; {rows} were to be")
     (durations,) = kept
-    return {"seconds": sum(durations.values()), "seconds_by_step": durations, "peak_memory_mb": peak_memory_mb()}
+    return {
+        "seconds": sum(durations.values()),
+        "seconds_by_step": durations,
+        "peak_memory_mb": peak_memory_mb(),
+    }
 
 
 def floor(folder: Path, rows: int) -> dict[str, Any]:
@@ -145,15 +159,25 @@ def floor(folder: Path, rows: int) -> dict[str, Any]:
 
     layers = [keras.layers.Dense(units, activation="relu") for units in ModelSettings().hidden]
     network = keras.Sequential([keras.Input((FEATURES,)), *layers, keras.layers.Dense(FEATURES)])
-    graph = tf.function(lambda x: tf.reduce_mean(tf.square(network(x) - x), axis=1), input_signature=[tf.TensorSpec((None, FEATURES))])
+    graph = tf.function(
+        lambda x: tf.reduce_mean(tf.square(network(x) - x), axis=1),
+        input_signature=[tf.TensorSpec((None, FEATURES))],
+    )
     graph(tf.zeros((65_536, FEATURES)))
     con = duckdb.connect(folder / "floor.duckdb")
     con.execute("create table scores (id bigint, error float, is_flagged boolean)")
     started = time.perf_counter()
     frame = pl.read_parquet(partition_file(folder, NIGHT))
     matrix = np.ascontiguousarray(frame.select(pl.col(NAMES).cast(pl.Float32)).to_numpy())
-    error = np.concatenate([graph(tf.convert_to_tensor(matrix[start : start + 65_536])).numpy() for start in range(0, rows, 65_536)])
-    scores = pl.DataFrame({"id": frame["id"], "error": error, "is_flagged": error > np.quantile(error, 0.99)}).to_arrow()  # noqa: F841
+    error = np.concatenate(
+        [
+            graph(tf.convert_to_tensor(matrix[start : start + 65_536])).numpy()
+            for start in range(0, rows, 65_536)
+        ]
+    )
+    scores = pl.DataFrame(  # noqa: F841
+        {"id": frame["id"], "error": error, "is_flagged": error > np.quantile(error, 0.99)}
+    ).to_arrow()
     con.execute("insert into scores from scores")
     con.close()
     return {"seconds": time.perf_counter() - started}
@@ -170,7 +194,12 @@ def peak_memory_mb() -> int:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 
 
-PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"simulate": simulate, "train": train, "night": night, "floor": floor}
+PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
+    "simulate": simulate,
+    "train": train,
+    "night": night,
+    "floor": floor,
+}
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,10 @@
-"""Backfill: the dates of a span that were never scored, several at once, with the tables that night after night would have given.
+"""Backfill: the dates of a span that were never scored, several at once, with the tables that night after
+night would have given.
 
-It goes in stretches: the dates that the same versions score. A version may be due after each of them, trained on what was flagged
-before it, and a challenger may be decided on; so the parent publishes in the order of the dates, and looks each time whether those that
-follow are still scored by the right versions. What workers do is independent: they write staged Parquet, and hand references back.
+It goes in stretches: the dates that the same versions score. A version may be due after each of them, trained
+on what was flagged before it, and a challenger may be decided on; so the parent publishes in the order of the
+dates, and looks each time whether those that follow are still scored by the right versions. What workers do
+is independent: they write staged Parquet, and hand references back.
 """
 
 import logging
@@ -41,7 +43,9 @@ from tasks.source.ingest import ingest
 from tasks.training.retraining import line_up, training_due
 
 log = logging.getLogger(__name__)
-AHEAD = 2  # dates that are begun for each that is scored at once: no worker waits for its turn, and little is left when the stretch ends
+# dates that are begun for each that is scored at once: no worker waits for its turn, and little is left when
+# the stretch ends
+AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,11 @@ class Staged:
 
 @flow(name="backfill", flow_run_name=run_name)
 def backfill(config: Path, first: date, last: date) -> list[Night]:
-    """Scores every date of the source from `first` to `last` that has no committed run, several at once; see [compute].
+    """Scores every date of the source from `first` to `last` that has no committed run, several at once; see
+    [compute].
 
-    A date that fails does not stop the others. Raises BackfilledInPart at the end, naming each with its reason.
+    A date that fails does not stop the others. Raises BackfilledInPart at the end, naming each with its
+    reason.
     """
     settings = load_settings(config)
     with alive(settings.files):
@@ -65,13 +71,20 @@ def backfill(config: Path, first: date, last: date) -> list[Night]:
         due = due_dates(settings, first, last)
         if due.lacking:
             missing = ", ".join(map(str, due.lacking))
-            log.warning("%s  backfill   the source has no partition of %d dates: %s", due.lacking[0], len(due.lacking), missing)
+            log.warning(
+                "%s  backfill   the source has no partition of %d dates: %s",
+                due.lacking[0],
+                len(due.lacking),
+                missing,
+            )
         done, failed = fill(config, settings, due.missing)
     tell_doubts(settings.notify, settings.name, [*waited, *done])
     if failed:
         reasons = "; ".join(f"{day}: {str(error).removeprefix(f'{day}: ')}" for day, error in failed.items())
         again = f"nightscore backfill --from {min(failed)} --to {max(failed)}"
-        raise BackfilledInPart(f"{len(done)} dates were scored, {len(failed)} failed; {reasons}. Mend them, then run `{again}`")
+        raise BackfilledInPart(
+            f"{len(done)} dates were scored, {len(failed)} failed; {reasons}. Mend them, then run `{again}`"
+        )
     return done
 
 
@@ -98,10 +111,14 @@ def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[N
     return done, failed
 
 
-def score_stretch(config: Path, settings: Settings, workers: Workers, days: Sequence[date]) -> Generator[tuple[date, Night | Exception]]:
-    """Scores the first of the dates, and those after it that the same versions score; gives what became of each, in order.
+def score_stretch(
+    config: Path, settings: Settings, workers: Workers, days: Sequence[date]
+) -> Generator[tuple[date, Night | Exception]]:
+    """Scores the first of the dates, and those after it that the same versions score; gives what became of
+    each, in order.
 
-    It ends where other versions are to score the next date, since a night of the stretch had a challenger promoted, or made a training due.
+    It ends where other versions are to score the next date, since a night of the stretch had a challenger
+    promoted, or made a training due.
     """
     ledger = ledger_of(settings)
     with _Folders(settings.files) as folders:
@@ -127,14 +144,20 @@ def score_stretch(config: Path, settings: Settings, workers: Workers, days: Sequ
                 begun.popleft()
         finally:  # the folders are held for as long as a worker writes in them
             if begun:
-                log.info("%s  backfill   waiting until what is begun is done: %s", begun[0][0], ", ".join(str(day) for day, _ in begun))
+                log.info(
+                    "%s  backfill   waiting until what is begun is done: %s",
+                    begun[0][0],
+                    ", ".join(str(day) for day, _ in begun),
+                )
             for _, staged in begun:
                 staged.wait()
 
 
 @task(name="score-date", cache_policy=NO_CACHE)
 def score_date(config: Path, day: date, scorers: LineUp, staging: Path) -> Staged:
-    """One date, from the source to its staged scores, on whatever machine; what an earlier attempt has left is not done again."""
+    """One date, from the source to its staged scores, on whatever machine; what an earlier attempt has left
+    is not done again.
+    """
     settings = load_settings(config)
     step = Steps(staging, settings.config_hash)
     clean = clean_rows(settings, step, step(ingest, settings, day), staging)
@@ -143,7 +166,9 @@ def score_date(config: Path, day: date, scorers: LineUp, staging: Path) -> Stage
 
 
 def _first_line_up(settings: Settings, day: date, staging: Path) -> LineUp:
-    """Who scores a date, after the training that is due on it; as on its own night, none begins before its rows are known to be good."""
+    """Who scores a date, after the training that is due on it; as on its own night, none begins before its
+    rows are known to be good.
+    """
     recipe = recipe_of(settings)
     if training_due(recipe, settings.warehouse, day):
         step = Steps(staging, settings.config_hash)
@@ -152,14 +177,21 @@ def _first_line_up(settings: Settings, day: date, staging: Path) -> LineUp:
 
 
 def _commit(
-    settings: Settings, ledger: Ledger, scorers: LineUp, day: date, staged: PrefectFuture[Staged], folders: "_Folders"
+    settings: Settings,
+    ledger: Ledger,
+    scorers: LineUp,
+    day: date,
+    staged: PrefectFuture[Staged],
+    folders: "_Folders",
 ) -> Night | Exception:
     """The night of a date, once its rows are scored; or what keeps it from being committed."""
     folder = folders.open(day)
     try:
         with _noted(settings, ledger, day):
             found = staged.result()
-            night = publish(ledger, found.features, found.scored, scorers.champion, found.durations, folder, False)
+            night = publish(
+                ledger, found.features, found.scored, scorers.champion, found.durations, folder, False
+            )
         with troubles_told(settings.notify, settings.name, day):
             after_commit(settings, night, folder)
     except Exception as error:
@@ -182,7 +214,9 @@ def _noted(settings: Settings, ledger: Ledger, day: date) -> Iterator[None]:
 
 
 class _Folders:
-    """The folders of a stretch's dates, this process's alone; but for those that are removed, what is in them stays for the next run."""
+    """The folders of a stretch's dates, this process's alone; but for those that are removed, what is in
+    them stays for the next run.
+    """
 
     def __init__(self, files: Path) -> None:
         self._files = files
@@ -201,7 +235,9 @@ class _Folders:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         for _, stack in self._open.values():
             stack.__exit__(_Kept, _Kept(), None)
 

@@ -24,22 +24,28 @@ log = logging.getLogger(__name__)
 
 @flow(name="catch-up", flow_run_name=run_name)
 def catch_up(config: Path, first: date | None = None, last: date | None = None) -> list[Night]:
-    """Scores every date of the source from `first` to `last` that has no committed run, or whose source has changed since.
+    """Scores every date of the source from `first` to `last` that has no committed run, or whose source has
+    changed since.
 
-    Unless given, `first` is `source.start`, else the first committed night; `last` is the newest date of the source. A date that
-    fails does not stop the others. Raises CaughtUpInPart, naming the failed dates, at the end.
+    Unless given, `first` is `source.start`, else the first committed night; `last` is the newest date of the
+    source. A date that fails does not stop the others. Raises CaughtUpInPart, naming the failed dates, at the
+    end.
     """
     settings = load_settings(config)
     with alive(settings.files):
         done, failed = score_dates(config, dates_to_run(settings, first, last))
     if failed:
         why = "; ".join(map(str, failed.values()))
-        raise CaughtUpInPart(f"{len(done)} dates were scored, {len(failed)} failed ({', '.join(map(str, failed))}): {why}")
+        raise CaughtUpInPart(
+            f"{len(done)} dates were scored, {len(failed)} failed ({', '.join(map(str, failed))}): {why}"
+        )
     return done
 
 
 def score_dates(config: Path, days: Sequence[date]) -> tuple[list[Night], dict[date, Exception]]:
-    """The nights of these dates, each a run of its own, in order, and what kept the others from being committed."""
+    """The nights of these dates, each a run of its own, in order, and what kept the others from being
+    committed.
+    """
     done: list[Night] = []
     failed: dict[date, Exception] = {}
     for day in days:
@@ -52,11 +58,17 @@ def score_dates(config: Path, days: Sequence[date]) -> tuple[list[Night], dict[d
 
 
 def dates_to_run(settings: Settings, first: date | None, last: date | None) -> list[date]:
-    """The dates of the source, in order, that have no committed run, or whose source is not what was scored."""
+    """The dates of the source, in order, that have no committed run, or whose source is not what was
+    scored.
+    """
     due = due_dates(settings, first, last)
     if due.lacking:
         log.info("catch-up   the source has no partition of %s", ", ".join(map(str, due.lacking)))
     committed, found = committed_dates(settings.warehouse, settings.name), list_dates(settings.source)
     begin = first or settings.source.start or min(committed, default=None)
-    wanted = [day for day in found if day in committed and (begin is None or day >= begin) and (last is None or day <= last)]
+    wanted = [
+        day
+        for day in found
+        if day in committed and (begin is None or day >= begin) and (last is None or day <= last)
+    ]
     return sorted(due.missing + changed_since(settings, settings.warehouse, wanted))

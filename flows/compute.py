@@ -1,4 +1,6 @@
-"""The section [compute]: where the dates of a backfill are scored, threads of this process or the workers of a Dask cluster."""
+"""The section [compute]: where the dates of a backfill are scored, threads of this process or the workers of
+a Dask cluster.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 class ComputeSettings(Section):
     """How many dates a backfill scores at once, and where.
 
-    With `address`, the workers of that Dask scheduler, whatever their number: they see the configuration, the source and
-    `warehouse.files` under the same paths, and `${VAR}` in their own environment. Without it, `workers` processes of this machine.
+    With `address`, the workers of that Dask scheduler, whatever their number: they see the configuration, the
+    source and `warehouse.files` under the same paths, and `${VAR}` in their own environment. Without it,
+    `workers` processes of this machine.
     """
 
     engine: Literal["local", "dask"] = "local"
@@ -35,7 +38,9 @@ class ComputeSettings(Section):
 
 @dataclass(frozen=True)
 class Workers:
-    """Prefect's task runner, and how many dates its workers score at once: those of a Dask scheduler come and go."""
+    """Prefect's task runner, and how many dates its workers score at once: those of a Dask scheduler come
+    and go.
+    """
 
     runner: "TaskRunner[Any]"
     at_once: Callable[[], int]
@@ -45,7 +50,8 @@ class Workers:
 def running(compute: ComputeSettings) -> Iterator[Workers]:
     """The workers, for the length of the block.
 
-    Raises SettingsError where Dask is asked for and not installed, ComputeError where its workers cannot be had.
+    Raises SettingsError where Dask is asked for and not installed, ComputeError where its workers cannot be
+    had.
     """
     if compute.engine == "local":
         from prefect.task_runners import ThreadPoolTaskRunner
@@ -57,15 +63,36 @@ def running(compute: ComputeSettings) -> Iterator[Workers]:
     try:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
-        raise SettingsError('compute.engine "dask" needs more packages: pip install nightscore[dask]') from error
+        raise SettingsError(
+            'compute.engine "dask" needs more packages: pip install nightscore[dask]'
+        ) from error
     for name in ("distributed", "prefect.task_runner.dask", "prefect.prefect_dask.task_runners"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # a worker that is lost is replaced, and what it did is done again
-    local = {"n_workers": compute.workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    cluster = {"address": compute.address} if compute.address else {"cluster_kwargs": local | {"silence_logs": logging.CRITICAL}}
+        logging.getLogger(name).setLevel(
+            logging.CRITICAL
+        )  # a worker that is lost is replaced, and what it did is done again
+    local = {
+        "n_workers": compute.workers,
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": None,
+    }
+    cluster = (
+        {"address": compute.address}
+        if compute.address
+        else {"cluster_kwargs": local | {"silence_logs": logging.CRITICAL}}
+    )
     with DaskTaskRunner(**cluster) as runner:
         try:
-            client = runner.client  # made when it is asked for: it connects to the scheduler, or starts a cluster
+            client = (
+                runner.client
+            )  # made when it is asked for: it connects to the scheduler, or starts a cluster
         except (OSError, RuntimeError) as error:
-            what = f"the scheduler at {compute.address}" if compute.address else f"a cluster of {compute.workers} processes"
-            raise ComputeError(f"Dask: {what} cannot be had: {error}; see [compute], then run again") from error
+            what = (
+                f"the scheduler at {compute.address}"
+                if compute.address
+                else f"a cluster of {compute.workers} processes"
+            )
+            raise ComputeError(
+                f"Dask: {what} cannot be had: {error}; see [compute], then run again"
+            ) from error
         yield Workers(runner, lambda: max(1, sum(client.nthreads().values())))

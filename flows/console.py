@@ -1,4 +1,6 @@
-"""What a person sees: progress on standard error, results on standard output, one plain line for a failure."""
+"""What a person sees: progress on standard error, results on standard output, one plain line for a
+failure.
+"""
 
 import json
 import logging
@@ -46,7 +48,9 @@ class Failing(TyperGroup):
         except Exception as error:
             if type(error).__module__.startswith(("click", "typer")):  # wrong usage: status 2
                 raise
-            self._fail(error, f"unexpected {type(error).__name__}: {error}; run again with --debug for the traceback")
+            self._fail(
+                error, f"unexpected {type(error).__name__}: {error}; run again with --debug for the traceback"
+            )
 
     def _fail(self, error: Exception, line: str) -> None:
         if self.debug:
@@ -56,7 +60,8 @@ class Failing(TyperGroup):
 
 
 def show_progress() -> None:
-    """Our own progress on standard error; the libraries stay quiet unless $PREFECT_LOGGING_LEVEL says otherwise.
+    """Our own progress on standard error; the libraries stay quiet unless $PREFECT_LOGGING_LEVEL says
+    otherwise.
 
     To be called before Prefect is imported.
     """
@@ -85,16 +90,20 @@ def print_json(content: Any) -> None:
 
 
 def data_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
-    """A table as wide as the terminal, or as wide as it needs where the output is no terminal; numbers stand at the right.
+    """A table as wide as the terminal, or as wide as it needs where the output is no terminal; numbers stand
+    at the right.
 
-    Long texts are folded so that ids and numbers stay whole; where even that is too wide for the terminal, each row is a list.
+    Long texts are folded so that ids and numbers stay whole; where even that is too wide for the terminal,
+    each row is a list.
     """
     table = Table(title=title and Text(title), title_justify="left", header_style="bold")
     for number, column in enumerate(columns):
         values = [row[number] for row in rows if row[number] is not None]
         long = any(len(_cell(value)) > FOLDED for value in values)
         side: Literal["left", "right"] = "right" if values and all(map(_is_number, values)) else "left"
-        table.add_column(Text(column), justify=side, no_wrap=not long, min_width=FOLDED if long else None, overflow="fold")
+        table.add_column(
+            Text(column), justify=side, no_wrap=not long, min_width=FOLDED if long else None, overflow="fold"
+        )
     for row in rows:
         table.add_row(*map(_text, row))
     terminal, endless = Console(), Console(width=10_000)

@@ -1,4 +1,6 @@
-"""What the settings mean for the tasks: who writes the ledger, what a version is learnt from, how nights are judged."""
+"""What the settings mean for the tasks: who writes the ledger, what a version is learnt from, how nights are
+judged.
+"""
 
 from datetime import UTC, datetime
 
@@ -23,11 +25,23 @@ def ledger_of(settings: Settings) -> Ledger:
 
 def recipe_of(settings: Settings) -> Recipe:
     """Everything that decides what a version learns, besides the rows."""
-    return Recipe(settings, settings.model, settings.training, settings.training_hash, settings.files, settings.threshold, settings.drift)
+    return Recipe(
+        settings,
+        settings.model,
+        settings.training,
+        settings.training_hash,
+        settings.files,
+        settings.threshold,
+        settings.drift,
+    )
 
 
 def bench_of(settings: Settings, *, with_reduced: bool = False) -> Bench:
-    """What a window of nights is judged with; `with_reduced` trains a detector without the label-derived features as well."""
+    """What a window of nights is judged with; `with_reduced` trains a detector without the label-derived
+    features as well.
+    """
     features = settings.features.without_label_derived() if settings.features.label_derived else None
-    reduced = recipe_of(settings.model_copy(update={"features": features})) if with_reduced and features else None
+    reduced = (
+        recipe_of(settings.model_copy(update={"features": features})) if with_reduced and features else None
+    )
     return Bench(recipe_of(settings), reduced, settings.warehouse, settings.evaluation)

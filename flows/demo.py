@@ -1,4 +1,6 @@
-"""The demo: two months of simulated card transactions, the last seven nights scored through the real flow, and judged."""
+"""The demo: two months of simulated card transactions, the last seven nights scored through the real flow,
+and judged.
+"""
 
 import logging
 import shutil
@@ -21,14 +23,21 @@ def prepare(folder: Path) -> Path:
     """Simulates the transactions, unless they are there; gives the configuration's path."""
     config, transactions = folder / "nightscore.toml", folder / "transactions"
     if not config.exists():
-        log.info("simulating %d days of card transactions of %s customers in %s", DAYS, f"{CUSTOMERS:,}", transactions)
+        log.info(
+            "simulating %d days of card transactions of %s customers in %s",
+            DAYS,
+            f"{CUSTOMERS:,}",
+            transactions,
+        )
         write_partitions(spoil(simulate(FIRST, DAYS, CUSTOMERS, TERMINALS, SEED), SEED), transactions)
         shutil.copyfile(Path(__file__).with_name("demo.toml"), config)
     return config.resolve()
 
 
 def play(folder: Path) -> tuple[list[Night], Evaluation, Path]:
-    """Scores the nights that are not committed yet and judges them all; gives the nights, the figures and the page."""
+    """Scores the nights that are not committed yet and judges them all; gives the nights, the figures and
+    the page.
+    """
     config = prepare(folder)
     delay = load_settings(config).training.label_delay_days
     last = FIRST + timedelta(days=DAYS - 1 - delay)

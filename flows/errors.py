@@ -10,4 +10,6 @@ class ServingError(Exception):
 
 
 class ComputeError(Exception):
-    """The workers of a backfill cannot be had: a Dask scheduler does not answer, or a cluster does not start."""
+    """The workers of a backfill cannot be had: a Dask scheduler does not answer, or a cluster does not
+    start.
+    """

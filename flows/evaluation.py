@@ -20,8 +20,11 @@ from tasks.publishing.ledger import committed_dates
 
 
 @flow(name="evaluate", flow_run_name=run_name)
-def evaluate_window(config: Path, first: date, last: date, as_of: date | None = None) -> tuple[Evaluation, Path]:
-    """Judges the nights first..last by the labels known at the end of `as_of` (today unless given); gives the figures and the page.
+def evaluate_window(
+    config: Path, first: date, last: date, as_of: date | None = None
+) -> tuple[Evaluation, Path]:
+    """Judges the nights first..last by the labels known at the end of `as_of` (today unless given); gives the
+    figures and the page.
 
     Nights that are not committed yet are scored first.
     """
@@ -42,7 +45,10 @@ def evaluate_newest(config: Path) -> tuple[Evaluation, Path]:
     mature = today - timedelta(days=bench_of(settings).recipe.label_delay_days)
     known = [day for day in committed_dates(settings.warehouse, settings.name) if day <= mature]
     if not known:
-        raise EvaluationError(f"no night whose labels are known by {today} is committed; score one with `nightscore run --date D`")
+        raise EvaluationError(
+            f"no night whose labels are known by {today} is committed; score one with `nightscore run "
+            "--date D`"
+        )
     newest = known[-settings.evaluation.window_days :]
     with alive(settings.files):
         return judge(settings, Window(newest[0], newest[-1], today))
@@ -58,4 +64,8 @@ def judge(settings: Settings, window: Window) -> tuple[Evaluation, Path]:
 def missing_dates(settings: Settings, first: date, last: date) -> list[date]:
     """The dates of a window that have no committed run."""
     done = committed_dates(settings.warehouse, settings.name)
-    return [day for offset in range((last - first).days + 1) if (day := first + timedelta(days=offset)) not in done]
+    return [
+        day
+        for offset in range((last - first).days + 1)
+        if (day := first + timedelta(days=offset)) not in done
+    ]

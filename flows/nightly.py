@@ -50,8 +50,12 @@ def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> N
     return night
 
 
-def score_partition(settings: Settings, ledger: Ledger, step: Steps, partition: Partition, staging: Path, force: bool) -> Night:
-    """From a partition to its committed scores; a step that an earlier run of the date has finished is not repeated."""
+def score_partition(
+    settings: Settings, ledger: Ledger, step: Steps, partition: Partition, staging: Path, force: bool
+) -> Night:
+    """From a partition to its committed scores; a step that an earlier run of the date has finished is not
+    repeated.
+    """
     clean = clean_rows(settings, step, partition, staging)
     scorers = step(line_up, recipe_of(settings), settings.warehouse, settings.notify, partition.date)
     scored = step.kept(score, settings, clean, scorers, settings.threshold, staging)
@@ -60,12 +64,16 @@ def score_partition(settings: Settings, ledger: Ledger, step: Steps, partition: 
 
 def clean_rows(settings: Settings, step: Steps, partition: Partition, staging: Path) -> Features:
     """The features of the rows that pass the gate."""
-    validated = step.kept(validate, settings, partition, staging, settings.files / "data-docs" / f"{partition.date}.html")
+    validated = step.kept(
+        validate, settings, partition, staging, settings.files / "data-docs" / f"{partition.date}.html"
+    )
     return step.kept(features, settings, validated, recipe_of(settings).label_delay_days, staging)
 
 
 def after_commit(settings: Settings, night: Night, staging: Path) -> None:
-    """What a committed night is good for: its drift, what the labels known by its end say of earlier nights, and of the challengers."""
+    """What a committed night is good for: its drift, what the labels known by its end say of earlier nights,
+    and of the challengers.
+    """
     drift(recipe_of(settings), settings.warehouse, settings.notify, night)
     report_matured(bench_of(settings), night.date, settings.files / "reports", staging)
     challenge(bench_of(settings), settings.challenger, settings.notify, night.date)

@@ -10,7 +10,9 @@ from flows.settings import load_settings
 
 
 def run_name() -> str:
-    """The name of the flow run of the context, such as `card-fraud 2018-07-25` or `card-fraud 2018-07-01..2018-07-31`."""
+    """The name of the flow run of the context, such as `card-fraud 2018-07-25` or `card-fraud
+    2018-07-01..2018-07-31`.
+    """
     given = flow_run.parameters
     config = Path(given["config"])
     try:
@@ -21,5 +23,9 @@ def run_name() -> str:
         return f"{settings.name} {given['first'] or ''}..{given['last'] or ''}"
     if "day" not in given and "as_of" not in given:
         return settings.name
-    day = given.get("day") or given.get("as_of") or business_date(flow_run.scheduled_start_time, settings.schedule)
+    day = (
+        given.get("day")
+        or given.get("as_of")
+        or business_date(flow_run.scheduled_start_time, settings.schedule)
+    )
     return f"{settings.name} {day}"

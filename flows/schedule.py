@@ -14,8 +14,10 @@ FIELDS = 5  # minute, hour, day of the month, month, day of the week
 class ScheduleSettings(Section):
     """When the night starts: on date t it scores date t - offset_days.
 
-    late_retries, late_retry_minutes: how often, and how far apart, a scheduled night looks again for a partition that is not there.
-    port: of the Prefect server that `nightscore serve` starts where $PREFECT_API_URL names none; unless given, a free one.
+    late_retries, late_retry_minutes: how often, and how far apart, a scheduled night looks again for a
+    partition that is not there.
+    port: of the Prefect server that `nightscore serve` starts where $PREFECT_API_URL names none; unless
+    given, a free one.
     """
 
     cron: str = "0 2 * * *"
@@ -29,11 +31,16 @@ class ScheduleSettings(Section):
     @classmethod
     def _is_cron(cls, cron: str) -> str:
         if len(cron.split()) != FIELDS:
-            raise ValueError(f"{cron!r} has {len(cron.split())} fields instead of {FIELDS}; write minute hour day month weekday")
+            raise ValueError(
+                f"{cron!r} has {len(cron.split())} fields instead of {FIELDS}; write minute hour day "
+                "month weekday"
+            )
         try:
             next(CronSim(cron, datetime(2026, 1, 1)))
         except (CronSimError, StopIteration) as error:
-            raise ValueError(f"{cron!r} is no cron expression ({error or 'it never comes'}); write one such as 0 2 * * *") from error
+            raise ValueError(
+                f"{cron!r} is no cron expression ({error or 'it never comes'}); write one such as 0 2 * * *"
+            ) from error
         return cron
 
     @field_validator("timezone")
@@ -47,7 +54,8 @@ class ScheduleSettings(Section):
 
 
 def business_date(scheduled: datetime, schedule: ScheduleSettings) -> date:
-    """The date that a run scores: that of its scheduled start on the clocks of the schedule's zone, less `offset_days`.
+    """The date that a run scores: that of its scheduled start on the clocks of the schedule's zone, less
+    `offset_days`.
 
     scheduled: an instant, with its zone. Raises ValueError where it has none.
     """

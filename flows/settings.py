@@ -24,7 +24,11 @@ from tasks.warehouse.ducklake import resolve_uri
 from tasks.warehouse.settings import WarehouseSettings
 
 DEFAULT_FILE = "nightscore.toml"
-DECIDE_NO_LEARNING = ("retrain_every_days", "gate", "promotion")  # keys of [training] that say when and for what, not how
+DECIDE_NO_LEARNING = (
+    "retrain_every_days",
+    "gate",
+    "promotion",
+)  # keys of [training] that say when and for what, not how
 FROM_LABELS = ("midpoint", "best_f1", "cost")  # threshold strategies that look at known frauds
 
 
@@ -47,10 +51,14 @@ class Settings(Dataset):
         if self.features.label_derived and not self.columns.label:
             raise ValueError("features.label_derived needs columns.label")
         if self.threshold.strategy in FROM_LABELS and not self.columns.label:
-            raise ValueError(f'threshold.strategy {self.threshold.strategy} needs columns.label; name it, or choose "train_quantile"')
+            raise ValueError(
+                f"threshold.strategy {self.threshold.strategy} needs columns.label; name it, or choose "
+                '"train_quantile"'
+            )
         if self.threshold.strategy in FROM_LABELS and self.training.rows == "all":
             raise ValueError(
-                f'threshold.strategy {self.threshold.strategy} needs training.rows = "normal": it looks at frauds that nothing learnt from'
+                f'threshold.strategy {self.threshold.strategy} needs training.rows = "normal": it '
+                "looks at frauds that nothing learnt from"
             )
         return self
 
@@ -77,15 +85,21 @@ class Settings(Dataset):
 
 
 def find_config(config: Path | None) -> Path:
-    """`--config`, else `$NIGHTSCORE_CONFIG`, else `./nightscore.toml`. Raises SettingsError where there is no such file."""
+    """`--config`, else `$NIGHTSCORE_CONFIG`, else `./nightscore.toml`.
+
+    Raises SettingsError where there is no such file.
+    """
     path = config or Path(os.environ.get("NIGHTSCORE_CONFIG", DEFAULT_FILE))
     if not path.is_file():
-        raise SettingsError(f"there is no configuration {path}; write one with `nightscore init`, or name it with --config")
+        raise SettingsError(
+            f"there is no configuration {path}; write one with `nightscore init`, or name it with --config"
+        )
     return path.resolve()
 
 
 def load_settings(config: Path | None = None) -> Settings:
-    """Reads a configuration; relative paths in it are relative to the file, `${VAR}` comes from the environment.
+    """Reads a configuration; relative paths in it are relative to the file, `${VAR}` comes from the
+    environment.
 
     Raises SettingsError, one line: the file, each wrong key, and what was meant.
     """
@@ -98,7 +112,9 @@ def load_settings(config: Path | None = None) -> Settings:
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise SettingsError(f"{path}: {'; '.join(_explain(problem) for problem in error.errors())}") from error
+        raise SettingsError(
+            f"{path}: {'; '.join(_explain(problem) for problem in error.errors())}"
+        ) from error
 
 
 def _substitute(value: Any, path: Path) -> Any:
@@ -110,17 +126,26 @@ def _substitute(value: Any, path: Path) -> Any:
         return value
     unset = [name for name in re.findall(r"\$\{(\w+)\}", value) if name not in os.environ]
     if unset:
-        raise SettingsError(f"{path} needs the environment variable {unset[0]}; set it, or write the value in its place")
+        raise SettingsError(
+            f"{path} needs the environment variable {unset[0]}; set it, or write the value in its place"
+        )
     return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], value)
 
 
 def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Makes local paths absolute; the feature SQL is looked for beside the configuration first, then among our own."""
+    """Makes local paths absolute; the feature SQL is looked for beside the configuration first, then among
+    our own.
+    """
     content.setdefault("name", folder.name)
     content.setdefault("warehouse", {})
     content["warehouse"].setdefault("uri", WarehouseSettings().uri)
     content["warehouse"].setdefault("files", WarehouseSettings().files)
-    for section, key in (("source", "path"), ("source", "database"), ("warehouse", "files"), ("warehouse", "artifacts")):
+    for section, key in (
+        ("source", "path"),
+        ("source", "database"),
+        ("warehouse", "files"),
+        ("warehouse", "artifacts"),
+    ):
         value = content.get(section, {}).get(key)
         if isinstance(value, str) and ":" not in value:
             content[section][key] = str(folder / value)
@@ -130,7 +155,9 @@ def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(feature_sql, str):
         beside, ours = folder / feature_sql, sql.FOLDER / feature_sql
         if not beside.is_file() and not ours.is_file():
-            raise SettingsError(f"features.sql: there is neither {beside} nor a file sql/{feature_sql} of Nightscore")
+            raise SettingsError(
+                f"features.sql: there is neither {beside} nor a file sql/{feature_sql} of Nightscore"
+            )
         content["features"]["sql"] = str(beside) if beside.is_file() else feature_sql
     return content
 

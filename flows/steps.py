@@ -1,4 +1,6 @@
-"""Times the steps of a night for the ledger, and keeps what they gave: a run that was killed goes on where it was."""
+"""Times the steps of a night for the ledger, and keeps what they gave: a run that was killed goes on where
+it was.
+"""
 
 import hashlib
 import inspect
@@ -19,7 +21,8 @@ R = TypeVar("R")
 class Steps:
     """Calls each step of one night.
 
-    staging: the night's folder. durations: seconds by step; of a step whose result was kept, what it took when it was made.
+    staging: the night's folder. durations: seconds by step; of a step whose result was kept, what it took
+    when it was made.
     """
 
     def __init__(self, staging: Path, config_hash: str) -> None:
@@ -35,7 +38,8 @@ class Steps:
             self.durations[_name(step)] = round(time.perf_counter() - started, 3)
 
     def kept(self, step: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """The same, for a step whose result holds for as long as what it is given: it is read where an earlier run has left it.
+        """The same, for a step whose result holds for as long as what it is given: it is read where an
+        earlier run has left it.
 
         What a step is given are the configuration and references, which name the content that they stand for.
         """

@@ -16,7 +16,16 @@ from tasks.training.train import train
 
 @flow(name="retrain", flow_run_name=run_name)
 def retrain(config: Path, as_of: date, promote: bool = False) -> Version:
-    """Trains a version as of a business date: a challenger where there is a champion, unless it is to be promoted at once."""
+    """Trains a version as of a business date: a challenger where there is a champion, unless it is to be
+    promoted at once.
+    """
     settings = load_settings(config)
     with alive(settings.files), troubles_told(settings.notify, settings.name, as_of):
-        return train(recipe_of(settings), settings.warehouse, settings.notify, as_of, "trained on demand", promoted=promote)
+        return train(
+            recipe_of(settings),
+            settings.warehouse,
+            settings.notify,
+            as_of,
+            "trained on demand",
+            promoted=promote,
+        )

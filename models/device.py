@@ -1,8 +1,9 @@
 """TensorFlow, started without its noise, and the processors that it finds.
 
-Every other file of this room takes `keras` and `tf` from here, so that the settings below hold before either is imported.
-Where there is a GPU, networks are trained in mixed_float16 with XLA, on every GPU at once (MirroredStrategy). Scoring stays in
-float32 everywhere: an encoded value above 65,504 has no float16, and it is the strange rows that have such values.
+Every other file of this room takes `keras` and `tf` from here, so that the settings below hold before either
+is imported. Where there is a GPU, networks are trained in mixed_float16 with XLA, on every GPU at once
+(MirroredStrategy). Scoring stays in float32 everywhere: an encoded value above 65,504 has no float16, and it
+is the strange rows that have such values.
 """
 
 import logging
@@ -17,12 +18,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same order on every processor
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-START_UP = re.compile(rb"absl::InitializeLog|cudart_stub|cuda_(dnn|fft|blas)|computation_placer|cpu_feature_guard|oneDNN")
+START_UP = re.compile(
+    rb"absl::InitializeLog|cudart_stub|cuda_(dnn|fft|blas)|computation_placer|cpu_feature_guard|oneDNN"
+)
 
 
 @contextmanager
 def _quiet_start() -> Iterator[None]:
-    """Keeps the lines that TensorFlow's C++ writes while it is imported from standard error, and hands on all others."""
+    """Keeps the lines that TensorFlow's C++ writes while it is imported from standard error, and hands on
+    all others.
+    """
     try:
         original = os.dup(2)
     except OSError:  # standard error is closed: there is nothing to keep quiet
@@ -70,15 +75,19 @@ def describe_device() -> str:
 
 @contextmanager
 def strategy() -> Iterator[None]:
-    """Networks built and trained in this context use every GPU, in mixed_float16; without one, the CPU, in float32.
+    """Networks built and trained in this context use every GPU, in mixed_float16; without one, the CPU, in
+    float32.
 
-    A CPU that was split into several logical devices counts as several, so that training on many devices can be tried anywhere.
+    A CPU that was split into several logical devices counts as several, so that training on many devices can
+    be tried anywhere.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16" if has_gpu() else "float32")
     try:
         many = len(_processors()) > 1
-        with (tf.distribute.MirroredStrategy(_processors()) if many else tf.distribute.get_strategy()).scope():
+        with (
+            tf.distribute.MirroredStrategy(_processors()) if many else tf.distribute.get_strategy()
+        ).scope():
             yield
     finally:
         keras.config.set_dtype_policy(before)
@@ -87,8 +96,8 @@ def strategy() -> Iterator[None]:
 def reproducible(seed: int) -> None:
     """From here on every random draw of Python, NumPy and TensorFlow follows from the seed.
 
-    On the CPU sums keep their order too, so that training again gives the same network to the last bit. On a GPU that would rule
-    out XLA: there networks are the same up to rounding.
+    On the CPU sums keep their order too, so that training again gives the same network to the last bit. On a
+    GPU that would rule out XLA: there networks are the same up to rounding.
     """
     keras.utils.set_random_seed(seed)
     if not has_gpu():

@@ -1,4 +1,6 @@
-"""The sections of the configuration that the detectors consume: [model], [training], [threshold] and [drift]."""
+"""The sections of the configuration that the detectors consume: [model], [training], [threshold] and
+[drift].
+"""
 
 from typing import Literal, Self
 
@@ -8,11 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Section(BaseModel):
     """A section of the configuration: immutable, and a key that it does not know is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # a value may be a secret
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True
+    )  # a value may be a secret
 
 
 class ImageSettings(Section):
-    """A column of images: PNG or JPEG bytes, or lists of height x width x channels numbers, row by row, channels last."""
+    """A column of images: PNG or JPEG bytes, or lists of height x width x channels numbers, row by row,
+    channels last.
+    """
 
     column: str
     height: int = Field(ge=1)
@@ -28,14 +34,22 @@ class ModelSettings(Section):
     """What the networks are, and by which aggregation of their residuals rows are ranked."""
 
     architecture: Literal["dense", "linear", "vae", "conv"] = "dense"
-    hidden: tuple[int, ...] = Field((100, 20, 100), min_length=1)  # units per layer; the first narrowest is the latent one
-    filters: tuple[int, ...] = Field((16, 32), min_length=1)  # conv: per convolution of stride 2, and mirrored
+    hidden: tuple[int, ...] = Field(
+        (100, 20, 100), min_length=1
+    )  # units per layer; the first narrowest is the latent one
+    filters: tuple[int, ...] = Field(
+        (16, 32), min_length=1
+    )  # conv: per convolution of stride 2, and mirrored
     latent: int = Field(32, ge=1)  # conv: units of the latent layer
     activation: str = "relu"
     input_noise: float = Field(0.1, ge=0, le=1)  # standard deviation, encoded units
     dropout: float = Field(0.0, ge=0, lt=1)
-    activity_regularisation: float = Field(0.0, ge=0)  # dense: weight of the mean absolute activity of the latent layer
-    kl_weight: float = Field(0.1, ge=0)  # vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound
+    activity_regularisation: float = Field(
+        0.0, ge=0
+    )  # dense: weight of the mean absolute activity of the latent layer
+    kl_weight: float = Field(
+        0.1, ge=0
+    )  # vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound
     draws: int = Field(16, ge=1)  # vae: noise draws per row for reconstruction_probability
     score: Literal["error", "mae", "whitened", "reconstruction_probability", "auto"] = "whitened"
     explain_below: float = Field(0.05, ge=0, le=1)  # p-value up to which reasons are kept
@@ -44,11 +58,17 @@ class ModelSettings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.score == "reconstruction_probability" and self.architecture != "vae":
-            raise ValueError(f'score reconstruction_probability needs architecture "vae"; got {self.architecture!r}')
+            raise ValueError(
+                f'score reconstruction_probability needs architecture "vae"; got {self.architecture!r}'
+            )
         for key, architectures in USED_BY.items():
-            if self.architecture not in architectures and getattr(self, key) != type(self).model_fields[key].default:
+            if (
+                self.architecture not in architectures
+                and getattr(self, key) != type(self).model_fields[key].default
+            ):
                 raise ValueError(
-                    f"{key} has no meaning for architecture {self.architecture!r}, only for {', '.join(architectures)}; remove it"
+                    f"{key} has no meaning for architecture {self.architecture!r}, only for "
+                    f"{', '.join(architectures)}; remove it"
                 )
         return self
 
@@ -77,20 +97,30 @@ class TrainingSettings(Section):
     seed: int = 42
     max_rows: int = Field(1_000_000, ge=100)  # a larger window is sampled, by a hash of the id
     gate: Literal["warn", "strict"] = "warn"  # of a version that no model equals; strict: it flags nothing
-    promotion: Literal["automatic", "manual"] = "automatic"  # who makes a version champion: the rule of [challenger], or a person alone
+    promotion: Literal["automatic", "manual"] = (
+        "automatic"  # who makes a version champion: the rule of [challenger], or a person alone
+    )
 
 
 class ThresholdSettings(Section):
     """From which score a row is flagged; what `value` means depends on the strategy."""
 
-    strategy: Literal["fixed", "train_quantile", "batch_quantile", "midpoint", "best_f1", "cost", "budget", "fdr"] = "train_quantile"
+    strategy: Literal[
+        "fixed", "train_quantile", "batch_quantile", "midpoint", "best_f1", "cost", "budget", "fdr"
+    ] = "train_quantile"
     value: float = 0.99
 
 
 class DriftSettings(Section):
-    """From where on a night's rows are no longer what the champion learnt from, and whether a training follows."""
+    """From where on a night's rows are no longer what the champion learnt from, and whether a training
+    follows.
+    """
 
     psi: float = Field(0.2, gt=0)  # population stability index of a feature
-    wasserstein: float = Field(0.3, gt=0)  # of a numeric feature, encoded units: standard deviations of what was learnt from
-    error_shift: float = Field(0.3, gt=0)  # of a quantile of the error, as a share of its value in the reference
+    wasserstein: float = Field(
+        0.3, gt=0
+    )  # of a numeric feature, encoded units: standard deviations of what was learnt from
+    error_shift: float = Field(
+        0.3, gt=0
+    )  # of a quantile of the error, as a share of its value in the reference
     retrain: bool = True

@@ -16,7 +16,9 @@ def read(name: str) -> str:
 
 def names(pattern: str) -> list[str]:
     """The names of the statements that match, such as `checks/*`, in order."""
-    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob(f"{pattern}.sql"))
+    return sorted(
+        path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob(f"{pattern}.sql")
+    )
 
 
 def identifier(name: str) -> str:

@@ -1,4 +1,6 @@
-"""What the tests share: the public data, a small bank to score, and one Prefect server and one browser for the whole session."""
+"""What the tests share: the public data, a small bank to score, and one Prefect server and one browser for
+the whole session.
+"""
 
 import gc
 import logging
@@ -18,7 +20,9 @@ from warehouses import Postgres, find_programs, running_postgres
 import flows  # noqa: F401 (nothing phones home)
 from tasks.warehouse.settings import WarehouseSettings
 
-gc.set_threshold(200_000, 50, 50)  # each collection looks at millions of objects of the libraries: a tenth of the time of all tests
+gc.set_threshold(
+    200_000, 50, 50
+)  # each collection looks at millions of objects of the libraries: a tenth of the time of all tests
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,7 +58,13 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Page]:
 
     def load(page: Path) -> Page:
         profile = tmp_path_factory.mktemp("profile")
-        quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        quiet = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--no-first-run",
+        ]
         command = [browser, *quiet, f"--user-data-dir={profile}", "--dump-dom", page.resolve().as_uri()]
         return Page(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout)
 
@@ -63,7 +73,9 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Page]:
 
 @pytest.fixture(autouse=True, scope="session")
 def open_streams() -> None:
-    """TensorFlow's log handler closes a stream that is not the standard one of the moment, such as pytest's own beside a CliRunner's."""
+    """TensorFlow's log handler closes a stream that is not the standard one of the moment, such as pytest's
+    own beside a CliRunner's.
+    """
     absl.logging.get_absl_handler().python_handler.close = lambda: None
 
 
@@ -79,7 +91,9 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def warehouse(tmp_path: Path, request: pytest.FixtureRequest) -> WarehouseSettings:
-    """A warehouse that does not exist yet, of the engine that the test names; a DuckDB file unless it does."""
+    """A warehouse that does not exist yet, of the engine that the test names; a DuckDB file unless it
+    does.
+    """
     engine = getattr(request, "param", "file")
     if engine == "postgres":
         uri = request.getfixturevalue("postgres").new_database(f"lake_{secrets.token_hex(4)}")

@@ -1,4 +1,6 @@
-"""The benchmarks: configurations that load, partitions that follow their protocol, figures from curves and confusion matrices."""
+"""The benchmarks: configurations that load, partitions that follow their protocol, figures from curves and
+confusion matrices.
+"""
 
 import json
 from dataclasses import asdict
@@ -61,7 +63,9 @@ def test_kdd_trains_on_the_first_normal_rows_and_is_judged_on_the_rest_and_as_ma
 
 def test_the_credit_card_night_is_later_than_what_it_learns_from() -> None:
     seconds = np.random.default_rng(0).integers(0, 40, 101)
-    split = partitions.creditcard_2013(pl.DataFrame({"Time": seconds, "Amount": np.arange(101.0), "Class": seconds % 2}))
+    split = partitions.creditcard_2013(
+        pl.DataFrame({"Time": seconds, "Amount": np.arange(101.0), "Class": seconds % 2})
+    )
     training, night = split[partitions.TRAINING], split[partitions.NIGHT]
     assert (training.height, night.height) == (60, 41)
     assert training["Time"].max() <= night["Time"].min()
@@ -71,22 +75,38 @@ def test_the_credit_card_night_is_later_than_what_it_learns_from() -> None:
 
 def test_every_pair_of_image_classes_has_a_training_date_and_the_night_after_it() -> None:
     images = pl.DataFrame(
-        {"image_id": [f"{k % 10}-{k // 10:04d}" for k in range(10_000)], "label": [k % 10 for k in range(10_000)], "image_png": b""}
+        {
+            "image_id": [f"{k % 10}-{k // 10:04d}" for k in range(10_000)],
+            "label": [k % 10 for k in range(10_000)],
+            "image_png": b"",
+        }
     )
     split = partitions.fashion_mnist(images)
     assert sorted(split) == [partitions.TRAINING + timedelta(days=offset) for offset in range(10)]
     for number, (normal, other) in enumerate(partitions.PAIRS):
-        training, night = (split[partitions.TRAINING + timedelta(days=2 * number + offset)] for offset in (0, 1))
-        assert (training.height, training["is_other"].sum(), night.height, night["is_other"].sum()) == (800, 0, 210, 10)
+        training, night = (
+            split[partitions.TRAINING + timedelta(days=2 * number + offset)] for offset in (0, 1)
+        )
+        assert (training.height, training["is_other"].sum(), night.height, night["is_other"].sum()) == (
+            800,
+            0,
+            210,
+            10,
+        )
         assert not set(training["id"]) & set(night["id"])
         assert set(training["id"].str.head(1)) == {str(normal)}
         assert set(night.filter(is_other=1)["id"].str.head(1)) == {str(other)}
 
 
 def test_the_nights_that_are_judged_are_those_that_are_written() -> None:
-    judged = {protocol.data: {night for window in protocol.windows for night in window} for protocol in protocols.PROTOCOLS}
+    judged = {
+        protocol.data: {night for window in protocol.windows for night in window}
+        for protocol in protocols.PROTOCOLS
+    }
     assert judged["kddcup99"] == judged["creditcard_2013"] == judged["generated"] == {partitions.NIGHT}
-    assert judged["fashion_mnist"] == {partitions.TRAINING + timedelta(days=2 * number + 1) for number in range(len(partitions.PAIRS))}
+    assert judged["fashion_mnist"] == {
+        partitions.TRAINING + timedelta(days=2 * number + 1) for number in range(len(partitions.PAIRS))
+    }
 
 
 def test_the_generated_set_is_gaussian_with_a_fifth_of_it_uniform_in_a_box() -> None:
@@ -96,13 +116,18 @@ def test_the_generated_set_is_gaussian_with_a_fifth_of_it_uniform_in_a_box() -> 
         assert (frame.height, frame["is_anomaly"].sum(), frame.width) == (rows, rows // 5, 52)
     rows = pl.concat(split.values())
     assert rows["id"].n_unique() == 11_000
-    normal, anomalies = (rows.filter(is_anomaly=label).drop("id", "is_anomaly").to_numpy() for label in (0, 1))
+    normal, anomalies = (
+        rows.filter(is_anomaly=label).drop("id", "is_anomaly").to_numpy() for label in (0, 1)
+    )
     centre = round(float(normal.mean()))
     assert np.abs(normal.mean(axis=0) - centre).max() < 0.1
     standardised = (normal - normal.mean(axis=0)) / normal.std(axis=0)
     assert np.abs((np.abs(standardised) < 1).mean(axis=0) - 0.683).max() < 0.03  # of a Gaussian
     assert np.abs(anomalies).max() <= centre
-    assert np.abs(np.quantile(anomalies, [0.25, 0.5, 0.75]) - centre * np.array([-0.5, 0, 0.5])).max() < 0.03 * centre  # of a uniform one
+    assert (
+        np.abs(np.quantile(anomalies, [0.25, 0.5, 0.75]) - centre * np.array([-0.5, 0, 0.5])).max()
+        < 0.03 * centre
+    )  # of a uniform one
 
 
 def test_the_generated_set_is_the_same_every_time() -> None:
@@ -110,7 +135,9 @@ def test_the_generated_set_is_the_same_every_time() -> None:
     assert not partitions.generate().equals(partitions.generate(seed=1))
 
 
-def test_written_partitions_are_what_the_example_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_written_partitions_are_what_the_example_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NIGHTSCORE_PARTITIONS", str(tmp_path))
     paths = partitions.write("generated", tmp_path / "absent", tmp_path)
     settings = load_settings(quality.EXAMPLES / "generated.toml")
@@ -176,12 +203,16 @@ def test_several_windows_are_their_mean_and_one_is_itself() -> None:
     one, other = ({"detector": {"recall": Figure(value, 0.1, 0.9)}} for value in (0.4, 0.8))
     assert quality.mean([one]) == one
     assert quality.mean([one, other]) == {"detector": {"recall": Figure(pytest.approx(0.6))}}
-    assert quality.mean([one, {"detector": {"recall": Figure(None)}}]) == {"detector": {"recall": Figure(None)}}
+    assert quality.mean([one, {"detector": {"recall": Figure(None)}}]) == {
+        "detector": {"recall": Figure(None)}
+    }
 
 
 @pytest.mark.slow
 def test_ten_nights_take_less_than_the_limit_and_more_than_their_floor(tmp_path: Path) -> None:
-    """A few nights take more for each row than a year: what a warehouse takes when it is empty, and row groups that are not full yet."""
+    """A few nights take more for each row than a year: what a warehouse takes when it is empty, and row
+    groups that are not full yet.
+    """
     measured = size.measure(tmp_path / "nights", nights=10, rows=10_000)
     rows = measured["rows"]
     assert rows["runs"] == 10
@@ -201,7 +232,11 @@ def test_drawn_nights_are_distributed_as_nights_are(tmp_path: Path) -> None:
     assert scores.filter("is_flagged")["p_value"].max() < 0.05
     assert 0.04 < scores["reasons"].is_not_null().mean() < 0.08
     assert json.loads(scores["details"][0]).keys() == {"amount", "terminal_id"}
-    assert not size.transactions(size.FIRST + timedelta(days=1), 10_000)["transaction_id"].is_in(source["transaction_id"].implode()).any()
+    assert (
+        not size.transactions(size.FIRST + timedelta(days=1), 10_000)["transaction_id"]
+        .is_in(source["transaction_id"].implode())
+        .any()
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,6 @@
-"""The Dockerfile, followed step by step without Docker: its own lines are run in a clean folder and a clean environment."""
+"""The Dockerfile, followed step by step without Docker: its own lines are run in a clean folder and a clean
+environment.
+"""
 
 import os
 import re
@@ -28,7 +30,9 @@ class Step:
 
 def stages() -> list[list[Step]]:
     """The steps of each stage, beginning with its FROM."""
-    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in (ROOT / "Dockerfile").read_text().splitlines() if line and not line.startswith("#")
+    ]
     steps = [Step(*line.split(maxsplit=1)) for line in lines]
     starts = [number for number, step in enumerate(steps) if step.instruction == "FROM"]
     return [steps[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
@@ -48,7 +52,9 @@ def test_the_image_is_slim_and_not_root() -> None:
     assert {stage[0].value.split()[0] for stage in (build, image)} == {"python:3.11-slim"}
     assert values(image, "USER") == ["nightscore"]
     assert "useradd --uid $USER_ID" in values(image, "RUN")[0]
-    assert values(image, "COPY") == [f"--from=build {BUILT} {BUILT}"], "the environment and nothing of the build goes into the image"
+    assert values(image, "COPY") == [f"--from=build {BUILT} {BUILT}"], (
+        "the environment and nothing of the build goes into the image"
+    )
     assert values(image, "ENTRYPOINT") == ['["nightscore"]']
     assert values(image, "VOLUME") == values(image, "WORKDIR") == ["/nights"]
 
@@ -72,12 +78,16 @@ def test_the_other_lock_of_the_build_is_there() -> None:
     text = (ROOT / "Dockerfile").read_text()
     assert "--build-arg LOCK=requirements-gpu.lock" in text
     assert "nvidia-cudnn" in (ROOT / "requirements-gpu.lock").read_text()
-    assert "pytest" not in re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-gpu.lock").read_text(), re.MULTILINE)
+    assert "pytest" not in re.findall(
+        r"^([a-z0-9-]+)==", (ROOT / "requirements-gpu.lock").read_text(), re.MULTILINE
+    )
 
 
 @pytest.fixture
 def built(tmp_path: Path) -> Iterator[Path]:
-    """The environment that the steps of the build stage make; it is gone at once afterwards, as it is large."""
+    """The environment that the steps of the build stage make; it is gone at once afterwards, as it is
+    large.
+    """
     if shutil.which("uv", path=TOOLS) is None:
         pytest.skip("uv is not installed: `make env` brings it")
     folder, environment = tmp_path / "build", tmp_path / "opt"
@@ -95,26 +105,53 @@ def test_the_steps_of_the_build_make_a_nightscore_that_starts(built: Path, tmp_p
     image = stages()[1]
     assert settings(image, "ENV")["PATH"].startswith(f"{BUILT}/bin:")
     (name,) = re.findall(r'\["(\w+)"\]', values(image, "ENTRYPOINT")[0])
-    started = subprocess.run([str(built / "bin" / name), "--help"], cwd=tmp_path, env=_clean(), capture_output=True, text=True, check=True)
+    started = subprocess.run(
+        [str(built / "bin" / name), "--help"],
+        cwd=tmp_path,
+        env=_clean(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "doctor" in started.stdout
     packages = next(built.glob("lib/python*/site-packages"))
-    assert not {path.name for path in packages.iterdir()} & {"pytest", "mypy", "moto"}, "what tests need is not part of the image"
+    assert not {path.name for path in packages.iterdir()} & {"pytest", "mypy", "moto"}, (
+        "what tests need is not part of the image"
+    )
     for room in ("flows", "tasks", "models", "sql"):
-        ours = {path.relative_to(ROOT) for path in (ROOT / room).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-        assert {path for path in ours if not (packages / path).is_file()} == set(), "every file of our own is installed"
+        ours = {
+            path.relative_to(ROOT)
+            for path in (ROOT / room).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        assert {path for path in ours if not (packages / path).is_file()} == set(), (
+            "every file of our own is installed"
+        )
 
 
 def _follow(stage: list[Step], folder: Path, built: Path) -> None:
-    """Every COPY and RUN of the stage, in a folder for its WORKDIR; the uv that its first RUN installs is the one that is here."""
-    environment = _clean() | settings(stage, "ENV") | settings(stage, "ARG") | {"VIRTUAL_ENV": str(built), "PATH": TOOLS}
-    for unwanted in ("UV_NO_CACHE", "UV_COMPILE_BYTECODE"):  # they make the image small and its start quick, and this test slow
+    """Every COPY and RUN of the stage, in a folder for its WORKDIR; the uv that its first RUN installs is
+    the one that is here.
+    """
+    environment = (
+        _clean()
+        | settings(stage, "ENV")
+        | settings(stage, "ARG")
+        | {"VIRTUAL_ENV": str(built), "PATH": TOOLS}
+    )
+    for unwanted in (
+        "UV_NO_CACHE",
+        "UV_COMPILE_BYTECODE",
+    ):  # they make the image small and its start quick, and this test slow
         environment.pop(unwanted)
     for step in stage:
         if step.instruction == "COPY":
             _copy(step.value.split(), folder)
         elif step.instruction == "RUN" and not step.value.startswith("pip install"):
             command = ["/bin/sh", "-euc", step.value.replace(BUILT, str(built))]
-            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            )
             if re.search("Failed to fetch|dns error|error sending request", done.stderr):
                 pytest.skip("packages are neither in uv's cache nor can they be fetched")
             assert done.returncode == 0, f"{step.value}\n{done.stderr[-2000:]}"
@@ -132,4 +169,8 @@ def _copy(names: list[str], folder: Path) -> None:
 
 def _clean() -> dict[str, str]:
     """The environment of somebody who has installed nothing of ours."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "PREFECT"))}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV", "PREFECT"))
+    }

@@ -18,7 +18,11 @@ def imported(path: Path) -> set[str]:
     """The top-level modules that a file imports anywhere in it."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return {name.split(".")[0] for name in plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}}
+    return {
+        name.split(".")[0]
+        for name in plain
+        | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    }
 
 
 def test_imports_go_along_the_arrows() -> None:
@@ -47,7 +51,9 @@ def test_locks_name_no_host_and_hash_everything(lock: Path) -> None:
     requirements = re.split(r"\n(?=[a-z0-9])", text[text.index("\n") + 1 :])
     pinned = [block for block in requirements if not block.startswith("#")]
     assert len(pinned) > 50
-    assert [block.splitlines()[0] for block in pinned if "==" not in block or "--hash=sha256:" not in block] == []
+    assert [
+        block.splitlines()[0] for block in pinned if "==" not in block or "--hash=sha256:" not in block
+    ] == []
 
 
 @pytest.mark.parametrize("module", ["pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"])
@@ -58,5 +64,7 @@ def test_nothing_is_pickled(module: str) -> None:
 
 def test_the_command_line_starts_without_what_is_slow() -> None:
     listed = f"import sys, flows.cli.app; print(*sorted({HEAVY!r} & sys.modules.keys()))"
-    started = subprocess.run([sys.executable, "-c", listed], cwd=ROOT, capture_output=True, text=True, check=True)
+    started = subprocess.run(
+        [sys.executable, "-c", listed], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert started.stdout.split() == []

@@ -1,4 +1,7 @@
-"""The command line: the commands of five files, under one roof. Help and `sql` answer at once, for nothing large is imported here."""
+"""The command line: the commands of five files, under one roof.
+
+Help and `sql` answer at once, for nothing large is imported here.
+"""
 
 import typer
 
@@ -11,7 +14,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Nightly anomaly and fraud scoring: validate, score, publish exactly once, report precision and recall.",
+    help=(
+        "Nightly anomaly and fraud scoring: validate, score, publish exactly once, report precision and "
+        "recall."
+    ),
 )
 for commands in (nights, results, registry, serve, maintenance):
     app.add_typer(commands.app)

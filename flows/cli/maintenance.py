@@ -37,7 +37,10 @@ def notify(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List the webhooks that are told when a night needs somebody, and with --test try them.  Example: nightscore notify --test"""
+    """List the webhooks that are told when a night needs somebody, and with --test try them.
+
+    Example: nightscore notify --test
+    """
     settings = load_settings(config)
     from flows.cli.tables import webhooks_table
     from tasks.notifications.notify import send_test, webhook_lines
@@ -54,14 +57,19 @@ def notify(
 
 @app.command()
 def prune(
-    keep_days: Annotated[int, typer.Option("--keep-days", min=0, help="What became old more than so many days ago goes.")],
-    scores: Annotated[bool, typer.Option("--scores", help="Old scores of current runs go as well, with their quarantine.")] = False,
+    keep_days: Annotated[
+        int, typer.Option("--keep-days", min=0, help="What became old more than so many days ago goes.")
+    ],
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Old scores of current runs go as well, with their quarantine.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Drop it; without this it is only listed.")] = False,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List, and with --yes drop, old staging, reports, artifacts that no version in use needs, and rows of superseded runs.
+    """List, and with --yes drop, old staging, reports, artifacts that no version in use needs, and rows of
+    superseded runs.
 
     Example: nightscore prune --keep-days 90
     """
@@ -69,7 +77,9 @@ def prune(
     from flows.cli.tables import pruning_table
     from tasks.operations.prune import prune
 
-    pruned = prune(settings.warehouse, settings.name, keep_days, datetime.now(UTC).date(), scores=scores, yes=yes)
+    pruned = prune(
+        settings.warehouse, settings.name, keep_days, datetime.now(UTC).date(), scores=scores, yes=yes
+    )
     if as_json:
         print_json(dataclasses.asdict(pruned))
         return
@@ -78,21 +88,33 @@ def prune(
 
 @app.command()
 def init(
-    path: Annotated[str | None, typer.Option("--path", help="A folder of Parquet partitions, or a pattern with {date}.")] = None,
+    path: Annotated[
+        str | None, typer.Option("--path", help="A folder of Parquet partitions, or a pattern with {date}.")
+    ] = None,
     database: Annotated[str | None, typer.Option("--database", help="A DuckDB file.")] = None,
     table: Annotated[str | None, typer.Option("--table", help="The table in it.")] = None,
-    name: Annotated[str, typer.Option("--name", help="The dataset's name, and its schema in the warehouse.")] = "transactions",
-    out: Annotated[Path, typer.Option("--out", help="The file to write; an existing one is kept.")] = Path("nightscore.toml"),
+    name: Annotated[
+        str, typer.Option("--name", help="The dataset's name, and its schema in the warehouse.")
+    ] = "transactions",
+    out: Annotated[Path, typer.Option("--out", help="The file to write; an existing one is kept.")] = Path(
+        "nightscore.toml"
+    ),
     debug: Debug = False,
 ) -> None:
-    """Look at a source and write a commented configuration for it.  Example: nightscore init --path data/transactions"""
+    """Look at a source and write a commented configuration for it.
+
+    Example: nightscore init --path data/transactions
+    """
     from flows.errors import SettingsError
     from tasks.operations.source_inspection import look_at, render_toml
 
     if out.exists():
         raise SettingsError(f"{out} exists and was left as it is; remove it, or name another with --out")
     if out.resolve().parent != Path.cwd():  # relative paths of a configuration are relative to its file
-        path, database = (str(Path(place).resolve()) if place and "://" not in place else place for place in (path, database))
+        path, database = (
+            str(Path(place).resolve()) if place and "://" not in place else place
+            for place in (path, database)
+        )
     out.write_text(render_toml(look_at(path, database, table), name), encoding="utf-8")
     load_settings(out)
     say(f"Wrote {out}. Read its guesses, then try `nightscore doctor --config {out}`.")

@@ -23,7 +23,9 @@ app = typer.Typer()
 @app.command()
 def run(
     day: Day,
-    force: Annotated[bool, typer.Option("--force", help="Score again although the same night is committed.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Score again although the same night is committed.")
+    ] = False,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -44,13 +46,21 @@ def run(
 
 @app.command(name="catch-up")
 def catch_up(
-    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First date; else the first scored one.")] = None,
-    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date; else the newest one.")] = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="First date; else the first scored one."),
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date; else the newest one.")
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Score what was never scored, and again what has changed since.  Example: nightscore catch-up --from 2018-07-01"""
+    """Score what was never scored, and again what has changed since.
+
+    Example: nightscore catch-up --from 2018-07-01
+    """
     path = find_config(config)
     load_settings(path)
     show_progress()
@@ -62,8 +72,13 @@ def catch_up(
 
 
 @app.command()
-def backfill(first: First, last: Last, config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Score every date of a span that was never scored, several at once.  Example: nightscore backfill --from 2018-06-01 --to 2018-06-30"""
+def backfill(
+    first: First, last: Last, config: Config = None, as_json: AsJson = False, debug: Debug = False
+) -> None:
+    """Score every date of a span that was never scored, several at once.
+
+    Example: nightscore backfill --from 2018-06-01 --to 2018-06-30
+    """
     if first > last:
         raise typer.BadParameter(f"--from {first.date()} is after --to {last.date()}")
     path = find_config(config)
@@ -87,17 +102,28 @@ def publish(config: Config = None, as_json: AsJson = False, debug: Debug = False
     nights = publish_waiting(ledger_of(settings), settings.files)
     _show_nights(nights, as_json, "No scored night is waiting.")
     if left := waiting_folders(settings.files):
-        raise NightError(f"{len(left)} scored nights could not be committed ({', '.join(folder.name for folder in left)}); see above")
+        raise NightError(
+            f"{len(left)} scored nights could not be committed "
+            f"({', '.join(folder.name for folder in left)}); see above"
+        )
 
 
 @app.command()
 def labels(
-    file: Annotated[Path, typer.Option("--file", help="Parquet or CSV: id, label, known_at, source, and partition_date if ids repeat.")],
+    file: Annotated[
+        Path,
+        typer.Option(
+            "--file", help="Parquet or CSV: id, label, known_at, source, and partition_date if ids repeat."
+        ),
+    ],
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Record labels that arrived; the next night judges again.  Example: nightscore labels --file chargebacks.csv"""
+    """Record labels that arrived; the next night judges again.
+
+    Example: nightscore labels --file chargebacks.csv
+    """
     settings = load_settings(config)
     from tasks.labels.label_file import record_labels
 
@@ -112,12 +138,17 @@ def labels(
 @app.command()
 def train(
     as_of: AsOf,
-    promote: Annotated[bool, typer.Option("--promote", help="Make it champion at once, instead of the challenger of one.")] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Make it champion at once, instead of the challenger of one.")
+    ] = False,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Train a new version: a challenger, where there is a champion.  Example: nightscore train --as-of 2018-07-25"""
+    """Train a new version: a challenger, where there is a champion.
+
+    Example: nightscore train --as-of 2018-07-25
+    """
     path = find_config(config)
     settings = load_settings(path)
     show_progress()
@@ -131,19 +162,31 @@ def train(
     if as_json:
         print_json(dataclasses.asdict(version) | {"champion": champion.name if champion else None})
         return
-    beside = f"a challenger of {champion.name}" if champion else "champion of nothing yet: `nightscore promote` makes it one"
+    beside = (
+        f"a challenger of {champion.name}"
+        if champion
+        else "champion of nothing yet: `nightscore promote` makes it one"
+    )
     state = f"champion from {version.as_of} on" if champion == version else beside
-    say(f"{version.name}: trained on {version.first_date}..{version.last_date}, {state}; stored in {version.path}.")
+    say(
+        f"{version.name}: trained on {version.first_date}..{version.last_date}, {state}; stored in "
+        f"{version.path}."
+    )
     say(f"Model card: {version.card}")
 
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--folder", help="Where the demo keeps its data and results.")] = Path("demo"),
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Where the demo keeps its data and results.")
+    ] = Path("demo"),
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Simulate two months of card transactions, score the last 7 nights, judge them.  Example: nightscore demo"""
+    """Simulate two months of card transactions, score the last 7 nights, judge them.
+
+    Example: nightscore demo
+    """
     show_progress()
     with starting_server():
         from flows.cli.tables import evaluation_tables
@@ -156,7 +199,10 @@ def demo(
     evaluation_tables(judged)
     if all(night.status == "already committed" for night in nights):
         say(f"All {len(nights)} nights were already committed; {nights[-1].model_version} was used as it is.")
-    config, program = folder / "nightscore.toml", sys.argv[0] if sys.argv[0].endswith("nightscore") else "nightscore"
+    config, program = (
+        folder / "nightscore.toml",
+        sys.argv[0] if sys.argv[0].endswith("nightscore") else "nightscore",
+    )
     say(
         f"Report: {page}\n\nTry next:\n"
         f'  {program} sql --config {config} "from alerts limit 10"\n'
@@ -177,6 +223,7 @@ def _show_nights(nights: "list[Night]", as_json: bool, nothing: str) -> None:
 
 def _show_night(night: "Night") -> None:
     say(
-        f"{night.date}: {night.status} as {night.run_id}. {night.rows_source:,} rows = {night.rows_scored:,} scored"
+        f"{night.date}: {night.status} as {night.run_id}. {night.rows_source:,} rows = "
+        f"{night.rows_scored:,} scored"
         f" + {night.rows_quarantined:,} quarantined; {night.rows_flagged:,} flagged by {night.model_version}."
     )

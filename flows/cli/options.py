@@ -10,7 +10,8 @@ from flows.console import Failing
 
 
 def instant(text: str) -> datetime:
-    """An instant of the machine's clock, with its zone: UTC unless it names one; a date alone is the end of that day.
+    """An instant of the machine's clock, with its zone: UTC unless it names one; a date alone is the end of
+    that day.
 
     Raises typer.BadParameter, which is wrong usage.
     """
@@ -22,20 +23,38 @@ def instant(text: str) -> datetime:
         found = datetime.fromisoformat(text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(f"{text!r} is no instant; write 2026-11-20, 2026-11-20T14:00 or 2026-11-20T14:00+01:00") from error
+        raise typer.BadParameter(
+            f"{text!r} is no instant; write 2026-11-20, 2026-11-20T14:00 or 2026-11-20T14:00+01:00"
+        ) from error
 
 
 Day = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="The business date.")]
 First = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First date.")]
 Last = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date.")]
-AsOf = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The business date whose knowledge is used.")]
+AsOf = Annotated[
+    datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The business date whose knowledge is used.")
+]
 LabelsAsOf = Annotated[
-    datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Judge by the labels known then; today unless given.")
+    datetime | None,
+    typer.Option("--as-of", formats=["%Y-%m-%d"], help="Judge by the labels known then; today unless given."),
 ]
 Instant = Annotated[
     datetime | None,
-    typer.Option("--as-of", parser=instant, metavar="T", help="What was known at this instant, UTC unless it names a zone."),
+    typer.Option(
+        "--as-of",
+        parser=instant,
+        metavar="T",
+        help="What was known at this instant, UTC unless it names a zone.",
+    ),
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="The TOML file; else $NIGHTSCORE_CONFIG, else ./nightscore.toml.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="The TOML file; else $NIGHTSCORE_CONFIG, else ./nightscore.toml."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.", callback=Failing.set_debug, is_eager=True)]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug", help="Show the traceback of a failure.", callback=Failing.set_debug, is_eager=True
+    ),
+]

@@ -19,7 +19,9 @@ SHOWN = 10
 
 
 @app.command()
-def models(as_of: Instant = None, config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+def models(
+    as_of: Instant = None, config: Config = None, as_json: AsJson = False, debug: Debug = False
+) -> None:
     """List the versions: what they learnt from, how good they were, and which one is or was champion when.
 
     Example: nightscore models --as-of 2026-11-20
@@ -30,7 +32,13 @@ def models(as_of: Instant = None, config: Config = None, as_json: AsJson = False
 
     listed = list_versions(settings.warehouse, settings.name, as_of)
     if as_json:
-        print_json({"dataset": settings.name, "as_of": as_of, "versions": [dataclasses.asdict(version) for version in listed]})
+        print_json(
+            {
+                "dataset": settings.name,
+                "as_of": as_of,
+                "versions": [dataclasses.asdict(version) for version in listed],
+            }
+        )
         return
     version_tables(listed)
 
@@ -43,7 +51,10 @@ def promote(
         typer.Option(
             "--from",
             formats=["%Y-%m-%d"],
-            help="The first business date that it is champion of; unless given, the first one that is not scored yet.",
+            help=(
+                "The first business date that it is champion of; unless given, the first one that is not "
+                "scored yet."
+            ),
         ),
     ] = None,
     why: Why = None,
@@ -58,7 +69,9 @@ def promote(
     settings = load_settings(config)
     from tasks.registry.promotions import promote_by_name
 
-    change = promote_by_name(settings.warehouse, settings.name, version, first.date() if first else None, why or "promoted by hand")
+    change = promote_by_name(
+        settings.warehouse, settings.name, version, first.date() if first else None, why or "promoted by hand"
+    )
     _tell_and_show(settings, change, as_json)
 
 
@@ -71,7 +84,9 @@ def rollback(why: Why = None, config: Config = None, as_json: AsJson = False, de
     settings = load_settings(config)
     from tasks.registry.promotions import roll_back
 
-    _tell_and_show(settings, roll_back(settings.warehouse, settings.name, why or "rolled back by hand"), as_json)
+    _tell_and_show(
+        settings, roll_back(settings.warehouse, settings.name, why or "rolled back by hand"), as_json
+    )
 
 
 def _tell_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
@@ -86,9 +101,15 @@ def _tell_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
         say(f"{change.version} is the champion of {change.effective_from} already; nothing was changed.")
     else:
         instead = f", instead of {change.before}" if change.before else ""
-        say(f"{change.version} is champion from {change.effective_from} on{instead}; by {change.promoted_by}: {change.why}.")
+        say(
+            f"{change.version} is champion from {change.effective_from} on{instead}; by "
+            f"{change.promoted_by}: {change.why}."
+        )
     if change.training_hash != settings.training_hash:
-        say("It was trained with another configuration than the one given here: the next night trains a version of its own.")
+        say(
+            "It was trained with another configuration than the one given here: the next night trains "
+            "a version of its own."
+        )
     if others := change.scored_by_others:
         named = ", ".join(f"{night.date} by {night.version}" for night in others[:SHOWN])
         more = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""

@@ -62,7 +62,10 @@ def explain(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show every feature's share in the score of one row.  Example: nightscore explain --date 2018-07-25 --id 1106407"""
+    """Show every feature's share in the score of one row.
+
+    Example: nightscore explain --date 2018-07-25 --id 1106407
+    """
     settings = load_settings(config)
     from flows.cli.tables import explanation_table
     from flows.context import recipe_of
@@ -80,12 +83,16 @@ def explain(
 @app.command()
 def replay(
     day: Day,
-    as_of: Annotated[datetime, typer.Option("--as-of", parser=instant, metavar="T", help="The instant, UTC unless it names a zone.")],
+    as_of: Annotated[
+        datetime,
+        typer.Option("--as-of", parser=instant, metavar="T", help="The instant, UTC unless it names a zone."),
+    ],
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a night had flagged at an instant, beside what its champion of that time would flag, and why the two differ.
+    """Show what a night had flagged at an instant, beside what its champion of that time would flag, and why
+    the two differ.
 
     Example: nightscore replay --date 2018-07-25 --as-of 2018-08-03
     """
@@ -96,7 +103,9 @@ def replay(
     from tasks.evaluation.replay import replay
 
     with scratch_folder(settings.files) as staging:
-        replayed = replay(recipe_of(settings), settings.warehouse, settings.config_hash, day.date(), as_of, staging)
+        replayed = replay(
+            recipe_of(settings), settings.warehouse, settings.config_hash, day.date(), as_of, staging
+        )
     if as_json:
         print_json(dataclasses.asdict(replayed))
         return

@@ -18,12 +18,15 @@ app = typer.Typer()
 def serve(config: Config = None, debug: Debug = False) -> None:
     """Run the nights by their schedule, and training, backfills and evaluations as Prefect asks for them.
 
-    Against the Prefect server or cloud that $PREFECT_API_URL names, else one that is started here.  Example: nightscore serve
+    Against the Prefect server or cloud that $PREFECT_API_URL names, else one that is started here.  Example:
+    nightscore serve
     """
     path = find_config(config)
     settings = load_settings(path)
     signal.signal(signal.SIGTERM, _end)
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")  # our own lines are enough
+    os.environ.setdefault(
+        "PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL"
+    )  # our own lines are enough
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     from prefect.context import refresh_global_settings_context
     from prefect.settings import PREFECT_API_URL

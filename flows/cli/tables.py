@@ -26,7 +26,10 @@ TITLES = {"auc_roc": "AUC ROC", "average_precision": "average precision"}
 
 def evaluation_tables(judged: "Evaluation") -> None:
     """One table of nights, one of the window's figures beside the baselines."""
-    say(f"{judged.dataset}, {judged.first_date}..{judged.last_date}, judged by the labels known at the end of {judged.as_of}\n")
+    say(
+        f"{judged.dataset}, {judged.first_date}..{judged.last_date}, judged by the labels known at the "
+        f"end of {judged.as_of}\n"
+    )
     columns = ["night", "rows", "quarantined", "flagged", "precision", "recall", "version"]
     lines = [
         (
@@ -42,7 +45,11 @@ def evaluation_tables(judged: "Evaluation") -> None:
     ]
     data_table(columns, lines, "Nights")
     if judged.ranking:
-        left_out = f", {judged.rows_left_out:,} rows of known compromised entities left out" if judged.rows_left_out else ""
+        left_out = (
+            f", {judged.rows_left_out:,} rows of known compromised entities left out"
+            if judged.rows_left_out
+            else ""
+        )
         say(f"\nJudged: {judged.rows:,} rows, {judged.positives:,} frauds{left_out}.")
         _ranking_table(judged.ranking, "Nightscore and its baselines on these rows")
     if judged.without_label_derived:
@@ -55,7 +62,8 @@ def explanation_table(row: "ExplainedRow") -> None:
     """A row's score, and one line per feature."""
     verdict = "flagged" if row.is_flagged else "not flagged"
     say(
-        f"{row.date}, row {row.id}: score {row.score:.4g}, p-value {row.p_value:.2g}, rank {row.rank:,}; {verdict} "
+        f"{row.date}, row {row.id}: score {row.score:.4g}, p-value {row.p_value:.2g}, rank "
+        f"{row.rank:,}; {verdict} "
         f"(threshold {row.threshold:.4g}) by {row.model_version}"
     )
     lines = [(share.feature, f"{share.share:.1%}", share.observed, share.expected) for share in row.shares]
@@ -65,7 +73,10 @@ def explanation_table(row: "ExplainedRow") -> None:
 def health_table(found: "Sequence[Check]") -> None:
     """One line per check, with what to mend."""
     state = {True: "ok", False: "mend", None: "note"}
-    data_table(["check", "", "found", "what to do"], [(check.name, state[check.ok], check.found, check.mend) for check in found])
+    data_table(
+        ["check", "", "found", "what to do"],
+        [(check.name, state[check.ok], check.found, check.mend) for check in found],
+    )
 
 
 def webhooks_table(lines: "Sequence[dict[str, Any]]") -> None:
@@ -73,28 +84,49 @@ def webhooks_table(lines: "Sequence[dict[str, Any]]") -> None:
     if not lines:
         say("No webhook is configured, so nobody is told when a night fails: add [notify].")
         return
-    data_table(list(lines[0]), [[", ".join(v) if isinstance(v, list) else v for v in line.values()] for line in lines])
+    data_table(
+        list(lines[0]),
+        [[", ".join(v) if isinstance(v, list) else v for v in line.values()] for line in lines],
+    )
 
 
 def replay_tables(replayed: "Replay") -> None:
     """What was stored beside what would be computed, the rows that one of them flagged alone, and why."""
     from tasks.evaluation.replay_text import moment
 
-    known = "no label of it was recorded" if replayed.known_frauds is None else f"{replayed.known_frauds:,} frauds of it were known"
+    known = (
+        "no label of it was recorded"
+        if replayed.known_frauds is None
+        else f"{replayed.known_frauds:,} frauds of it were known"
+    )
     say(f"{replayed.date} as of {moment(replayed.as_of)}: {known} by then\n")
     sides = {"stored": replayed.stored, "computed": replayed.computed}
-    lines = [(name, s.run_id, s.version, s.rule, s.threshold, s.rows, s.flagged, s.frauds) for name, s in sides.items()]
+    lines = [
+        (name, s.run_id, s.version, s.rule, s.threshold, s.rows, s.flagged, s.frauds)
+        for name, s in sides.items()
+    ]
     data_table(["", "run", "version", "rule", "threshold", "rows", "flagged", "known frauds"], lines)
     for name, side in sides.items():
         if side.missing:
             say(f"Not {name}: {side.missing}")
     if replayed.differences:
         shown = replayed.differences[:SHOWN]
-        title = f"{len(replayed.differences):,} rows that only one of them flagged" + (f", the strangest {SHOWN}" * (len(shown) == SHOWN))
+        title = f"{len(replayed.differences):,} rows that only one of them flagged" + (
+            f", the strangest {SHOWN}" * (len(shown) == SHOWN)
+        )
         columns = ["id", "entity", "stored", "computed", "stored score", "computed score"]
         data_table(
             columns,
-            [(d.id, d.entity, *map(_verdict, (d.stored_flag, d.computed_flag)), d.stored_score, d.computed_score) for d in shown],
+            [
+                (
+                    d.id,
+                    d.entity,
+                    *map(_verdict, (d.stored_flag, d.computed_flag)),
+                    d.stored_score,
+                    d.computed_score,
+                )
+                for d in shown
+            ],
             title,
         )
     elif not (replayed.stored.missing or replayed.computed.missing):
@@ -110,7 +142,10 @@ def pruning_table(pruned: "Pruning") -> None:
     else:
         done = "is gone" if pruned.done else "would go; nothing was changed: add --yes"
         say(f"What became old before {pruned.older_than} {done}")
-        lines = [(d.kind, d.count, _thousands(d.rows), _thousands(d.bytes), d.oldest, d.newest) for d in pruned.dropped]
+        lines = [
+            (d.kind, d.count, _thousands(d.rows), _thousands(d.bytes), d.oldest, d.newest)
+            for d in pruned.dropped
+        ]
         data_table(["what", "count", "rows", "bytes", "oldest", "newest"], lines)
     for words in pruned.left:
         say(f"Left: {words}")
@@ -127,7 +162,10 @@ def _verdict(flag: bool | None) -> str:
 def _ranking_table(ranking: "Ranking", title: str) -> None:
     shown = [name for name in ranking.detector if name not in ("precision", "recall", "f1")]
     lines: list[tuple[str, ...]] = [("Nightscore", *(_figure(ranking.detector[name]) for name in shown))]
-    lines += [(NAMES.get(name, name), *(_figure(figures[name]) for name in shown)) for name, figures in ranking.baselines.items()]
+    lines += [
+        (NAMES.get(name, name), *(_figure(figures[name]) for name in shown))
+        for name, figures in ranking.baselines.items()
+    ]
     data_table(["", *(TITLES.get(name, name.replace("_", " ")) for name in shown)], lines, title)
 
 

@@ -11,8 +11,21 @@ CARDS = "card_precision_at_"
 
 
 def version_tables(listed: Sequence[Listed]) -> None:
-    """One line per version, then who promoted the champion of the newest nights, and why others are not in service."""
-    columns = ["version", "champion of", "trained on", "rows", "detector", "AP", "card prec.", "loss", "gates", "device"]
+    """One line per version, then who promoted the champion of the newest nights, and why others are not in
+    service.
+    """
+    columns = [
+        "version",
+        "champion of",
+        "trained on",
+        "rows",
+        "detector",
+        "AP",
+        "card prec.",
+        "loss",
+        "gates",
+        "device",
+    ]
     lines = [
         (
             version.version,
@@ -31,7 +44,10 @@ def version_tables(listed: Sequence[Listed]) -> None:
     for version in listed:
         for reign in version.champion:
             if reign.effective_until is None:
-                say(f"Champion: {version.version} from {reign.effective_from} on; by {reign.promoted_by}: {reign.why}.")
+                say(
+                    f"Champion: {version.version} from {reign.effective_from} on; by "
+                    f"{reign.promoted_by}: {reign.why}."
+                )
         if version.withheld:
             say(f"Withheld: {version.version}: {version.withheld}")
         if version.decision and not version.decision.promoted:
@@ -63,7 +79,10 @@ def _best_figures(judged: Judged | None) -> tuple[str, str]:
     """Average precision, and card precision of the smallest budget that was judged."""
     if judged is None:
         return "-", "-"
-    cards = sorted((name for name in judged.metrics if name.startswith(CARDS)), key=lambda name: int(name.removeprefix(CARDS)))
+    cards = sorted(
+        (name for name in judged.metrics if name.startswith(CARDS)),
+        key=lambda name: int(name.removeprefix(CARDS)),
+    )
     found = [judged.metrics.get(name, {}).get("value") for name in ("average_precision", *cards[:1])]
     average, card = (*found, None)[:2]
     return _three_digits(average), _three_digits(card)
@@ -74,7 +93,9 @@ def _gates(gates: Sequence[dict[str, Any]]) -> str:
     failed = [gate for gate in gates if gate["passed"] is False]
     warned = sum(gate["advisory"] for gate in failed)
     counts = {"failed": len(failed) - warned, "warned": warned}
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or ("passed" if gates else "-")
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or (
+        "passed" if gates else "-"
+    )
 
 
 def _three_digits(value: float | None) -> str:

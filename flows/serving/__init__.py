@@ -1,1 +1,3 @@
-"""Scheduled and served flows: deployments, the runner, a scheduled night, a local Prefect server, run logs."""
+"""Scheduled and served flows: deployments, the runner, a scheduled night, a local Prefect server, run
+logs.
+"""

@@ -1,4 +1,7 @@
-"""The flows that deployments run. Each imports what it needs when it runs: whoever serves them, or waits, has no TensorFlow in memory."""
+"""The flows that deployments run.
+
+Each imports what it needs when it runs: whoever serves them, or waits, has no TensorFlow in memory.
+"""
 
 from datetime import date
 from pathlib import Path
@@ -26,11 +29,13 @@ BusinessDate = Annotated[date, WithJsonSchema(DATE)]
 
 @flow(name="nightly", flow_run_name=run_name)
 def nightly(config: Path, day: BusinessDate | None = None, force: bool = False) -> Night | State[Any]:
-    """Scores one partition and commits it, after the dates that were missed before it; the same again is a no-op.
+    """Scores one partition and commits it, after the dates that were missed before it; the same again is a
+    no-op.
 
     Args:
         config: The TOML file of the dataset, as the machine that runs this sees it.
-        day: The business date, which is then scored alone. Unless given: that of the scheduled start, after every date missed before it.
+        day: The business date, which is then scored alone. Unless given: that of the scheduled start, after
+        every date missed before it.
         force: Score the date again although the same night is committed.
     """
     settings = load_settings(config)
@@ -43,7 +48,8 @@ def nightly(config: Path, day: BusinessDate | None = None, force: bool = False) 
 
 @flow(name="retrain", flow_run_name=run_name)
 def retrain(config: Path, as_of: BusinessDate, promote: bool = False) -> Version:
-    """Trains a version as of a business date: a challenger where there is a champion, unless it is to be promoted at once.
+    """Trains a version as of a business date: a challenger where there is a champion, unless it is to be
+    promoted at once.
 
     Args:
         config: The TOML file of the dataset, as the machine that runs this sees it.
@@ -72,7 +78,9 @@ def backfill(config: Path, first: BusinessDate, last: BusinessDate) -> list[Nigh
 
 
 @flow(name="evaluate", flow_run_name=run_name)
-def evaluate(config: Path, first: BusinessDate, last: BusinessDate, as_of: BusinessDate | None = None) -> "tuple[Evaluation, Path]":
+def evaluate(
+    config: Path, first: BusinessDate, last: BusinessDate, as_of: BusinessDate | None = None
+) -> "tuple[Evaluation, Path]":
     """Judges a window of nights beside its baselines; nights that are not committed yet are scored first.
 
     Args:

@@ -1,4 +1,6 @@
-"""A Prefect server on this machine, for whoever has none: one for as long as somebody serves, or Prefect's temporary one."""
+"""A Prefect server on this machine, for whoever has none: one for as long as somebody serves, or Prefect's
+temporary one.
+"""
 
 import os
 import signal
@@ -18,16 +20,35 @@ START_SECONDS, END_SECONDS = 300, 20
 
 @contextmanager
 def local_server(port: int | None) -> Iterator[str]:
-    """A server with its scheduler and its interface; gives its address. Nothing outside this machine is asked.
+    """A server with its scheduler and its interface; gives its address. Nothing outside this machine is
+    asked.
 
-    port: unless given, Prefect's own where it is free, else any. Raises ServingError where the port is taken or the server does not start.
+    port: unless given, Prefect's own where it is free, else any. Raises ServingError where the port is taken
+    or the server does not start.
     """
     if port and not _is_free(port):
-        raise ServingError(f"port {port} is taken; mend schedule.port, or name the server that listens there in $PREFECT_API_URL")
+        raise ServingError(
+            f"port {port} is taken; mend schedule.port, or name the server that listens there in "
+            "$PREFECT_API_URL"
+        )
     port = port or next(free for free in (PORT, _any_port()) if _is_free(free))
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port), "--log-level", "ERROR"]
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--log-level",
+        "ERROR",
+    ]
     # A session of its own: Ctrl-C is for us alone, and the server outlives the runs that report to it.
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 (no outside input)
+    process = subprocess.Popen(  # noqa: S603 (no outside input)
+        command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         _await(process, f"http://{HOST}:{port}")
         yield f"http://{HOST}:{port}"
@@ -45,7 +66,10 @@ def _await(process: "subprocess.Popen[bytes]", address: str) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.2)
-    raise ServingError(f"the Prefect server at {address} did not start; try `prefect server start`, and name it in $PREFECT_API_URL")
+    raise ServingError(
+        f"the Prefect server at {address} did not start; try `prefect server start`, and name it in "
+        "$PREFECT_API_URL"
+    )
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

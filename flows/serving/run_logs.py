@@ -1,4 +1,6 @@
-"""Our own progress among the logs of a flow run, in Prefect's interface and in the output of whoever serves it."""
+"""Our own progress among the logs of a flow run, in Prefect's interface and in the output of whoever serves
+it.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -12,7 +14,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def narrated() -> Iterator[None]:
-    """What our code logs goes to Prefect for the length of the block, and a failure is said in one line there."""
+    """What our code logs goes to Prefect for the length of the block, and a failure is said in one line
+    there.
+    """
     handler = APILogHandler()
     loggers = [logging.getLogger(room) for room in ROOMS]
     for logger in loggers:

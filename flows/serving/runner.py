@@ -29,7 +29,9 @@ SERVED: tuple[Flow[..., Any], ...] = (nightly, retrain, backfill, evaluate)
 
 
 class _Runner(Runner):
-    """Ends on SIGTERM as on Ctrl-C: what Prefect does by itself leaves a coroutine behind, with a warning (3.8.8)."""
+    """Ends on SIGTERM as on Ctrl-C: what Prefect does by itself leaves a coroutine behind, with a warning
+    (3.8.8).
+    """
 
     async def serve(self) -> None:
         self._serving = asyncio.current_task()
@@ -67,7 +69,8 @@ def deployments(config: Path, settings: Settings) -> list[RunnerDeployment]:
 def serve_dataset(config: Path, settings: Settings) -> None:
     """Serves until it is told to end, by Ctrl-C or SIGTERM. What was killed before is marked Crashed first.
 
-    A schedule goes on while nobody serves: its runs are late then, and the first one that is served stands in for all of them.
+    A schedule goes on while nobody serves: its runs are late then, and the first one that is served stands in
+    for all of them.
     Raises ServingError where the Prefect server does not answer.
     """
     served = deployments(config, settings)
@@ -75,10 +78,15 @@ def serve_dataset(config: Path, settings: Settings) -> None:
         with get_client(sync_client=True) as client:
             client.hello().raise_for_status()
     except (httpx.HTTPError, PrefectException) as error:
-        raise ServingError(f"the Prefect server at {PREFECT_API_URL.value()} does not answer ({type(error).__name__})") from error
+        raise ServingError(
+            f"the Prefect server at {PREFECT_API_URL.value()} does not answer ({type(error).__name__})"
+        ) from error
     mark_killed(settings.files)
     for deployment in served:
-        say(f"{deployment.flow_name}/{deployment.name}: {_when(settings) if deployment.schedules else 'on demand'}")
+        say(
+            f"{deployment.flow_name}/{deployment.name}: "
+            f"{_when(settings) if deployment.schedules else 'on demand'}"
+        )
     runner = _Runner(settings.name, pause_on_shutdown=False, limit=None)
     for deployment in served:
         runner.add_deployment(deployment)
@@ -88,4 +96,7 @@ def serve_dataset(config: Path, settings: Settings) -> None:
 
 def _when(settings: Settings) -> str:
     schedule = settings.schedule
-    return f"at {schedule.cron} ({schedule.timezone}); now it would score {business_date(datetime.now(UTC), schedule)}"
+    return (
+        f"at {schedule.cron} ({schedule.timezone}); now it would score "
+        f"{business_date(datetime.now(UTC), schedule)}"
+    )

@@ -1,4 +1,6 @@
-"""A scheduled night: it stands in for late ones, makes up for missed dates, waits for a late partition, and scores its own date."""
+"""A scheduled night: it stands in for late ones, makes up for missed dates, waits for a late partition, and
+scores its own date.
+"""
 
 import logging
 from contextlib import suppress
@@ -37,25 +39,38 @@ def score_scheduled(config: Path, settings: Settings, day: date | None, force: b
 
 
 def make_up(config: Path, settings: Settings, day: date) -> None:
-    """Scores the dates before `day` that were missed, each a run of its own. One that fails is tried again by the next night."""
+    """Scores the dates before `day` that were missed, each a run of its own.
+
+    One that fails is tried again by the next night.
+    """
     missed = missed_dates(settings, day)
     if missed.lacking:
-        log.info("%s  schedule   the source still has no partition of %s", day, ", ".join(map(str, missed.lacking)))
+        log.info(
+            "%s  schedule   the source still has no partition of %s", day, ", ".join(map(str, missed.lacking))
+        )
     outcome = dict.fromkeys(missed.lacking, "no partition")
     if missed.missing:
         from flows.catch_up import score_dates
 
-        log.info("%s  schedule   first the dates that were missed: %s", day, ", ".join(map(str, missed.missing)))
+        log.info(
+            "%s  schedule   first the dates that were missed: %s", day, ", ".join(map(str, missed.missing))
+        )
         done, failed = score_dates(config, missed.missing)
-        outcome |= {night.date: night.status for night in done} | {failing: str(error) for failing, error in failed.items()}
+        outcome |= {night.date: night.status for night in done} | {
+            failing: str(error) for failing, error in failed.items()
+        }
     show_missed(settings.name, day, [{"date": str(due), "outcome": outcome[due]} for due in sorted(outcome)])
 
 
 def await_partition(settings: Settings, day: date) -> None:
-    """Waits for a late partition, for as long as [schedule] says; the night itself tells where it has not come by then."""
+    """Waits for a late partition, for as long as [schedule] says; the night itself tells where it has not
+    come by then.
+    """
     schedule = settings.schedule
     patient = arrival.with_options(
-        retries=schedule.late_retries, retry_delay_seconds=schedule.late_retry_minutes * 60, retry_condition_fn=may_still_come
+        retries=schedule.late_retries,
+        retry_delay_seconds=schedule.late_retry_minutes * 60,
+        retry_condition_fn=may_still_come,
     )
     with suppress(SourceError):
         patient(settings, day)

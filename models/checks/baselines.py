@@ -1,7 +1,8 @@
-"""What a trained detector must beat: `BASELINES[name](detector)` gives a function from encoded rows to scores, float (rows,).
+"""What a trained detector must beat: `BASELINES[name](detector)` gives a function from encoded rows to
+scores, float (rows,).
 
-Higher is stranger. Each uses the detector's own encoder and training sample, so that only the model differs. Where distances
-count, a category is a 0/1 column per code: the codes themselves have no distances.
+Higher is stranger. Each uses the detector's own encoder and training sample, so that only the model differs.
+Where distances count, a category is a 0/1 column per code: the codes themselves have no distances.
 """
 
 from collections.abc import Callable
@@ -21,10 +22,16 @@ from models.encoding.samples import Encoded, cap
 from models.networks.architectures import ARCHITECTURES
 
 EXPLAINED = 0.9  # share of the variance that the principal components of `pca_residual` explain at most
-MOST_AXES = 200  # principal components that are told apart; of images there are thousands, which take minutes to find
+MOST_AXES = (
+    200  # principal components that are told apart; of images there are thousands, which take minutes to find
+)
 NEIGHBOURS = 20
-NEIGHBOUR_ROWS = 4_000  # 60,000 rows x 15 features take 2 seconds beside so many, 6 beside the whole sample of 20,000
-SLICE = 8_192  # rows that are scored at once: a column per code can take ten times the memory of the encoded rows
+NEIGHBOUR_ROWS = (
+    4_000  # 60,000 rows x 15 features take 2 seconds beside so many, 6 beside the whole sample of 20,000
+)
+SLICE = (
+    8_192  # rows that are scored at once: a column per code can take ten times the memory of the encoded rows
+)
 
 Floats = NDArray[np.float64]
 Score = Callable[[Encoded], NDArray[np.floating]]
@@ -32,7 +39,9 @@ Score = Callable[[Encoded], NDArray[np.floating]]
 
 def no_model(detector: Detector) -> Score:
     """The sum of squared z-scores of the encoded numeric values."""
-    return _in_slices(lambda rows: np.square(rows[:, : detector.encoder.layout.numeric], dtype=np.float64).sum(axis=1))
+    return _in_slices(
+        lambda rows: np.square(rows[:, : detector.encoder.layout.numeric], dtype=np.float64).sum(axis=1)
+    )
 
 
 def untrained_network(detector: Detector) -> Score:
@@ -48,13 +57,15 @@ def untrained_network(detector: Detector) -> Score:
 def mahalanobis(detector: Detector) -> Score:
     """The squared Mahalanobis distance from the sample's mean, with the covariance of Ledoit & Wolf (2004).
 
-    Along the principal components that covariance is diagonal. Rows may be wider than there are many: directions beyond the
-    components that are told apart share one variance (Tipping & Bishop, 1999).
+    Along the principal components that covariance is diagonal. Rows may be wider than there are many:
+    directions beyond the components that are told apart share one variance (Tipping & Bishop, 1999).
     """
     sample = _one_hot(detector.samples.training, detector.encoder.layout)
     axes = _principal_axes(sample, detector.training.seed)
     covariance, _ = ledoit_wolf(axes.transform(sample), assume_centered=True)
-    variance, rest = (np.maximum(found, LEAST_DEVIATION**2) for found in (np.diag(covariance), axes.noise_variance_))
+    variance, rest = (
+        np.maximum(found, LEAST_DEVIATION**2) for found in (np.diag(covariance), axes.noise_variance_)
+    )
 
     def score(rows: Encoded) -> Floats:
         along, beyond = _split(_one_hot(rows, detector.encoder.layout), axes.mean_, axes.components_)
@@ -64,8 +75,12 @@ def mahalanobis(detector: Detector) -> Score:
 
 
 def pca_residual(detector: Detector) -> Score:
-    """The squared distance to the plane of the leading principal components, those that explain at most EXPLAINED of the variance."""
-    axes = _principal_axes(_one_hot(detector.samples.training, detector.encoder.layout), detector.training.seed)
+    """The squared distance to the plane of the leading principal components, those that explain at most
+    EXPLAINED of the variance.
+    """
+    axes = _principal_axes(
+        _one_hot(detector.samples.training, detector.encoder.layout), detector.training.seed
+    )
     leading = axes.components_[np.cumsum(axes.explained_variance_ratio_) <= EXPLAINED]
 
     def score(rows: Encoded) -> Floats:
@@ -76,7 +91,9 @@ def pca_residual(detector: Detector) -> Score:
 
 
 def isolation_forest(detector: Detector) -> Score:
-    """Isolation forest (Liu, Ting & Zhou, 2008) on the encoded training sample; codes of categories rank them by rarity."""
+    """Isolation forest (Liu, Ting & Zhou, 2008) on the encoded training sample; codes of categories rank
+    them by rarity.
+    """
     forest = IsolationForest(random_state=detector.training.seed).fit(detector.samples.training)
     return _in_slices(lambda rows: -forest.score_samples(rows))
 
@@ -84,11 +101,14 @@ def isolation_forest(detector: Detector) -> Score:
 def local_outlier_factor(detector: Detector) -> Score:
     """Local outlier factor (Breunig et al., 2000) beside at most NEIGHBOUR_ROWS rows of the training sample.
 
-    They are distinct: around many copies of a row the density is infinite, and every other row there an outlier.
+    They are distinct: around many copies of a row the density is infinite, and every other row there an
+    outlier.
     """
     distinct = np.unique(detector.samples.training, axis=0)
     sample = _one_hot(cap(distinct, NEIGHBOUR_ROWS, detector.training.seed), detector.encoder.layout)
-    neighbours = LocalOutlierFactor(n_neighbors=min(NEIGHBOURS, len(sample) - 1), algorithm="brute", novelty=True).fit(sample)
+    neighbours = LocalOutlierFactor(
+        n_neighbors=min(NEIGHBOURS, len(sample) - 1), algorithm="brute", novelty=True
+    ).fit(sample)
     return _in_slices(lambda rows: -neighbours.score_samples(_one_hot(rows, detector.encoder.layout)))
 
 
@@ -104,13 +124,17 @@ BASELINES: dict[str, Callable[[Detector], Score]] = {
 
 def _in_slices(score: Callable[[Encoded], Floats]) -> Score:
     def scored(rows: Encoded) -> Floats:
-        return np.concatenate([np.zeros(0), *(score(rows[start : start + SLICE]) for start in range(0, len(rows), SLICE))])
+        return np.concatenate(
+            [np.zeros(0), *(score(rows[start : start + SLICE]) for start in range(0, len(rows), SLICE))]
+        )
 
     return scored
 
 
 def _one_hot(rows: Encoded, layout: Layout) -> Floats:
-    """float64 (rows, layout.outputs): the values and indicators, then for each category one column per code."""
+    """float64 (rows, layout.outputs): the values and indicators, then for each category one column per
+    code.
+    """
     codes = [rows[:, [column]] == np.arange(stop - start) for column, start, stop in layout.blocks]
     return np.hstack([rows[:, : layout.continuous], *codes], dtype=np.float64)
 

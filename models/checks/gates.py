@@ -1,6 +1,8 @@
-"""Sanity checks of a trained detector: `check(detector)` says what holds, before the version may flag anything.
+"""Sanity checks of a trained detector: `check(detector)` says what holds, before the version may flag
+anything.
 
-Figures are measured on held-out normal rows and on known frauds of the training window, of which no network was trained on any.
+Figures are measured on held-out normal rows and on known frauds of the training window, of which no network
+was trained on any.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +24,8 @@ FAR_OUT = 3.0  # interquartile ranges above the upper quartile (Tukey, 1977)
 class Gate:
     """One check. passed: None where it only reports. finding: one sentence with the figures.
 
-    advisory: a failure is a warning, unless `training.gate` is strict; any other failure keeps the version out of service.
+    advisory: a failure is a warning, unless `training.gate` is strict; any other failure keeps the version
+    out of service.
     """
 
     name: str
@@ -38,13 +41,22 @@ def check(detector: Detector) -> tuple[Gate, ...]:
 
 def withheld(gates: Sequence[Gate], strict: bool) -> str | None:
     """Why a version is kept out of service: the findings of the gates that failed; None where it is not."""
-    failed = [f"{gate.name} failed. {gate.finding}" for gate in gates if gate.passed is False and (strict or not gate.advisory)]
+    failed = [
+        f"{gate.name} failed. {gate.finding}"
+        for gate in gates
+        if gate.passed is False and (strict or not gate.advisory)
+    ]
     return " ".join(failed) or None
 
 
 def loss(detector: Detector) -> Gate:
-    """Whether the validation loss of every network is finite and fell below that of the untrained one (epoch 0)."""
-    members = [[epoch.validation_loss for epoch in detector.history if epoch.member == k] for k in range(detector.settings.members)]
+    """Whether the validation loss of every network is finite and fell below that of the untrained one (epoch
+    0).
+    """
+    members = [
+        [epoch.validation_loss for epoch in detector.history if epoch.member == k]
+        for k in range(detector.settings.members)
+    ]
     passed = all(np.isfinite(losses).all() and min(losses) < losses[0] for losses in members)
     told = ", ".join(f"{losses[0]:.4g} to {min(losses):.4g}" for losses in members)
     return Gate("loss", passed, f"Validation loss, untrained to best epoch: {told}.")
@@ -55,36 +67,58 @@ def diversity(detector: Detector) -> Gate:
     held_out = detector.calibration.held_out
     values, counts = np.unique(held_out, return_counts=True)
     finding = (
-        f"{len(values):,} distinct scores among {len(held_out):,} held-out rows; {counts.max() / len(held_out):.1%} of them share one."
+        f"{len(values):,} distinct scores among {len(held_out):,} held-out rows; "
+        f"{counts.max() / len(held_out):.1%} of them share one."
     )
     return Gate("score diversity", bool(counts.max() <= MOST_ALIKE * len(held_out)), finding)
 
 
 def contamination(detector: Detector) -> Gate:
-    """How many rows of the training part have extreme scores: unknown frauds may be among them, and were learnt as normal, unless they
-    had been flagged.
+    """How many rows of the training part have extreme scores: unknown frauds may be among them, and were
+    learnt as normal, unless they had been flagged.
     """
     logs = np.log10(np.maximum(detector.calibration.training, np.finfo(np.float32).tiny))
     low, high = np.quantile(logs, [0.25, 0.75])
     fence = high + FAR_OUT * (high - low)
     extreme = int((logs > fence).sum())
-    share = f"{extreme:,} of {len(logs):,} training rows ({extreme / len(logs):.2%}) have extreme scores, above {10**fence:.4g}"
-    finding = f"{share}: more than {FAR_OUT:g} interquartile ranges above the upper quartile, on a logarithmic scale."
+    share = (
+        f"{extreme:,} of {len(logs):,} training rows ({extreme / len(logs):.2%}) have extreme scores, "
+        f"above {10**fence:.4g}"
+    )
+    finding = (
+        f"{share}: more than {FAR_OUT:g} interquartile ranges above the upper quartile, on a "
+        "logarithmic scale."
+    )
     return Gate("contamination", None, finding)
 
 
 def usefulness(detector: Detector) -> Gate:
-    """Whether the average precision beats that of no model and of the untrained network, each held-out row with its weight."""
+    """Whether the average precision beats that of no model and of the untrained network, each held-out row
+    with its weight.
+    """
     held_out, anomalies = detector.samples.held_out, detector.samples.anomalies
     if len(anomalies) < FEWEST_ANOMALIES:
-        return Gate("usefulness", None, f"{len(anomalies)} known frauds in the training window are too few to compare with no model.")
+        return Gate(
+            "usefulness",
+            None,
+            f"{len(anomalies)} known frauds in the training window are too few to compare with no model.",
+        )
     rows, labels = np.concatenate([held_out, anomalies]), np.repeat([0, 1], [len(held_out), len(anomalies)])
-    weights = np.where(labels, len(detector.calibration.anomalies) / len(anomalies), detector.calibration.normals / len(held_out))
+    weights = np.where(
+        labels,
+        len(detector.calibration.anomalies) / len(anomalies),
+        detector.calibration.normals / len(held_out),
+    )
     scores = {"the detector": run(detector.scorer.scores, [rows])[1]}
     scores |= {told: BASELINES[name](detector)(rows) for name, told in COMPARED.items()}
-    found = {who: average_precision_score(labels, values, sample_weight=weights) for who, values in scores.items()}
+    found = {
+        who: average_precision_score(labels, values, sample_weight=weights) for who, values in scores.items()
+    }
     told = ", ".join(f"{who} {precision:.3f}" for who, precision in found.items())
-    finding = f"Average precision on {len(held_out):,} held-out normal rows and {len(anomalies):,} known frauds: {told}."
+    finding = (
+        f"Average precision on {len(held_out):,} held-out normal rows and {len(anomalies):,} known "
+        f"frauds: {told}."
+    )
     return Gate("usefulness", found.pop("the detector") >= max(found.values()), finding, advisory=True)
 
 

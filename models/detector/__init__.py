@@ -1,1 +1,3 @@
-"""The detector: encoder, networks and calibration in one, how it scores and explains rows, and how it is saved."""
+"""The detector: encoder, networks and calibration in one, how it scores and explains rows, and how it is
+saved.
+"""

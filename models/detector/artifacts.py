@@ -1,4 +1,5 @@
-"""A detector on disk: a folder of Keras files, JSON and Parquet, with a manifest of their SHA-256. Nothing in it can run code.
+"""A detector on disk: a folder of Keras files, JSON and Parquet, with a manifest of their SHA-256. Nothing in
+it can run code.
 
 network_0.keras ...    the networks, read in Keras' safe mode
 detector.json          encoder, settings, history, device
@@ -29,7 +30,10 @@ from models.settings import ModelSettings, TrainingSettings
 
 
 class _Description(BaseModel):
-    """The content of detector.json. format: changes when an older Nightscore could no longer read the folder."""
+    """The content of detector.json.
+
+    format: changes when an older Nightscore could no longer read the folder.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: int = 1
@@ -46,18 +50,25 @@ def save(detector: Detector, folder: Path) -> str:
     Raises ArtifactError where the folder is already there: a stored detector is never changed.
     """
     if folder.exists():
-        raise ArtifactError(f"{folder} is already there; a stored detector is never overwritten: choose another name, or remove it first")
+        raise ArtifactError(
+            f"{folder} is already there; a stored detector is never overwritten: choose another name, "
+            "or remove it first"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         staged = Path(temporary) / folder.name
         staged.mkdir()
         _write(detector, staged)
-        manifest = json.dumps({path.name: sha256_of(path) for path in sorted(staged.iterdir())}, indent=1).encode()
+        manifest = json.dumps(
+            {path.name: sha256_of(path) for path in sorted(staged.iterdir())}, indent=1
+        ).encode()
         (staged / MANIFEST).write_bytes(manifest)
         try:
             staged.rename(folder)
         except OSError as error:
-            raise ArtifactError(f"{folder} was written by another process at the same moment; use that one") from error
+            raise ArtifactError(
+                f"{folder} was written by another process at the same moment; use that one"
+            ) from error
     return fingerprint(folder)
 
 
@@ -65,13 +76,17 @@ def load(folder: Path, sha256: str | None = None) -> Detector:
     """The detector that was saved in the folder; it gives the same scores.
 
     sha256: what `save` returned, to be sure that it is the very same one.
-    Raises ArtifactError, naming the file, where one is missing, is not the one that was written, or is not listed.
+    Raises ArtifactError, naming the file, where one is missing, is not the one that was written, or is not
+    listed.
     """
     verify(folder, sha256)
     try:
         description = _Description.model_validate_json((folder / "detector.json").read_bytes())
     except ValidationError as error:
-        raise ArtifactError(f"{folder / 'detector.json'} was written by another version of Nightscore; train the version again") from error
+        raise ArtifactError(
+            f"{folder / 'detector.json'} was written by another version of Nightscore; train the "
+            "version again"
+        ) from error
     networks = tuple(
         keras.saving.load_model(folder / network_file(member), compile=False, safe_mode=True)
         for member in range(description.settings.members)
@@ -111,7 +126,9 @@ def _write_arrays(holder: Calibration | Samples, path: Path) -> None:
         "shape": [list(values.shape) for values in arrays.values()],
         "values": [values.ravel() for values in arrays.values()],
     }
-    pl.DataFrame(columns, schema={"name": pl.String, "shape": pl.List(pl.Int64), "values": pl.List(pl.Float32)}).write_parquet(path)
+    pl.DataFrame(
+        columns, schema={"name": pl.String, "shape": pl.List(pl.Int64), "values": pl.List(pl.Float32)}
+    ).write_parquet(path)
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:

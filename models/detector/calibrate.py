@@ -1,4 +1,6 @@
-"""Calibrating networks on rows that they were not trained on, and choosing the score that ranks known frauds best."""
+"""Calibrating networks on rows that they were not trained on, and choosing the score that ranks known frauds
+best.
+"""
 
 import logging
 
@@ -22,35 +24,55 @@ MOST_COMPONENTS = 4_096  # of a covariance; the pixels of a larger image have no
 
 
 def calibrate(
-    networks: tuple[keras.Model, ...], layout: Layout, model: ModelSettings, validation: Encoded, rows: Samples, normals: int
+    networks: tuple[keras.Model, ...],
+    layout: Layout,
+    model: ModelSettings,
+    validation: Encoded,
+    rows: Samples,
+    normals: int,
 ) -> Calibration:
     """The moments of the residuals of the `validation` rows, and the scores of the others by them.
 
     rows: whose scores are kept; see Calibration.
-    normals: how many normal rows the training window has. Raises TrainingError where the scores are not finite, or all the same.
+    normals: how many normal rows the training window has. Raises TrainingError where the scores are not
+    finite, or all the same.
     """
     kind = model.score
     means, roots = moments(networks, layout, kind, model.draws, validation)
     graph = Scorer(networks, layout, kind, model.draws, means, roots).scores
-    held_out, training, anomalies = (run(graph, [part])[1] for part in (rows.held_out, rows.training, rows.anomalies))
+    held_out, training, anomalies = (
+        run(graph, [part])[1] for part in (rows.held_out, rows.training, rows.anomalies)
+    )
     if not all(np.isfinite(scores).all() for scores in (held_out, training, anomalies)):
         raise TrainingError(f"scores by {kind} are not finite; check the features for values beyond float32")
     if not np.ptp(held_out) > 0:
-        raise TrainingError(f"all {len(held_out)} held-out rows have the same score {held_out[0]:.4g}; check that the features vary")
+        raise TrainingError(
+            f"all {len(held_out)} held-out rows have the same score {held_out[0]:.4g}; check that the "
+            "features vary"
+        )
     return Calibration(means, roots, np.sort(held_out), training, anomalies, normals)
 
 
 def refuse_what_is_too_wide(layout: Layout, model: ModelSettings) -> None:
     """Raises TrainingError where the score needs a covariance of more than MOST_COMPONENTS components."""
     if model.score == "whitened" and layout.width > MOST_COMPONENTS:
-        raise TrainingError(f'score whitened needs the covariance of {layout.width:,} components; set model.score = "error"')
+        raise TrainingError(
+            f'score whitened needs the covariance of {layout.width:,} components; set model.score = "error"'
+        )
 
 
-def choose_score(networks: tuple[keras.Model, ...], layout: Layout, model: ModelSettings, validation: Encoded, anomalies: Encoded) -> str:
-    """What `auto` stands for: the score with the best average precision on known frauds, where there are enough;
-    else `whitened`, or `error` of rows too wide for a covariance.
+def choose_score(
+    networks: tuple[keras.Model, ...],
+    layout: Layout,
+    model: ModelSettings,
+    validation: Encoded,
+    anomalies: Encoded,
+) -> str:
+    """What `auto` stands for: the score with the best average precision on known frauds, where there are
+    enough; else `whitened`, or `error` of rows too wide for a covariance.
 
-    The moments come from one half of the validation rows, the average precision from the other and the anomalies.
+    The moments come from one half of the validation rows, the average precision from the other and the
+    anomalies.
     """
     kinds = [kind for kind, score in SCORES.items() if not score.sampled or model.architecture == "vae"]
     if too_wide := layout.width > MOST_COMPONENTS:
@@ -59,18 +81,35 @@ def choose_score(networks: tuple[keras.Model, ...], layout: Layout, model: Model
         chosen = "error" if too_wide else "whitened"
         log.info("score auto: %s is used; %d known frauds are too few to choose by", chosen, len(anomalies))
         return chosen
-    judged, labels = np.concatenate([validation[1::2], anomalies]), np.repeat([0, 1], [len(validation[1::2]), len(anomalies)])
-    found = {kind: average_precision_score(labels, _scores(networks, layout, model, kind, validation[::2], judged)) for kind in kinds}
+    judged, labels = (
+        np.concatenate([validation[1::2], anomalies]),
+        np.repeat([0, 1], [len(validation[1::2]), len(anomalies)]),
+    )
+    found = {
+        kind: average_precision_score(labels, _scores(networks, layout, model, kind, validation[::2], judged))
+        for kind in kinds
+    }
     best = max(found, key=lambda kind: found[kind])
     told = ", ".join(f"{kind} {precision:.3f}" for kind, precision in found.items())
     log.info(
-        "score auto: %s is used; average precision on %d held-out rows and %d known frauds: %s", best, sum(labels == 0), sum(labels), told
+        "score auto: %s is used; average precision on %d held-out rows and %d known frauds: %s",
+        best,
+        sum(labels == 0),
+        sum(labels),
+        told,
     )
     return best
 
 
 def _scores(
-    networks: tuple[keras.Model, ...], layout: Layout, model: ModelSettings, kind: str, normal: Encoded, rows: Encoded
+    networks: tuple[keras.Model, ...],
+    layout: Layout,
+    model: ModelSettings,
+    kind: str,
+    normal: Encoded,
+    rows: Encoded,
 ) -> NDArray[np.float32]:
-    scorer = Scorer(networks, layout, kind, model.draws, *moments(networks, layout, kind, model.draws, normal))
+    scorer = Scorer(
+        networks, layout, kind, model.draws, *moments(networks, layout, kind, model.draws, normal)
+    )
     return run(scorer.scores, [rows])[1]

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
-LEAST_DEVIATION = 0.01  # encoded units: a component that is always reconstructed exactly must not outweigh all others
+LEAST_DEVIATION = (
+    0.01  # encoded units: a component that is always reconstructed exactly must not outweigh all others
+)
 LEAST_EIGENVALUE = 1e-6
 
 
@@ -14,14 +16,17 @@ LEAST_EIGENVALUE = 1e-6
 class Calibration:
     """Measured on normal rows, and on known frauds where there are any.
 
-    residual_mean: float32 (members, width); residual_root: float32 (members, width, width), see `whitening`; both from rows
-        that no network was trained on.
-    held_out: float32 (rows,), ascending: the scores of rows that were used for nothing else. The p-values come from these.
-    training: float32 (rows,): the scores of the part of the rows that the networks were trained on, with those of unconfirmed rows in that
-        part, which nothing was fitted to: a quantile without them would be lower with every training, and flag more each time.
-    anomalies: float32 (rows,): the scores of the known frauds of the training window, of which none was trained on. Empty where
-        none is known, or `training.rows` is all.
-    normals: how many normal rows the training window has beside the anomalies; each held-out row stands for its share of them.
+    residual_mean: float32 (members, width); residual_root: float32 (members, width, width), see `whitening`;
+        both from rows that no network was trained on.
+    held_out: float32 (rows,), ascending: the scores of rows that were used for nothing else. The p-values
+    come from these.
+    training: float32 (rows,): the scores of the part of the rows that the networks were trained on, with
+        those of unconfirmed rows in that part, which nothing was fitted to: a quantile without them would be
+        lower with every training, and flag more each time.
+    anomalies: float32 (rows,): the scores of the known frauds of the training window, of which none was
+        trained on. Empty where none is known, or `training.rows` is all.
+    normals: how many normal rows the training window has beside the anomalies; each held-out row stands for
+    its share of them.
     """
 
     residual_mean: NDArray[np.float32]
@@ -32,7 +37,8 @@ class Calibration:
     normals: int
 
     def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Conformal p-values, float64 (rows,): (1 + held-out scores at least as high) / (1 + held-out scores).
+        """Conformal p-values, float64 (rows,): (1 + held-out scores at least as high) / (1 + held-out
+        scores).
 
         Uniform for new normal rows, but for ties (Vovk, Gammerman & Shafer, 2005; Bates et al., 2023).
         """
@@ -41,11 +47,13 @@ class Calibration:
 
 
 def whitening(residual: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The mean (width,) and root (width, width) of residuals (rows, width): root @ (r - mean) is white on normal rows.
+    """The mean (width,) and root (width, width) of residuals (rows, width): root @ (r - mean) is white on
+    normal rows.
 
-    root = C^(-1/2) D^(-1), with D the standard deviations and C the Ledoit-Wolf (2004) estimate of the covariance of the
-    standardised residuals, so that the shrinkage does not depend on units: "ZCA-cor" of Kessy, Lewin & Strimmer (2018). Of all
-    whitenings this keeps each output closest to its own component, so its square is that component's share of r' inverse(S) r.
+    root = C^(-1/2) D^(-1), with D the standard deviations and C the Ledoit-Wolf (2004) estimate of the
+    covariance of the standardised residuals, so that the shrinkage does not depend on units: "ZCA-cor" of
+    Kessy, Lewin & Strimmer (2018). Of all whitenings this keeps each output closest to its own component, so
+    its square is that component's share of r' inverse(S) r.
     """
     values = residual.astype(np.float64)
     mean = values.mean(axis=0)

@@ -30,7 +30,10 @@ TRAINING_SCORES = 200_000
 
 @dataclass(frozen=True)
 class Scores:
-    """error: float32 (rows,), mean loss per feature, encoded units. score: float32 (rows,), what rows are ranked by. Higher is stranger."""
+    """error: float32 (rows,), mean loss per feature, encoded units.
+
+    score: float32 (rows,), what rows are ranked by. Higher is stranger.
+    """
 
     error: NDArray[np.float32]
     score: NDArray[np.float32]
@@ -38,7 +41,8 @@ class Scores:
 
 @dataclass(frozen=True)
 class Detector:
-    """settings: with the score that `auto` chose. history: every epoch of every network. device: what it was trained on.
+    """settings: with the score that `auto` chose. history: every epoch of every network. device: what it was
+    trained on.
     samples: rows of each part, capped, for baselines and the model card.
     """
 
@@ -56,23 +60,39 @@ class Detector:
         """The compiled graphs for encoded rows."""
         calibration = self.calibration
         settings, layout = self.settings, self.encoder.layout
-        return Scorer(self.networks, layout, settings.score, settings.draws, calibration.residual_mean, calibration.residual_root)
+        return Scorer(
+            self.networks,
+            layout,
+            settings.score,
+            settings.draws,
+            calibration.residual_mean,
+            calibration.residual_root,
+        )
 
     @cached_property
     def reference(self) -> Reference:
         """The normal rows that were kept, scored, for the comparison with later ones."""
         held_out = self._scored(self.samples.held_out)
-        learnt = None if self.encoder.layout.image else self._scored(np.concatenate([self.samples.training, self.samples.held_out]))
+        learnt = (
+            None
+            if self.encoder.layout.image
+            else self._scored(np.concatenate([self.samples.training, self.samples.held_out]))
+        )
         return Reference(self.encoder.features, self.encoder.layout, learnt or held_out, held_out)
 
     def score(self, frame: pl.DataFrame) -> Scores:
-        """The scores of the rows of a frame. Raises ModelError where a feature column is missing or of the wrong kind."""
+        """The scores of the rows of a frame.
+
+        Raises ModelError where a feature column is missing or of the wrong kind.
+        """
         return self.score_batches([frame])
 
     def score_batches(self, batches: Iterable[pl.DataFrame], batch_rows: int = BATCH_ROWS) -> Scores:
-        """The scores of the rows of all frames, in their order; memory does not grow with their number, but for the result.
+        """The scores of the rows of all frames, in their order; memory does not grow with their number, but
+        for the result.
 
-        batch_rows: how many rows are encoded at once. A row's scores do not depend on it, nor on the rows beside it.
+        batch_rows: how many rows are encoded at once. A row's scores do not depend on it, nor on the rows
+        beside it.
         """
         return Scores(*run(self.scorer.scores, self._encoded(batches, batch_rows)))
 
@@ -116,13 +136,17 @@ def train(
     anomalies: pl.DataFrame | None = None,
     unconfirmed: NDArray[np.bool_] | None = None,
 ) -> Detector:
-    """A detector from normal rows in a fixed order; the same rows, order, settings and device give the same scores.
+    """A detector from normal rows in a fixed order; the same rows, order, settings and device give the same
+    scores.
 
-    on_epoch: called with (epoch from 1, loss, validation loss) after every epoch of every network, one network after the other.
+    on_epoch: called with (epoch from 1, loss, validation loss) after every epoch of every network, one
+    network after the other.
     image: the column of images, where there is one.
-    anomalies: known frauds of the training window; score `auto` and thresholds that need labels look at them, no network does.
-    unconfirmed: bool (rows,), rows that are suspect although nobody knows: neither encoder nor networks nor the moments of the residuals
-        are fitted to them, but their scores count where quantiles and p-values are made.
+    anomalies: known frauds of the training window; score `auto` and thresholds that need labels look at them,
+    no network does.
+    unconfirmed: bool (rows,), rows that are suspect although nobody knows: neither encoder nor networks nor
+        the moments of the residuals are fitted to them, but their scores count where quantiles and p-values
+        are made.
     Raises TrainingError with the reason where the rows or what was learnt from them make no detector.
     """
     parts = split(len(frame), training.seed)
@@ -133,10 +157,18 @@ def train(
     refuse_what_is_too_wide(layout, model)
     encoded = encoder.encode(frame)
     if not np.ptp(encoded[learnt.fit], axis=0).any():
-        raise TrainingError(f"none of the features varies in the {len(learnt.fit)} rows to learn from; there is nothing to learn")
+        raise TrainingError(
+            f"none of the features varies in the {len(learnt.fit)} rows to learn from; there is "
+            "nothing to learn"
+        )
     fit, validation, held_out = encoded[learnt.fit], encoded[learnt.validation], encoded[parts.p_value]
-    log.info("training on %d normal rows, %d features, on %s", len(fit), len(encoder.features), describe_device())
-    fitted = [fit_network(fit, validation, layout, model, training, member, on_epoch) for member in range(model.members)]
+    log.info(
+        "training on %d normal rows, %d features, on %s", len(fit), len(encoder.features), describe_device()
+    )
+    fitted = [
+        fit_network(fit, validation, layout, model, training, member, on_epoch)
+        for member in range(model.members)
+    ]
     networks = tuple(network for network, _ in fitted)
     known = np.zeros((0, layout.width), np.float32) if anomalies is None else encoder.encode(anomalies)
     if model.score == "auto":

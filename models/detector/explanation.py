@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 MISSING = "missing"
 OTHER = "other"  # the code for rare and unseen categories
 
-REASONS = pl.List(pl.Struct({"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}))
+REASONS = pl.List(
+    pl.Struct(
+        {"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,9 @@ class Explanation:
     """features: the names, in the order of the columns below.
 
     contributions: float64 (rows, features), at least 0; a row's sum is its score.
-    observed, expected: what the row holds and what the networks reconstruct, in source units: numeric Float64, null where missing;
-        categories String, null where missing (observed), or where a rare or unseen one is expected.
+    observed, expected: what the row holds and what the networks reconstruct, in source units: numeric
+        Float64, null where missing; categories String, null where missing (observed), or where a rare or
+        unseen one is expected.
     """
 
     features: tuple[str, ...]
@@ -28,16 +33,19 @@ class Explanation:
 
 
 def reasons(explanation: Explanation, top: int) -> pl.Series:
-    """The `top` features with the largest contributions, largest first: a Series of REASONS, one list per row.
+    """The `top` features with the largest contributions, largest first: a Series of REASONS, one list per
+    row.
 
-    contribution is absolute: divided by the row's score it is a share. Numbers are text: observed with six significant
-    digits, expected, which is an estimate, with four.
+    contribution is absolute: divided by the row's score it is a share. Numbers are text: observed with six
+    significant digits, expected, which is an estimate, with four.
     """
     rows, count = explanation.contributions.shape
     top = min(top, count)
     order = np.argsort(-explanation.contributions, axis=1, kind="stable")[:, :top]
     used = np.union1d(order, [0])  # of the many pixels of an image few are a reason
-    cells = pl.Series((np.searchsorted(used, order) * rows + np.arange(rows)[:, None]).ravel())  # in the used columns laid end to end
+    cells = pl.Series(
+        (np.searchsorted(used, order) * rows + np.arange(rows)[:, None]).ravel()
+    )  # in the used columns laid end to end
     flat = pl.select(
         feature=pl.Series(explanation.features, dtype=pl.String).gather(order.ravel()),
         contribution=np.take_along_axis(explanation.contributions, order, axis=1).ravel(),
@@ -49,5 +57,7 @@ def reasons(explanation: Explanation, top: int) -> pl.Series:
 
 def _text(values: pl.DataFrame, no_category: str, digits: int) -> pl.Series:
     """Every value as text, column after column."""
-    numbers = pl.col(pl.Float64).round_sig_figs(digits).cast(pl.String).str.strip_suffix(".0").fill_null(MISSING)
+    numbers = (
+        pl.col(pl.Float64).round_sig_figs(digits).cast(pl.String).str.strip_suffix(".0").fill_null(MISSING)
+    )
     return pl.concat(values.with_columns(numbers, pl.col(pl.String).fill_null(no_category)).get_columns())

@@ -1,4 +1,7 @@
-"""The manifest of a stored detector: the SHA-256 of each of its files. It is read without Keras, so a look at it takes no time."""
+"""The manifest of a stored detector: the SHA-256 of each of its files.
+
+It is read without Keras, so a look at it takes no time.
+"""
 
 import hashlib
 import json
@@ -11,16 +14,21 @@ RETRAIN = "restore it from a backup, or train the version again with `nightscore
 
 
 def fingerprint(folder: Path) -> str:
-    """The SHA-256 of the folder's manifest, which names the content of all the others. Raises ArtifactError where there is none."""
+    """The SHA-256 of the folder's manifest, which names the content of all the others.
+
+    Raises ArtifactError where there is none.
+    """
     if not (folder / MANIFEST).is_file():
         raise ArtifactError(f"{folder / MANIFEST} is missing; {RETRAIN}")
     return sha256_of(folder / MANIFEST)
 
 
 def verify(folder: Path, sha256: str | None = None) -> None:
-    """Passes where every file is the one that was written. sha256: what `fingerprint` gave then, to be sure of the manifest as well.
+    """Passes where every file is the one that was written. sha256: what `fingerprint` gave then, to be sure
+    of the manifest as well.
 
-    Raises ArtifactError, naming the file, where one is missing, is not the one that was written, or is not listed.
+    Raises ArtifactError, naming the file, where one is missing, is not the one that was written, or is not
+    listed.
     """
     manifest, found = folder / MANIFEST, fingerprint(folder)
     if sha256 is not None and found != sha256:
@@ -38,7 +46,9 @@ def verify(folder: Path, sha256: str | None = None) -> None:
         if not path.is_file():
             raise ArtifactError(f"{path} is missing; {RETRAIN}")
         if sha256_of(path) != digest:
-            raise ArtifactError(f"{path} is not the file that was written (SHA-256 {digest[:12]}... expected); {RETRAIN}")
+            raise ArtifactError(
+                f"{path} is not the file that was written (SHA-256 {digest[:12]}... expected); {RETRAIN}"
+            )
 
 
 def network_file(member: int) -> str:

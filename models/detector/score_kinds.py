@@ -1,4 +1,7 @@
-"""The scores that are made of residuals: `SCORES[kind]`. Each is a sum of contributions, one per column of the encoded row."""
+"""The scores that are made of residuals: `SCORES[kind]`.
+
+Each is a sum of contributions, one per column of the encoded row.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +18,11 @@ Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Score:
-    """contributions: from residuals (rows, width), and the mean (width,) and root (width, width) of held-out normal ones, and the
-        number of features, to float32 (rows, width), at least 0; the score is their sum.
+    """contributions: from residuals (rows, width), and the mean (width,) and root (width, width) of held-out
+        normal ones, and the number of features, to float32 (rows, width), at least 0; the score is their sum.
     moments: that mean and root, from residuals (rows, width) of held-out normal rows.
-    sampled: the residuals are those of every noise draw of a variational network, and the contributions are averaged over draws.
+    sampled: the residuals are those of every noise draw of a variational network, and the contributions are
+    averaged over draws.
     """
 
     contributions: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor]
@@ -31,13 +35,16 @@ def _covariance(residual: NDArray[np.floating], layout: Layout) -> Moments:
 
 
 def _nothing(residual: NDArray[np.floating], layout: Layout) -> Moments:
-    """Of scores that depend on no other row; one number each, as a covariance of many pixels would be large."""
+    """Of scores that depend on no other row; one number each, as a covariance of many pixels would be
+    large.
+    """
     return np.zeros(1, np.float32), np.ones((1, 1), np.float32)
 
 
 def _variances(residual: NDArray[np.floating], layout: Layout) -> Moments:
-    """root is diagonal: a Gaussian with this component's mean squared residual as its variance, the likeliest one (Rybkin, Daniilidis
-    & Levine, 2021); the square of a category's component is its negative log likelihood already.
+    """root is diagonal: a Gaussian with this component's mean squared residual as its variance, the likeliest
+    one (Rybkin, Daniilidis & Levine, 2021); the square of a category's component is its negative log
+    likelihood already.
     """
     variance = np.maximum(np.square(residual.astype(np.float64)).mean(axis=0), LEAST_DEVIATION**2)
     scale = np.where(np.arange(layout.width) < layout.continuous, 1 / np.sqrt(2 * variance), 1.0)
@@ -63,6 +70,7 @@ SCORES: dict[str, Score] = {
     "mae": Score(_mae, _nothing),
     # (r - mean)' inverse(covariance) (r - mean), the squared Mahalanobis distance
     "whitened": Score(_whitened, _covariance),
-    # -log p(x | z), averaged over draws of z (An & Cho, 2015), less the constant that does not depend on the row
+    # -log p(x | z), averaged over draws of z (An & Cho, 2015), less the constant that does not depend on the
+    # row
     "reconstruction_probability": Score(_whitened, _variances, sampled=True),
 }

@@ -1,7 +1,8 @@
 """The compiled graphs from encoded rows to scores and to their parts, run in batches of a fixed shape.
 
-They are compiled by XLA on every device, for one shape alone: so a row's result is the same to the last bit in whatever batch and
-place it comes, which neither TensorFlow's own matrix product nor graphs of two shapes promise.
+They are compiled by XLA on every device, for one shape alone: so a row's result is the same to the last bit
+in whatever batch and place it comes, which neither TensorFlow's own matrix product nor graphs of two shapes
+promise.
 """
 
 from collections.abc import Iterable
@@ -19,7 +20,9 @@ from models.encoding.samples import Encoded
 from models.networks import vae
 from models.networks.residuals import residual
 
-ROWS = 8_192  # of the one shape that a graph is compiled for, fewer for wide rows such as images; the last batch is padded to it
+# of the one shape that a graph is compiled for, fewer for wide rows such as images; the last batch is padded
+# to it
+ROWS = 8_192
 DRAWN = 5_000
 
 Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of as many rows
@@ -46,18 +49,27 @@ class Scorer:
 
         def scores(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             parts = self._parts(encoded)
-            errors = [tf.reduce_sum(tf.square(components), axis=-1) / self.layout.features for components, _, _ in parts]
-            return _mean(errors), _mean([tf.reduce_sum(contributions, axis=-1) for _, contributions, _ in parts])
+            errors = [
+                tf.reduce_sum(tf.square(components), axis=-1) / self.layout.features
+                for components, _, _ in parts
+            ]
+            return _mean(errors), _mean(
+                [tf.reduce_sum(contributions, axis=-1) for _, contributions, _ in parts]
+            )
 
         return tf.function(scores, jit_compile=True, autograph=False)
 
     @cached_property
     def contributions(self) -> Graph:
-        """Encoded rows to (contributions to the score (rows, width), output (rows, outputs)): the mean over the networks."""
+        """Encoded rows to (contributions to the score (rows, width), output (rows, outputs)): the mean over
+        the networks.
+        """
 
         def contributions(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             parts = self._parts(encoded)
-            return _mean([contributions for _, contributions, _ in parts]), _mean([output for _, _, output in parts])
+            return _mean([contributions for _, contributions, _ in parts]), _mean(
+                [output for _, _, output in parts]
+            )
 
         return tf.function(contributions, jit_compile=True, autograph=False)
 
@@ -67,21 +79,32 @@ class Scorer:
         for network, mean, root in zip(self.networks, self.means, self.roots, strict=True):
             output = network(encoded, training=False)
             components = residual(encoded, output, self.layout)
-            scored = drawn_residual(network, self.layout, encoded, self.draws) if score.sampled else components
-            contributions = score.contributions(scored, tf.constant(mean), tf.constant(root), self.layout.features)
+            scored = (
+                drawn_residual(network, self.layout, encoded, self.draws) if score.sampled else components
+            )
+            contributions = score.contributions(
+                scored, tf.constant(mean), tf.constant(root), self.layout.features
+            )
             if score.sampled:
-                contributions = tf.reduce_mean(tf.reshape(contributions, (-1, self.draws, self.layout.width)), axis=1)
+                contributions = tf.reduce_mean(
+                    tf.reshape(contributions, (-1, self.draws, self.layout.width)), axis=1
+                )
             parts.append((components, contributions, output))
         return parts
 
 
 def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, draws: int) -> tf.Tensor:
-    """The residuals of a variational network for every noise draw, float32 (rows x draws, width), the draws of a row together."""
+    """The residuals of a variational network for every noise draw, float32 (rows x draws, width), the draws
+    of a row together.
+    """
     return residual(tf.repeat(encoded, draws, axis=0), vae.reconstruct(network, encoded, draws), layout)
 
 
-def moments(networks: tuple[keras.Model, ...], layout: Layout, kind: str, draws: int, encoded: Encoded) -> Moments:
-    """Means (members, width) and roots (members, width, width) of the residuals of encoded normal rows, for a Scorer of this kind.
+def moments(
+    networks: tuple[keras.Model, ...], layout: Layout, kind: str, draws: int, encoded: Encoded
+) -> Moments:
+    """Means (members, width) and roots (members, width, width) of the residuals of encoded normal rows, for a
+    Scorer of this kind.
 
     Of a score that is made of draws at most DRAWN rows are used, as they are `draws` times as many.
     """

@@ -1,6 +1,8 @@
-"""Drift: how far the rows of several nights are from those that a version learnt from, feature by feature, and whether that is too far.
+"""Drift: how far the rows of several nights are from those that a version learnt from, feature by feature,
+and whether that is too far.
 
-What chance alone explains is never too far: of every figure there is the least one that the numbers of rows leave certain.
+What chance alone explains is never too far: of every figure there is the least one that the numbers of rows
+leave certain.
 """
 
 import math
@@ -25,7 +27,10 @@ Certain = tuple[float, float]  # a figure, and the nearest to none that chance l
 
 @dataclass(frozen=True)
 class Drift:
-    """One feature, or `error`. rows: of the nights, that were not flagged. figures: by metric. over: those beyond their limit."""
+    """One feature, or `error`.
+
+    rows: of the nights, that were not flagged. figures: by metric. over: those beyond their limit.
+    """
 
     feature: str
     rows: int
@@ -38,11 +43,11 @@ class Drift:
 
 
 def drifts(profiles: pl.DataFrame, settings: DriftSettings) -> tuple[Drift, ...]:
-    """The drift of every feature over the nights whose profiles (SCHEMA of models.drift.profiles) are given, in the order of
-    the first night.
+    """The drift of every feature over the nights whose profiles (SCHEMA of models.drift.profiles) are given,
+    in the order of the first night.
 
-    Of a night each side is cut at that night's threshold, and weighs as much as the night has rows. Where no rows are left on one side
-    there are no figures.
+    Of a night each side is cut at that night's threshold, and weighs as much as the night has rows. Where no
+    rows are left on one side there are no figures.
     """
     found = []
     for (feature, kind), nights in profiles.group_by("feature", "kind", maintain_order=True):
@@ -50,7 +55,9 @@ def drifts(profiles: pl.DataFrame, settings: DriftSettings) -> tuple[Drift, ...]
         if pooled.counts.sum() > 0 and pooled.reference.sum() > 0:
             measured = MEASURES[str(kind)](pooled)
             figures = {metric: value for metric, (value, _) in measured.items()}
-            over = tuple(metric for metric, (_, certain) in measured.items() if abs(certain) > limit(metric, settings))
+            over = tuple(
+                metric for metric, (_, certain) in measured.items() if abs(certain) > limit(metric, settings)
+            )
             found.append(Drift(str(feature), round(pooled.counts.sum()), figures, over))
     return tuple(found)
 
@@ -61,25 +68,30 @@ def limit(metric: str, settings: DriftSettings) -> float:
 
 
 def stability_index(counts: Floats, reference: Floats) -> float:
-    """The population stability index: the sum over the bins of (p - q) ln(p / q), p and q the shares of both sides, each at least FLOOR.
+    """The population stability index: the sum over the bins of (p - q) ln(p / q), p and q the shares of both
+    sides, each at least FLOOR.
 
-    It is the symmetric divergence of Jeffreys (1946) of the binned shares; in scoring above 0.1 is read as some shift, above 0.25 as a
-    large one (Siddiqi, 2006).
+    It is the symmetric divergence of Jeffreys (1946) of the binned shares; in scoring above 0.1 is read as
+    some shift, above 0.25 as a large one (Siddiqi, 2006).
     """
     p, q = (np.maximum(side / side.sum(), FLOOR) for side in (counts, reference))
     return float(np.sum((p - q) * np.log(p / q)))
 
 
 def index_of(pooled: Pooled) -> Certain:
-    """The index. Of rows that did not change it is chi-square, with one degree of freedom less than bins, times the sum of the inverse
-    numbers of rows (Yurdakul & Naranjo, 2020).
+    """The index. Of rows that did not change it is chi-square, with one degree of freedom less than bins,
+    times the sum of the inverse numbers of rows (Yurdakul & Naranjo, 2020).
     """
-    value, bins = stability_index(pooled.counts, pooled.reference), np.count_nonzero(pooled.counts + pooled.reference)
+    value, bins = (
+        stability_index(pooled.counts, pooled.reference),
+        np.count_nonzero(pooled.counts + pooled.reference),
+    )
     return value, max(0.0, value - float(chi2.ppf(CERTAIN, max(1, bins - 1))) * _inverse_rows(pooled))
 
 
 def distance_of(pooled: Pooled) -> Certain:
-    """The Wasserstein distance, in encoded units, of both sides with every value moved to the mean of its bin.
+    """The Wasserstein distance, in encoded units, of both sides with every value moved to the mean of its
+    bin.
 
     By chance it is about as large as the difference of two means of values with unit variance.
     """
@@ -88,13 +100,18 @@ def distance_of(pooled: Pooled) -> Certain:
 
 
 def error_shifts(pooled: Pooled) -> dict[str, Certain]:
-    """By how much quantiles of the error are above those of the reference, as a share of them; negative where they are below.
+    """By how much quantiles of the error are above those of the reference, as a share of them; negative where
+    they are below.
 
-    Certain is the distance of the binomial intervals of both quantiles: none where the reference has too few rows beyond one.
+    Certain is the distance of the binomial intervals of both quantiles: none where the reference has too few
+    rows beyond one.
     """
     found = {}
     for name, share in QUANTILES.items():
-        night, reference = _interval(pooled.counts, share, pooled.rows), _interval(pooled.reference, share, pooled.reference_rows)
+        night, reference = (
+            _interval(pooled.counts, share, pooled.rows),
+            _interval(pooled.reference, share, pooled.reference_rows),
+        )
         above, below = _relative(night.low - reference.high), _relative(night.high - reference.low)
         found[name] = _relative(night.middle - reference.middle), max(0.0, above) + min(0.0, below)
     return found

@@ -1,4 +1,6 @@
-"""Both sides of a comparison, added up over nights: what rows were found in each bin, and what the reference has there."""
+"""Both sides of a comparison, added up over nights: what rows were found in each bin, and what the reference
+has there.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +13,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pooled:
-    """Both sides of one feature, per bin: counts, and mean values in encoded units (None but for numeric features).
+    """Both sides of one feature, per bin: counts, and mean values in encoded units (None but for numeric
+    features).
 
     rows, reference_rows: how many rows were counted on each side, which the counts stand for.
     """
@@ -34,7 +37,9 @@ def pool(nights: pl.DataFrame) -> Pooled:
     if not nights["sums"].null_count():
         means = _over(weights @ _stacked(nights["sums"]), weights @ counts)
         reference_means = _over(shares @ _stacked(nights["reference_sums"]), shares @ reference)
-    return Pooled(weights @ counts, shares @ reference, means, reference_means, int(counts.sum()), int(totals.max()))
+    return Pooled(
+        weights @ counts, shares @ reference, means, reference_means, int(counts.sum()), int(totals.max())
+    )
 
 
 def _stacked(lists: pl.Series) -> Floats:

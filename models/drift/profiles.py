@@ -1,4 +1,6 @@
-"""What rows look like, feature by feature, in the bins of a version's own normal rows: a few numbers each, and those of nights add up."""
+"""What rows look like, feature by feature, in the bins of a version's own normal rows: a few numbers each,
+and those of nights add up.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +14,9 @@ from models.encoding.layout import Layout
 from models.encoding.samples import Encoded
 
 BINS = 10  # of a numeric feature, by the quantiles of the reference
-CODES = 20  # of a category, which are ordered by frequency: the rarer ones count as one, what is null or never seen as another
+# of a category, which are ordered by frequency: the rarer ones count as one, what is null or never seen as
+# another
+CODES = 20
 OCTAVES, PER_OCTAVE = 8, 8  # the error's bins: up and down from its median
 NUMERIC, CATEGORY, ERROR = "numeric", "category", "error"
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -25,7 +29,9 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "reference_sums": pl.List(pl.Float64),
 }
 
-Bins = tuple[NDArray[np.integer], NDArray[np.float64] | None]  # how many values are in each bin, and the sum of them
+Bins = tuple[
+    NDArray[np.integer], NDArray[np.float64] | None
+]  # how many values are in each bin, and the sum of them
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class Rows:
 class Reference:
     """The normal rows that a version has kept, which nights are compared with.
 
-    names: of the features; layout: of the encoded rows. rows: what the networks learnt from and what was held out.
+    names: of the features; layout: of the encoded rows. rows: what the networks learnt from and what was held
+    out.
     held_out: the latter alone, since the error of rows that were learnt from is lower.
     """
 
@@ -56,17 +63,29 @@ class Reference:
     held_out: Rows
 
     def profile(self, rows: Rows, threshold: float, weight: float) -> pl.DataFrame:
-        """One line per feature, and one for the error, of the rows whose score is below the threshold, beside the reference cut there too.
+        """One line per feature, and one for the error, of the rows whose score is below the threshold, beside
+        the reference cut there too.
 
-        weight: how many rows of the night each row stands for. Gives the columns of SCHEMA: counts and sums (encoded units; null but for
-        numeric features) of each bin. Of images only the error is told: a drift of single pixels says nothing.
+        weight: how many rows of the night each row stands for. Gives the columns of SCHEMA: counts and sums
+        (encoded units; null but for numeric features) of each bin. Of images only the error is told: a drift
+        of single pixels says nothing.
         """
         night, reference, held_out = (each.below(threshold) for each in (rows, self.rows, self.held_out))
         lines = [
             (name, kind, weight, *_listed(found), *_listed(expected))
-            for (name, kind, found), (_, _, expected) in zip(self._features(night.encoded), self._features(reference.encoded), strict=True)
+            for (name, kind, found), (_, _, expected) in zip(
+                self._features(night.encoded), self._features(reference.encoded), strict=True
+            )
         ]
-        lines.append(("error", ERROR, weight, *_listed(self._errors(night.error)), *_listed(self._errors(held_out.error))))
+        lines.append(
+            (
+                "error",
+                ERROR,
+                weight,
+                *_listed(self._errors(night.error)),
+                *_listed(self._errors(held_out.error)),
+            )
+        )
         return pl.DataFrame(lines, schema=SCHEMA, orient="row")
 
     @cached_property
@@ -78,31 +97,50 @@ class Reference:
         layout = self.layout
         if layout.image:
             return
-        indicators = {owner: layout.numeric + k for k, owner in enumerate(layout.owners[layout.numeric : layout.continuous])}
+        indicators = {
+            owner: layout.numeric + k
+            for k, owner in enumerate(layout.owners[layout.numeric : layout.continuous])
+        }
         for column, edges in enumerate(self.edges):
-            missing = encoded[:, indicators[column]] > 0.5 if column in indicators else np.zeros(len(encoded), dtype=bool)
+            missing = (
+                encoded[:, indicators[column]] > 0.5
+                if column in indicators
+                else np.zeros(len(encoded), dtype=bool)
+            )
             yield self.names[column], NUMERIC, _numeric(encoded[:, column], missing, edges)
         for k, codes in enumerate(layout.categories):
-            yield self.names[layout.numeric + k], CATEGORY, _category(encoded[:, layout.continuous + k], codes)
+            yield (
+                self.names[layout.numeric + k],
+                CATEGORY,
+                _category(encoded[:, layout.continuous + k], codes),
+            )
 
     def _errors(self, errors: NDArray[np.float32]) -> Bins:
-        """By powers of two from the median of the held-out errors, so that the bins of any error have one width."""
+        """By powers of two from the median of the held-out errors, so that the bins of any error have one
+        width.
+        """
         middle = max(float(np.median(self.held_out.error)), float(np.finfo(np.float32).tiny))
         bins = np.searchsorted(
-            ERROR_EDGES, np.log2(np.maximum(errors.astype(np.float64), np.finfo(np.float64).tiny) / middle), side="right"
+            ERROR_EDGES,
+            np.log2(np.maximum(errors.astype(np.float64), np.finfo(np.float64).tiny) / middle),
+            side="right",
         )
         return np.bincount(bins, minlength=len(ERROR_EDGES) + 1), None
 
 
-ERROR_EDGES = np.arange(-OCTAVES * PER_OCTAVE, OCTAVES * PER_OCTAVE + 1) / PER_OCTAVE  # log2 of the error over the median
+ERROR_EDGES = (
+    np.arange(-OCTAVES * PER_OCTAVE, OCTAVES * PER_OCTAVE + 1) / PER_OCTAVE
+)  # log2 of the error over the median
 
 
 def quantile_edges(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The distinct quantiles of the values, ascending. A value that is so frequent that it is several of them has a bin of its own: the
-    next greater value is an edge as well.
+    """The distinct quantiles of the values, ascending. A value that is so frequent that it is several of them
+    has a bin of its own: the next greater value is an edge as well.
     """
     ordered = np.sort(values)
-    edges, times = np.unique(ordered[np.linspace(0, len(ordered) - 1, BINS + 1).astype(int)[1:-1]], return_counts=True)
+    edges, times = np.unique(
+        ordered[np.linspace(0, len(ordered) - 1, BINS + 1).astype(int)[1:-1]], return_counts=True
+    )
     after = np.searchsorted(ordered, edges[times > 1], side="right")
     return np.unique(np.concatenate([edges, ordered[after[after < len(ordered)]]]))
 

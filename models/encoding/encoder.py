@@ -1,11 +1,13 @@
 """From source values to the numbers that a network reads, and back. Fitted on normal rows only.
 
-Numeric values are standardised (mean 0, standard deviation 1 over the fitted rows), after a signed logarithm where the tail is
-heavy. Null, NaN and infinite values are missing. A feature with missing values among the fitted rows is encoded as 0 there and
-has an indicator column. A value that is missing although none was among the fitted rows is encoded as `NEVER_MISSING`, far
-from the mean: it must not look normal. A feature that never varied is divided by max(1, |its value|).
+Numeric values are standardised (mean 0, standard deviation 1 over the fitted rows), after a signed logarithm
+where the tail is heavy. Null, NaN and infinite values are missing. A feature with missing values among the
+fitted rows is encoded as 0 there and has an indicator column. A value that is missing although none was among
+the fitted rows is encoded as `NEVER_MISSING`, far from the mean: it must not look normal. A feature that
+never varied is divided by max(1, |its value|).
 
-Categories are coded from the most frequent (0) to the rarest; the last code is for what is rare, null or never seen.
+Categories are coded from the most frequent (0) to the rarest; the last code is for what is rare, null or
+never seen.
 
 An image stands alone: its pixels are the numeric values; see `models.encoding.images`.
 """
@@ -23,7 +25,9 @@ from models.encoding.layout import Layout
 from models.errors import ModelError, TrainingError
 from models.settings import ImageSettings
 
-HEAVY_TAIL = 3.0  # the logarithm is taken where the standard deviation exceeds this many times that of the middle half
+HEAVY_TAIL = (
+    3.0  # the logarithm is taken where the standard deviation exceeds this many times that of the middle half
+)
 LOG_RANGE = 10.0  # ... and some value exceeds this: below, log(1 + x) changes little
 NEVER_MISSING = 5.0  # encoded units
 LARGEST = 1e6  # encoded units; stranger cannot be told from strange, but squares stay finite in float32
@@ -49,7 +53,11 @@ class NumericFeature(_Feature):
     def expression(self) -> pl.Expr:
         """The encoded value, Float32."""
         encoded = (_transformed(self.name, self.signed_log) - self.center) / self.scale
-        return encoded.clip(-LARGEST, LARGEST).fill_null(0.0 if self.may_be_missing else NEVER_MISSING).cast(pl.Float32)
+        return (
+            encoded.clip(-LARGEST, LARGEST)
+            .fill_null(0.0 if self.may_be_missing else NEVER_MISSING)
+            .cast(pl.Float32)
+        )
 
 
 class CategoricalFeature(_Feature):
@@ -64,12 +72,17 @@ class CategoricalFeature(_Feature):
         return (
             pl.col(self.name)
             .cast(pl.String)
-            .replace_strict(list(self.vocabulary), list(codes), default=len(self.vocabulary), return_dtype=pl.Float32)
+            .replace_strict(
+                list(self.vocabulary), list(codes), default=len(self.vocabulary), return_dtype=pl.Float32
+            )
         )
 
 
 class Encoder(BaseModel):
-    """What was learnt about each feature. `model_dump_json` and `model_validate_json` are a lossless round trip."""
+    """What was learnt about each feature.
+
+    `model_dump_json` and `model_validate_json` are a lossless round trip.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     numeric: tuple[NumericFeature, ...]
@@ -77,7 +90,12 @@ class Encoder(BaseModel):
     image: ImageFeature | None = None
 
     @staticmethod
-    def fit(frame: pl.DataFrame, numeric: Sequence[str], categorical: Sequence[str], image: ImageSettings | None = None) -> "Encoder":
+    def fit(
+        frame: pl.DataFrame,
+        numeric: Sequence[str],
+        categorical: Sequence[str],
+        image: ImageSettings | None = None,
+    ) -> "Encoder":
         """Learns the encoding of the named columns, or of the column of images, from normal rows.
 
         Raises TrainingError where a column is missing, or one named as numeric or image holds something else.
@@ -111,21 +129,32 @@ class Encoder(BaseModel):
         return tuple(feature.name for feature in (*self.numeric, *self.categorical))
 
     def encode(self, frame: pl.DataFrame) -> NDArray[np.float32]:
-        """float32 (rows, layout.width), C-contiguous and finite, whatever the frame holds; computed in float64.
+        """float32 (rows, layout.width), C-contiguous and finite, whatever the frame holds; computed in
+        float64.
 
-        Raises ModelError where a column is missing, a numeric one holds something else, or an image cannot be read.
+        Raises ModelError where a column is missing, a numeric one holds something else, or an image cannot be
+        read.
         """
         if self.image is not None:
             pixels = self.image.encode(frame)
             return np.clip(pixels, -LARGEST, LARGEST, out=pixels)
-        _check(frame, [feature.name for feature in self.numeric], [feature.name for feature in self.categorical], ModelError)
-        missing = [_transformed(f.name, False).is_null().cast(pl.Float32) for f in self.numeric if f.may_be_missing]
+        _check(
+            frame,
+            [feature.name for feature in self.numeric],
+            [feature.name for feature in self.categorical],
+            ModelError,
+        )
+        missing = [
+            _transformed(f.name, False).is_null().cast(pl.Float32) for f in self.numeric if f.may_be_missing
+        ]
         columns = [*(f.expression for f in self.numeric), *missing, *(f.expression for f in self.categorical)]
         encoded = frame.select(column.alias(str(k)) for k, column in enumerate(columns))
         return np.ascontiguousarray(encoded.to_numpy(order="c"), dtype=np.float32)
 
     def observed(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The features in source units: numeric and pixels Float64 (null where missing), categories String."""
+        """The features in source units: numeric and pixels Float64 (null where missing), categories
+        String.
+        """
         if self.image is not None:
             return self.image.observed(frame)
         return frame.select(
@@ -136,21 +165,28 @@ class Encoder(BaseModel):
     def decode(self, output: NDArray[np.floating]) -> pl.DataFrame:
         """What a network's output (rows, layout.outputs) says in source units.
 
-        Numeric and pixels Float64, null where a missing value is expected; the likeliest category String, null for the code of the
-        rare and unseen.
+        Numeric and pixels Float64, null where a missing value is expected; the likeliest category String,
+        null for the code of the rare and unseen.
         """
         if self.image is not None:
             return self.image.decode(output)
         layout = self.layout
-        indicator = {owner: layout.numeric + k for k, owner in enumerate(layout.owners[layout.numeric : layout.continuous])}
+        indicator = {
+            owner: layout.numeric + k
+            for k, owner in enumerate(layout.owners[layout.numeric : layout.continuous])
+        }
         columns = {}
         for k, feature in enumerate(self.numeric):
-            values = _untransformed(output[:, k].astype(np.float64) * feature.scale + feature.center, feature.signed_log)
+            values = _untransformed(
+                output[:, k].astype(np.float64) * feature.scale + feature.center, feature.signed_log
+            )
             absent = output[:, indicator[k]] > 0.5 if k in indicator else np.zeros(len(values), dtype=bool)
             columns[feature.name] = pl.Series(np.where(absent, np.nan, values)).fill_nan(None)
         for category, (_, start, stop) in zip(self.categorical, layout.blocks, strict=True):
             names = pl.Series([*category.vocabulary, None], dtype=pl.String)
-            columns[category.name] = names.gather(pl.Series(output[:, start:stop].argmax(axis=1), dtype=pl.UInt32))
+            columns[category.name] = names.gather(
+                pl.Series(output[:, start:stop].argmax(axis=1), dtype=pl.UInt32)
+            )
         return pl.DataFrame(columns)
 
 
@@ -173,7 +209,9 @@ def _fit_numeric(frame: pl.DataFrame, name: str) -> NumericFeature:
     values = frame.select(_transformed(name, signed_log)).to_series().drop_nulls()
     center, deviation = float(values.mean()), float(values.std(ddof=0))  # type: ignore[arg-type]
     scale = max(1.0, abs(center)) if values.min() == values.max() else deviation
-    return NumericFeature(name=name, signed_log=signed_log, center=center, scale=scale, may_be_missing=may_be_missing)
+    return NumericFeature(
+        name=name, signed_log=signed_log, center=center, scale=scale, may_be_missing=may_be_missing
+    )
 
 
 def _heavy_tailed(values: pl.Series) -> bool:
@@ -196,10 +234,17 @@ def _fit_categorical(frame: pl.DataFrame, name: str) -> CategoricalFeature:
     return CategoricalFeature(name=name, vocabulary=tuple(frequent["value"].head(MAX_CODES - 1)))
 
 
-def _check(frame: pl.DataFrame, numeric: Sequence[str], categorical: Sequence[str], error: type[ModelError]) -> None:
+def _check(
+    frame: pl.DataFrame, numeric: Sequence[str], categorical: Sequence[str], error: type[ModelError]
+) -> None:
     if absent := [name for name in (*numeric, *categorical) if name not in frame.columns]:
-        raise error(f"the rows lack the feature columns {', '.join(absent)}; mend features.numeric and features.categorical")
+        raise error(
+            f"the rows lack the feature columns {', '.join(absent)}; mend features.numeric and "
+            "features.categorical"
+        )
     for name in numeric:
         kind = frame.schema[name]
         if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
-            raise error(f"numeric feature {name} has type {kind}; list it under features.categorical, or convert it")
+            raise error(
+                f"numeric feature {name} has type {kind}; list it under features.categorical, or convert it"
+            )

@@ -1,10 +1,11 @@
 """A column of images: decoding it into pixels, and what a network reads of them.
 
-An image is PNG or JPEG bytes, or a list of height x width x channels numbers, row by row, channels last. Bytes are decoded to 0..255
-and the configured number of channels: colour becomes grey, 16 bits become 8, transparency is dropped.
+An image is PNG or JPEG bytes, or a list of height x width x channels numbers, row by row, channels last.
+Bytes are decoded to 0..255 and the configured number of channels: colour becomes grey, 16 bits become 8,
+transparency is dropped.
 
-Pixels are standardised by one mean and one standard deviation, over all pixels of all fitted images. By those of each pixel alone,
-one that is nearly always black would outweigh the whole image on the day that it is not.
+Pixels are standardised by one mean and one standard deviation, over all pixels of all fitted images. By those
+of each pixel alone, one that is nearly always black would outweigh the whole image on the day that it is not.
 """
 
 import math
@@ -25,14 +26,17 @@ JPEG = b"\xff\xd8\xff"
 DECODED_AT_ONCE = 1_024
 
 Pixels = NDArray[np.float32]
-Found = Iterator[tuple[NDArray[np.integer], Pixels]]  # row numbers, and their pixels (rows, height * width * channels)
+Found = Iterator[
+    tuple[NDArray[np.integer], Pixels]
+]  # row numbers, and their pixels (rows, height * width * channels)
 
 
 def decode(column: pl.Series, image: ImageSettings) -> tuple[Pixels, NDArray[np.bool_]]:
-    """Pixels, float32 (rows, height * width * channels), row by row, channels last; and which rows could be read, bool (rows,).
+    """Pixels, float32 (rows, height * width * channels), row by row, channels last; and which rows could be
+    read, bool (rows,).
 
-    Unreadable are null, bytes that are no whole PNG or JPEG of this size, and lists of another length or with null or non-finite
-    numbers; their pixels are 0. The column is Binary, or List or Array of numbers.
+    Unreadable are null, bytes that are no whole PNG or JPEG of this size, and lists of another length or with
+    null or non-finite numbers; their pixels are 0. The column is Binary, or List or Array of numbers.
     """
     pixels = np.zeros((len(column), math.prod(image.shape)), np.float32)
     readable = np.zeros(len(column), dtype=bool)
@@ -48,7 +52,10 @@ def is_readable(column: pl.Series, image: ImageSettings) -> NDArray[np.bool_]:
 
 
 class ImageFeature(BaseModel):
-    """encoded = (pixel - center) / scale, in float32. Every pixel is a feature, named such as `column[row,column]`."""
+    """encoded = (pixel - center) / scale, in float32.
+
+    Every pixel is a feature, named such as `column[row,column]`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     image: ImageSettings
@@ -65,7 +72,9 @@ class ImageFeature(BaseModel):
     @property
     def layout(self) -> Layout:
         count = math.prod(self.image.shape)
-        return Layout(numeric=count, indicators=0, categories=(), owners=tuple(range(count)), image=self.image.shape)
+        return Layout(
+            numeric=count, indicators=0, categories=(), owners=tuple(range(count)), image=self.image.shape
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,7 +84,10 @@ class ImageFeature(BaseModel):
         return tuple(f"{self.image.column}[{','.join(map(str, index))}]" for index in indices)
 
     def encode(self, frame: pl.DataFrame) -> Pixels:
-        """float32 (rows, height * width * channels), finite. Raises ModelError where some image cannot be read."""
+        """float32 (rows, height * width * channels), finite.
+
+        Raises ModelError where some image cannot be read.
+        """
         pixels = _read(frame, self.image, ModelError)
         pixels -= np.float32(self.center)
         pixels /= np.float32(self.scale)
@@ -100,7 +112,9 @@ def _decoded(column: pl.Series, image: ImageSettings) -> Found:
 
     contents = tf.constant(column.gather(numbers).to_list(), tf.string)
     images = tf.data.Dataset.from_tensor_slices((numbers.to_numpy(), contents))
-    images = images.map(tf.autograph.experimental.do_not_convert(decoded), num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
+    images = images.map(
+        tf.autograph.experimental.do_not_convert(decoded), num_parallel_calls=tf.data.AUTOTUNE
+    ).ignore_errors()
     for some, pixels in images.batch(DECODED_AT_ONCE).as_numpy_iterator():
         yield some, pixels.reshape(len(some), -1)
 
@@ -119,10 +133,17 @@ def _read(frame: pl.DataFrame, image: ImageSettings, error: type[ModelError]) ->
     if name not in frame.columns:
         raise error(f"the rows lack the image column {name}; mend features.image")
     kind = frame.schema[name]
-    if kind != pl.Binary and not (isinstance(kind, pl.List | pl.Array) and (kind.inner.is_numeric() or kind.inner == pl.Boolean)):
-        raise error(f"image column {name} has type {kind}; it must hold PNG or JPEG bytes, or lists of numbers")
+    if kind != pl.Binary and not (
+        isinstance(kind, pl.List | pl.Array) and (kind.inner.is_numeric() or kind.inner == pl.Boolean)
+    ):
+        raise error(
+            f"image column {name} has type {kind}; it must hold PNG or JPEG bytes, or lists of numbers"
+        )
     pixels, readable = decode(frame[name], image)
     if bad := len(frame) - int(readable.sum()):
         size = " x ".join(map(str, image.shape))
-        raise error(f"{bad:,} of {len(frame):,} images in column {name} cannot be read as {size} numbers; mend or leave out those rows")
+        raise error(
+            f"{bad:,} of {len(frame):,} images in column {name} cannot be read as {size} numbers; mend "
+            "or leave out those rows"
+        )
     return pixels

@@ -11,15 +11,19 @@ CELLS = 1 << 22  # numbers of a batch; only images are so wide that it counts
 
 @dataclass(frozen=True)
 class Layout:
-    """An encoded row has `numeric` values, then `indicators` of missing ones, then one code per category feature.
+    """An encoded row has `numeric` values, then `indicators` of missing ones, then one code per category
+    feature.
 
-    A network reconstructs the values and indicators, and gives as many logits per category as it has codes. A residual has the
-    shape of the encoded row: one component per column.
+    A network reconstructs the values and indicators, and gives as many logits per category as it has codes. A
+    residual has the shape of the encoded row: one component per column.
 
     numeric, indicators: numbers of columns.
-    categories: how many codes each category feature has; the last code is for everything that is rare, null or never seen.
-    owners: for each column, the feature it belongs to (its position among all features: numeric ones, then categories).
-    image: height, width and channels, where the numeric values are the pixels of an image, row by row, channels last.
+    categories: how many codes each category feature has; the last code is for everything that is rare, null
+    or never seen.
+    owners: for each column, the feature it belongs to (its position among all features: numeric ones, then
+    categories).
+    image: height, width and channels, where the numeric values are the pixels of an image, row by row,
+    channels last.
     """
 
     numeric: int
@@ -46,16 +50,27 @@ class Layout:
 
     @property
     def blocks(self) -> tuple[tuple[int, int, int], ...]:
-        """For each category: its column in an encoded row, and where its logits start and stop in the network's output."""
+        """For each category: its column in an encoded row, and where its logits start and stop in the
+        network's output.
+        """
         stops = self.continuous + np.cumsum(self.categories, dtype=int)
-        return tuple((self.continuous + k, int(stops[k]) - size, int(stops[k])) for k, size in enumerate(self.categories))
+        return tuple(
+            (self.continuous + k, int(stops[k]) - size, int(stops[k]))
+            for k, size in enumerate(self.categories)
+        )
 
     @cached_property
     def membership(self) -> csr_array:
-        """(width, features), 1 where the column belongs to the feature: components @ membership sums them by feature."""
-        return csr_array((np.ones(self.width), (range(self.width), self.owners)), shape=(self.width, self.features))
+        """(width, features), 1 where the column belongs to the feature: components @ membership sums them by
+        feature.
+        """
+        return csr_array(
+            (np.ones(self.width), (range(self.width), self.owners)), shape=(self.width, self.features)
+        )
 
 
 def rows_at_once(most: int, width: int) -> int:
-    """How many rows of this many numbers a batch may have: `most`, or as many as CELLS allows, but at least one."""
+    """How many rows of this many numbers a batch may have: `most`, or as many as CELLS allows, but at least
+    one.
+    """
     return max(1, min(most, CELLS // width))

@@ -1,4 +1,6 @@
-"""Encoded rows by the part that they play for a detector; capped, it keeps them for baselines and its model card."""
+"""Encoded rows by the part that they play for a detector; capped, it keeps them for baselines and its model
+card.
+"""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,7 +31,10 @@ class Samples:
     def capped(self, seed: int) -> "Samples":
         """At most MOST_ROWS rows and MOST_CELLS numbers of each part, drawn by the seed."""
         return Samples(
-            *(cap(part, min(MOST_ROWS, MOST_CELLS // part.shape[1]), seed) for part in (self.training, self.held_out, self.anomalies))
+            *(
+                cap(part, min(MOST_ROWS, MOST_CELLS // part.shape[1]), seed)
+                for part in (self.training, self.held_out, self.anomalies)
+            )
         )
 
 

@@ -1,4 +1,6 @@
-"""Two detectors on the same rows: the difference of a metric with its paired interval, and how far they agree where labels are missing."""
+"""Two detectors on the same rows: the difference of a metric with its paired interval, and how far they
+agree where labels are missing.
+"""
 
 from dataclasses import dataclass
 
@@ -13,7 +15,10 @@ REPLICATES = 200
 
 @dataclass(frozen=True)
 class Difference:
-    """champion, challenger: the metric of each. value: challenger minus champion; low, high: its paired bootstrap interval."""
+    """champion, challenger: the metric of each.
+
+    value: challenger minus champion; low, high: its paired bootstrap interval.
+    """
 
     champion: float
     challenger: float
@@ -24,20 +29,29 @@ class Difference:
 
 @dataclass(frozen=True)
 class Agreement:
-    """overlap: alerts of both, as a share of the alerts of either; 1 where there are none. shift: see `agreement`."""
+    """overlap: alerts of both, as a share of the alerts of either; 1 where there are none.
+
+    shift: see `agreement`.
+    """
 
     overlap: float
     shift: float
 
 
 def paired_difference(
-    champion: Judged, challenger: Judged, metric: Metric, confidence: float, replicates: int = REPLICATES, seed: int = 0
+    champion: Judged,
+    challenger: Judged,
+    metric: Metric,
+    confidence: float,
+    replicates: int = REPLICATES,
+    seed: int = 0,
 ) -> Difference | None:
-    """The difference of a metric between two scorers of the same rows in the same order; None where it is not defined.
+    """The difference of a metric between two scorers of the same rows in the same order; None where it is not
+    defined.
 
-    Each replicate draws entities with all their rows, the same for both scorers, so that what makes a draw easy or
-    hard for both does not count: the paired percentile bootstrap (Efron & Tibshirani, 1993), with Poisson(1) copies (Chamandy et al.,
-    2012). The same seed gives the same interval.
+    Each replicate draws entities with all their rows, the same for both scorers, so that what makes a draw
+    easy or hard for both does not count: the paired percentile bootstrap (Efron & Tibshirani, 1993), with
+    Poisson(1) copies (Chamandy et al., 2012). The same seed gives the same interval.
     """
     values = metric(champion), metric(challenger)
     if np.isnan(values).any():
@@ -62,9 +76,12 @@ def agreement(
 ) -> Agreement:
     """How far two detectors agree on the same rows.
 
-    alerts: (date, entity) of each flagged row. shift: the Kolmogorov-Smirnov distance of their p-values, which, unlike scores, are on
-    one scale: the largest difference of their cumulative shares, 0..1 (Smirnov, 1948).
+    alerts: (date, entity) of each flagged row. shift: the Kolmogorov-Smirnov distance of their p-values,
+    which, unlike scores, are on one scale: the largest difference of their cumulative shares, 0..1 (Smirnov,
+    1948).
     """
     either = champion_alerts | challenger_alerts
     overlap = len(champion_alerts & challenger_alerts) / len(either) if either else 1.0
-    return Agreement(overlap, float(ks_2samp(champion_p_values, challenger_p_values, method="asymp").statistic))
+    return Agreement(
+        overlap, float(ks_2samp(champion_p_values, challenger_p_values, method="asymp").statistic)
+    )

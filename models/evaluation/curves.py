@@ -1,4 +1,6 @@
-"""What figures cannot show: the precision-recall and ROC curves, and how the scores of frauds and normal rows spread."""
+"""What figures cannot show: the precision-recall and ROC curves, and how the scores of frauds and normal
+rows spread.
+"""
 
 from dataclasses import dataclass
 
@@ -29,7 +31,8 @@ class Curves:
 class Distribution:
     """How scores spread, on bins that frauds and normal rows share.
 
-    edges: bins + 1 scores, equally far apart on the log10 axis, or on the linear one where a score is negative.
+    edges: bins + 1 scores, equally far apart on the log10 axis, or on the linear one where a score is
+    negative.
     frauds, normals: weighted rows per bin; without labels frauds is None and normals are all rows.
     log: whether the axis is logarithmic. Scores of zero are in the first bin.
     """
@@ -41,7 +44,8 @@ class Distribution:
 
 
 def curves(judged: Judged, points: int = 300) -> Curves | None:
-    """Precision-recall and ROC, each thinned to about `points` points; None unless there are both frauds and normal rows.
+    """Precision-recall and ROC, each thinned to about `points` points; None unless there are both frauds and
+    normal rows.
 
     The area under the first is the average precision, and under the second the area that `auc_roc` gives.
     """
@@ -50,11 +54,18 @@ def curves(judged: Judged, points: int = 300) -> Curves | None:
     rows = pools(judged)(judged.weight)
     precision, recall, _ = precision_recall_curve(rows.labels, rows.scores, sample_weight=rows.weights)
     false_rate, true_rate, _ = roc_curve(rows.labels, rows.scores, sample_weight=rows.weights)
-    return Curves(precision_recall=_thinned(*_stairs(recall[::-1], precision[::-1]), points), roc=_thinned(false_rate, true_rate, points))
+    return Curves(
+        precision_recall=_thinned(*_stairs(recall[::-1], precision[::-1]), points),
+        roc=_thinned(false_rate, true_rate, points),
+    )
 
 
-def distribution(scores: Floats, labels: NDArray[np.bool_] | None, weights: Floats | None = None, bins: int = 60) -> Distribution:
-    """The histogram of the scores of frauds and normal rows (of all rows, where labels is None) on shared bins."""
+def distribution(
+    scores: Floats, labels: NDArray[np.bool_] | None, weights: Floats | None = None, bins: int = 60
+) -> Distribution:
+    """The histogram of the scores of frauds and normal rows (of all rows, where labels is None) on shared
+    bins.
+    """
     log = bool((scores >= 0).all() and (scores > 0).any())
     placed = np.log10(np.maximum(scores, scores[scores > 0].min())) if log else scores
     edges = np.histogram_bin_edges(placed, bins) if placed.size else np.linspace(0.0, 1.0, bins + 1)
@@ -73,7 +84,8 @@ def distribution(scores: Floats, labels: NDArray[np.bool_] | None, weights: Floa
 
 
 def _stairs(recall: Floats, precision: Floats) -> tuple[Floats, Floats]:
-    """Precision does not run straight between two thresholds (Davis and Goadrich, 2006): the recall gained has that of the lower one.
+    """Precision does not run straight between two thresholds (Davis and Goadrich, 2006): the recall gained
+    has that of the lower one.
 
     The first point, precision 1 without any row, is scikit-learn's convention and left out.
     """
@@ -81,7 +93,9 @@ def _stairs(recall: Floats, precision: Floats) -> tuple[Floats, Floats]:
 
 
 def _thinned(x: Floats, y: Floats, points: int) -> Curve:
-    """About `points` points, equally far apart along the curve: none left out is further than that from one that is kept."""
+    """About `points` points, equally far apart along the curve: none left out is further than that from one
+    that is kept.
+    """
     length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     kept = np.unique(np.searchsorted(length, np.linspace(0, length[-1], points)).clip(max=x.size - 1))
     return Curve(_floats(x[kept]), _floats(y[kept]))

@@ -1,7 +1,8 @@
 """How well scores and flags agree with the labels: figures with their intervals.
 
-Every metric has one signature, `metric(judged) -> float`, is NaN where it is not defined (no fraud, nothing flagged), takes
-sample weights, and depends neither on the order of the rows nor, for a ranking, on any monotone change of the scores.
+Every metric has one signature, `metric(judged) -> float`, is NaN where it is not defined (no fraud, nothing
+flagged), takes sample weights, and depends neither on the order of the rows nor, for a ranking, on any
+monotone change of the scores.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -60,7 +61,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Rows (their weights, where there are any) by verdict and label: true positives are flagged frauds, and so on."""
+    """Rows (their weights, where there are any) by verdict and label: true positives are flagged frauds, and
+    so on.
+    """
 
     tp: float
     fp: float
@@ -72,7 +75,8 @@ class Confusion:
 class Metric:
     """value: float of rows that `merge` prepared.
 
-    merge: given the rows, a function from their weights (rows,) to fewer rows with the same value, so that resampling is cheap.
+    merge: given the rows, a function from their weights (rows,) to fewer rows with the same value, so that
+    resampling is cheap.
     """
 
     value: Callable[[Judged], float]
@@ -83,17 +87,21 @@ class Metric:
 
 
 def metrics(top_k: Iterable[int] = (100,)) -> dict[str, Metric]:
-    """Every metric by name: auc_roc, average_precision, one card_precision_at_<k> per k, precision, recall, f1."""
+    """Every metric by name: auc_roc, average_precision, one card_precision_at_<k> per k, precision, recall,
+    f1.
+    """
     cards = {f"card_precision_at_{k}": Metric(partial(_card_precision, k=k), _entity_days) for k in top_k}
     return RANKING | cards | VERDICT
 
 
-def measure(judged: Judged, metrics: Mapping[str, Metric], replicates: int = 100, seed: int = 0) -> dict[str, Figure]:
+def measure(
+    judged: Judged, metrics: Mapping[str, Metric], replicates: int = 100, seed: int = 0
+) -> dict[str, Figure]:
     """Each metric with its 95% percentile bootstrap interval (Efron, 1979).
 
-    A replicate draws entities with all their rows (rows, where there are no entities), because the frauds of one card stand or
-    fall together; the number of copies is Poisson(1) for each (Chamandy et al., 2012). The same seed gives the same interval;
-    no replicates, no interval.
+    A replicate draws entities with all their rows (rows, where there are no entities), because the frauds of
+    one card stand or fall together; the number of copies is Poisson(1) for each (Chamandy et al., 2012). The
+    same seed gives the same interval; no replicates, no interval.
     """
     draw = copies(judged)
     merges = {name: metric.merge(judged) for name, metric in metrics.items()}
@@ -103,7 +111,10 @@ def measure(judged: Judged, metrics: Mapping[str, Metric], replicates: int = 100
         weights = judged.weight * draw(random)
         for name, metric in metrics.items():
             drawn[name].append(metric.value(merges[name](weights)))
-    return {name: _figure(metric.value(merges[name](judged.weight)), drawn[name]) for name, metric in metrics.items()}
+    return {
+        name: _figure(metric.value(merges[name](judged.weight)), drawn[name])
+        for name, metric in metrics.items()
+    }
 
 
 def confusion(judged: Judged) -> Confusion:
@@ -126,7 +137,8 @@ def copies(judged: Judged) -> Callable[[np.random.Generator], Floats]:
 
 
 def pools(judged: Judged) -> Callable[[Floats], Judged]:
-    """Normal rows between the same two neighbouring scores of frauds are alike to every ranking metric: one row each.
+    """Normal rows between the same two neighbouring scores of frauds are alike to every ranking metric: one
+    row each.
 
     Rows that tie with a fraud keep their score, so the value is exactly that of all rows.
     """
@@ -163,11 +175,13 @@ def _f1(rows: Judged) -> float:
 
 
 def _card_precision(days: Judged, k: int) -> float:
-    """Card precision top-k (Le Borgne et al., Fraud Detection Handbook, 2022), from one row per day and entity.
+    """Card precision top-k (Le Borgne et al., Fraud Detection Handbook, 2022), from one row per day and
+    entity.
 
-    Each day the k entities with the highest score are alerted; the day's precision is the number of compromised ones divided by
-    k, and those are left out on later days; the mean over days. Where the k-th place is shared by equal scores, each of them
-    gets an equal share of what is left of k, and none of them counts as found.
+    Each day the k entities with the highest score are alerted; the day's precision is the number of
+    compromised ones divided by k, and those are left out on later days; the mean over days. Where the k-th
+    place is shared by equal scores, each of them gets an equal share of what is left of k, and none of them
+    counts as found.
     """
     if not frauds_in(days):
         return np.nan
@@ -196,16 +210,30 @@ def _verdicts(judged: Judged) -> Callable[[Floats], Judged]:
 
 def _merged(judged: Judged, group: NDArray[np.intp]) -> Callable[[Floats], Judged]:
     _, first, number = np.unique(group, return_index=True, return_inverse=True)
-    rows = Judged(judged.dates[first], None, judged.labels[first], judged.scores[first], judged.flagged[first])
-    return lambda weights: replace(rows, weights=np.bincount(number, weights, minlength=first.size).astype(np.float64))
+    rows = Judged(
+        judged.dates[first], None, judged.labels[first], judged.scores[first], judged.flagged[first]
+    )
+    return lambda weights: replace(
+        rows, weights=np.bincount(number, weights, minlength=first.size).astype(np.float64)
+    )
 
 
 def _entity_days(judged: Judged) -> Callable[[Floats], Judged]:
-    """One row per day and entity, with its highest score, label and verdict; it weighs what its highest row weighs."""
+    """One row per day and entity, with its highest score, label and verdict; it weighs what its highest row
+    weighs.
+    """
     frame = pl.DataFrame({"date": judged.dates, "entity": _codes(judged), "score": judged.scores})
-    frame = frame.with_columns(pl.Series("label", judged.labels), pl.Series("flagged", judged.flagged), pl.Series("weight", judged.weight))
+    frame = frame.with_columns(
+        pl.Series("label", judged.labels),
+        pl.Series("flagged", judged.flagged),
+        pl.Series("weight", judged.weight),
+    )
     highest = pl.col("row").sort_by(["score", "weight"]).last().alias("row")
-    days = frame.with_row_index("row").group_by("date", "entity").agg(highest, pl.col("score", "label", "flagged").max())
+    days = (
+        frame.with_row_index("row")
+        .group_by("date", "entity")
+        .agg(highest, pl.col("score", "label", "flagged").max())
+    )
     columns = {name: days[name].to_numpy() for name in days.columns}
     rows = Judged(columns["date"], columns["entity"], columns["label"], columns["score"], columns["flagged"])
     return lambda weights: replace(rows, weights=weights[columns["row"]])
@@ -230,4 +258,8 @@ def _figure(value: float, drawn: list[float]) -> Figure:
 
 
 RANKING = {"auc_roc": Metric(_auc_roc, pools), "average_precision": Metric(_average_precision, pools)}
-VERDICT = {"precision": Metric(_precision, _verdicts), "recall": Metric(_recall, _verdicts), "f1": Metric(_f1, _verdicts)}
+VERDICT = {
+    "precision": Metric(_precision, _verdicts),
+    "recall": Metric(_recall, _verdicts),
+    "f1": Metric(_f1, _verdicts),
+}

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 class NightScores:
     """What a strategy may look at, one value per row of the night.
 
-    scores: float (rows,). p_values: float64 (rows,). entities: who an alert about the row is about, any type; without it, or
-    where it is null, every row stands for itself.
+    scores: float (rows,). p_values: float64 (rows,). entities: who an alert about the row is about, any type;
+    without it, or where it is null, every row stands for itself.
     """
 
     scores: NDArray[np.floating]
@@ -22,7 +22,8 @@ class NightScores:
 
 @dataclass(frozen=True)
 class Verdict:
-    """threshold: the lowest score that is flagged, finite; above every score where nothing is. flagged: bool (rows,).
+    """threshold: the lowest score that is flagged, finite; above every score where nothing is. flagged: bool
+    (rows,).
 
     why_none: why nothing is flagged, where the strategy knows more than the figures say.
     """
@@ -46,7 +47,9 @@ def chosen(night: NightScores, flagged: NDArray[np.bool_], why_none: str = "") -
 
 
 def doubt(night: NightScores, verdict: Verdict) -> str | None:
-    """What to look into, in one line with figures: every row of the night is flagged, or none, or all have one score; else None."""
+    """What to look into, in one line with figures: every row of the night is flagged, or none, or all have
+    one score; else None.
+    """
     rows, flagged = len(night.scores), int(verdict.flagged.sum())
     if not rows:
         return None
@@ -56,4 +59,7 @@ def doubt(night: NightScores, verdict: Verdict) -> str | None:
         return None
     advice = "all rows have the same score: look at the features of this date" if alike else verdict.why_none
     figures = f"lowest score {low:.6g}, highest {high:.6g}, threshold {verdict.threshold:.6g}"
-    return f"flagged {flagged:,} of {rows:,} rows ({figures}); {advice or 'look at [threshold], and at the features of this date'}"
+    return (
+        f"flagged {flagged:,} of {rows:,} rows ({figures}); "
+        f"{advice or 'look at [threshold], and at the features of this date'}"
+    )

@@ -19,16 +19,22 @@ Strategy = Callable[[NightScores, Calibration, float], Verdict]
 
 
 def decide(night: NightScores, calibration: Calibration, threshold: ThresholdSettings) -> Verdict:
-    """The verdict of the configured strategy. Raises ThresholdError where a score is not finite, or the strategy cannot be applied."""
+    """The verdict of the configured strategy.
+
+    Raises ThresholdError where a score is not finite, or the strategy cannot be applied.
+    """
     if strange := int(np.count_nonzero(~np.isfinite(night.scores))):
         raise ThresholdError(
-            f"{strange:,} of {len(night.scores):,} scores are not finite; look at these rows' features, or train another version"
+            f"{strange:,} of {len(night.scores):,} scores are not finite; look at these rows' "
+            "features, or train another version"
         )
     return THRESHOLDS[threshold.strategy](night, calibration, threshold.value)
 
 
 def standing(calibration: Calibration, threshold: ThresholdSettings) -> float | None:
-    """The threshold of any night; None where it follows from the scores of each, or from known frauds that there are none of."""
+    """The threshold of any night; None where it follows from the scores of each, or from known frauds that
+    there are none of.
+    """
     if threshold.strategy in OF_THE_NIGHT:
         return None
     nothing = NightScores(np.zeros(0), np.zeros(0))
@@ -40,7 +46,9 @@ def standing(calibration: Calibration, threshold: ThresholdSettings) -> float | 
 def fixed(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     """Scores of at least `value`."""
     if not math.isfinite(value):
-        raise ThresholdError(f"threshold.value is the score from which rows are flagged, a finite number; got {value}")
+        raise ThresholdError(
+            f"threshold.value is the score from which rows are flagged, a finite number; got {value}"
+        )
     return at_least(night, value)
 
 
@@ -53,26 +61,33 @@ def train_quantile(night: NightScores, calibration: Calibration, value: float) -
 def batch_quantile(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     """Scores of at least the quantile `value` of tonight's scores."""
     _require_share(value, "the quantile of tonight's scores")
-    return at_least(night, float(np.quantile(night.scores.astype(np.float64), value)) if len(night.scores) else 0.0)
+    return at_least(
+        night, float(np.quantile(night.scores.astype(np.float64), value)) if len(night.scores) else 0.0
+    )
 
 
 def midpoint(night: NightScores, calibration: Calibration, value: float) -> Verdict:
-    """Scores of at least the middle between two means: that of the held-out normal rows and that of the known frauds.
+    """Scores of at least the middle between two means: that of the held-out normal rows and that of the known
+    frauds.
 
     `value` has no meaning here.
     """
     _require_frauds(calibration, "midpoint")
-    normal, fraud = (float(scores.mean(dtype=np.float64)) for scores in (calibration.held_out, calibration.anomalies))
+    normal, fraud = (
+        float(scores.mean(dtype=np.float64)) for scores in (calibration.held_out, calibration.anomalies)
+    )
     if not fraud > normal:
         raise ThresholdError(
-            f"threshold.strategy midpoint: the mean score of known frauds ({fraud:.4g}) is not above that of normal rows ({normal:.4g}); "
+            f"threshold.strategy midpoint: the mean score of known frauds ({fraud:.4g}) is not above "
+            f"that of normal rows ({normal:.4g}); "
             'set threshold.strategy = "train_quantile", or find features that tell them apart'
         )
     return at_least(night, (normal + fraud) / 2)
 
 
 def best_f1(night: NightScores, calibration: Calibration, value: float) -> Verdict:
-    """Scores of at least the cut with the highest F1 on the training window; of equally good cuts the highest.
+    """Scores of at least the cut with the highest F1 on the training window; of equally good cuts the
+    highest.
 
     `value` has no meaning here.
     """
@@ -82,23 +97,30 @@ def best_f1(night: NightScores, calibration: Calibration, value: float) -> Verdi
 
 
 def cost(night: NightScores, calibration: Calibration, value: float) -> Verdict:
-    """Scores of at least the cut with the lowest cost on the training window; of equally cheap cuts the highest.
+    """Scores of at least the cut with the lowest cost on the training window; of equally cheap cuts the
+    highest.
 
     value: what a missed fraud costs, where a false alarm costs 1.
     """
     if not (math.isfinite(value) and value > 0):
-        raise ThresholdError(f"threshold.value is the cost of a missed fraud in false alarms, above 0, such as 50; got {value}")
+        raise ThresholdError(
+            f"threshold.value is the cost of a missed fraud in false alarms, above 0, such as 50; got {value}"
+        )
     cuts = _cuts(calibration, "cost")
     return at_least(night, float(cuts.scores[np.argmin(value * cuts.missed + cuts.false_alarms)]))
 
 
 def budget(night: NightScores, calibration: Calibration, value: float) -> Verdict:
-    """The highest row of each of the `value` entities that have the highest scores: what can be looked at in a day.
+    """The highest row of each of the `value` entities that have the highest scores: what can be looked at in
+    a day.
 
-    The threshold is the lowest of these scores; other rows of the same entities may exceed it and are not flagged.
+    The threshold is the lowest of these scores; other rows of the same entities may exceed it and are not
+    flagged.
     """
     if not (math.isfinite(value) and value >= 1 and float(value).is_integer()):
-        raise ThresholdError(f"threshold.value is the number of entities to flag, a whole number such as 100; got {value}")
+        raise ThresholdError(
+            f"threshold.value is the number of entities to flag, a whole number such as 100; got {value}"
+        )
     row = np.arange(len(night.scores))
     rows = pl.DataFrame({"row": row, "score": night.scores, "entity": night.entities}).with_columns(
         alone=pl.when(pl.col("entity").is_null()).then("row")
@@ -111,12 +133,16 @@ def budget(night: NightScores, calibration: Calibration, value: float) -> Verdic
 
 
 def fdr(night: NightScores, calibration: Calibration, value: float) -> Verdict:
-    """The rows that Benjamini & Hochberg (1995) reject at level `value`, by their conformal p-values (Bates et al., 2023).
+    """The rows that Benjamini & Hochberg (1995) reject at level `value`, by their conformal p-values (Bates
+    et al., 2023).
 
     In expectation at most the share `value` of the flagged rows is normal.
     """
     if not 0 < value < 1:
-        raise ThresholdError(f"threshold.value is the tolerated share of false alarms among the flagged rows, between 0 and 1; got {value}")
+        raise ThresholdError(
+            "threshold.value is the tolerated share of false alarms among the flagged rows, between 0 "
+            f"and 1; got {value}"
+        )
     rows = len(night.p_values)
     ordered = np.sort(night.p_values)
     rejected = np.flatnonzero(ordered <= value * np.arange(1, rows + 1) / rows) if rows else ordered
@@ -124,7 +150,8 @@ def fdr(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     calibration_rows = len(calibration.held_out)
     fewest = math.ceil(rows / (value * (calibration_rows + 1)))
     too_few = (
-        f"with {calibration_rows:,} calibration rows, rows are flagged only where at least {fewest:,} are stranger than all of them: "
+        f"with {calibration_rows:,} calibration rows, rows are flagged only where at least {fewest:,} "
+        "are stranger than all of them: "
         "raise threshold.value, or train on more rows (training.window_days)"
     )
     return chosen(night, flagged, why_none=too_few if fewest > 1 else "")
@@ -151,17 +178,19 @@ def _require_share(value: float, meaning: str) -> None:
 def _require_frauds(calibration: Calibration, strategy: str) -> None:
     if not len(calibration.anomalies):
         raise ThresholdError(
-            f"threshold.strategy {strategy} needs known frauds, and the training window has none; widen training.window_days, "
+            f"threshold.strategy {strategy} needs known frauds, and the training window has none; "
+            "widen training.window_days, "
             'train as of a later date, or set threshold.strategy = "train_quantile"'
         )
 
 
 @dataclass(frozen=True)
 class _Cuts:
-    """What flagging from each score on would have made of the training window, from nothing flagged to everything.
+    """What flagging from each score on would have made of the training window, from nothing flagged to
+    everything.
 
-    scores: the cuts, descending. found, missed, false_alarms: rows of the window, a held-out row counting for its share of the
-    normal ones. All float64 (cuts,).
+    scores: the cuts, descending. found, missed, false_alarms: rows of the window, a held-out row counting for
+    its share of the normal ones. All float64 (cuts,).
     """
 
     scores: NDArray[np.float64]

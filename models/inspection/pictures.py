@@ -17,8 +17,8 @@ WORST = 6
 class Picture:
     """An image and its reconstruction.
 
-    observed, expected: uint8 (height, width, channels), on one scale for all pictures: 0 and 255 are the least and the largest
-        pixel observed in them.
+    observed, expected: uint8 (height, width, channels), on one scale for all pictures: 0 and 255 are the
+        least and the largest pixel observed in them.
     loss: uint8 (height, width), the mean over channels; 255 is what is `strong` in this picture.
     """
 
@@ -32,8 +32,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pixels:
-    """normal, fraud: the mean loss per pixel over held-out rows and over known frauds (None without), float64 (height, width),
-        encoded units.
+    """normal, fraud: the mean loss per pixel over held-out rows and over known frauds (None without), float64
+        (height, width), encoded units.
     worst: the images with the highest scores, half of them frauds where any is known; held-out ones first.
     """
 
@@ -61,7 +61,9 @@ def strong(losses: NDArray[np.floating]) -> float:
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of pixels (height, width, channels): 1 grey, 2 grey and opacity, 3 colour, 4 colour and opacity."""
+    """A PNG of pixels (height, width, channels): 1 grey, 2 grey and opacity, 3 colour, 4 colour and
+    opacity.
+    """
     return bytes(tf.io.encode_png(pixels).numpy())
 
 
@@ -71,15 +73,21 @@ def _highest(rows: Reconstruction, fraud: bool, count: int) -> NDArray[np.int64]
 
 
 def _by_pixel(losses: NDArray[np.floating], layout: Layout) -> NDArray[np.float64]:
-    """From each component's share in the error, (..., width), the loss of each pixel: (..., height, width)."""
+    """From each component's share in the error, (..., width), the loss of each pixel: (..., height,
+    width).
+    """
     assert layout.image is not None
-    return np.asarray((losses * layout.features).reshape(*losses.shape[:-1], *layout.image).mean(axis=-1), np.float64)
+    return np.asarray(
+        (losses * layout.features).reshape(*losses.shape[:-1], *layout.image).mean(axis=-1), np.float64
+    )
 
 
 def _pictures(encoder: Encoder, rows: Reconstruction, numbers: NDArray[np.int64]) -> tuple[Picture, ...]:
     assert encoder.layout.image is not None
     shape = (len(numbers), *encoder.layout.image)
-    observed, expected = (encoder.decode(values[numbers]).to_numpy().reshape(shape) for values in (rows.encoded, rows.output))
+    observed, expected = (
+        encoder.decode(values[numbers]).to_numpy().reshape(shape) for values in (rows.encoded, rows.output)
+    )
     low, high = float(observed.min()), float(observed.max())
     losses = _by_pixel(rows.losses[numbers], encoder.layout)
     return tuple(

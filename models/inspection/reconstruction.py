@@ -17,9 +17,10 @@ from models.networks.residuals import residual
 class Reconstruction:
     """The held-out rows, then the known frauds.
 
-    encoded: float32 (rows, width). output: float32 (rows, outputs), the mean over the networks. fraud: bool (rows,).
-    error, score: float32 (rows,). losses: float32 (rows, width), the loss of each component over the number of features; a row's
-        sum is its error.
+    encoded: float32 (rows, width). output: float32 (rows, outputs), the mean over the networks. fraud: bool
+    (rows,).
+    error, score: float32 (rows,). losses: float32 (rows, width), the loss of each component over the number
+        of features; a row's sum is its error.
     """
 
     encoded: Encoded
@@ -48,8 +49,14 @@ def reconstruct(detector: Detector) -> Reconstruction:
     encoded = np.concatenate([samples.held_out, samples.anomalies])
     most = rows_at_once(ROWS, layout.width)
     batches = [encoded[start : start + most] for start in range(0, len(encoded), most)]
-    outputs = [np.concatenate([network(batch, training=False).numpy() for batch in batches]) for network in detector.networks]
-    losses = [np.square(residual(tf.constant(encoded), tf.constant(output), layout).numpy()) / layout.features for output in outputs]
+    outputs = [
+        np.concatenate([network(batch, training=False).numpy() for batch in batches])
+        for network in detector.networks
+    ]
+    losses = [
+        np.square(residual(tf.constant(encoded), tf.constant(output), layout).numpy()) / layout.features
+        for output in outputs
+    ]
     error, score = run(detector.scorer.scores, batches)
     fraud = np.repeat([False, True], [len(samples.held_out), len(samples.anomalies)])
     return Reconstruction(encoded, np.mean(outputs, axis=0), fraud, error, score, np.mean(losses, axis=0))

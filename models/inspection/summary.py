@@ -1,4 +1,5 @@
-"""What a detector has learnt, as its card shows it: the latent space, what is reconstructed worst, how the scores spread.
+"""What a detector has learnt, as its card shows it: the latent space, what is reconstructed worst, how the
+scores spread.
 
 It looks at the held-out rows and known frauds that the detector keeps, so it needs no data of its own.
 """
@@ -25,7 +26,8 @@ class Latent:
     """Held-out rows and known frauds in the latent space of the first network.
 
     units: how many dimensions it has.
-    position: float64 (rows, 2), along the first two principal components of the held-out rows; 0 along a second that is not there.
+    position: float64 (rows, 2), along the first two principal components of the held-out rows; 0 along a
+    second that is not there.
     variance: the share of the held-out rows' variance that lies along each of the two.
     error, score: float32 (rows,). fraud: bool (rows,).
     """
@@ -56,7 +58,10 @@ class FeatureLoss:
 
 @dataclass(frozen=True)
 class Inspection:
-    """scores: of all held-out rows and known frauds. features: all of them, worst first; images have none, but `pixels`."""
+    """scores: of all held-out rows and known frauds.
+
+    features: all of them, worst first; images have none, but `pixels`.
+    """
 
     scores: Distribution
     latent: Latent
@@ -79,7 +84,10 @@ def inspect(detector: Detector) -> Inspection:
 
 def _latent(detector: Detector, rows: Reconstruction) -> Latent:
     random = np.random.default_rng(detector.training.seed)
-    drawn = [random.permutation(rows.numbers(fraud))[:most] for fraud, most in ((False, MOST_NORMAL), (True, MOST_FRAUDS))]
+    drawn = [
+        random.permutation(rows.numbers(fraud))[:most]
+        for fraud, most in ((False, MOST_NORMAL), (True, MOST_FRAUDS))
+    ]
     shown = np.concatenate([np.sort(numbers) for numbers in drawn])
     network = detector.networks[0]
     encoder = keras.Model(network.input, network.get_layer(LATENT).output)
@@ -100,16 +108,23 @@ def _latent(detector: Detector, rows: Reconstruction) -> Latent:
 
 
 def _features(detector: Detector, rows: Reconstruction) -> tuple[FeatureLoss, ...]:
-    """Sorted by the mean of the two shares, so that neither what frauds nor what normal rows are bad at is lost at the end."""
+    """Sorted by the mean of the two shares, so that neither what frauds nor what normal rows are bad at is
+    lost at the end.
+    """
     layout, nothing = detector.encoder.layout, [(None, None)] * detector.encoder.layout.features
     normal = _by_feature(rows.mean_loss(fraud=False), layout)
     frauds = _by_feature(rows.mean_loss(fraud=True), layout) if rows.has_frauds else nothing
-    found = [FeatureLoss(name, *own, *fraud) for name, own, fraud in zip(detector.encoder.features, normal, frauds, strict=True)]
+    found = [
+        FeatureLoss(name, *own, *fraud)
+        for name, own, fraud in zip(detector.encoder.features, normal, frauds, strict=True)
+    ]
     return tuple(sorted(found, key=lambda feature: -(feature.normal_share + (feature.fraud_share or 0.0))))
 
 
 def _by_feature(losses: NDArray[np.float64], layout: Layout) -> list[tuple[float, float]]:
-    """From each component's share in the error, (width,), the loss of each feature and its share of their sum."""
+    """From each component's share in the error, (width,), the loss of each feature and its share of their
+    sum.
+    """
     shared = losses @ layout.membership
     shares = shared / max(shared.sum(), np.finfo(np.float64).tiny)
     return list(zip((shared * layout.features).tolist(), shares.tolist(), strict=True))

@@ -1,4 +1,6 @@
-"""The networks to choose from: `ARCHITECTURES[settings.architecture](layout, settings, seed)` gives an untrained one."""
+"""The networks to choose from: `ARCHITECTURES[settings.architecture](layout, settings, seed)` gives an
+untrained one.
+"""
 
 from collections.abc import Callable
 

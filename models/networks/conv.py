@@ -1,4 +1,6 @@
-"""Convolutional autoencoder of images: strided convolutions down to a latent layer, and transposed ones up again (Masci et al., 2011)."""
+"""Convolutional autoencoder of images: strided convolutions down to a latent layer, and transposed ones up
+again (Masci et al., 2011).
+"""
 
 import math
 
@@ -12,18 +14,22 @@ KERNEL, STRIDE = 3, 2
 
 
 def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
-    """See `dense.build`. An image of any height and width is padded to what the convolutions divide, and cropped again.
+    """See `dense.build`. An image of any height and width is padded to what the convolutions divide, and
+    cropped again.
 
     Raises TrainingError where the rows are no images, or too small for so many convolutions.
     """
     check_activation(settings)
     if layout.image is None:
-        raise TrainingError('architecture conv needs images; set features.image, or model.architecture = "dense"')
+        raise TrainingError(
+            'architecture conv needs images; set features.image, or model.architecture = "dense"'
+        )
     height, width, channels = layout.image
     whole = STRIDE ** len(settings.filters)
     if whole > 2 * min(height, width):
         raise TrainingError(
-            f"{len(settings.filters)} convolutions of stride {STRIDE} are too many for images of {height} x {width}; shorten model.filters"
+            f"{len(settings.filters)} convolutions of stride {STRIDE} are too many for images of "
+            f"{height} x {width}; shorten model.filters"
         )
     rows, columns = math.ceil(height / whole), math.ceil(width / whole)
     below, right = rows * whole - height, columns * whole - width
@@ -34,13 +40,17 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
         hidden = keras.layers.Conv2D(filters, **_options(settings.activation, seed + depth))(hidden)
     shape, seed = hidden.shape[1:], seed + len(settings.filters)
     latent = dense(settings.latent, seed, name=LATENT)(keras.layers.Flatten()(hidden))
-    hidden = keras.layers.Reshape(shape)(dense(math.prod(shape), seed + 1, activation=settings.activation)(latent))
+    hidden = keras.layers.Reshape(shape)(
+        dense(math.prod(shape), seed + 1, activation=settings.activation)(latent)
+    )
     for depth, filters in enumerate((*settings.filters[-2::-1], channels), start=2):
         activation = settings.activation if depth < len(settings.filters) + 1 else None
         dtype = {} if activation else {"dtype": "float32"}
         hidden = keras.layers.Conv2DTranspose(filters, **_options(activation, seed + depth), **dtype)(hidden)
     cropped = keras.layers.Cropping2D(((0, below), (0, right)), dtype="float32")(hidden)
-    return keras.Model(encoded, keras.layers.Flatten(dtype="float32", name="reconstruction")(cropped), name="conv")
+    return keras.Model(
+        encoded, keras.layers.Flatten(dtype="float32", name="reconstruction")(cropped), name="conv"
+    )
 
 
 def _options(activation: str | None, seed: int) -> dict[str, object]:

@@ -1,6 +1,8 @@
-"""Dense denoising autoencoder (Vincent et al., 2008): the network sees noise added to its input and reconstructs the clean row.
+"""Dense denoising autoencoder (Vincent et al., 2008): the network sees noise added to its input and
+reconstructs the clean row.
 
-What its layers are made of serves the other architectures as well. Every network has a layer named LATENT: its narrowest.
+What its layers are made of serves the other architectures as well. Every network has a layer named LATENT:
+its narrowest.
 """
 
 from models.device import keras
@@ -12,9 +14,11 @@ LATENT = "latent"
 
 
 def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
-    """A network from encoded rows, float32 (rows, layout.width), to reconstructions, float32 (rows, layout.outputs).
+    """A network from encoded rows, float32 (rows, layout.width), to reconstructions, float32 (rows,
+    layout.outputs).
 
-    Gaussian noise and dropout act on the input, while training only. Values and indicators come out linear, categories as logits.
+    Gaussian noise and dropout act on the input, while training only. Values and indicators come out linear,
+    categories as logits.
     Raises TrainingError for an activation that Keras does not know.
     """
     check_activation(settings)
@@ -24,7 +28,9 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
     for depth, units in enumerate(settings.hidden):
         latent = {"name": LATENT, "activity_regularizer": _activity(settings)} if depth == narrowest else {}
         hidden = dense(units, seed + depth, activation=settings.activation, **latent)(hidden)
-    return keras.Model(encoded, reconstruction(hidden, layout, seed + len(settings.hidden)), name=settings.architecture)
+    return keras.Model(
+        encoded, reconstruction(hidden, layout, seed + len(settings.hidden)), name=settings.architecture
+    )
 
 
 def check_activation(settings: ModelSettings) -> None:
@@ -33,13 +39,17 @@ def check_activation(settings: ModelSettings) -> None:
         keras.activations.get(settings.activation)
     except ValueError as error:
         raise TrainingError(
-            f"model.activation {settings.activation!r} is unknown to Keras; choose one such as relu, gelu or tanh"
+            f"model.activation {settings.activation!r} is unknown to Keras; choose one such as relu, "
+            "gelu or tanh"
         ) from error
 
 
 def expand(encoded: keras.KerasTensor, layout: Layout) -> keras.KerasTensor:
     """The encoded row with every code as a one-hot block: (rows, layout.width) to (rows, layout.outputs)."""
-    blocks = [keras.ops.one_hot(keras.ops.cast(encoded[:, column], "int32"), stop - start) for column, start, stop in layout.blocks]
+    blocks = [
+        keras.ops.one_hot(keras.ops.cast(encoded[:, column], "int32"), stop - start)
+        for column, start, stop in layout.blocks
+    ]
     return keras.ops.concatenate([encoded[:, : layout.continuous], *blocks], axis=-1) if blocks else encoded
 
 
@@ -51,7 +61,9 @@ def disturb(hidden: keras.KerasTensor, settings: ModelSettings, seed: int) -> ke
 
 def dense(units: int, seed: int, **options: object) -> keras.layers.Dense:
     """A dense layer whose first weights follow from the seed."""
-    return keras.layers.Dense(units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **options)
+    return keras.layers.Dense(
+        units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **options
+    )
 
 
 def reconstruction(hidden: keras.KerasTensor, layout: Layout, seed: int) -> keras.KerasTensor:
@@ -60,4 +72,6 @@ def reconstruction(hidden: keras.KerasTensor, layout: Layout, seed: int) -> kera
 
 
 def _activity(settings: ModelSettings) -> keras.Regularizer | None:
-    return keras.regularizers.L1(settings.activity_regularisation) if settings.activity_regularisation else None
+    return (
+        keras.regularizers.L1(settings.activity_regularisation) if settings.activity_regularisation else None
+    )

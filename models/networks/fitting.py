@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 PATIENCE = 5  # epochs without a lower validation loss after which training stops
 MIN_ROWS = 100
 LEAST_FIT, LEAST_VALIDATION = 80, 5  # of those, where unconfirmed rows are left out
-STEPS_AT_ONCE = 16  # batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only
+# batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only
+STEPS_AT_ONCE = 16
 MANY_BATCHES = 1_000  # of a whole training; for fewer it takes longer to compile that than it saves
 
 OnEpoch = Callable[[int, float, float], None]
@@ -27,7 +28,8 @@ OnEpoch = Callable[[int, float, float], None]
 
 @dataclass(frozen=True)
 class Epoch:
-    """member: which network of the ensemble, from 0. Losses: mean squared residual per feature, encoded units.
+    """member: which network of the ensemble, from 0. Losses: mean squared residual per feature, encoded
+    units.
 
     epoch: from 1; 0 is the untrained network, with its validation loss as both.
     """
@@ -40,14 +42,17 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers: what the network learns from, what stops it and gives the residual covariance, what gives the p-values."""
+    """Row numbers: what the network learns from, what stops it and gives the residual covariance, what gives
+    the p-values.
+    """
 
     fit: NDArray[np.int64]
     validation: NDArray[np.int64]
     p_value: NDArray[np.int64]
 
     def without(self, left_out: NDArray[np.bool_]) -> "Split":
-        """The same parts, but that nothing is fitted to the rows that are left out, bool (rows,): `p_value` keeps them.
+        """The same parts, but that nothing is fitted to the rows that are left out, bool (rows,): `p_value`
+        keeps them.
 
         Raises TrainingError where too few rows are left to fit.
         """
@@ -55,22 +60,32 @@ class Split:
         if len(fit) < LEAST_FIT or len(validation) < LEAST_VALIDATION:
             suspects = f"the {np.count_nonzero(left_out):,} that were flagged and that no label explains"
             raise TrainingError(
-                f"{len(fit)} rows to learn from and {len(validation)} to stop by are left without {suspects}, at least {LEAST_FIT} and "
-                f"{LEAST_VALIDATION} are needed; say what they are with `nightscore labels`, widen training.window_days, or set "
+                f"{len(fit)} rows to learn from and {len(validation)} to stop by are left without "
+                f"{suspects}, at least {LEAST_FIT} and "
+                f"{LEAST_VALIDATION} are needed; say what they are with `nightscore labels`, widen "
+                "training.window_days, or set "
                 'training.rows = "all"'
             )
         return Split(fit, validation, self.p_value)
 
 
 def split(rows: int, seed: int) -> Split:
-    """80, 10 and 10 per cent of the rows, drawn by the seed. Raises TrainingError for fewer than MIN_ROWS rows."""
+    """80, 10 and 10 per cent of the rows, drawn by the seed.
+
+    Raises TrainingError for fewer than MIN_ROWS rows.
+    """
     if rows < MIN_ROWS:
         raise TrainingError(
-            f"{rows} normal rows to learn from, at least {MIN_ROWS} are needed; widen training.window_days or choose a later date"
+            f"{rows} normal rows to learn from, at least {MIN_ROWS} are needed; widen "
+            "training.window_days or choose a later date"
         )
     order = np.random.default_rng(seed).permutation(rows)
     tenth = rows // 10
-    return Split(fit=np.sort(order[2 * tenth :]), validation=np.sort(order[:tenth]), p_value=np.sort(order[tenth : 2 * tenth]))
+    return Split(
+        fit=np.sort(order[2 * tenth :]),
+        validation=np.sort(order[:tenth]),
+        p_value=np.sort(order[tenth : 2 * tenth]),
+    )
 
 
 def fit_network(
@@ -144,11 +159,14 @@ def _refuse_failure(history: list[Epoch], training: TrainingSettings) -> None:
     losses = [value for epoch in history for value in (epoch.loss, epoch.validation_loss)]
     if not np.isfinite(losses).all():
         raise TrainingError(
-            f"the loss became infinite in epoch {history[-1].epoch}; lower training.learning_rate ({training.learning_rate:g})"
+            f"the loss became infinite in epoch {history[-1].epoch}; lower training.learning_rate "
+            f"({training.learning_rate:g})"
         )
     before, best = history[0].validation_loss, min(epoch.validation_loss for epoch in history[1:])
     if not best < before:
         raise TrainingError(
-            f"the network learnt nothing: loss {before:.4g} untrained, {best:.4g} at best in {history[-1].epoch} epochs; "
-            f"lower training.learning_rate ({training.learning_rate:g}) or raise training.epochs ({training.epochs})"
+            f"the network learnt nothing: loss {before:.4g} untrained, {best:.4g} at best in "
+            f"{history[-1].epoch} epochs; "
+            f"lower training.learning_rate ({training.learning_rate:g}) or raise training.epochs "
+            f"({training.epochs})"
         )

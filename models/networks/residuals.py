@@ -1,8 +1,8 @@
 """What a network failed to reconstruct.
 
-A residual has one component per column of the encoded row: for values and indicators the difference of encoded and
-reconstructed, for a category the square root of the cross-entropy of its logits against its code. So the sum of squares is the
-loss that networks are trained on.
+A residual has one component per column of the encoded row: for values and indicators the difference of
+encoded and reconstructed, for a category the square root of the cross-entropy of its logits against its code.
+So the sum of squares is the loss that networks are trained on.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,13 @@ from models.encoding.layout import Layout
 
 
 def residual(encoded: tf.Tensor, output: tf.Tensor, layout: Layout) -> tf.Tensor:
-    """float32 (rows, layout.width) from encoded rows (rows, layout.width) and a network's output (rows, layout.outputs)."""
+    """float32 (rows, layout.width) from encoded rows (rows, layout.width) and a network's output (rows,
+    layout.outputs).
+    """
     difference = encoded[:, : layout.continuous] - output[:, : layout.continuous]
-    return tf.concat([difference, *(tf.sqrt(entropy) for entropy in _cross_entropies(encoded, output, layout))], axis=-1)
+    return tf.concat(
+        [difference, *(tf.sqrt(entropy) for entropy in _cross_entropies(encoded, output, layout))], axis=-1
+    )
 
 
 def loss(layout: Layout) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -34,6 +38,8 @@ def _cross_entropies(encoded: tf.Tensor, output: tf.Tensor, layout: Layout) -> l
     for column, start, stop in layout.blocks:
         logits = output[:, start:stop]
         code = tf.one_hot(tf.cast(encoded[:, column], tf.int32), stop - start)
-        entropy = tf.reduce_logsumexp(logits, axis=-1, keepdims=True) - tf.reduce_sum(code * logits, axis=-1, keepdims=True)
+        entropy = tf.reduce_logsumexp(logits, axis=-1, keepdims=True) - tf.reduce_sum(
+            code * logits, axis=-1, keepdims=True
+        )
         entropies.append(tf.maximum(entropy, 0.0))
     return entropies

@@ -1,7 +1,8 @@
-"""Variational autoencoder (Kingma & Welling, 2014): the latent layer is a Gaussian per row, drawn by reparameterisation while training.
+"""Variational autoencoder (Kingma & Welling, 2014): the latent layer is a Gaussian per row, drawn by
+reparameterisation while training.
 
-A row is reconstructed from the mean of its Gaussian; for the reconstruction probability (An & Cho, 2015) from noise draws that
-are the same for every row, so that its score does not depend on the rows beside it.
+A row is reconstructed from the mean of its Gaussian; for the reconstruction probability (An & Cho, 2015) from
+noise draws that are the same for every row, so that its score does not depend on the rows beside it.
 """
 
 import numpy as np
@@ -16,10 +17,11 @@ LIMIT = 10.0  # of a log variance, so that its exponential stays finite
 
 
 def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
-    """See `dense.build`. The layers of `hidden` before its first narrowest are the encoder, those after it the decoder.
+    """See `dense.build`. The layers of `hidden` before its first narrowest are the encoder, those after it
+    the decoder.
 
-    The Kullback-Leibler divergence is added to the loss, which then is the evidence lower bound of a decoder with the variance
-    `kl_weight`, times a constant (the weight is the beta of Higgins et al., 2017).
+    The Kullback-Leibler divergence is added to the loss, which then is the evidence lower bound of a decoder
+    with the variance `kl_weight`, times a constant (the weight is the beta of Higgins et al., 2017).
     """
     check_activation(settings)
     narrowest = settings.hidden.index(min(settings.hidden))
@@ -29,7 +31,9 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
         hidden = dense(units, seed + depth, activation=settings.activation)(hidden)
     mean = dense(settings.hidden[narrowest], seed + narrowest, name=LATENT, dtype="float32")(hidden)
     log_variance = dense(settings.hidden[narrowest], seed - 1, name=LOG_VARIANCE, dtype="float32")(hidden)
-    hidden = Draw(2 * settings.kl_weight / layout.features, seed, name=DRAWN, dtype="float32")([mean, log_variance])
+    hidden = Draw(2 * settings.kl_weight / layout.features, seed, name=DRAWN, dtype="float32")(
+        [mean, log_variance]
+    )
     for depth, units in enumerate(settings.hidden[narrowest + 1 :], start=narrowest + 1):
         hidden = dense(units, seed + depth, activation=settings.activation)(hidden)
     return keras.Model(encoded, reconstruction(hidden, layout, seed + len(settings.hidden)), name="vae")
@@ -37,9 +41,11 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
 
 @keras.saving.register_keras_serializable(package="nightscore")
 class Draw(keras.layers.Layer):  # type: ignore[misc]
-    """From [mean, log variance], float32 (rows, units) each, a draw of that Gaussian while training, else its mean.
+    """From [mean, log variance], float32 (rows, units) each, a draw of that Gaussian while training, else its
+    mean.
 
-    Adds its mean Kullback-Leibler divergence from the standard normal distribution to the loss, times `weight`.
+    Adds its mean Kullback-Leibler divergence from the standard normal distribution to the loss, times
+    `weight`.
     """
 
     def __init__(self, weight: float, seed: int, **options: object) -> None:
@@ -49,19 +55,28 @@ class Draw(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, gaussian: list[keras.KerasTensor], training: bool = False) -> keras.KerasTensor:
         mean, log_variance = gaussian[0], keras.ops.clip(gaussian[1], -LIMIT, LIMIT)
-        divergence = keras.ops.sum(keras.ops.square(mean) + keras.ops.exp(log_variance) - 1 - log_variance, axis=-1) / 2
+        divergence = (
+            keras.ops.sum(keras.ops.square(mean) + keras.ops.exp(log_variance) - 1 - log_variance, axis=-1)
+            / 2
+        )
         self.add_loss(self.weight * keras.ops.mean(divergence))
         if not training:
             return mean
-        return mean + keras.ops.exp(log_variance / 2) * keras.random.normal(keras.ops.shape(mean), seed=self.random)
+        return mean + keras.ops.exp(log_variance / 2) * keras.random.normal(
+            keras.ops.shape(mean), seed=self.random
+        )
 
     def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "weight": self.weight, "seed": self.seed}
 
 
 def reconstruct(network: keras.Model, encoded: tf.Tensor, draws: int) -> tf.Tensor:
-    """The reconstructions for each of `draws` draws, float32 (rows x draws, layout.outputs), the draws of a row together."""
-    mean, log_variance = keras.Model(network.input, [network.get_layer(name).output for name in (LATENT, LOG_VARIANCE)])(encoded)
+    """The reconstructions for each of `draws` draws, float32 (rows x draws, layout.outputs), the draws of a
+    row together.
+    """
+    mean, log_variance = keras.Model(
+        network.input, [network.get_layer(name).output for name in (LATENT, LOG_VARIANCE)]
+    )(encoded)
     noise = np.random.default_rng(0).standard_normal((draws, mean.shape[-1])).astype(np.float32)
     deviation = tf.exp(tf.clip_by_value(log_variance, -LIMIT, LIMIT) / 2)
     drawn = mean[:, None, :] + deviation[:, None, :] * noise

@@ -1,1 +1,3 @@
-"""What every room uses: values that travel, the dataset configuration, errors, staging, locks, atomic files."""
+"""What every room uses: values that travel, the dataset configuration, errors, staging, locks, atomic
+files.
+"""

@@ -1,4 +1,6 @@
-"""Files that are there as a whole or not at all: a reader finds an earlier one or the whole new one, whatever becomes of the writer."""
+"""Files that are there as a whole or not at all: a reader finds an earlier one or the whole new one,
+whatever becomes of the writer.
+"""
 
 import secrets
 from collections.abc import Iterator
@@ -8,7 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Where to write what takes its place at `path` when the block ends well; several may do so at once, and the last one stays."""
+    """Where to write what takes its place at `path` when the block ends well; several may do so at once, and
+    the last one stays.
+    """
     staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield staged

@@ -55,7 +55,9 @@ class ColumnSettings(Section):
     @model_validator(mode="after")
     def _details_may_be_shown(self) -> Self:
         if hidden := [name for name in self.details if name in self.private]:
-            raise ValueError(f"details would show what private hides: {', '.join(hidden)}; remove it from one of them")
+            raise ValueError(
+                f"details would show what private hides: {', '.join(hidden)}; remove it from one of them"
+            )
         if len(set(self.details)) < len(self.details):
             raise ValueError("details names a column twice")
         return self
@@ -63,11 +65,16 @@ class ColumnSettings(Section):
     @property
     def hidden(self) -> tuple[str, ...]:
         """The columns of the results that messages mask: id and entity, where theirs is private."""
-        return tuple(name for name, column in (("id", self.id), ("entity", self.entity)) if column in self.private)
+        return tuple(
+            name for name, column in (("id", self.id), ("entity", self.entity)) if column in self.private
+        )
 
 
 class FeatureSettings(Section):
-    """What the detector sees: columns of the source, or of the result of the feature SQL. An image stands alone."""
+    """What the detector sees: columns of the source, or of the result of the feature SQL.
+
+    An image stands alone.
+    """
 
     sql: str | None = None
     numeric: tuple[str, ...] = ()
@@ -139,5 +146,8 @@ class Dataset(Section):
     @model_validator(mode="after")
     def _image_judged_once(self) -> Self:
         if (image := self.features.image) and image.column in self.quality.columns:
-            raise ValueError(f"features.image says what column {image.column} must hold; remove [quality.columns.{image.column}]")
+            raise ValueError(
+                f"features.image says what column {image.column} must hold; remove "
+                f"[quality.columns.{image.column}]"
+            )
         return self

@@ -1,4 +1,7 @@
-"""What can go wrong in a night. Each message names the date, the file or column, the count, and what to do."""
+"""What can go wrong in a night.
+
+Each message names the date, the file or column, the count, and what to do.
+"""
 
 
 class NightError(Exception):

@@ -8,7 +8,17 @@ from typing import Any
 from models.evaluation.curves import Curve, Curves, Distribution
 from models.evaluation.metrics import Confusion, Figure
 
-__all__ = ["AlertLine", "Confusion", "Curve", "Curves", "Distribution", "Evaluation", "Figure", "NightLine", "Ranking"]
+__all__ = [
+    "AlertLine",
+    "Confusion",
+    "Curve",
+    "Curves",
+    "Distribution",
+    "Evaluation",
+    "Figure",
+    "NightLine",
+    "Ranking",
+]
 
 DETECTOR = "detector"
 WITHOUT_LABELS = ("auc_roc", "average_precision", "card_precision_at_100", "precision", "recall", "f1")
@@ -18,17 +28,19 @@ WITHOUT_LABELS = ("auc_roc", "average_precision", "card_precision_at_100", "prec
 class Ranking:
     """How well the detector and its baselines find the frauds of the same rows.
 
-    detector: figures by metric name, in the order in which they are shown: auc_roc, average_precision, card_precision_at_<k>,
-        precision, recall, f1.
-    baselines: the figures of each of models.checks.baselines.BASELINES by metric name. A baseline has no threshold, so it has only the
-        ranking metrics.
+    detector: figures by metric name, in the order in which they are shown: auc_roc, average_precision,
+        card_precision_at_<k>, precision, recall, f1.
+    baselines: the figures of each of models.checks.baselines.BASELINES by metric name. A baseline has no
+        threshold, so it has only the ranking metrics.
     """
 
     detector: Mapping[str, Figure]
     baselines: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Metric name to the detector's value, and its intervals and the baselines' values and intervals beside them."""
+        """Metric name to the detector's value, and its intervals and the baselines' values and intervals
+        beside them.
+        """
         return {
             **_values(self.detector),
             "intervals": _intervals(self.detector),
@@ -46,9 +58,11 @@ class NightLine:
     quarantined: distinct source rows that were quarantined.
     flagged: scored rows that were flagged.
     model_version, threshold: what the current run of the date flagged with; threshold is a score.
-    precision, recall: of the flags of this date, on the rows that are judged; None where not defined or without labels.
+    precision, recall: of the flags of this date, on the rows that are judged; None where not defined or
+    without labels.
     frauds: known frauds among the judged rows (their weight, where there are weights); None without labels.
-    data_docs: link to the night's Data Docs page, relative to the folder of the report; None where there is none.
+    data_docs: link to the night's Data Docs page, relative to the folder of the report; None where there is
+    none.
     """
 
     date: date
@@ -93,7 +107,8 @@ class Evaluation:
     thresholds: the distinct thresholds that they flagged with, in order of use (scores).
     nights: one line per evaluated date, in order.
     ranking: figures of the detector and its baselines; None without labels.
-    without_label_derived: the same for a detector trained without the label-derived features; None where there are none.
+    without_label_derived: the same for a detector trained without the label-derived features; None where
+    there are none.
     confusion: rows by verdict and label; None without labels.
     curves: curves by scorer, `detector` first, then the names of baselines; empty without labels.
     distribution: how the detector's scores spread; None where there are no scores.
@@ -122,10 +137,11 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def to_json(self, report: str | None = None) -> dict[str, Any]:
-        """The flat object that `nightscore evaluate --json` prints: plain JSON values, None where a figure is not defined.
+        """The flat object that `nightscore evaluate --json` prints: plain JSON values, None where a figure is
+        not defined.
 
-        report: where the page is. Metric names are keys of their own, so that `object["auc_roc"]` is the detector's figure;
-        without labels they are None.
+        report: where the page is. Metric names are keys of their own, so that `object["auc_roc"]` is the
+        detector's figure; without labels they are None.
         """
         ranking = self.ranking or Ranking(dict.fromkeys(WITHOUT_LABELS, Figure(None)))
         return {
@@ -140,9 +156,14 @@ class Evaluation:
             "thresholds": list(self.thresholds),
             **ranking.to_json(),
             "confusion": _counts(self.confusion) if self.confusion else None,
-            "without_label_derived": self.without_label_derived.to_json() if self.without_label_derived else None,
+            "without_label_derived": self.without_label_derived.to_json()
+            if self.without_label_derived
+            else None,
             "nights": [asdict(night) | {"date": night.date.isoformat()} for night in self.nights],
-            "alerts": [asdict(alert) | {"date": alert.date.isoformat(), "reasons": list(alert.reasons)} for alert in self.alerts],
+            "alerts": [
+                asdict(alert) | {"date": alert.date.isoformat(), "reasons": list(alert.reasons)}
+                for alert in self.alerts
+            ],
             "weighted": self.weighted,
             "notes": list(self.notes),
             "report": report,
@@ -155,7 +176,10 @@ def _values(figures: Mapping[str, Figure]) -> dict[str, float | None]:
 
 def _intervals(figures: Mapping[str, Figure]) -> dict[str, list[float] | None]:
     """The bounds of the 95% interval by metric name."""
-    return {name: None if figure.low is None or figure.high is None else [figure.low, figure.high] for name, figure in figures.items()}
+    return {
+        name: None if figure.low is None or figure.high is None else [figure.low, figure.high]
+        for name, figure in figures.items()
+    }
 
 
 def _counts(confusion: Confusion) -> dict[str, float]:

@@ -8,7 +8,8 @@ from typing import IO
 def locked(path: Path) -> IO[str] | None:
     """The file, made where it is missing, open for reading and appending, and locked until it is closed.
 
-    None where another process, or another part of this one, has it. Raises FileNotFoundError where its folder is missing.
+    None where another process, or another part of this one, has it. Raises FileNotFoundError where its folder
+    is missing.
     """
     file = path.open("a+", encoding="utf-8")
     try:

@@ -12,8 +12,10 @@ from tasks.core.dataset import Dataset
 class Recipe:
     """Everything that decides what is learnt, besides the rows.
 
-    training_hash: of the sections features, quality, model and training. files: the folder of artifacts and model cards.
-    threshold: what the nights flag by; it decides nothing that is learnt, and is shown in the model's card. drift: decides when.
+    training_hash: of the sections features, quality, model and training. files: the folder of artifacts and
+    model cards.
+    threshold: what the nights flag by; it decides nothing that is learnt, and is shown in the model's card.
+    drift: decides when.
     """
 
     dataset: Dataset
@@ -30,6 +32,8 @@ class Recipe:
         return self.training.label_delay_days if self.dataset.columns.label else 0
 
     def window(self, as_of: date) -> tuple[date, date]:
-        """First and last date of the training window: the dates before `as_of` whose labels are known by then."""
+        """First and last date of the training window: the dates before `as_of` whose labels are known by
+        then.
+        """
         last = as_of - timedelta(days=self.label_delay_days + 1)
         return last - timedelta(days=self.training.window_days - 1), last

@@ -22,8 +22,9 @@ class Validated:
     """A partition that passed the gate.
 
     quarantine: Parquet in the staging folder, one line per bad row and rule, sorted by row:
-        row int64 (position in the partition, from 0), id varchar, rule varchar, column varchar (null for a rule across
-        columns), content varchar (the row as JSON, private columns masked). Empty where every row is good.
+        row int64 (position in the partition, from 0), id varchar, rule varchar, column varchar (null for a
+        rule across columns), content varchar (the row as JSON, private columns masked). Empty where every row
+        is good.
     rows_quarantined: distinct bad rows.
     data_docs: the night's Great Expectations page (HTML).
     notes: what was found and accepted, in sentences for the ledger, such as an unknown extra column.
@@ -82,7 +83,9 @@ class Version:
 
 @dataclass(frozen=True)
 class LineUp:
-    """Who scores a date: the champion, which flags, and the challengers that are scored beside it and flag nothing, oldest first."""
+    """Who scores a date: the champion, which flags, and the challengers that are scored beside it and flag
+    nothing, oldest first.
+    """
 
     champion: Version
     challengers: tuple[Version, ...] = ()
@@ -94,9 +97,10 @@ class Scored:
 
     path: Parquet with row, id, entity, event_time, error, score, p_value, details, rank, is_flagged, reasons.
     threshold: the score from which rows are flagged.
-    shadows: Parquet with id, error, score, p_value, rank, is_flagged, model_version: the same rows scored by each challenger; None
-        where there is none.
-    profile: Parquet in the columns of models.drift.profiles: the rows below the threshold, a sample of them where they are many.
+    shadows: Parquet with id, error, score, p_value, rank, is_flagged, model_version: the same rows scored by
+        each challenger; None where there is none.
+    profile: Parquet in the columns of models.drift.profiles: the rows below the threshold, a sample of them
+    where they are many.
     """
 
     path: Path
@@ -129,9 +133,11 @@ class Night:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What nothing was learnt from. rows: of the window, or of its sample where `training.max_rows` are fewer; dates: that had any.
+    """What nothing was learnt from. rows: of the window, or of its sample where `training.max_rows` are
+    fewer; dates: that had any.
 
-    known_frauds: by their label. unconfirmed: flagged, and no label says what they are; they count for thresholds and p-values alone.
+    known_frauds: by their label. unconfirmed: flagged, and no label says what they are; they count for
+    thresholds and p-values alone.
     """
 
     rows: int

@@ -1,4 +1,6 @@
-"""Folders of staged work, each one process's alone while that lives: a lock that ends with its process says so."""
+"""Folders of staged work, each one process's alone while that lives: a lock that ends with its process says
+so.
+"""
 
 import logging
 import os
@@ -23,8 +25,8 @@ SCRATCH = "scratch-"
 def night_folder(files: Path, day: date, *, anew: bool = False) -> Iterator[Path]:
     """The one folder of a date; another process that has it is waited for.
 
-    Its content goes when the block ends. Where the block fails, or its process is killed, what was computed stays for the next run
-    of the date, unless that asks for it `anew`.
+    Its content goes when the block ends. Where the block fails, or its process is killed, what was computed
+    stays for the next run of the date, unless that asks for it `anew`.
     """
     sweep(files)
     folder = staging(files) / str(day)
@@ -42,7 +44,9 @@ def night_folder(files: Path, day: date, *, anew: bool = False) -> Iterator[Path
 
 @contextmanager
 def work_folder(files: Path, name: str) -> Iterator[Path]:
-    """A folder of this name, empty, and gone when the block ends in whatever way; another process that has it is waited for."""
+    """A folder of this name, empty, and gone when the block ends in whatever way; another process that has
+    it is waited for.
+    """
     folder = staging(files) / f"{SCRATCH}{name}"
     with _waited_for(folder):
         _empty(folder)

@@ -34,14 +34,24 @@ class Compared:
 
 
 def stored_features(
-    dataset: Dataset, warehouse: WarehouseSettings, day: date, run_id: str, fingerprint: str, delay_days: int, staging: Path
+    dataset: Dataset,
+    warehouse: WarehouseSettings,
+    day: date,
+    run_id: str,
+    fingerprint: str,
+    delay_days: int,
+    staging: Path,
 ) -> Features:
     """The features of a committed night once more, from the source and the run's own quarantine.
 
-    Raises EvaluationError where the source has changed since the night was committed, or the run's rows were pruned.
+    Raises EvaluationError where the source has changed since the night was committed, or the run's rows were
+    pruned.
     """
     if look_up(warehouse, dataset.name, "evaluation/find_pruned_run", {"run_id": run_id}):
-        raise EvaluationError(f"{day}: the rows of {run_id} were pruned; score it again with `nightscore run --date {day} --force`")
+        raise EvaluationError(
+            f"{day}: the rows of {run_id} were pruned; score it again with `nightscore run --date "
+            f"{day} --force`"
+        )
     partition = unchanged(dataset, day, fingerprint)
     folder = staging / f"evaluation-{day}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,15 +59,22 @@ def stored_features(
         quarantine = con.execute(sql.read("evaluation/list_quarantined_rows"), {"run_id": run_id}).pl()
     path = folder / "quarantine.parquet"
     quarantine.write_parquet(path)
-    validated = Validated(partition, path, rows_quarantined=quarantine["row"].n_unique(), data_docs=folder / "none")
+    validated = Validated(
+        partition, path, rows_quarantined=quarantine["row"].n_unique(), data_docs=folder / "none"
+    )
     return build_features(dataset, validated, delay_days, folder)
 
 
 def unchanged(dataset: Dataset, day: date, fingerprint: str) -> Partition:
-    """The partition of a date as it was when this fingerprint was taken; raises EvaluationError where it has changed since."""
+    """The partition of a date as it was when this fingerprint was taken; raises EvaluationError where it has
+    changed since.
+    """
     partition = read_partition(dataset, day)
     if partition.fingerprint != fingerprint:
-        raise EvaluationError(f"{day}: the source has changed since it was scored; score it again with `nightscore run --date {day}`")
+        raise EvaluationError(
+            f"{day}: the source has changed since it was scored; score it again with `nightscore run "
+            f"--date {day}`"
+        )
     return partition
 
 
@@ -84,5 +101,7 @@ def _scored(dataset: Dataset, features: Features, compared: Sequence[Compared]) 
         columns = []
         for each in compared:
             encoded = each.detector.encoder.encode(batch)
-            columns += [pl.Series(name, scorer(encoded), dtype=pl.Float64) for name, scorer in each.scorers.items()]
+            columns += [
+                pl.Series(name, scorer(encoded), dtype=pl.Float64) for name, scorer in each.scorers.items()
+            ]
         yield batch.select(pl.lit(features.date).alias("partition_date"), "id").with_columns(columns)

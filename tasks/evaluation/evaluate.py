@@ -1,4 +1,6 @@
-"""Judging a window of committed nights by the labels that were known at a date, beside what no model finds on the same rows."""
+"""Judging a window of committed nights by the labels that were known at a date, beside what no model finds
+on the same rows.
+"""
 
 import logging
 from dataclasses import dataclass, replace
@@ -19,7 +21,14 @@ from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import DETECTOR, Evaluation, Figure, Ranking
 from tasks.core.recipe import Recipe
 from tasks.core.references import Version
-from tasks.evaluation.baseline_scores import REDUCED, Compared, baselines_of, reduced_of, score_all, stored_features
+from tasks.evaluation.baseline_scores import (
+    REDUCED,
+    Compared,
+    baselines_of,
+    reduced_of,
+    score_all,
+    stored_features,
+)
 from tasks.evaluation.result_lines import alert_lines, judged_night, night_line
 from tasks.evaluation.settings import EvaluationSettings, Window
 from tasks.labels.known_labels import known_compromised, store_labels
@@ -29,7 +38,16 @@ from tasks.warehouse.connection import reading, transact
 from tasks.warehouse.settings import WarehouseSettings
 
 log = logging.getLogger(__name__)
-VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256", "card_path", "withheld")
+VERSION = (
+    "version",
+    "as_of",
+    "first_date",
+    "last_date",
+    "artifact_path",
+    "artifact_sha256",
+    "card_path",
+    "withheld",
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,8 @@ def evaluate(bench: Bench, window: Window, staging: Path) -> Evaluation:
 
 
 def judge(bench: Bench, window: Window, staging: Path) -> Evaluation:
-    """The window's figures, with those of every baseline on the same rows; they are stored in the table `metrics` as well.
+    """The window's figures, with those of every baseline on the same rows; they are stored in the table
+    `metrics` as well.
 
     Raises EvaluationError where a date of the window has no committed run, or the source has changed since.
     """
@@ -95,20 +114,34 @@ def _judge_labelled(
     dataset, settings = bench.recipe.dataset, bench.settings
     rows, notes = labelled, []
     if settings.exclude_known_compromised and dataset.columns.entity:
-        compromised = known_compromised(dataset, bench.warehouse, labelled, runs["first_date"][0], bench.recipe.label_delay_days)
+        compromised = known_compromised(
+            dataset, bench.warehouse, labelled, runs["first_date"][0], bench.recipe.label_delay_days
+        )
         rows = labelled.filter(~compromised)
     if unknown := found.rows - labelled.height:
-        notes.append(f"{unknown:,} scored rows have no label that was known by {window.as_of} and are not judged.")
+        notes.append(
+            f"{unknown:,} scored rows have no label that was known by {window.as_of} and are not judged."
+        )
     if rows.is_empty():
         return replace(
-            found, notes=(f"Every labelled row of {window.first}..{window.last} is of an entity that was known to be compromised.",)
+            found,
+            notes=(
+                (
+                    f"Every labelled row of {window.first}..{window.last} is of an entity that was known "
+                    "to be compromised."
+                ),
+            ),
         )
     scored = _compare(bench, runs, staging, rows)
     judged, (ranking, reduced) = _judged(scored, "score", bench), _rankings(bench, scored)
     notes += [
-        f"{name} is not defined on these rows: no frauds, or nothing flagged." for name, at in ranking.detector.items() if at.value is None
+        f"{name} is not defined on these rows: no frauds, or nothing flagged."
+        for name, at in ranking.detector.items()
+        if at.value is None
     ]
-    lines = {DETECTOR: curves(judged)} | {name: curves(_judged(scored, name, bench)) for name in ranking.baselines}
+    lines = {DETECTOR: curves(judged)} | {
+        name: curves(_judged(scored, name, bench)) for name in ranking.baselines
+    }
     evaluation = replace(
         found,
         rows=rows.height,
@@ -128,33 +161,55 @@ def _judge_labelled(
 
 
 def _rankings(bench: Bench, scored: pl.DataFrame) -> tuple[Ranking, Ranking | None]:
-    """The figures of the detector and its baselines, and of the reduced detector and its own, where there is one."""
+    """The figures of the detector and its baselines, and of the reduced detector and its own, where there is
+    one.
+    """
     everything = metrics(bench.settings.top_k)
-    by_score = {name: metric for name, metric in everything.items() if name in RANKING or name.startswith("card_precision")}
+    by_score = {
+        name: metric
+        for name, metric in everything.items()
+        if name in RANKING or name.startswith("card_precision")
+    }
 
     def figures(prefix: str) -> dict[str, dict[str, Figure]]:
         columns = _columns(scored, prefix)
-        return {name: measure(_judged(scored, column, bench), by_score, replicates=0) for name, column in columns.items()}
+        return {
+            name: measure(_judged(scored, column, bench), by_score, replicates=0)
+            for name, column in columns.items()
+        }
 
-    own, without = Ranking(measure(_judged(scored, "score", bench), everything), figures("")), figures(REDUCED)
+    own, without = (
+        Ranking(measure(_judged(scored, "score", bench), everything), figures("")),
+        figures(REDUCED),
+    )
     return own, Ranking(without.pop(DETECTOR), without) if without else None
 
 
 def _compare(bench: Bench, runs: pl.DataFrame, staging: Path, rows: pl.DataFrame) -> pl.DataFrame:
-    """The judged rows with one more column of scores for each baseline (`name`), and for the reduced detector's (`reduced name`)."""
+    """The judged rows with one more column of scores for each baseline (`name`), and for the reduced
+    detector's (`reduced name`).
+    """
     dataset, delay, days = bench.recipe.dataset, bench.recipe.label_delay_days, []
     for _, nights in runs.group_by("version", maintain_order=True):
         compared = _compared(bench, nights.row(0, named=True))
         for run in nights.iter_rows(named=True):
             day, fingerprint = run["partition_date"], run["source_fingerprint"]
-            features = stored_features(dataset, bench.warehouse, day, run["run_id"], fingerprint, delay, staging)
+            features = stored_features(
+                dataset, bench.warehouse, day, run["run_id"], fingerprint, delay, staging
+            )
             days.append(score_all(dataset, features, compared))
-            log.info("%s  evaluate   compared with %d others on the same rows", day, sum(len(each.scorers) for each in compared))
+            log.info(
+                "%s  evaluate   compared with %d others on the same rows",
+                day,
+                sum(len(each.scorers) for each in compared),
+            )
     return rows.join(pl.concat(days), on=["partition_date", "id"], how="left", maintain_order="left")
 
 
 def _compared(bench: Bench, run: dict[str, Any]) -> list[Compared]:
-    """The baselines of the version that a run used, and the reduced detector of the same date with its own."""
+    """The baselines of the version that a run used, and the reduced detector of the same date with its
+    own.
+    """
     own = baselines_of(_version(bench, run))
     if bench.reduced is None:
         return [own]
@@ -183,9 +238,15 @@ def _judged(rows: pl.DataFrame, column: str, bench: Bench) -> Judged:
 
 def _why_unlabelled(bench: Bench, window: Window) -> str:
     if not bench.recipe.dataset.columns.label:
-        return "The dataset has no label column, and no labels were given: every figure that needs them is left out."
+        return (
+            "The dataset has no label column, and no labels were given: every figure that needs them is "
+            "left out."
+        )
     first_known = window.first + timedelta(days=bench.recipe.label_delay_days)
-    return f"No label of the window was known by {window.as_of}; those of {window.first} are known from the end of {first_known}."
+    return (
+        f"No label of the window was known by {window.as_of}; those of {window.first} are known from "
+        f"the end of {first_known}."
+    )
 
 
 def _version(bench: Bench, run: dict[str, Any]) -> Version:
@@ -208,12 +269,19 @@ def _store(warehouse: WarehouseSettings, evaluation: Evaluation) -> None:
             "rows": evaluation.rows,
             "positives": evaluation.positives,
         }
-        for features, ranking in (("all", evaluation.ranking), ("without label-derived", evaluation.without_label_derived))
+        for features, ranking in (
+            ("all", evaluation.ranking),
+            ("without label-derived", evaluation.without_label_derived),
+        )
         if ranking
         for detector, by_metric in {DETECTOR: ranking.detector, **ranking.baselines}.items()
         for metric, figure in by_metric.items()
     ]
-    transact(warehouse, evaluation.dataset, partial(_insert_metrics, pl.DataFrame(figures, infer_schema_length=None)))
+    transact(
+        warehouse,
+        evaluation.dataset,
+        partial(_insert_metrics, pl.DataFrame(figures, infer_schema_length=None)),
+    )
 
 
 def _insert_metrics(figures: pl.DataFrame, con: duckdb.DuckDBPyConnection) -> None:

@@ -1,4 +1,6 @@
-"""What a date looked like at an instant: the flags of the run that was current then, beside what its champion would have flagged."""
+"""What a date looked like at an instant: the flags of the run that was current then, beside what its
+champion would have flagged.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -26,8 +28,8 @@ CANNOT = (EvaluationError, SourceError, PartitionRejected, FeatureError, ModelEr
 class Flags:
     """What one of the two flagged; what is unknown is None.
 
-    run_id: of a stored run. rule: strategy and value of the threshold. rows: scored ones. flagged: of them. frauds: of these the known
-    ones. missing: why there are no rows to compare; None where there are.
+    run_id: of a stored run. rule: strategy and value of the threshold. rows: scored ones. flagged: of them.
+    frauds: of these the known ones. missing: why there are no rows to compare; None where there are.
     """
 
     run_id: str | None = None
@@ -42,7 +44,9 @@ class Flags:
 
 @dataclass(frozen=True)
 class Difference:
-    """A row that one of the two flagged and the other did not; None where it is not among the rows of that one."""
+    """A row that one of the two flagged and the other did not; None where it is not among the rows of that
+    one.
+    """
 
     id: str
     entity: str | None
@@ -56,7 +60,8 @@ class Difference:
 class Replay:
     """A date at an instant.
 
-    known_frauds: by the labels that were recorded by then; None where none of the date was. differences: most strange first.
+    known_frauds: by the labels that were recorded by then; None where none of the date was. differences: most
+    strange first.
     why: what sets the two apart, in sentences; empty where nothing does, or one of them is missing.
     """
 
@@ -69,12 +74,14 @@ class Replay:
     why: tuple[str, ...]
 
 
-def replay(recipe: Recipe, warehouse: WarehouseSettings, config_hash: str, day: date, as_of: datetime, staging: Path) -> Replay:
+def replay(
+    recipe: Recipe, warehouse: WarehouseSettings, config_hash: str, day: date, as_of: datetime, staging: Path
+) -> Replay:
     """Both sides of a date at the instant `as_of`; where one cannot be had, it says why.
 
-    Stored are the rows of the run that was current then; computed is what the champion of that time gives, with the threshold rule of
-    that time, on the features of the source as it is now. config_hash: of the configuration now. Raises WarehouseMissing where nothing
-    of the dataset was ever written.
+    Stored are the rows of the run that was current then; computed is what the champion of that time gives,
+    with the threshold rule of that time, on the features of the source as it is now. config_hash: of the
+    configuration now. Raises WarehouseMissing where nothing of the dataset was ever written.
     """
     known = known_at(warehouse, recipe.dataset.name, day, as_of)
     stored, (computed, scored) = _stored(known), _computed(recipe, warehouse, known, staging)
@@ -87,7 +94,11 @@ def replay(recipe: Recipe, warehouse: WarehouseSettings, config_hash: str, day: 
         computed=computed,
         known_frauds=int(known.labels["label"].sum()) if known.labels.height else None,
         differences=differences,
-        why=tuple(reasons(known, recipe, config_hash, stored.threshold != computed.threshold, bool(differences))) if both else (),
+        why=tuple(
+            reasons(known, recipe, config_hash, stored.threshold != computed.threshold, bool(differences))
+        )
+        if both
+        else (),
     )
 
 
@@ -102,17 +113,29 @@ def _stored(known: Known) -> Flags:
     return replace(flags, frauds=_frauds(known, known.rows))
 
 
-def _computed(recipe: Recipe, warehouse: WarehouseSettings, known: Known, staging: Path) -> tuple[Flags, pl.DataFrame]:
-    """What would have been flagged, and the rows: id, entity, score, p_value, is_flagged; none where they cannot be had."""
+def _computed(
+    recipe: Recipe, warehouse: WarehouseSettings, known: Known, staging: Path
+) -> tuple[Flags, pl.DataFrame]:
+    """What would have been flagged, and the rows: id, entity, score, p_value, is_flagged; none where they
+    cannot be had.
+    """
     champion, rule = known.champion, known.rule or recipe.threshold
     flags = Flags(version=champion.version.name if champion else None, rule=words(rule))
     try:
         version = _in_service(champion, known)
-        scored = score_day(recipe.dataset, _features(recipe, warehouse, known, staging), LineUp(version), rule, staging)
+        scored = score_day(
+            recipe.dataset, _features(recipe, warehouse, known, staging), LineUp(version), rule, staging
+        )
     except CANNOT as error:
         return replace(flags, missing=str(error)), known.rows.clear()
     rows = pl.read_parquet(scored.path, columns=list(COLUMNS))
-    return replace(flags, threshold=scored.threshold, rows=scored.rows, flagged=scored.flagged, frauds=_frauds(known, rows)), rows
+    return replace(
+        flags,
+        threshold=scored.threshold,
+        rows=scored.rows,
+        flagged=scored.flagged,
+        frauds=_frauds(known, rows),
+    ), rows
 
 
 def _in_service(champion: PastChampion | None, known: Known) -> Version:
@@ -121,19 +144,29 @@ def _in_service(champion: PastChampion | None, known: Known) -> Version:
         raise EvaluationError(f"{known.date}: no version was its champion by {moment(known.as_of)}")
     if champion.pruned_at:
         name = champion.version.name
-        raise EvaluationError(f"{known.date}: the artifact of its champion {name} was pruned at {moment(champion.pruned_at)}")
+        raise EvaluationError(
+            f"{known.date}: the artifact of its champion {name} was pruned at {moment(champion.pruned_at)}"
+        )
     return champion.version
 
 
 def _features(recipe: Recipe, warehouse: WarehouseSettings, known: Known, staging: Path) -> Features:
-    """Of the rows that the run scored; where it is gone with its quarantine, or never was, of those that pass today's rules."""
+    """Of the rows that the run scored; where it is gone with its quarantine, or never was, of those that
+    pass today's rules.
+    """
     dataset, day, run = recipe.dataset, known.date, known.run
     if run and not run.pruned_at:
-        return stored_features(dataset, warehouse, day, run.run_id, run.fingerprint, recipe.label_delay_days, staging)
-    from tasks.validation.validate import validate_partition  # takes seconds to import, and most replays need no validation
+        return stored_features(
+            dataset, warehouse, day, run.run_id, run.fingerprint, recipe.label_delay_days, staging
+        )
+    from tasks.validation.validate import (
+        validate_partition,
+    )  # takes seconds to import, and most replays need no validation
 
     partition = unchanged(dataset, day, run.fingerprint) if run else read_partition(dataset, day)
-    return build_features(dataset, validate_partition(dataset, partition, staging), recipe.label_delay_days, staging)
+    return build_features(
+        dataset, validate_partition(dataset, partition, staging), recipe.label_delay_days, staging
+    )
 
 
 def _frauds(known: Known, rows: pl.DataFrame) -> int | None:
@@ -148,4 +181,9 @@ def _differences(stored: pl.DataFrame, computed: pl.DataFrame) -> tuple[Differen
     flags = [pl.col(name).fill_null(False) for name in ("is_flagged", "is_flagged_now")]
     strange = joined.filter(flags[0] != flags[1]).sort(pl.min_horizontal("p_value", "p_value_now"), "id")
     rows = strange.with_columns(pl.coalesce("entity", "entity_now").alias("entity"))
-    return tuple(Difference(*row) for row in rows.select("id", "entity", "is_flagged", "is_flagged_now", "score", "score_now").iter_rows())
+    return tuple(
+        Difference(*row)
+        for row in rows.select(
+            "id", "entity", "is_flagged", "is_flagged_now", "score", "score_now"
+        ).iter_rows()
+    )

@@ -18,7 +18,9 @@ def words(rule: ThresholdSettings | None) -> str | None:
     return f"{rule.strategy} {rule.value:g}" if rule else None
 
 
-def reasons(known: Known, recipe: Recipe, config_hash: str, other_threshold: bool, other_rows: bool) -> Iterator[str]:
+def reasons(
+    known: Known, recipe: Recipe, config_hash: str, other_threshold: bool, other_rows: bool
+) -> Iterator[str]:
     """What sets the two apart; something is said wherever rows differ (`other_rows`).
 
     config_hash: of the configuration now. other_threshold: whether the two flagged from different scores on.
@@ -42,4 +44,7 @@ def reasons(known: Known, recipe: Recipe, config_hash: str, other_threshold: boo
         found = True
         yield f"[features], [quality], [model] or [training] have changed since {name} was trained"
     if not found and (other_rows or other_threshold):
-        yield "version, rule, source and configuration are the same: Nightscore, its libraries or the device have changed since"
+        yield (
+            "version, rule, source and configuration are the same: Nightscore, its libraries or the "
+            "device have changed since"
+        )

@@ -35,14 +35,22 @@ def judged_night(night: NightLine, rows: pl.DataFrame) -> NightLine:
         weight.filter(pl.col("is_flagged")).sum().alias("flagged"),
         weight.filter("label").sum().alias("frauds"),
     ).row(0)
-    return replace(night, precision=found / flagged if flagged else None, recall=found / frauds if frauds else None, frauds=frauds)
+    return replace(
+        night,
+        precision=found / flagged if flagged else None,
+        recall=found / frauds if frauds else None,
+        frauds=frauds,
+    )
 
 
 def alert_lines(private: tuple[str, ...], column: str, rows: pl.DataFrame) -> tuple[AlertLine, ...]:
     """The strangest entities of the window, each by its highest row."""
     entity = pl.coalesce("entity", "id").alias("who")
     worst = (
-        rows.filter("is_flagged").with_columns(entity).sort(["score", "id"], descending=[True, False]).unique("who", maintain_order=True)
+        rows.filter("is_flagged")
+        .with_columns(entity)
+        .sort(["score", "id"], descending=[True, False])
+        .unique("who", maintain_order=True)
     )
     return tuple(
         AlertLine(

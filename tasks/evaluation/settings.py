@@ -14,7 +14,10 @@ class EvaluationSettings(Section):
     window_days: int = Field(7, ge=1)
     top_k: tuple[int, ...] = (100,)
     exclude_known_compromised: bool = True
-    flagged_share: tuple[float, float] = (0.0, 0.1)  # a night that flags a smaller or larger share of its rows is warned of
+    flagged_share: tuple[float, float] = (
+        0.0,
+        0.1,
+    )  # a night that flags a smaller or larger share of its rows is warned of
     relabel_days: int = Field(30, ge=1)  # so many matured dates back a night reads the source's labels again
 
 

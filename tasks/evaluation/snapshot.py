@@ -14,15 +14,24 @@ from tasks.registry.versions import stored_version
 from tasks.warehouse.connection import reading, see_as_of
 from tasks.warehouse.settings import WarehouseSettings
 
-VERSION = ("version", "as_of", "first_date", "last_date", "artifact_path", "artifact_sha256", "card_path", "withheld")
+VERSION = (
+    "version",
+    "as_of",
+    "first_date",
+    "last_date",
+    "artifact_path",
+    "artifact_sha256",
+    "card_path",
+    "withheld",
+)
 
 
 @dataclass(frozen=True)
 class PastRun:
     """The run of a date that was current.
 
-    rule: what it flagged by; None of a run of before rules were kept. rows, flagged: counts of the ledger. pruned_at: since when its rows
-    are gone; None where they are there.
+    rule: what it flagged by; None of a run of before rules were kept. rows, flagged: counts of the ledger.
+    pruned_at: since when its rows are gone; None where they are there.
     """
 
     run_id: str
@@ -39,7 +48,10 @@ class PastRun:
 
 @dataclass(frozen=True)
 class PastChampion:
-    """The version that was to flag a date. pruned_at: since when its artifact is gone; None where it was not pruned."""
+    """The version that was to flag a date.
+
+    pruned_at: since when its artifact is gone; None where it was not pruned.
+    """
 
     version: Version
     training_hash: str
@@ -52,8 +64,10 @@ class PastChampion:
 class Known:
     """What was known of `date` at `as_of`.
 
-    rule: the threshold rule of that time, of the run, else of the newest run of any date; None where there was none.
-    rows: id, entity, score float32, p_value float64, is_flagged of the run, empty without one. labels: id, label bool, recorded by then.
+    rule: the threshold rule of that time, of the run, else of the newest run of any date; None where there
+    was none.
+    rows: id, entity, score float32, p_value float64, is_flagged of the run, empty without one. labels: id,
+    label bool, recorded by then.
     first_commit: when the date was first committed, then or later; None where it never was.
     """
 
@@ -81,7 +95,9 @@ def known_at(warehouse: WarehouseSettings, dataset: str, day: date, as_of: datet
             run=run,
             champion=_champion(warehouse, _first(con, "evaluation/find_champion_as_of", values)),
             rule=run.rule if run and run.rule else _rule(newest["rule"]) if newest else None,
-            rows=con.execute(sql.read("evaluation/list_scored_rows"), {"run_id": run.run_id if run else None}).pl(),
+            rows=con.execute(
+                sql.read("evaluation/list_scored_rows"), {"run_id": run.run_id if run else None}
+            ).pl(),
             labels=con.execute(sql.read("evaluation/list_labels_as_of"), values).pl(),
             first_commit=(_first(con, "evaluation/find_first_commit", values) or {}).get("committed_at"),
         )

@@ -1,4 +1,6 @@
-"""The features of one day: the dataset's feature SQL over the day and its look-back, or the source's own columns."""
+"""The features of one day: the dataset's feature SQL over the day and its look-back, or the source's own
+columns.
+"""
 
 import logging
 import math
@@ -26,11 +28,16 @@ from tasks.source.connection import connect, first_history_date, readable
 
 log = logging.getLogger(__name__)
 ROW_GROUP_ROWS = 122_880
-# What must not be found between the clean rows of the day and what the SQL returned: how many ids, and one of them.
+# What must not be found between the clean rows of the day and what the SQL returned: how many ids, and one of
+# them.
 CHECKS = {
     "lost": "select count(*), min(clean._id) from clean anti join returned on returned.id = clean._id",
-    "returned more than once": "select count(*), min(id) from (select id from returned group by id having count(*) > 1)",
-    "returned that are no clean rows": "select count(*), min(returned.id) from returned anti join clean on returned.id = clean._id",
+    "returned more than once": (
+        "select count(*), min(id) from (select id from returned group by id having count(*) > 1)"
+    ),
+    "returned that are no clean rows": (
+        "select count(*), min(returned.id) from returned anti join clean on returned.id = clean._id"
+    ),
 }
 
 
@@ -41,13 +48,15 @@ def features(dataset: Dataset, validated: Validated, label_delay_days: int, stag
 
 
 def build_features(dataset: Dataset, validated: Validated, label_delay_days: int, staging: Path) -> Features:
-    """The reference to the features of one day's clean rows; where there is feature SQL they are written to `staging`/features.parquet.
+    """The reference to the features of one day's clean rows; where there is feature SQL they are written to
+    `staging`/features.parquet.
 
-    The SQL reads the view `history`: the source's columns and `_partition_date`, over the look-back and the clean rows of the day.
-    It may use the parameters $partition_date and $label_delay_days, and returns the id and the features, one row per clean row.
-    Labels of dates after `partition date - label_delay_days` are null, as nobody knew them on the night.
-    Raises FeatureError where the SQL fails, lacks a feature, or does not return each clean row once; SourceError where the
-    source cannot be read.
+    The SQL reads the view `history`: the source's columns and `_partition_date`, over the look-back and the
+    clean rows of the day. It may use the parameters $partition_date and $label_delay_days, and returns the id
+    and the features, one row per clean row. Labels of dates after `partition date - label_delay_days` are
+    null, as nobody knew them on the night.
+    Raises FeatureError where the SQL fails, lacks a feature, or does not return each clean row once;
+    SourceError where the source cannot be read.
     """
     if dataset.features.sql is None:
         return Features(validated, path=None)
@@ -59,15 +68,23 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
         with written_whole(path) as staged:
             _write(con, dataset, day, label_delay_days, staged)
         _check(con, dataset, day, path)
-    log.info("%s  features   %s features of %s rows by %s", day, len(dataset.features.names), f"{validated.rows:,}", dataset.features.sql)
+    log.info(
+        "%s  features   %s features of %s rows by %s",
+        day,
+        len(dataset.features.names),
+        f"{validated.rows:,}",
+        dataset.features.sql,
+    )
     return Features(validated, path)
 
 
 def feature_batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[pl.DataFrame]:
-    """The features of one day's clean rows, at most `batch_rows` at a time, fewer where images are large, however large the day is.
+    """The features of one day's clean rows, at most `batch_rows` at a time, fewer where images are large,
+    however large the day is.
 
-    Each batch has row int64 (position in the partition), id str, entity str or null, event_time datetime (us) or null,
-    numeric features float64 (null where missing), categorical features str, images as they are: Binary, List or Array.
+    Each batch has row int64 (position in the partition), id str, entity str or null, event_time datetime (us)
+    or null, numeric features float64 (null where missing), categorical features str, images as they are:
+    Binary, List or Array.
     Raises SourceError where the source cannot be read.
     """
     batch_rows = _bounded(dataset, batch_rows)
@@ -83,35 +100,53 @@ def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[
     with connect(dataset.source) as con, readable(dataset.source, features.date):
         create_clean(con, dataset, features.validated)
         keys = "_row as row, _id as id, _entity as entity, _event_time as event_time"
-        reader = con.execute(f"select {keys}, {', '.join(_cast_features(dataset))} from clean").to_arrow_reader(batch_rows)
+        reader = con.execute(
+            f"select {keys}, {', '.join(_cast_features(dataset))} from clean"
+        ).to_arrow_reader(batch_rows)
         try:
             yield from map(_frame, reader)
         except (pa.ArrowException, OSError) as error:  # what DuckDB raises while Arrow reads from it
             raise SourceError(
-                f"{features.date}: the features cannot be read from the source: {first_line(error)}; deliver it again"
+                f"{features.date}: the features cannot be read from the source: {first_line(error)}; "
+                "deliver it again"
             ) from error
 
 
-def _write(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int, path: Path) -> None:
+def _write(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int, path: Path
+) -> None:
     """Every row that the SQL returns, with the keys of its clean row, in the order of the day."""
     query, mentioned = _feature_sql(con, dataset, day)
     parameters = {"partition_date": day, "label_delay_days": label_delay_days}
     bound = {name: value for name, value in parameters.items() if name in mentioned}
     names = (dataset.columns.id, *dataset.features.names)
-    computed = ", ".join([f"cast({identifier(dataset.columns.id)} as varchar) as _id", *_cast_features(dataset)])
+    computed = ", ".join(
+        [f"cast({identifier(dataset.columns.id)} as varchar) as _id", *_cast_features(dataset)]
+    )
     features = ", ".join(f"computed.{identifier(name)}" for name in dataset.features.names)
     try:
-        returned = {column[0].lower() for column in con.execute(f"select * from ({query}\n) limit 0", bound).description}
+        returned = {
+            column[0].lower()
+            for column in con.execute(f"select * from ({query}\n) limit 0", bound).description
+        }
         if missing := [name for name in names if name.lower() not in returned]:
-            raise _refusal(dataset, day, f"does not return {', '.join(missing)}; add what is missing, or mend [features]")
+            raise _refusal(
+                dataset, day, f"does not return {', '.join(missing)}; add what is missing, or mend [features]"
+            )
         con.execute(
             f"""
             copy (
-                select clean._row as row, computed._id as id, clean._entity as entity, clean._event_time as event_time, {features}
+                select
+                    clean._row as row,
+                    computed._id as id,
+                    clean._entity as entity,
+                    clean._event_time as event_time,
+                    {features}
                 from (select {computed} from ({query}\n)) as computed
                 left join clean on clean._id = computed._id
                 order by row
-            ) to {literal(str(path))} (format parquet, compression zstd, row_group_size {_bounded(dataset, ROW_GROUP_ROWS)})
+            ) to {literal(str(path))}
+            (format parquet, compression zstd, row_group_size {_bounded(dataset, ROW_GROUP_ROWS)})
             """,
             bound,
         )
@@ -125,11 +160,17 @@ def _feature_sql(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date) ->
     try:
         statements = con.extract_statements(sql.read(dataset.features.sql))
     except OSError as error:
-        raise FeatureError(f"{day}: there is no feature SQL {dataset.features.sql}; mend features.sql") from error
+        raise FeatureError(
+            f"{day}: there is no feature SQL {dataset.features.sql}; mend features.sql"
+        ) from error
     except duckdb.Error as error:
         raise _refusal(dataset, day, f"failed: {_without_values(dataset, error)}; mend the SQL") from error
     if len(statements) != 1:
-        raise _refusal(dataset, day, f"has {len(statements)} statements; write one, with a common table expression for each step")
+        raise _refusal(
+            dataset,
+            day,
+            f"has {len(statements)} statements; write one, with a common table expression for each step",
+        )
     return _without_semicolon(statements[0].query), set(statements[0].named_parameters)
 
 
@@ -149,15 +190,23 @@ def _check(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, path: Pa
     found = {trouble: con.sql(query).fetchall()[0] for trouble, query in CHECKS.items()}
     path.unlink()
     hidden = dataset.columns.id in dataset.columns.private
-    told = [f"{count:,} ids {trouble}" + ("" if hidden else f", such as {example}") for trouble, (count, example) in found.items() if count]
+    told = [
+        f"{count:,} ids {trouble}" + ("" if hidden else f", such as {example}")
+        for trouble, (count, example) in found.items()
+        if count
+    ]
     hint = "return one row per row of history where _partition_date = $partition_date"
     raise _refusal(dataset, day, f"does not return one row per clean row: {'; '.join(told)}; {hint}")
 
 
 def _cast_features(dataset: Dataset) -> list[str]:
-    kinds = dict.fromkeys(dataset.features.numeric, "double") | dict.fromkeys(dataset.features.categorical, "varchar")
+    kinds = dict.fromkeys(dataset.features.numeric, "double") | dict.fromkeys(
+        dataset.features.categorical, "varchar"
+    )
     images = [identifier(dataset.features.image.column)] if dataset.features.image else []
-    return [f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in kinds.items()] + images
+    return [
+        f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in kinds.items()
+    ] + images
 
 
 def _bounded(dataset: Dataset, rows: int) -> int:

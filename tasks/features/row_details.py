@@ -1,4 +1,6 @@
-"""The source columns that are kept beside the scores, for whoever reads them: what was the amount, at which terminal."""
+"""The source columns that are kept beside the scores, for whoever reads them: what was the amount, at which
+terminal.
+"""
 
 import polars as pl
 
@@ -11,12 +13,20 @@ from tasks.source.connection import connect, readable
 
 
 def read_details(dataset: Dataset, features: Features) -> pl.DataFrame:
-    """The columns of `columns.details` of every clean row of a day as JSON text: row int64, id str, details str.
+    """The columns of `columns.details` of every clean row of a day as JSON text: row int64, id str, details
+    str.
 
-    They are read from the source once more, by the night's scoring alone: what only trains or compares needs none of them.
-    NaN and infinities, which JSON does not have, are text. Raises SourceError where the source cannot be read.
+    They are read from the source once more, by the night's scoring alone: what only trains or compares needs
+    none of them. NaN and infinities, which JSON does not have, are text. Raises SourceError where the source
+    cannot be read.
     """
     with connect(dataset.source) as con, readable(dataset.source, features.date):
         types = create_clean(con, dataset, features.validated)
-        packed = ", ".join(f"{identifier(name)} := {json_value(identifier(name), types[name])}" for name in dataset.columns.details)
-        return con.sql(f"select _row as row, _id as id, cast(to_json(struct_pack({packed})) as varchar) as details from clean").pl()
+        packed = ", ".join(
+            f"{identifier(name)} := {json_value(identifier(name), types[name])}"
+            for name in dataset.columns.details
+        )
+        return con.sql(
+            f"select _row as row, _id as id, cast(to_json(struct_pack({packed})) as varchar) as "
+            "details from clean"
+        ).pl()

@@ -1,4 +1,6 @@
-"""What feature SQL may see on the night of a date: the clean rows of the day, and the history without absurd values or early labels."""
+"""What feature SQL may see on the night of a date: the clean rows of the day, and the history without absurd
+values or early labels.
+"""
 
 from datetime import date, timedelta
 
@@ -13,7 +15,8 @@ FLOATING = ("FLOAT", "DOUBLE")
 
 
 def create_clean(con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Validated) -> dict[str, str]:
-    """View `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity` and `_event_time`.
+    """View `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity` and
+    `_event_time`.
 
     Gives the source's columns (name to DuckDB type).
     """
@@ -37,8 +40,12 @@ def create_clean(con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Va
     return types
 
 
-def create_history(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int) -> None:
-    """View `history`: the good rows of the look-back and the clean rows of the day, without labels that nobody knew; NaN is null."""
+def create_history(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int
+) -> None:
+    """View `history`: the good rows of the look-back and the clean rows of the day, without labels that
+    nobody knew; NaN is null.
+    """
     types = create_view(con, dataset, "found", first_history_date(dataset, day), day)
     con.execute(f"create view lookback as from found where _partition_date < date '{day}'")
     values = {name: _value(name, types) for name in types}
@@ -60,7 +67,10 @@ def create_history(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, 
 
 
 def _value(name: str, types: dict[str, str]) -> str:
-    """A column with NaN as null. By isnan: what Parquet says of least and greatest leaves NaN out, and misleads a comparison with it."""
+    """A column with NaN as null.
+
+    By isnan: what Parquet says of least and greatest leaves NaN out, and misleads a comparison with it.
+    """
     column = identifier(name)
     return f"case when not isnan({column}) then {column} end" if types[name] in FLOATING else column
 
@@ -70,14 +80,20 @@ def _value_rules(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[s
 
     A column that a whole date lacks was added later: its nulls are no reason to forget the date.
     """
-    ruled = {name: rule for name, rule in dataset.quality.columns.items() if name in types and name != dataset.columns.label}
+    ruled = {
+        name: rule
+        for name, rule in dataset.quality.columns.items()
+        if name in types and name != dataset.columns.label
+    }
     free = {name: ColumnRule() for name in dataset.features.numeric if name in types}
     conditions = ["true"]
     for name, rule in (free | ruled).items():
         value = _value(name, types)
         number = f"try_cast({value} as double)"
         if not rule.nullable:
-            having = con.sql(f"select _partition_date from lookback group by all having count({value}) > 0").fetchall()
+            having = con.sql(
+                f"select _partition_date from lookback group by all having count({value}) > 0"
+            ).fetchall()
             dates = ", ".join(f"date '{row[0]}'" for row in having)
             conditions += [f"({value} is not null or _partition_date not in ({dates}))"] if dates else []
         if types[name] in FLOATING:

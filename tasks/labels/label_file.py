@@ -20,7 +20,8 @@ READERS = {".parquet": pl.read_parquet, ".csv": lambda path: pl.read_csv(path, i
 class Recorded:
     """What became of the lines of a label file.
 
-    added: new in the table `labels`. known: they add nothing to it. unknown: they name no scored row, and were left out.
+    added: new in the table `labels`. known: they add nothing to it. unknown: they name no scored row, and
+    were left out.
     """
 
     added: int
@@ -29,10 +30,12 @@ class Recorded:
 
 
 def record_labels(warehouse: WarehouseSettings, dataset: str, path: Path) -> Recorded:
-    """Appends a Parquet or CSV file of labels to the table `labels`: all of its lines, or none where one cannot be meant.
+    """Appends a Parquet or CSV file of labels to the table `labels`: all of its lines, or none where one
+    cannot be meant.
 
-    Columns: id; label (0, 1, true or false); known_at (a date: known from its end); source (who says so, such as analyst or
-    chargeback; `source` is the source's own column); and, where ids repeat from day to day, partition_date.
+    Columns: id; label (0, 1, true or false); known_at (a date: known from its end); source (who says so, such
+    as analyst or chargeback; `source` is the source's own column); and, where ids repeat from day to day,
+    partition_date.
     Raises LabelsRefused, naming the file, the column and the count.
     """
     return transact(warehouse, dataset, partial(_record, path, _lines(path)))
@@ -49,7 +52,10 @@ def _lines(path: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise LabelsRefused(f"{path} cannot be read: {first_line(error)}; write it again") from error
     if missing := [name for name in NEEDED if name not in found.columns]:
-        raise LabelsRefused(f"{path} has no column {', '.join(missing)} (it has {', '.join(found.columns)}); add what is missing")
+        raise LabelsRefused(
+            f"{path} has no column {', '.join(missing)} (it has {', '.join(found.columns)}); add what "
+            "is missing"
+        )
     dated = found if DATE in found.columns else found.with_columns(pl.lit(None, pl.String).alias(DATE))
     return dated.select(pl.col(*NEEDED, DATE).cast(pl.String)).with_row_index("line", offset=1)
 

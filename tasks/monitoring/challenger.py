@@ -1,4 +1,6 @@
-"""Champion and challenger: once both have scored enough dates whose labels are known, the rule of [challenger] decides between them."""
+"""Champion and challenger: once both have scored enough dates whose labels are known, the rule of
+[challenger] decides between them.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -32,10 +34,11 @@ log = logging.getLogger(__name__)
 
 @task(cache_policy=NO_CACHE)
 def challenge(bench: Bench, rule: ChallengerSettings, notify: NotifySettings, day: date) -> list[Decision]:
-    """Decides on each challenger of a date that has been watched for long enough, by the labels known at its end.
+    """Decides on each challenger of a date that has been watched for long enough, by the labels known at its
+    end.
 
-    One that is promoted is champion from the next date on, and those that are left are compared with it, on later nights. The night is
-    committed by now, so what goes wrong here is a warning.
+    One that is promoted is champion from the next date on, and those that are left are compared with it, on
+    later nights. The night is committed by now, so what goes wrong here is a warning.
     """
     decisions = []
     try:
@@ -61,15 +64,26 @@ def _decisions(bench: Bench, rule: ChallengerSettings, day: date) -> Iterator[De
                 return
 
 
-def _decide(bench: Bench, rule: ChallengerSettings, champion: Version, challenger: Version, day: date) -> Decision | None:
-    """The decision on a challenger; None where too few dates were scored by both, or their labels are not known yet."""
+def _decide(
+    bench: Bench, rule: ChallengerSettings, champion: Version, challenger: Version, day: date
+) -> Decision | None:
+    """The decision on a challenger; None where too few dates were scored by both, or their labels are not
+    known yet.
+    """
     recipe, versions = bench.recipe, {"champion": champion.name, "challenger": challenger.name}
     mature = day - timedelta(days=recipe.label_delay_days)
     with reading(bench.warehouse, recipe.dataset.name) as con:
-        dates = [row[0] for row in con.execute(sql.read("monitoring/list_shared_dates"), versions | {"partition_date": mature}).fetchall()]
+        dates = [
+            row[0]
+            for row in con.execute(
+                sql.read("monitoring/list_shared_dates"), versions | {"partition_date": mature}
+            ).fetchall()
+        ]
         if len(dates) < rule.window_days:
             return None
-        rows = con.execute(sql.read("monitoring/list_shared_scores"), versions | {"dates": dates, "as_of": day}).pl()
+        rows = con.execute(
+            sql.read("monitoring/list_shared_scores"), versions | {"dates": dates, "as_of": day}
+        ).pl()
     rows = _judged_rows(bench, rows, champion)
     if rows.is_empty():
         return None
@@ -91,7 +105,9 @@ def _judged_rows(bench: Bench, rows: pl.DataFrame, champion: Version) -> pl.Data
     dataset, warehouse = bench.recipe.dataset, bench.warehouse
     if not (bench.settings.exclude_known_compromised and dataset.columns.entity and dataset.columns.label):
         return rows
-    return rows.filter(~known_compromised(dataset, warehouse, rows, champion.first_date, bench.recipe.label_delay_days))
+    return rows.filter(
+        ~known_compromised(dataset, warehouse, rows, champion.first_date, bench.recipe.label_delay_days)
+    )
 
 
 def _write(warehouse: WarehouseSettings, decision: Decision, con: duckdb.DuckDBPyConnection) -> bool:
@@ -99,7 +115,9 @@ def _write(warehouse: WarehouseSettings, decision: Decision, con: duckdb.DuckDBP
     con.execute(sql.read("publish/lock_dataset"))
     (written,) = con.execute(sql.read("monitoring/insert_decision"), _columns(decision)).fetchall()[0]
     if written and decision.promoted:
-        promote_within(warehouse, decision.version, decision.as_of + timedelta(days=1), decision.verdict.why, con)
+        promote_within(
+            warehouse, decision.version, decision.as_of + timedelta(days=1), decision.verdict.why, con
+        )
     return bool(written)
 
 
@@ -110,7 +128,17 @@ def _columns(decision: Decision) -> dict[str, Any]:
 
 def _tell(bench: Bench, notify: NotifySettings, decision: Decision) -> None:
     verdict, first = decision.verdict, decision.as_of + timedelta(days=1)
-    done = {(True, True): f"is champion from {first} on", (True, False): "may be promoted by hand", (False, False): "is not promoted"}
-    log.info("%s  challenge  %s %s: %s", decision.as_of, decision.version, done[verdict.fit, decision.promoted], verdict.why)
+    done = {
+        (True, True): f"is champion from {first} on",
+        (True, False): "may be promoted by hand",
+        (False, False): "is not promoted",
+    }
+    log.info(
+        "%s  challenge  %s %s: %s",
+        decision.as_of,
+        decision.version,
+        done[verdict.fit, decision.promoted],
+        verdict.why,
+    )
     if decision.promoted:
         tell_promotion(notify, bench.recipe.dataset.name, decision.version, first, verdict.why)

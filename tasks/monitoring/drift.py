@@ -1,4 +1,6 @@
-"""Drift: after each night, how far the last dates are from those that the champion learnt from, flagged rows left out on both sides."""
+"""Drift: after each night, how far the last dates are from those that the champion learnt from, flagged rows
+left out on both sides.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -26,11 +28,13 @@ log = logging.getLogger(__name__)
 
 
 @task(cache_policy=NO_CACHE)
-def drift(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, night: Night) -> tuple[Drift, ...]:
+def drift(
+    recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, night: Night
+) -> tuple[Drift, ...]:
     """Measures the drift after a committed night, once; see `measure_drift`.
 
-    What is over a limit is a warning and a note of the run; it is told where a feature is over that was not so the last time.
-    The night is committed by now, so what goes wrong here is a warning.
+    What is over a limit is a warning and a note of the run; it is told where a feature is over that was not
+    so the last time. The night is committed by now, so what goes wrong here is a warning.
     """
     try:
         found = measure_drift(recipe, warehouse, night)
@@ -46,12 +50,17 @@ def drift(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, 
 
 
 def measure_drift(recipe: Recipe, warehouse: WarehouseSettings, night: Night) -> tuple[Drift, ...]:
-    """The drift of every feature over as many dates as the night's version learnt from, the night's own the last; stored in `metrics`.
+    """The drift of every feature over as many dates as the night's version learnt from, the night's own the
+    last; stored in `metrics`.
 
-    Nothing where it was measured since the night was committed, or where the version has scored fewer of these dates than it learnt from:
-    a Sunday alone would not look like a week.
+    Nothing where it was measured since the night was committed, or where the version has scored fewer of
+    these dates than it learnt from: a Sunday alone would not look like a week.
     """
-    values = {"version": night.model_version, "first_date": _first_date(recipe, night), "last_date": night.date}
+    values = {
+        "version": night.model_version,
+        "first_date": _first_date(recipe, night),
+        "last_date": night.date,
+    }
     with reading(warehouse, recipe.dataset.name) as con:
         if _is_measured(con, night):
             return ()
@@ -75,13 +84,28 @@ def _write(night: Night, figures: pl.DataFrame, note: str | None, con: duckdb.Du
 
 
 def _is_measured(con: duckdb.DuckDBPyConnection, night: Night) -> bool:
-    return con.execute(sql.read("monitoring/find_drift_measurement"), {"partition_date": night.date}).fetchone() is not None
+    return (
+        con.execute(sql.read("monitoring/find_drift_measurement"), {"partition_date": night.date}).fetchone()
+        is not None
+    )
 
 
 def _figures(recipe: Recipe, night: Night, found: Sequence[Drift]) -> pl.DataFrame:
-    window = {"first_date": _first_date(recipe, night), "last_date": night.date, "as_of": night.date, "model_version": night.model_version}
+    window = {
+        "first_date": _first_date(recipe, night),
+        "last_date": night.date,
+        "as_of": night.date,
+        "model_version": night.model_version,
+    }
     lines: list[dict[str, Any]] = [
-        {**window, "detector": "drift", "features": each.feature, "metric": metric, "value": value, "rows": each.rows}
+        {
+            **window,
+            "detector": "drift",
+            "features": each.feature,
+            "metric": metric,
+            "value": value,
+            "rows": each.rows,
+        }
         for each in found
         for metric, value in {**each.figures, "over": float(bool(each.over))}.items()
     ]
@@ -91,7 +115,14 @@ def _figures(recipe: Recipe, night: Night, found: Sequence[Drift]) -> pl.DataFra
 def _message(recipe: Recipe, night: Night, found: Sequence[Drift]) -> str | None:
     """What is over a limit, in words: names and figures, no value of any row."""
     over = ", ".join(each.words for each in found if each.over)
-    return f"the rows since {_first_date(recipe, night)} are not what {night.model_version} learnt from: drift of {over}" if over else None
+    return (
+        (
+            f"the rows since {_first_date(recipe, night)} are not what {night.model_version} learnt from: "
+            f"drift of {over}"
+        )
+        if over
+        else None
+    )
 
 
 def _first_date(recipe: Recipe, night: Night) -> date:

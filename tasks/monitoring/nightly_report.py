@@ -22,9 +22,11 @@ log = logging.getLogger(__name__)
 
 @task(cache_policy=NO_CACHE)
 def report_matured(bench: Bench, day: date, folder: Path, staging: Path) -> list[Path]:
-    """The pages of the dates whose figures the labels known at the end of `day` have changed, by the source's own column or by others.
+    """The pages of the dates whose figures the labels known at the end of `day` have changed, by the source's
+    own column or by others.
 
-    Each is judged once per label cut-off. The night is committed by now, so what goes wrong here is a warning.
+    Each is judged once per label cut-off. The night is committed by now, so what goes wrong here is a
+    warning.
     """
     try:
         _store_labels(bench, day)
@@ -48,7 +50,10 @@ def _store_labels(bench: Bench, day: date) -> None:
 
 def _dates_to_judge(bench: Bench, day: date) -> list[date]:
     with reading(bench.warehouse, bench.recipe.dataset.name) as con:
-        return [row[0] for row in con.execute(sql.read("monitoring/list_dates_to_evaluate"), {"as_of": day}).fetchall()]
+        return [
+            row[0]
+            for row in con.execute(sql.read("monitoring/list_dates_to_evaluate"), {"as_of": day}).fetchall()
+        ]
 
 
 def _report(bench: Bench, matured: date, day: date, folder: Path, staging: Path) -> Path | None:

@@ -12,9 +12,11 @@ from tasks.monitoring.settings import ChallengerSettings
 
 @dataclass(frozen=True)
 class Verdict:
-    """The rule's verdict with its figures, in the columns of the table `decisions`; those of the other rule are None.
+    """The rule's verdict with its figures, in the columns of the table `decisions`; those of the other rule
+    are None.
 
-    rule: labels | agreement. rows: compared rows. frauds: known frauds among them. fit: whether the challenger may be champion.
+    rule: labels | agreement. rows: compared rows. frauds: known frauds among them. fit: whether the
+    challenger may be champion.
     """
 
     rule: str
@@ -34,7 +36,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """A row of the table `decisions`: made after the night of `as_of`, on `dates` dates of first_date..last_date."""
+    """A row of the table `decisions`: made after the night of `as_of`, on `dates` dates of
+    first_date..last_date.
+    """
 
     version: str
     champion: str
@@ -57,20 +61,28 @@ def verdict_on(rows: pl.DataFrame, rule: ChallengerSettings, *, has_entities: bo
     return by_labels or _by_agreement(rows, frauds, rule)
 
 
-def _by_labels(rows: pl.DataFrame, frauds: int, rule: ChallengerSettings, has_entities: bool) -> Verdict | None:
+def _by_labels(
+    rows: pl.DataFrame, frauds: int, rule: ChallengerSettings, has_entities: bool
+) -> Verdict | None:
     champion, challenger = (_judged(rows, who, has_entities) for who in ("champion", "challenger"))
     found = paired_difference(champion, challenger, metrics()[rule.metric], rule.confidence)
     if found is None:
         return None
     fit = found.low >= -rule.tolerance
-    figures = f"{found.challenger:.3f} against {found.champion:.3f}, {rule.confidence:.0%} interval {found.low:+.3f}..{found.high:+.3f}"
+    figures = (
+        f"{found.challenger:.3f} against {found.champion:.3f}, {rule.confidence:.0%} interval "
+        f"{found.low:+.3f}..{found.high:+.3f}"
+    )
     bound = f"its lower bound is {'not ' if fit else ''}below {-rule.tolerance:g}"
     return Verdict(
         rule="labels",
         rows=rows.height,
         frauds=frauds,
         fit=fit,
-        why=f"{rule.metric} on {rows.height:,} rows with {frauds:,} frauds: {figures} of the difference; {bound}",
+        why=(
+            f"{rule.metric} on {rows.height:,} rows with {frauds:,} frauds: {figures} of the difference; "
+            f"{bound}"
+        ),
         metric=rule.metric,
         champion_value=found.champion,
         challenger_value=found.challenger,
@@ -89,8 +101,10 @@ def _by_agreement(rows: pl.DataFrame, frauds: int, rule: ChallengerSettings) -> 
         rows=rows.height,
         frauds=frauds,
         fit=fit,
-        why=f"{frauds:,} frauds are known in {rows.height:,} rows, too few to compare by; {found.overlap:.0%} of the alerts are shared "
-        f"(least_overlap {rule.least_overlap:.0%}), and the p-values differ by {found.shift:.3f} (most_shift {rule.most_shift:g})",
+        why=f"{frauds:,} frauds are known in {rows.height:,} rows, too few to compare by; "
+        f"{found.overlap:.0%} of the alerts are shared "
+        f"(least_overlap {rule.least_overlap:.0%}), and the p-values differ by {found.shift:.3f} "
+        f"(most_shift {rule.most_shift:g})",
         overlap=found.overlap,
         shift=found.shift,
     )

@@ -8,10 +8,12 @@ from models.settings import Section
 
 
 class ChallengerSettings(Section):
-    """A challenger is decided on once, when `window_days` dates whose labels are known were scored by it and by the champion.
+    """A challenger is decided on once, when `window_days` dates whose labels are known were scored by it and
+    by the champion.
 
-    A fresh version is wanted unless it is worse: it becomes champion where the lower bound of the interval of challenger minus champion,
-    on the same rows, is not below -tolerance. Where fewer than `least_frauds` are known, where alerts and scores of both agree.
+    A fresh version is wanted unless it is worse: it becomes champion where the lower bound of the interval of
+    challenger minus champion, on the same rows, is not below -tolerance. Where fewer than `least_frauds` are
+    known, where alerts and scores of both agree.
     """
 
     metric: Literal["average_precision", "auc_roc", "precision", "recall", "f1"] = "average_precision"

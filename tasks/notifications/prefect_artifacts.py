@@ -40,25 +40,36 @@ def show_night(dataset: str, night: Night) -> None:
         "doubts": "; ".join(night.doubts),
     }
     with _by_courtesy():
-        create_table_artifact([line], key=key("night", dataset), description=f"{dataset} {night.date}: {night.status}")
+        create_table_artifact(
+            [line], key=key("night", dataset), description=f"{dataset} {night.date}: {night.status}"
+        )
 
 
 def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
     """A table of the dates before `day` that were still to be scored, and what became of each."""
     if lines:
         with _by_courtesy():
-            create_table_artifact(lines, key=key("missed", dataset), description=f"{dataset}: dates before {day} that were due")
+            create_table_artifact(
+                lines, key=key("missed", dataset), description=f"{dataset}: dates before {day} that were due"
+            )
 
 
 def show_report(dataset: str, days: str, markdown: str, page: Path) -> None:
     """The figures of an evaluation, and a link to its page. days: the dates that it is about, in words."""
     with _by_courtesy():
         create_markdown_artifact(markdown, key=key("report", dataset), description=f"{dataset}, {days}")
-        create_link_artifact(page.resolve().as_uri(), link_text=page.name, key=key("page", dataset), description=f"{dataset}, {days}")
+        create_link_artifact(
+            page.resolve().as_uri(),
+            link_text=page.name,
+            key=key("page", dataset),
+            description=f"{dataset}, {days}",
+        )
 
 
 class Progress:
-    """How much of a run's work is done, in percent, and in words what was done last; shown in a flow run alone."""
+    """How much of a run's work is done, in percent, and in words what was done last; shown in a flow run
+    alone.
+    """
 
     def __init__(self, kind: str, dataset: str, name: str) -> None:
         self._name = name
@@ -81,7 +92,10 @@ class Progress:
 
 
 class TrainingProgress:
-    """The share of a training's epochs that are done. Networks of an ensemble are trained one after the other."""
+    """The share of a training's epochs that are done.
+
+    Networks of an ensemble are trained one after the other.
+    """
 
     def __init__(self, dataset: str, as_of: date, members: int, epochs: int) -> None:
         self._progress = Progress("training", dataset, f"{dataset} as of {as_of}")
@@ -95,7 +109,10 @@ class TrainingProgress:
         done = 100 * (self._member - 1 + number / self._epochs) / self._members
         if done - self._shown >= STEP:
             self._shown = done
-            words = f"network {self._member} of {self._members}, epoch {number}: loss {loss:.4f}, held out {validation_loss:.4f}"
+            words = (
+                f"network {self._member} of {self._members}, epoch {number}: loss {loss:.4f}, held out "
+                f"{validation_loss:.4f}"
+            )
             self._progress.show(done, words)
 
     def done(self) -> None:

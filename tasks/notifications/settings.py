@@ -1,4 +1,7 @@
-"""The section [notify]: who is told when a night needs somebody. An address is a secret, since whoever has it can write there."""
+"""The section [notify]: who is told when a night needs somebody.
+
+An address is a secret, since whoever has it can write there.
+"""
 
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -32,10 +35,15 @@ class Webhook(Section):
 
 
 class NotifySettings(Section):
-    """Which webhooks are told of what, and how long a night may wait for them. No section of it decides a score."""
+    """Which webhooks are told of what, and how long a night may wait for them.
+
+    No section of it decides a score.
+    """
 
     webhooks: tuple[Webhook, ...] = ()
-    timeout_seconds: float = Field(20, gt=0, le=300)  # for all webhooks together, which are told at once, with retries and pauses
+    timeout_seconds: float = Field(
+        20, gt=0, le=300
+    )  # for all webhooks together, which are told at once, with retries and pauses
     retries: int = Field(3, ge=0, le=10)  # after a first attempt that found nobody, or a server in trouble
 
 

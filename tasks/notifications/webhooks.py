@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 THREAD = "nightscore-webhook"
 FIRST_PAUSE = 0.5  # seconds; each one after it is twice as long
-CHATTY = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+CHATTY = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "httpcore.socks",
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of one request. again: whether another one can help, after `pause` seconds where the webhook asks for so many."""
+    """What came of one request.
+
+    again: whether another one can help, after `pause` seconds where the webhook asks for so many.
+    """
 
     delivered: bool
     said: str
@@ -49,14 +59,17 @@ class Attempt:
 
 
 def deliver(posts: Sequence[Post], settings: NotifySettings) -> list[Answer]:
-    """The answers of all webhooks, which are told at once; never takes longer than `timeout_seconds`, and raises nothing for their sake."""
+    """The answers of all webhooks, which are told at once; never takes longer than `timeout_seconds`, and
+    raises nothing for their sake.
+    """
     deadline = time.monotonic() + settings.timeout_seconds
     answers: dict[str, Answer] = {}
 
     def post(one: Post) -> None:
         answers[one.place] = _persist(one, settings, deadline)
 
-    # Looking up a name, and a server that answers a byte at a time, know no timeout: what is not back in time is left behind.
+    # Looking up a name, and a server that answers a byte at a time, know no timeout: what is not back in time
+    # is left behind.
     threads = [threading.Thread(target=post, args=(one,), name=THREAD, daemon=True) for one in posts]
     for thread in threads:
         thread.start()
@@ -108,7 +121,12 @@ def _judged(response: "httpx.Response") -> Attempt:
     if response.is_redirect:
         return Attempt(False, f"answered {status}; a redirect is not followed")
     busy = status == 429 or response.is_server_error
-    return Attempt(False, f"answered {status}", again=busy, pause=_retry_after(response.headers.get("retry-after")) if busy else None)
+    return Attempt(
+        False,
+        f"answered {status}",
+        again=busy,
+        pause=_retry_after(response.headers.get("retry-after")) if busy else None,
+    )
 
 
 def _retry_after(header: str | None) -> float | None:

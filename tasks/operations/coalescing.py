@@ -1,4 +1,6 @@
-"""Scheduled nights in turn: late ones do not stampede, for the first one that runs takes the dates of all that are due."""
+"""Scheduled nights in turn: late ones do not stampede, for the first one that runs takes the dates of all
+that are due.
+"""
 
 import json
 import logging
@@ -27,15 +29,18 @@ from tasks.core.errors import Overtaken
 from tasks.core.file_lock import locked
 
 log = logging.getLogger(__name__)
-FILE = "schedule.lock"  # its content: the run that has the turn, and the newest scheduled start that it stands in for
+# its content: the run that has the turn, and the newest scheduled start that it stands in for
+FILE = "schedule.lock"
 BEGUN = (StateType.PENDING, StateType.RUNNING)
 
 
 @contextmanager
 def turn(files: Path) -> Iterator[datetime]:
-    """Gives the newest scheduled start that this flow run stands in for: its own, or that of a later run which is due as well.
+    """Gives the newest scheduled start that this flow run stands in for: its own, or that of a later run
+    which is due as well.
 
-    Those runs are cancelled, and say by which one they were overtaken. A run that nobody overtakes waits until it is its turn.
+    Those runs are cancelled, and say by which one they were overtaken. A run that nobody overtakes waits
+    until it is its turn.
     files: the dataset's folder. Raises Overtaken where the run that has the turn stands in for this one.
     """
     own = flow_run.scheduled_start_time
@@ -58,7 +63,9 @@ def _waited_for(path: Path, own: datetime) -> Iterator[IO[str]]:
         if holder and datetime.fromisoformat(holder["until"]) >= own:
             raise Overtaken(f"overtaken by {holder['run']}, which scores every date that is missing by then")
         if not told:
-            log.info("waiting for %s, which has the turn", holder["run"] if holder else "the run that has the turn")
+            log.info(
+                "waiting for %s, which has the turn", holder["run"] if holder else "the run that has the turn"
+            )
             told = True
         time.sleep(1)
     with lock:
@@ -76,9 +83,11 @@ def _read(path: Path) -> dict[str, str] | None:
 
 
 def _due(*states: StateType) -> list[FlowRun]:
-    """The other runs of this deployment whose scheduled start has come and which name no date themselves, in these states.
+    """The other runs of this deployment whose scheduled start has come and which name no date themselves, in
+    these states.
 
-    Unless given, the states are those of runs that are not at their end. The oldest 200 of them, which is as many as Prefect gives.
+    Unless given, the states are those of runs that are not at their end. The oldest 200 of them, which is as
+    many as Prefect gives.
     """
     context = FlowRunContext.get()
     own = context.flow_run if context else None
@@ -86,7 +95,9 @@ def _due(*states: StateType) -> list[FlowRun]:
         return []
     due = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[own.deployment_id]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states or (StateType.SCHEDULED, *BEGUN)))),
+        state=FlowRunFilterState(
+            type=FlowRunFilterStateType(any_=list(states or (StateType.SCHEDULED, *BEGUN)))
+        ),
         expected_start_time=FlowRunFilterExpectedStartTime(before_=now("UTC")),
     )
     with get_client(sync_client=True) as client:

@@ -1,4 +1,7 @@
-"""What `nightscore doctor` looks at: one function per check, each with what was found and how to mend it. Nothing is changed."""
+"""What `nightscore doctor` looks at: one function per check, each with what was found and how to mend it.
+
+Nothing is changed.
+"""
 
 import os
 import shutil
@@ -44,7 +47,9 @@ class Setup:
 def checks(dataset: Dataset, warehouse: WarehouseSettings) -> list[Check]:
     """Every check in turn; one that cannot be made is a failed check and never an exception."""
     setup = Setup(dataset, warehouse)
-    looks = {check.__name__: check for check in INSTALLATION} | {check.__name__: partial(check, setup) for check in CHECKS}
+    looks = {check.__name__: check for check in INSTALLATION} | {
+        check.__name__: partial(check, setup) for check in CHECKS
+    }
     return [_guarded(name.removeprefix("check_").replace("_", " "), look) for name, look in looks.items()]
 
 
@@ -54,28 +59,50 @@ def check_source(setup: Setup) -> Check:
     dates = list_dates(dataset.source)
     if not dates:
         where = dataset.source.path or dataset.source.table
-        return Check("source", False, f"no dates in {where}", "mend [source] in the configuration, or deliver a first partition")
+        return Check(
+            "source",
+            False,
+            f"no dates in {where}",
+            "mend [source] in the configuration, or deliver a first partition",
+        )
     without_history = dataset.features.model_copy(update={"sql": None})
     newest = read_partition(dataset.model_copy(update={"features": without_history}), dates[-1])
-    return Check("source", True, f"{len(dates)} dates, {dates[0]} to {dates[-1]}; the newest has {newest.rows:,} rows")
+    return Check(
+        "source", True, f"{len(dates)} dates, {dates[0]} to {dates[-1]}; the newest has {newest.rows:,} rows"
+    )
 
 
 def check_columns(setup: Setup) -> Check:
     """The columns that the configuration names, in the newest partition."""
     dataset, columns = setup.dataset, setup.dataset.columns
-    named = [columns.id, columns.time, columns.entity, columns.label, columns.weight, *columns.private, *columns.details]
-    needed = {name for name in named if name} | (set() if dataset.features.sql else set(dataset.features.names))
+    named = [
+        columns.id,
+        columns.time,
+        columns.entity,
+        columns.label,
+        columns.weight,
+        *columns.private,
+        *columns.details,
+    ]
+    needed = {name for name in named if name} | (
+        set() if dataset.features.sql else set(dataset.features.names)
+    )
     newest = list_dates(dataset.source)[-1]
     with connect(dataset.source) as con, readable(dataset.source, newest):
         found = create_view(con, dataset, "newest", newest, newest)
     if missing := sorted(needed - found.keys()):
         has = f"{place(dataset.source, newest)} has {', '.join(found)}"
-        return Check("columns", False, f"missing: {', '.join(missing)}", f"mend [columns] or [features]; {has}")
+        return Check(
+            "columns", False, f"missing: {', '.join(missing)}", f"mend [columns] or [features]; {has}"
+        )
     return Check("columns", True, f"all {len(needed)} that the configuration names are there")
 
 
 def check_feature_sql(setup: Setup) -> Check:
-    """The feature SQL, bound to the newest partition: its syntax, and the columns that it reads and returns. It is not run."""
+    """The feature SQL, bound to the newest partition: its syntax, and the columns that it reads and returns.
+
+    It is not run.
+    """
     features = setup.dataset.features
     if features.sql is None:
         return Check("feature sql", None, "none: the features are columns of the source")
@@ -84,7 +111,9 @@ def check_feature_sql(setup: Setup) -> Check:
         returned = _columns_of(setup.dataset, sql.read(features.sql))
     except (OSError, duckdb.Error) as error:
         return Check("feature sql", False, first_line(error), mend)
-    if missing := [name for name in (setup.dataset.columns.id, *features.names) if name.lower() not in returned]:
+    if missing := [
+        name for name in (setup.dataset.columns.id, *features.names) if name.lower() not in returned
+    ]:
         return Check("feature sql", False, f"it does not return {', '.join(missing)}", mend)
     return Check("feature sql", True, f"{features.sql} returns all {len(features.names)} features")
 
@@ -94,7 +123,9 @@ def check_warehouse(setup: Setup) -> Check:
     place, file = setup.warehouse.place, setup.warehouse.file
     places = [] if file is None else [_existing(file.parent), file]
     if locked := [path for path in places if path.exists() and not os.access(path, os.W_OK)]:
-        return Check("warehouse", False, f"{locked[0]} cannot be written", "mend its permissions, or warehouse.uri")
+        return Check(
+            "warehouse", False, f"{locked[0]} cannot be written", "mend its permissions, or warehouse.uri"
+        )
     try:
         held = datasets(setup.impatient)
     except WarehouseMissing:
@@ -105,7 +136,9 @@ def check_warehouse(setup: Setup) -> Check:
 
 
 def check_results(setup: Setup) -> Check:
-    """What must hold of the committed results: the same statements that every night is checked by before it is committed."""
+    """What must hold of the committed results: the same statements that every night is checked by before it
+    is committed.
+    """
     try:
         with reading(setup.impatient, setup.dataset.name) as con:
             (nights,) = con.execute("select count(*) from current_runs").fetchall()[0]
@@ -113,7 +146,12 @@ def check_results(setup: Setup) -> Check:
     except (WarehouseMissing, WarehouseHeld) as error:
         return Check("results", None, str(error))
     if broken:
-        return Check("results", False, "; ".join(broken), "score those dates again with `nightscore run --force --date D`")
+        return Check(
+            "results",
+            False,
+            "; ".join(broken),
+            "score those dates again with `nightscore run --force --date D`",
+        )
     return Check("results", True, f"{nights} committed nights pass {len(sql.names('check_*'))} checks")
 
 
@@ -121,7 +159,9 @@ def check_waiting(setup: Setup) -> Check:
     """Scored nights that a held warehouse kept from being committed."""
     waiting = [folder.name for folder in waiting_folders(setup.folder / setup.dataset.name)]
     if waiting:
-        return Check("waiting", None, f"scored and not committed: {', '.join(waiting)}", "run `nightscore publish`")
+        return Check(
+            "waiting", None, f"scored and not committed: {', '.join(waiting)}", "run `nightscore publish`"
+        )
     return Check("waiting", True, "no scored night waits to be committed")
 
 
@@ -132,7 +172,12 @@ def check_disk(setup: Setup) -> Check:
         return Check("disk", False, f"{folder} cannot be written", "mend its permissions, or warehouse.files")
     free = shutil.disk_usage(folder).free / 2**30
     if free < FREE_GIB:
-        return Check("disk", False, f"{free:.1f} GiB free at {folder}", f"free {FREE_GIB:g} GiB: a night stages its rows there")
+        return Check(
+            "disk",
+            False,
+            f"{free:.1f} GiB free at {folder}",
+            f"free {FREE_GIB:g} GiB: a night stages its rows there",
+        )
     return Check("disk", True, f"{free:.1f} GiB free at {folder}")
 
 
@@ -151,7 +196,10 @@ def _columns_of(dataset: Dataset, query: str) -> set[str]:
         (statement,) = con.extract_statements(query)
         values = {"partition_date": newest, "label_delay_days": 0}
         bound = {name: values[name] for name in statement.named_parameters}
-        return {column[0].lower() for column in con.execute(f"select * from ({statement.query}\n) limit 0", bound).description}
+        return {
+            column[0].lower()
+            for column in con.execute(f"select * from ({statement.query}\n) limit 0", bound).description
+        }
 
 
 def _existing(folder: Path) -> Path:
@@ -173,5 +221,9 @@ CHECKS: tuple[Callable[[Setup], Check], ...] = (
 def check_webhooks(settings: NotifySettings) -> Check:
     """Who would be told; nothing is sent."""
     hosts = ", ".join(webhook.host for webhook in settings.webhooks)
-    found = f"{len(settings.webhooks)} configured: {hosts}" if hosts else "none configured; nobody is told when a night fails"
+    found = (
+        f"{len(settings.webhooks)} configured: {hosts}"
+        if hosts
+        else "none configured; nobody is told when a night fails"
+    )
     return Check("webhooks", True, found)

@@ -1,4 +1,6 @@
-"""Which flow runs live: each locks a file of its own while it does, so that a killed one can be told and is marked Crashed."""
+"""Which flow runs live: each locks a file of its own while it does, so that a killed one can be told and is
+marked Crashed.
+"""
 
 import logging
 import os
@@ -23,7 +25,8 @@ FOLDER = "running"
 
 @contextmanager
 def alive(files: Path) -> Iterator[None]:
-    """The flow run that calls this lives for the length of the block; earlier ones that were killed are marked Crashed first.
+    """The flow run that calls this lives for the length of the block; earlier ones that were killed are
+    marked Crashed first.
 
     files: the dataset's folder, which all machines that run its flows share.
     """
@@ -75,7 +78,9 @@ def _mark_if_dead(path: Path) -> bool:
     except FileNotFoundError:  # it has just ended, or another process has marked it
         return False
     except (httpx.HTTPError, PrefectException) as error:
-        log.info("the flow run %s was killed, which Prefect could not be told: %s", path.name, type(error).__name__)
+        log.info(
+            "the flow run %s was killed, which Prefect could not be told: %s", path.name, type(error).__name__
+        )
         return False
 
 
@@ -88,6 +93,8 @@ def _crashed(run_id: UUID, process: str) -> bool:
             return False
         if run.state and run.state.is_final():
             return False
-        client.set_flow_run_state(run_id, Crashed(message=f"Killed: {process} has ended without a word"), force=True)
+        client.set_flow_run_state(
+            run_id, Crashed(message=f"Killed: {process} has ended without a word"), force=True
+        )
     log.info("%s was killed: %s has ended without a word; it is marked Crashed", run.name, process)
     return True

@@ -1,9 +1,11 @@
-"""Retention: what is older than so many days and nobody needs is dropped, from the warehouse in one transaction, then from the disk.
+"""Retention: what is older than so many days and nobody needs is dropped, from the warehouse in one
+transaction, then from the disk.
 
-The space of dropped rows inside a DuckDB file is used again by later nights; the file itself does not become smaller (DuckDB 1.5 gives back
-free blocks at its end alone). Of a file of 365 nights x 10,000 rows (169 MB) with the older half of the scores dropped half of the blocks
-were free once it was closed, and 1,000,000 more rows went in without its growing. A lake's files go with the first pruning a day or more
-after their rows. The ledger, labels, metrics and promotions stay for ever.
+The space of dropped rows inside a DuckDB file is used again by later nights; the file itself does not become
+smaller (DuckDB 1.5 gives back free blocks at its end alone). Of a file of 365 nights x 10,000 rows (169 MB)
+with the older half of the scores dropped half of the blocks were free once it was closed, and 1,000,000 more
+rows went in without its growing. A lake's files go with the first pruning a day or more after their rows. The
+ledger, labels, metrics and promotions stay for ever.
 """
 
 import os
@@ -32,8 +34,8 @@ SUPERSEDED, SCORES = "rows of superseded runs", "scores of current runs"
 
 @dataclass(frozen=True)
 class Retention:
-    """What is kept. oldest: the first date that is. scores: whether old rows of current runs go as well. waiting: versions of nights
-    that are scored and not committed yet."""
+    """What is kept. oldest: the first date that is. scores: whether old rows of current runs go as well.
+    waiting: versions of nights that are scored and not committed yet."""
 
     oldest: date
     scores: bool
@@ -47,7 +49,10 @@ class Retention:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What goes of one kind. count: runs, files or folders. rows: of runs. bytes: of files. oldest, newest: since when they are old."""
+    """What goes of one kind.
+
+    count: runs, files or folders. rows: of runs. bytes: of files. oldest, newest: since when they are old.
+    """
 
     kind: str
     count: int
@@ -59,7 +64,10 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Pruning:
-    """done: whether it went, or only would. older_than: dates and instants before this one are old. left: what is left alone, and why."""
+    """done: whether it went, or only would.
+
+    older_than: dates and instants before this one are old. left: what is left alone, and why.
+    """
 
     done: bool
     older_than: date
@@ -81,11 +89,21 @@ class _Rows:
     left: list[str]
 
 
-def prune(warehouse: WarehouseSettings, dataset: str, keep_days: int, today: date, *, scores: bool = False, yes: bool = False) -> Pruning:
-    """Drops what became old more than `keep_days` days before `today`; without `yes` only lists it, and changes nothing.
+def prune(
+    warehouse: WarehouseSettings,
+    dataset: str,
+    keep_days: int,
+    today: date,
+    *,
+    scores: bool = False,
+    yes: bool = False,
+) -> Pruning:
+    """Drops what became old more than `keep_days` days before `today`; without `yes` only lists it, and
+    changes nothing.
 
-    Staging, reports and Data Docs are old by their date, superseded rows and unneeded artifacts by the instant when they became so;
-    scores of current runs, with their quarantine, go by their date and only with `scores`. What a crash leaves goes the next time.
+    Staging, reports and Data Docs are old by their date, superseded rows and unneeded artifacts by the
+    instant when they became so; scores of current runs, with their quarantine, go by their date and only with
+    `scores`. What a crash leaves goes the next time.
     Raises WarehouseMissing where nothing of the dataset was ever written.
     """
     files = Path(warehouse.files).resolve() / dataset
@@ -100,7 +118,9 @@ def prune(warehouse: WarehouseSettings, dataset: str, keep_days: int, today: dat
     if yes:
         left += [f"{old.path} is being worked on since" for old in found if not remove_file(files, old)]
         remove_artifacts(rows.stored)
-    return Pruning(yes, keep.oldest, (*_of_runs(rows.runs), *_of_files([*found, *rows.stored])), (*rows.left, *left))
+    return Pruning(
+        yes, keep.oldest, (*_of_runs(rows.runs), *_of_files([*found, *rows.stored])), (*rows.left, *left)
+    )
 
 
 def _prune_rows(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyConnection) -> _Rows:
@@ -125,20 +145,29 @@ def _prunable(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyConne
     values = keep.values | {"waiting": list(keep.waiting)}
     models = con.execute(sql.read("retention/list_prunable_versions"), values).pl().to_dicts()
     strange = [model for model in models if not _is_own_model(files, root, model)]
-    left = [f"{model['version']} names an artifact or a card outside {files}, and is left alone" for model in strange]
+    left = [
+        f"{model['version']} names an artifact or a card outside {files}, and is left alone"
+        for model in strange
+    ]
     versions = [model["version"] for model in models if model not in strange]
     places = con.execute(sql.read("retention/list_artifact_paths")).pl().to_dicts()
-    return _Rows(runs, versions, _registered(files, places, versions), old_artifacts(root, places, versions), left)
+    return _Rows(
+        runs, versions, _registered(files, places, versions), old_artifacts(root, places, versions), left
+    )
 
 
 def _is_own_model(files: Path, root: str, model: dict[str, Any]) -> bool:
     """Whether the paths of a version are where training puts them."""
     artifact, card = (_absolute(files, model[name]) for name in ("artifact_path", "card_path"))
-    return (artifact.parent == files / "models" or is_in_store(root, model["artifact_path"])) and card.parent == files / "cards"
+    return (
+        artifact.parent == files / "models" or is_in_store(root, model["artifact_path"])
+    ) and card.parent == files / "cards"
 
 
 def _registered(files: Path, places: list[dict[str, Any]], versions: list[str]) -> Registered:
-    """What the registry names, as soon as these versions are pruned; a path that a version in use names as well stays."""
+    """What the registry names, as soon as these versions are pruned; a path that a version in use names as
+    well stays.
+    """
     live, pruned = set[Path](), set[Path]()
     for place in places:
         kept = pruned if place["is_pruned"] or place["version"] in versions else live
@@ -152,7 +181,9 @@ def _absolute(files: Path, path: str) -> Path:
 
 
 def _waiting(files: Path) -> tuple[str, ...]:
-    """The versions of the scored nights that wait for their commit; one that cannot be read can never be committed."""
+    """The versions of the scored nights that wait for their commit; one that cannot be read can never be
+    committed.
+    """
     versions = []
     for folder in waiting_folders(files):
         with suppress(ValidationError):
@@ -162,16 +193,26 @@ def _waiting(files: Path) -> tuple[str, ...]:
 
 
 def _of_runs(runs: list[dict[str, Any]]) -> list[Dropped]:
-    kinds = {kind: [run for run in runs if run["is_current"] == (kind == SCORES)] for kind in (SUPERSEDED, SCORES)}
+    kinds = {
+        kind: [run for run in runs if run["is_current"] == (kind == SCORES)] for kind in (SUPERSEDED, SCORES)
+    }
     return [
-        Dropped(kind, len(found), sum(run["rows_scored"] for run in found), None, *_span([run["since"] for run in found]))
+        Dropped(
+            kind,
+            len(found),
+            sum(run["rows_scored"] for run in found),
+            None,
+            *_span([run["since"] for run in found]),
+        )
         for kind, found in kinds.items()
         if found
     ]
 
 
 def _of_files(files: Sequence[OldFile | OldArtifact]) -> list[Dropped]:
-    kinds = {kind: [old for old in files if old.kind == kind] for kind in dict.fromkeys(old.kind for old in files)}
+    kinds = {
+        kind: [old for old in files if old.kind == kind] for kind in dict.fromkeys(old.kind for old in files)
+    }
     return [
         Dropped(kind, len(found), None, sum(old.bytes for old in found), *_span([old.since for old in found]))
         for kind, found in kinds.items()

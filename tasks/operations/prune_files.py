@@ -1,4 +1,7 @@
-"""The files of a dataset that nobody needs any more. What is removed is found by looking, never named by the warehouse."""
+"""The files of a dataset that nobody needs any more.
+
+What is removed is found by looking, never named by the warehouse.
+"""
 
 import fcntl
 import os
@@ -19,7 +22,11 @@ DATED = {  # folder, kind, and the names of its files with the date that counts
     "reports": ("reports", re.compile(rf"report-{DATE}_({DATE})\.(?:html|json)")),
 }
 KindOf = Callable[[Path], tuple[str | None, date]]
-ARTIFACTS, ORPHANS, STAGED = "artifacts and cards of versions", "orphaned artifacts and cards", "staging folders"
+ARTIFACTS, ORPHANS, STAGED = (
+    "artifacts and cards of versions",
+    "orphaned artifacts and cards",
+    "staging folders",
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,9 @@ class OldFile:
 
 
 def old_files(files: Path, registered: Registered, oldest: date) -> tuple[list[OldFile], list[str]]:
-    """What is older than `oldest` below a dataset's own folder, and in words what is left alone although it is; changes nothing."""
+    """What is older than `oldest` below a dataset's own folder, and in words what is left alone although it
+    is; changes nothing.
+    """
     found: list[OldFile] = []
     left: list[str] = []
     for folder, kind_of in _folders(registered):
@@ -60,7 +69,9 @@ def old_files(files: Path, registered: Registered, oldest: date) -> tuple[list[O
 
 
 def remove_file(files: Path, old: OldFile) -> bool:
-    """Removes a file or folder; False where a process has begun to work on it since, or it has become something else."""
+    """Removes a file or folder; False where a process has begun to work on it since, or it has become
+    something else.
+    """
     if not _is_own(files, old.path):
         return False
     if old.kind == STAGED:
@@ -75,7 +86,9 @@ def remove_file(files: Path, old: OldFile) -> bool:
 
 
 def _folders(registered: Registered) -> Iterator[tuple[str, KindOf]]:
-    """Each folder below the dataset's own, with what tells an entry's kind and since when it is old; None of what is kept or not ours."""
+    """Each folder below the dataset's own, with what tells an entry's kind and since when it is old; None of
+    what is kept or not ours.
+    """
 
     def staged(path: Path) -> tuple[str | None, date]:
         if path.name.startswith(SCRATCH):

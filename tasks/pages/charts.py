@@ -77,8 +77,8 @@ class Cloud:
 class Scatter:
     """Points over two axes; the first cloud is drawn on top.
 
-    scale: where the clouds are steps of a quantity, from the highest to the lowest, the axis of that quantity: its strip of colours
-        is the legend.
+    scale: where the clouds are steps of a quantity, from the highest to the lowest, the axis of that
+        quantity: its strip of colours is the legend.
     """
 
     title: str
@@ -113,7 +113,11 @@ class Dots:
 def environment() -> Environment:
     """Jinja with autoescape on and an error for every name that is not defined."""
     jinja = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     jinja.filters |= {"figure": figure, "score": score, "count": count, "percent": percent, "words": words}
     return jinja
@@ -127,18 +131,25 @@ def axis(label: str, low: float, high: float, steps: int = 5) -> Axis:
     step = next(nice * magnitude for nice in (1, 2, 5, 10) if nice * magnitude >= rough * 0.75)
     decimals = max(0, -math.floor(math.log10(step)))
     numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-    return Axis(label, low, high, tuple((number * step, f"{number * step:,.{decimals}f}") for number in numbers))
+    return Axis(
+        label, low, high, tuple((number * step, f"{number * step:,.{decimals}f}") for number in numbers)
+    )
 
 
 def log_axis(label: str, low: float, high: float, steps: int = 8) -> Axis:
-    """A logarithmic axis between log10 values, with a tick at every power of ten, or every second, third ... of many; a short axis
-    has twice and five times the powers as well.
+    """A logarithmic axis between log10 values, with a tick at every power of ten, or every second, third ...
+    of many; a short axis has twice and five times the powers as well.
     """
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
     every = max(1, math.ceil((high - low) / steps))
     powers = [power for power in range(math.floor(low), math.floor(high) + 1) if power % every == 0]
     values = [nice * 10.0**power for power in powers for nice in ((1, 2, 5) if high - low < 2 else (1,))]
-    return Axis(label, low, high, tuple((math.log10(value), score(value)) for value in values if low <= math.log10(value) <= high))
+    return Axis(
+        label,
+        low,
+        high,
+        tuple((math.log10(value), score(value)) for value in values if low <= math.log10(value) <= high),
+    )
 
 
 def steps(edges: Sequence[float], heights: Sequence[float]) -> tuple[tuple[float, float], ...]:
@@ -153,7 +164,9 @@ def figure(value: float | None) -> str:
 
 
 def score(value: float) -> str:
-    """A score or a p-value: three digits that mean something, without a power of ten where one can do without."""
+    """A score or a p-value: three digits that mean something, without a power of ten where one can do
+    without.
+    """
     if value and not 1e-4 <= abs(value) < 1e7:
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
     if abs(value) >= 100:

@@ -8,7 +8,16 @@ from models.inspection.summary import inspect
 from tasks.core.atomic_files import write_whole
 from tasks.core.references import Version
 from tasks.pages.charts import environment
-from tasks.pages.model_card_charts import PixelMap, bars, by_error, by_label, inked, losses, picture, pixel_map
+from tasks.pages.model_card_charts import (
+    PixelMap,
+    bars,
+    by_error,
+    by_label,
+    inked,
+    losses,
+    picture,
+    pixel_map,
+)
 from tasks.pages.model_card_facts import CardFacts
 from tasks.pages.model_card_text import held_out, latent_words, lead, methods, settings, verdict
 from tasks.pages.report_charts import spread
@@ -25,7 +34,10 @@ def write_card(version: Version, detector: Detector, facts: CardFacts) -> None:
 
 
 def render_card(version: Version, detector: Detector, facts: CardFacts) -> str:
-    """The page as HTML. It asks for nothing from outside and has no links; images of a private column are not in it."""
+    """The page as HTML.
+
+    It asks for nothing from outside and has no links; images of a private column are not in it.
+    """
     found, name = inspect(detector), held_out(detector)
     is_private = bool(found.pixels) and _image_column(detector) in facts.private
     pixels = None if is_private else found.pixels
@@ -47,14 +59,21 @@ def render_card(version: Version, detector: Detector, facts: CardFacts) -> str:
             bars=bars(found.features),
             is_private=is_private,
             maps=_maps(pixels, name) if pixels else [],
-            pictures=[(one, picture(one.observed), picture(one.expected), inked(one.loss)) for one in pixels.worst] if pixels else [],
+            pictures=[
+                (one, picture(one.observed), picture(one.expected), inked(one.loss)) for one in pixels.worst
+            ]
+            if pixels
+            else [],
             methods=methods(detector, facts, is_image=found.pixels is not None),
         )
     )
 
 
 def _maps(pixels: Pixels, name: str) -> list[PixelMap]:
-    return [pixel_map(name, pixels.normal), *([pixel_map("Known frauds", pixels.fraud)] if pixels.fraud is not None else [])]
+    return [
+        pixel_map(name, pixels.normal),
+        *([pixel_map("Known frauds", pixels.fraud)] if pixels.fraud is not None else []),
+    ]
 
 
 def _image_column(detector: Detector) -> str:

@@ -31,17 +31,26 @@ class PixelMap:
 def best_epochs(history: Sequence[Epoch]) -> list[Epoch]:
     """For each network the epoch whose weights were kept."""
     members = sorted({epoch.member for epoch in history})
-    return [min((epoch for epoch in history if epoch.member == member), key=lambda epoch: epoch.validation_loss) for member in members]
+    return [
+        min((epoch for epoch in history if epoch.member == member), key=lambda epoch: epoch.validation_loss)
+        for member in members
+    ]
 
 
 def losses(history: Sequence[Epoch]) -> Chart:
-    """Training and validation loss by epoch, a pair of lines for each network, with a dot where its weights were kept."""
+    """Training and validation loss by epoch, a pair of lines for each network, with a dot where its weights
+    were kept.
+    """
     best = best_epochs(history)
     values = [value for epoch in history for value in (epoch.loss, epoch.validation_loss)]
     low, high = min(values), max(values)
     log = low > 0 and high > WIDE * low
     place = math.log10 if log else float
-    note = f"{score(best[0].validation_loss)} at epoch {best[0].epoch}" if len(best) == 1 else f"{len(best)} networks"
+    note = (
+        f"{score(best[0].validation_loss)} at epoch {best[0].epoch}"
+        if len(best) == 1
+        else f"{len(best)} networks"
+    )
     series = []
     for kept in best:
         own, first = [epoch for epoch in history if epoch.member == kept.member], kept.member == 0
@@ -57,7 +66,9 @@ def losses(history: Sequence[Epoch]) -> Chart:
         "Loss by epoch",
         "Training and validation loss by epoch, with a dot at the epoch whose weights were kept",
         axis("Epoch", 1, last, steps=max(1, min(6, last - 1))),
-        log_axis("Loss, logarithmic", math.log10(low), math.log10(high)) if log else axis("Loss", 0.0, high * 1.05),
+        log_axis("Loss, logarithmic", math.log10(low), math.log10(high))
+        if log
+        else axis("Loss", 0.0, high * 1.05),
         tuple(series),
     )
 
@@ -69,7 +80,9 @@ def by_error(latent: Latent) -> Scatter:
     scale = log_axis("Error, logarithmic", float(placed.min()), float(placed.max()), steps=6)
     level = np.clip((LEVELS * (placed - scale.low) / (scale.high - scale.low)).astype(int), 0, LEVELS - 1)
     points = _inside(latent)
-    clouds = tuple(Cloud(f"level {step}", f"e{step}", _pairs(points[level == step])) for step in reversed(range(LEVELS)))
+    clouds = tuple(
+        Cloud(f"level {step}", f"e{step}", _pairs(points[level == step])) for step in reversed(range(LEVELS))
+    )
     text = "Rows in the latent space, coloured by their error"
     return Scatter("Coloured by error", text, *_axes(latent), clouds, scale)
 
@@ -81,7 +94,9 @@ def by_label(latent: Latent, others: str) -> Scatter | None:
     points = _inside(latent)
     groups = [("Frauds", "second", points[latent.fraud]), (others, "main", points[~latent.fraud])]
     clouds = tuple(Cloud(name, style, _pairs(found), count(len(found))) for name, style, found in groups)
-    return Scatter("Coloured by label", "Rows in the latent space, coloured by their label", *_axes(latent), clouds)
+    return Scatter(
+        "Coloured by label", "Rows in the latent space, coloured by their label", *_axes(latent), clouds
+    )
 
 
 def outside(latent: Latent) -> int:
@@ -93,7 +108,9 @@ def bars(features: Sequence[FeatureLoss]) -> list[tuple[FeatureLoss, float, floa
     """The worst features, with the lengths of their bars: 0 to 100, of normal rows and of frauds."""
     shown = features[:MOST_FEATURES]
     longest = max([max(one.normal_share, one.fraud_share or 0.0) for one in shown], default=0.0) or 1.0
-    return [(one, 100 * one.normal_share / longest, 100 * (one.fraud_share or 0.0) / longest) for one in shown]
+    return [
+        (one, 100 * one.normal_share / longest, 100 * (one.fraud_share or 0.0) / longest) for one in shown
+    ]
 
 
 def pixel_map(name: str, loss: NDArray[np.float64]) -> PixelMap:
@@ -129,9 +146,12 @@ def _inside(latent: Latent) -> NDArray[np.float64]:
 
 def _axes(latent: Latent) -> tuple[Axis, Axis]:
     names = [
-        f"{which} component ({percent(share)} of the variance)" for which, share in zip(("First", "Second"), latent.variance, strict=True)
+        f"{which} component ({percent(share)} of the variance)"
+        for which, share in zip(("First", "Second"), latent.variance, strict=True)
     ]
-    first, second = (axis(name, low, high) for name, low, high in zip(names, *_bounds(latent).tolist(), strict=True))
+    first, second = (
+        axis(name, low, high) for name, low, high in zip(names, *_bounds(latent).tolist(), strict=True)
+    )
     return first, second
 
 

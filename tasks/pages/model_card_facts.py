@@ -8,7 +8,8 @@ from tasks.core.references import LeftOut
 
 @dataclass(frozen=True)
 class CardFacts:
-    """dataset: its name. rows: how many rows of the window were used for training. left_out: what nothing was learnt from.
+    """dataset: its name. rows: how many rows of the window were used for training. left_out: what nothing was
+    learnt from.
 
     rule: the threshold strategy and its value in words, such as "train_quantile 0.99".
     threshold: the score from which rows are flagged; None where it depends on the night.

@@ -1,4 +1,6 @@
-"""The page of an evaluation: one self-contained HTML file, the same figures as JSON beside it, and Prefect artifacts."""
+"""The page of an evaluation: one self-contained HTML file, the same figures as JSON beside it, and Prefect
+artifacts.
+"""
 
 import json
 import logging
@@ -31,19 +33,26 @@ def report(evaluation: Evaluation, folder: Path) -> Path:
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> Path:
-    """Writes `report-FIRST_LAST.html` and `.json` into the folder, in place of earlier ones of these dates; gives the page.
+    """Writes `report-FIRST_LAST.html` and `.json` into the folder, in place of earlier ones of these dates;
+    gives the page.
 
     A reader finds either the earlier file or the whole new one.
     """
     page = folder / f"report-{evaluation.first_date}_{evaluation.last_date}.html"
-    write_whole(page.with_suffix(".json"), json.dumps(evaluation.to_json(report=page.name), indent=2, allow_nan=False) + "\n")
+    write_whole(
+        page.with_suffix(".json"),
+        json.dumps(evaluation.to_json(report=page.name), indent=2, allow_nan=False) + "\n",
+    )
     write_whole(page, render(evaluation))
     log.info("%s, %s: the report is at %s", evaluation.dataset, span(evaluation), page)
     return page
 
 
 def render(evaluation: Evaluation) -> str:
-    """The page as HTML. It asks for nothing from outside; its only links are those to the nights' Data Docs."""
+    """The page as HTML.
+
+    It asks for nothing from outside; its only links are those to the nights' Data Docs.
+    """
     ranking = evaluation.ranking
     shown = [name for name in ranking.detector if name not in VERDICT] if ranking else []
     return (
@@ -60,7 +69,9 @@ def render(evaluation: Evaluation) -> str:
             verdict_figures=[name for name in VERDICT if ranking and name in ranking.detector],
             threshold=between(evaluation.thresholds),
             curves=curves(evaluation),
-            spread=spread(evaluation.distribution, evaluation.thresholds) if evaluation.distribution else None,
+            spread=spread(evaluation.distribution, evaluation.thresholds)
+            if evaluation.distribution
+            else None,
             scorers=list(scorers(ranking)) if ranking else [],
             pairs=_pairs(evaluation, shown),
             methods=methods(evaluation),
@@ -76,7 +87,10 @@ def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
         parts.append(f"**{doubt}**")
     if ranking := evaluation.ranking:
         names = list(ranking.detector)
-        rows = [[words(who), *(_cell(figures.get(name, UNKNOWN)) for name in names)] for who, figures in scorers(ranking)]
+        rows = [
+            [words(who), *(_cell(figures.get(name, UNKNOWN)) for name in names)]
+            for who, figures in scorers(ranking)
+        ]
         parts.append(_table(["Scored by", *map(words, names)], rows))
     nights = [
         [
@@ -113,7 +127,11 @@ def _shares(evaluation: Evaluation) -> dict[str, str]:
 
 
 def _cell(found: Figure) -> str:
-    interval = f" ({figure(found.low)} to {figure(found.high)})" if found.low is not None and found.high is not None else ""
+    interval = (
+        f" ({figure(found.low)} to {figure(found.high)})"
+        if found.low is not None and found.high is not None
+        else ""
+    )
     return figure(found.value) + interval
 
 

@@ -5,7 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tasks.core.evaluation_result import DETECTOR, Curve, Distribution, Evaluation, Figure, Ranking
-from tasks.pages.charts import Bar, Chart, Dots, Mark, Series, axis, count, figure, log_axis, score, steps, words
+from tasks.pages.charts import (
+    Bar,
+    Chart,
+    Dots,
+    Mark,
+    Series,
+    axis,
+    count,
+    figure,
+    log_axis,
+    score,
+    steps,
+    words,
+)
 
 STYLES = ("second", "third", "fourth", "fifth", "sixth", "seventh")
 
@@ -31,7 +44,9 @@ def dots(metric: str, ranking: Ranking) -> Dots:
     values = [value for bar in bars for value in (bar.value, bar.low, bar.high) if value is not None]
     least = min([0.5, *values]) if metric == "auc_roc" else 0.0
     scale = axis("", least, 1.0 if metric == "auc_roc" else max(values, default=1.0) * 1.04 or 1.0, steps=3)
-    return Dots(words(metric), f"{words(metric)} of the detector and its baselines, with 95% intervals", scale, bars)
+    return Dots(
+        words(metric), f"{words(metric)} of the detector and its baselines, with 95% intervals", scale, bars
+    )
 
 
 def curves(evaluation: Evaluation) -> list[Chart]:
@@ -40,15 +55,27 @@ def curves(evaluation: Evaluation) -> list[Chart]:
     if not ranking or not evaluation.curves:
         return []
     prevalence = (matrix.tp + matrix.fn) / (matrix.tp + matrix.fp + matrix.fn + matrix.tn) if matrix else 0.0
-    found = [_line(ranking, name, both.precision_recall, "average_precision") for name, both in evaluation.curves.items()]
+    found = [
+        _line(ranking, name, both.precision_recall, "average_precision")
+        for name, both in evaluation.curves.items()
+    ]
     found.append(Series("Chance", "chance", ((0, prevalence), (1, prevalence)), figure(prevalence)))
     rates = [_line(ranking, name, both.roc, "auc_roc") for name, both in evaluation.curves.items()]
     rates.append(Series("Chance", "chance", ((0, 0), (1, 1)), figure(0.5)))
     title, text = "Precision and recall (average precision)", "Precision against recall, one curve per scorer"
-    roc_title, roc_text = "ROC (area under the curve)", "True against false positive rate, one curve per scorer"
+    roc_title, roc_text = (
+        "ROC (area under the curve)",
+        "True against false positive rate, one curve per scorer",
+    )
     return [
         Chart(title, text, axis("Recall", 0, 1), axis("Precision", 0, 1), tuple(found)),
-        Chart(roc_title, roc_text, axis("False positive rate", 0, 1), axis("True positive rate (recall)", 0, 1), tuple(rates)),
+        Chart(
+            roc_title,
+            roc_text,
+            axis("False positive rate", 0, 1),
+            axis("True positive rate (recall)", 0, 1),
+            tuple(rates),
+        ),
     ]
 
 
@@ -62,7 +89,9 @@ def spread(scores: Distribution, thresholds: Sequence[float], others: str = "") 
     others = others or ("Normal rows" if scores.frauds else "All rows")
     groups = [("Frauds", "second", scores.frauds), (others, "main", scores.normals)]
     series = tuple(
-        Series(name, style, steps(edges, (np.asarray(rows) / sum(rows)).tolist()), count(sum(rows)), area=True)
+        Series(
+            name, style, steps(edges, (np.asarray(rows) / sum(rows)).tolist()), count(sum(rows)), area=True
+        )
         for name, style, rows in groups
         if rows and sum(rows)
     )
@@ -87,7 +116,12 @@ def spread(scores: Distribution, thresholds: Sequence[float], others: str = "") 
 
 def _line(ranking: Ranking, name: str, curve: Curve, metric: str) -> Series:
     found = dict(scorers(ranking)).get(name, {}).get(metric, Figure(None))
-    return Series(words(name), _style(ranking, name), tuple(zip(curve.x, curve.y, strict=True)), note=figure(found.value))
+    return Series(
+        words(name),
+        _style(ranking, name),
+        tuple(zip(curve.x, curve.y, strict=True)),
+        note=figure(found.value),
+    )
 
 
 def _style(ranking: Ranking, name: str) -> str:

@@ -7,17 +7,24 @@ from tasks.core.evaluation_result import Evaluation, Figure, Ranking
 from tasks.pages.charts import count, figure, percent, words
 
 NO_LABELS = (
-    "There are no labels for these dates, so this page shows what needs none: how the scores spread, the nights, and what was strangest."
+    "There are no labels for these dates, so this page shows what needs none: how the scores "
+    "spread, the nights, and what was strangest."
 )
 METHODS = {
-    "auc_roc": "The chance that a fraud, drawn at random, has a higher score than a normal row; a tie counts half. 0.5 is chance.",
+    "auc_roc": (
+        "The chance that a fraud, drawn at random, has a higher score than a normal row; a tie "
+        "counts half. 0.5 is chance."
+    ),
     "average_precision": (
-        "The precision at each threshold, averaged with the recall gained there as its weight. A scorer that knows nothing gets "
+        "The precision at each threshold, averaged with the recall gained there as its weight. A "
+        "scorer that knows nothing gets "
         "the share of frauds among the rows."
     ),
     "card_precision_at": (
-        "Each day the {k} entities with the highest score are alerted; the share of these {k} that are compromised, averaged over "
-        "days. An entity that was found is left out on later days (Fraud Detection Handbook, 2022). An entity scores as its highest row."
+        "Each day the {k} entities with the highest score are alerted; the share of these {k} that are "
+        "compromised, averaged over "
+        "days. An entity that was found is left out on later days (Fraud Detection Handbook, 2022). An "
+        "entity scores as its highest row."
     ),
     "precision": "The share of flagged rows that are frauds.",
     "recall": "The share of frauds that were flagged.",
@@ -50,7 +57,8 @@ def lead(evaluation: Evaluation) -> str:
         return ranked
     flagged, frauds = matrix.tp + matrix.fp, matrix.tp + matrix.fn
     return (
-        f"{ranked} Of the {count(flagged)} rows that were flagged, {percent(matrix.tp / flagged)} are frauds, "
+        f"{ranked} Of the {count(flagged)} rows that were flagged, {percent(matrix.tp / flagged)} are "
+        "frauds, "
         f"and of all frauds {percent(matrix.tp / frauds)} were flagged."
     )
 
@@ -72,16 +80,23 @@ def methods(evaluation: Evaluation) -> list[tuple[str, str]]:
     terms = []
     if evaluation.ranking:
         judged = (
-            f"Scored rows of {span(evaluation)} whose label was known at the end of {long_date(evaluation.as_of)}. "
-            f"{count(evaluation.rows_left_out)} rows were left out because their entity was already known to be compromised on their date."
+            f"Scored rows of {span(evaluation)} whose label was known at the end of "
+            f"{long_date(evaluation.as_of)}. "
+            f"{count(evaluation.rows_left_out)} rows were left out because their entity was already "
+            "known to be compromised on their date."
         )
-        weights = "Figures and row counts of frauds and flags use the sample weights." if evaluation.weighted else ""
+        weights = (
+            "Figures and row counts of frauds and flags use the sample weights."
+            if evaluation.weighted
+            else ""
+        )
         terms += [("Rows judged", f"{judged} {weights}".strip())]
         terms += [(words(name), _method(name)) for name in evaluation.ranking.detector]
         terms += [
             (
                 "95% intervals",
-                "Percentile bootstrap: the evaluation repeated on entities drawn with replacement, each with all its rows (on rows, "
+                "Percentile bootstrap: the evaluation repeated on entities drawn with replacement, "
+                "each with all its rows (on rows, "
                 "where there is no entity).",
             ),
             ("Baselines", BASELINES),
@@ -89,14 +104,20 @@ def methods(evaluation: Evaluation) -> list[tuple[str, str]]:
     return [
         *terms,
         ("Threshold", "The score from which rows are flagged, as the night that scored them used it."),
-        ("p-value", "The share of held-out normal rows with a score at least as high; comparable across versions."),
+        (
+            "p-value",
+            "The share of held-out normal rows with a score at least as high; comparable across versions.",
+        ),
     ]
 
 
 BASELINES = (
-    "All use the detector's own standardised features and a sample of the rows that it was trained on. No model is the sum of squares; "
-    "the untrained network has the weights that the detector's began with; Mahalanobis is the squared distance by the sample's covariance "
-    "(Ledoit and Wolf, 2004); the PCA residual is what the principal components with at most 90% of the variance leave over; isolation "
+    "All use the detector's own standardised features and a sample of the rows that it was trained on. "
+    "No model is the sum of squares; "
+    "the untrained network has the weights that the detector's began with; Mahalanobis is the squared "
+    "distance by the sample's covariance "
+    "(Ledoit and Wolf, 2004); the PCA residual is what the principal components with at most 90% of "
+    "the variance leave over; isolation "
     "forest and local outlier factor are scikit-learn's."
 )
 
@@ -113,6 +134,9 @@ def _average_precision(ranking: Ranking) -> float | None:
 
 def _best_baseline(ranking: Ranking) -> tuple[str, float] | None:
     """The baseline with the highest average precision."""
-    values = {name: figures.get("average_precision", Figure(None)).value for name, figures in ranking.baselines.items()}
+    values = {
+        name: figures.get("average_precision", Figure(None)).value
+        for name, figures in ranking.baselines.items()
+    }
     known = [(value, name) for name, value in values.items() if value is not None]
     return max(known)[::-1] if known else None

@@ -15,14 +15,19 @@ log = logging.getLogger(__name__)
 
 
 def changed_since(dataset: Dataset, warehouse: WarehouseSettings, days: Sequence[date]) -> list[date]:
-    """Those of the committed dates `days` whose partition, or its look-back, has other content than what was scored.
+    """Those of the committed dates `days` whose partition, or its look-back, has other content than what was
+    scored.
 
     A label that arrived is no change; a partition that cannot be read any more is one.
     """
     if not days:
         return []
     with reading(warehouse, dataset.name) as con:
-        scored = dict(con.execute(sql.read("publish/list_fingerprints"), {"first_date": days[0], "last_date": days[-1]}).fetchall())
+        scored = dict(
+            con.execute(
+                sql.read("publish/list_fingerprints"), {"first_date": days[0], "last_date": days[-1]}
+            ).fetchall()
+        )
     changed = [day for day in days if _fingerprint(dataset, day) != scored[day]]
     for day in changed:
         log.info("%s  catch-up   the source has changed since it was scored", day)

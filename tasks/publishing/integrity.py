@@ -25,20 +25,36 @@ class Offence:
         return f"{self.check} found {self.rows:,}: {'; '.join(lines)}{more}"
 
 
-def offences(con: duckdb.DuckDBPyConnection, run_id: str | None = None, hidden: Collection[str] = ()) -> Iterator[Offence]:
-    """The checks that do not pass, of one run or of every current one. hidden: columns whose values are masked."""
+def offences(
+    con: duckdb.DuckDBPyConnection, run_id: str | None = None, hidden: Collection[str] = ()
+) -> Iterator[Offence]:
+    """The checks that do not pass, of one run or of every current one.
+
+    hidden: columns whose values are masked.
+    """
     for name in sql.names("checks/*"):
         yield from _look(con, name, {"run_id": run_id}, hidden)
 
 
-def doubts(con: duckdb.DuckDBPyConnection, band: tuple[float, float], run_id: str | None = None) -> Iterator[Offence]:
-    """What is worth a look and stops nothing. band: the shares of rows between which a night is expected to flag."""
+def doubts(
+    con: duckdb.DuckDBPyConnection, band: tuple[float, float], run_id: str | None = None
+) -> Iterator[Offence]:
+    """What is worth a look and stops nothing.
+
+    band: the shares of rows between which a night is expected to flag.
+    """
     yield from _look(con, "warnings/flagged_share", {"run_id": run_id, "low": band[0], "high": band[1]})
 
 
-def _look(con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any], hidden: Collection[str] = ()) -> Iterator[Offence]:
+def _look(
+    con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any], hidden: Collection[str] = ()
+) -> Iterator[Offence]:
     found = con.execute(sql.read(name), values)
     columns = [column[0] for column in found.description or []]
     if rows := found.fetchall():
         shown = [dict(zip(columns, row, strict=True)) for row in rows[:SHOWN]]
-        yield Offence(name, len(rows), tuple({key: MASK if key in hidden else value for key, value in row.items()} for row in shown))
+        yield Offence(
+            name,
+            len(rows),
+            tuple({key: MASK if key in hidden else value for key, value in row.items()} for row in shown),
+        )

@@ -28,8 +28,10 @@ COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
 class Ledger:
     """Where a run is written down, and what identifies it besides its source and model.
 
-    config_hash: of the sections that decide scores. started_at: instant, UTC. threshold: what rows are flagged by.
-    flagged_share: the band in which the share of flagged rows is expected. hidden: columns of the results that messages mask.
+    config_hash: of the sections that decide scores. started_at: instant, UTC. threshold: what rows are
+    flagged by.
+    flagged_share: the band in which the share of flagged rows is expected. hidden: columns of the results
+    that messages mask.
     """
 
     warehouse: WarehouseSettings
@@ -60,7 +62,9 @@ def _dates(warehouse: WarehouseSettings, dataset: str, name: str) -> list[date]:
 
 
 def find_committed(ledger: Ledger, partition: Partition, version: Version) -> Night | None:
-    """The current run of this date if it has the same source, model and configuration; None where the night is still to be done."""
+    """The current run of this date if it has the same source, model and configuration; None where the night
+    is still to be done.
+    """
     key = {"run_id": None, "force": False, **identity(partition, version, ledger.config_hash)}
     found = look_up(ledger.warehouse, ledger.dataset, "publish/find_committed_run", key)
     return already_committed(partition.date, version, found) if found else None
@@ -112,7 +116,9 @@ def insert_run(con: duckdb.DuckDBPyConnection, ledger: Ledger, publication: Publ
 
 @contextmanager
 def failures_noted(ledger: Ledger, day: date) -> Iterator[None]:
-    """Whatever fails inside is noted in the ledger and raised again; but for a warehouse that is held, which could not take the note."""
+    """Whatever fails inside is noted in the ledger and raised again; but for a warehouse that is held, which
+    could not take the note.
+    """
     try:
         yield
     except WarehouseHeld:

@@ -26,9 +26,18 @@ KEPT = "the scored night is kept, and `nightscore publish`, or any later run, co
 
 @task(cache_policy=NO_CACHE)
 def publish(
-    ledger: Ledger, features: Features, scored: Scored, version: Version, durations: dict[str, float], folder: Path, force: bool
+    ledger: Ledger,
+    features: Features,
+    scored: Scored,
+    version: Version,
+    durations: dict[str, float],
+    folder: Path,
+    force: bool,
 ) -> Night:
-    """The night's rows become current; see `publish_night`. What is committed is first written down in the night's folder."""
+    """The night's rows become current; see `publish_night`.
+
+    What is committed is first written down in the night's folder.
+    """
     publication = Publication(
         run_id=new_run_id(features.date),
         features=features,
@@ -45,11 +54,12 @@ def publish(
 
 
 def publish_night(ledger: Ledger, publication: Publication) -> Night:
-    """In one transaction: the staged rows under a new run, the ledger row, the earlier run of the date superseded, every check passed.
+    """In one transaction: the staged rows under a new run, the ledger row, the earlier run of the date
+    superseded, every check passed.
 
     Where another process has committed the same night meanwhile, that one stands.
-    Raises NightKept where the warehouse is held for too long, WarehouseError where a check fails or the transaction is refused;
-    then nothing has changed.
+    Raises NightKept where the warehouse is held for too long, WarehouseError where a check fails or the
+    transaction is refused; then nothing has changed.
     """
     day = publication.date
     try:
@@ -57,7 +67,9 @@ def publish_night(ledger: Ledger, publication: Publication) -> Night:
     except WarehouseHeld as error:
         raise NightKept(f"{day}: {error}; {KEPT}") from error
     except duckdb.Error as error:
-        raise WarehouseError(f"{day}: the warehouse refused the night: {first_line(error)}; run it again") from error
+        raise WarehouseError(
+            f"{day}: the warehouse refused the night: {first_line(error)}; run it again"
+        ) from error
     if night.status == "committed":
         log.info("%s  publish    %s rows committed as %s", day, f"{night.rows_scored:,}", night.run_id)
     else:
@@ -66,9 +78,11 @@ def publish_night(ledger: Ledger, publication: Publication) -> Night:
 
 
 def publish_waiting(ledger: Ledger, files: Path, besides: date | None = None) -> list[Night]:
-    """Commits every scored night that waits below `files`, but for a date that is run anyway, and those that a living process works on.
+    """Commits every scored night that waits below `files`, but for a date that is run anyway, and those that
+    a living process works on.
 
-    A night that cannot be committed stays, with a warning, unless the warehouse itself is held: then WarehouseHeld is raised.
+    A night that cannot be committed stays, with a warning, unless the warehouse itself is held: then
+    WarehouseHeld is raised.
     """
     folders = [folder for folder in waiting_folders(files) if folder.name != str(besides)]
     return [night for folder in folders if (night := _publish_folder(ledger, folder))]
@@ -89,7 +103,9 @@ def _publish_folder(ledger: Ledger, folder: Path) -> Night | None:
         except WarehouseHeld:
             raise
         except (NightError, ValidationError, OSError) as error:
-            log.warning("%s  publish    the scored night could not be committed: %s", folder.name, first_line(error))
+            log.warning(
+                "%s  publish    the scored night could not be committed: %s", folder.name, first_line(error)
+            )
             return None
         remove(folder)
         return night
@@ -98,7 +114,11 @@ def _publish_folder(ledger: Ledger, folder: Path) -> Night | None:
 def _publish_unless_late(ledger: Ledger, publication: Publication) -> Night | None:
     day = {"partition_date": publication.date, "started_at": publication.started_at}
     if later := look_up(ledger.warehouse, ledger.dataset, "publish/find_newer_run", day):
-        log.info("%s  publish    %s began later and is committed; what waited is dropped", publication.date, later[0])
+        log.info(
+            "%s  publish    %s began later and is committed; what waited is dropped",
+            publication.date,
+            later[0],
+        )
         return None
     return publish_night(ledger, publication)
 
@@ -108,14 +128,20 @@ def _insert(ledger: Ledger, publication: Publication, con: duckdb.DuckDBPyConnec
     con.execute(sql.read("publish/lock_dataset"))
     same = identity(validated.partition, version, publication.config_hash)
     found = con.execute(
-        sql.read("publish/find_committed_run"), {"run_id": publication.run_id, "force": publication.force, **same}
+        sql.read("publish/find_committed_run"),
+        {"run_id": publication.run_id, "force": publication.force, **same},
     ).fetchone()
     if found:
         return already_committed(day, version, found)
     run = {"run_id": publication.run_id, "partition_date": day}
-    con.execute(sql.read("publish/insert_scores"), {**run, "model_version": version.name, "path": str(publication.scored.path)})
+    con.execute(
+        sql.read("publish/insert_scores"),
+        {**run, "model_version": version.name, "path": str(publication.scored.path)},
+    )
     if publication.scored.shadows:
-        con.execute(sql.read("publish/insert_shadow_scores"), {**run, "path": str(publication.scored.shadows)})
+        con.execute(
+            sql.read("publish/insert_shadow_scores"), {**run, "path": str(publication.scored.shadows)}
+        )
     if publication.scored.profile:
         values = {**run, "model_version": version.name, "path": str(publication.scored.profile)}
         con.execute(sql.read("publish/insert_profiles"), values)
@@ -126,13 +152,21 @@ def _insert(ledger: Ledger, publication: Publication, con: duckdb.DuckDBPyConnec
 
 
 def _check(con: duckdb.DuckDBPyConnection, ledger: Ledger, day: date, run_id: str) -> tuple[str, ...]:
-    """What is to be noted of the run and stops nothing. Raises WarehouseError where it must not be committed."""
+    """What is to be noted of the run and stops nothing.
+
+    Raises WarehouseError where it must not be committed.
+    """
     if found := "; ".join(map(str, offences(con, run_id, ledger.hidden))):
-        raise WarehouseError(f"{day}: {found}; nothing was published: mend what it names, or run the night again with --force")
+        raise WarehouseError(
+            f"{day}: {found}; nothing was published: mend what it names, or run the night again with --force"
+        )
     notes = []
     for doubt in doubts(con, ledger.flagged_share, run_id):
         low, high = ledger.flagged_share
-        note = f"{doubt.shown[0]['flagged_share']:.2%} of the rows are flagged, outside evaluation.flagged_share {low:.2%}..{high:.2%}"
+        note = (
+            f"{doubt.shown[0]['flagged_share']:.2%} of the rows are flagged, outside "
+            f"evaluation.flagged_share {low:.2%}..{high:.2%}"
+        )
         log.warning("%s  publish    %s", day, note)
         con.execute(sql.read("publish/append_note"), {"run_id": run_id, "note": note})
         notes.append(note)

@@ -1,4 +1,6 @@
-"""A scored night that waits for its commit: written down before the warehouse is touched, so that nothing is scored twice."""
+"""A scored night that waits for its commit: written down before the warehouse is touched, so that nothing is
+scored twice.
+"""
 
 import secrets
 from dataclasses import dataclass
@@ -19,7 +21,8 @@ class Publication:
     """Everything that one commit writes, staged.
 
     config_hash: of the sections that decide scores. started_at: instant, UTC. durations: seconds by step.
-    threshold: what the rows were flagged by. force: whether it is committed although the same night already is.
+    threshold: what the rows were flagged by. force: whether it is committed although the same night already
+    is.
     """
 
     run_id: str
@@ -62,7 +65,10 @@ def keep(publication: Publication, staging: Path) -> None:
 
 
 def read_kept(staging: Path) -> Publication | None:
-    """The publication that waits in a folder; None where there is none. Raises ValidationError where it cannot be read."""
+    """The publication that waits in a folder; None where there is none.
+
+    Raises ValidationError where it cannot be read.
+    """
     path = staging / FILE
     return _ADAPTER.validate_json(path.read_bytes()) if path.is_file() else None
 

@@ -1,4 +1,6 @@
-"""The store of artifacts: each lies in a folder that is named by its content, on any path that fsspec knows, and is never changed."""
+"""The store of artifacts: each lies in a folder that is named by its content, on any path that fsspec knows,
+and is never changed.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +24,10 @@ MEND = "make it reachable, or train the version again with `nightscore train --a
 
 @dataclass(frozen=True)
 class Artifact:
-    """path: its folder, local or an fsspec URL. sha256: of its manifest, and with that of everything in it."""
+    """path: its folder, local or an fsspec URL.
+
+    sha256: of its manifest, and with that of everything in it.
+    """
 
     path: str
     sha256: str
@@ -30,7 +35,11 @@ class Artifact:
 
 def root_of(warehouse: WarehouseSettings, dataset: str) -> str:
     """The folder of a dataset's artifacts: below `warehouse.artifacts`, else below `warehouse.files`."""
-    return f"{warehouse.artifacts.rstrip('/')}/{dataset}" if warehouse.artifacts else str(Path(warehouse.files) / dataset / "models")
+    return (
+        f"{warehouse.artifacts.rstrip('/')}/{dataset}"
+        if warehouse.artifacts
+        else str(Path(warehouse.files) / dataset / "models")
+    )
 
 
 def as_stored(warehouse: WarehouseSettings, path: str) -> str:
@@ -45,7 +54,8 @@ def as_found(warehouse: WarehouseSettings, stored: str) -> str:
 
 
 def put(folder: Path, root: str) -> Artifact:
-    """Copies a saved detector into the store, its manifest last, so that a half-written one is never taken for whole.
+    """Copies a saved detector into the store, its manifest last, so that a half-written one is never taken
+    for whole.
 
     The same content is written once. Raises ArtifactError where the store cannot be written.
     """
@@ -62,7 +72,10 @@ def put(folder: Path, root: str) -> Artifact:
 
 
 def verify(path: str, sha256: str) -> None:
-    """Passes where an artifact is what was written. Raises ArtifactError, naming the file, where it is not, or cannot be read."""
+    """Passes where an artifact is what was written.
+
+    Raises ArtifactError, naming the file, where it is not, or cannot be read.
+    """
     with fetched(path) as folder:
         manifest.verify(folder, sha256)
 
@@ -74,7 +87,10 @@ def exists(path: str) -> bool:
 
 
 def size(path: str) -> int:
-    """Bytes of all that is in the folder of an artifact. Raises ArtifactError where the store cannot be read."""
+    """Bytes of all that is in the folder of an artifact.
+
+    Raises ArtifactError where the store cannot be read.
+    """
     with _said_plainly(path):
         return int(filesystem_of(path).du(path))
 
@@ -131,8 +147,13 @@ def _said_plainly(path: str) -> Iterator[None]:
 
 @lru_cache(maxsize=4)  # compiled graphs are worth keeping, those of the challengers too
 def load(path: str, sha256: str) -> "Detector":
-    """The detector of an artifact. Raises ArtifactError, naming the file, where it is not what was written, or cannot be read."""
-    from models.detector import artifacts  # starts TensorFlow, which most of what looks at the store need not wait for
+    """The detector of an artifact.
+
+    Raises ArtifactError, naming the file, where it is not what was written, or cannot be read.
+    """
+    from models.detector import (
+        artifacts,
+    )  # starts TensorFlow, which most of what looks at the store need not wait for
 
     with fetched(path) as folder:
         return artifacts.load(folder, sha256)

@@ -1,4 +1,6 @@
-"""The registry as people read it: every version with its window, figures, gates and the dates that it was champion of."""
+"""The registry as people read it: every version with its window, figures, gates and the dates that it was
+champion of.
+"""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +14,9 @@ from tasks.warehouse.settings import WarehouseSettings
 
 @dataclass(frozen=True)
 class Reign:
-    """The dates from `effective_from` on, before `effective_until` (None: all of them) that a version is champion of, and who said so."""
+    """The dates from `effective_from` on, before `effective_until` (None: all of them) that a version is
+    champion of, and who said so.
+    """
 
     effective_from: date
     effective_until: date | None
@@ -23,7 +27,10 @@ class Reign:
 
 @dataclass(frozen=True)
 class Judged:
-    """The figures of the newest judged window that a version alone has flagged. metrics: by name value, low and high (95% interval)."""
+    """The figures of the newest judged window that a version alone has flagged.
+
+    metrics: by name value, low and high (95% interval).
+    """
 
     first_date: date
     last_date: date
@@ -33,7 +40,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Decided:
-    """What became of a challenger after the night of `as_of`; champion: the version that it was compared with."""
+    """What became of a challenger after the night of `as_of`; champion: the version that it was compared
+    with.
+    """
 
     champion: str
     as_of: date
@@ -44,12 +53,14 @@ class Decided:
 
 @dataclass(frozen=True)
 class Listed:
-    """One version. rows: training rows, `unconfirmed` ones among them, which nothing was fitted to; the known frauds are not.
+    """One version. rows: training rows, `unconfirmed` ones among them, which nothing was fitted to; the known
+    frauds are not.
 
     contamination: both of those as a share of the window.
     training: epochs and losses. gates: name, passed, finding. withheld: why it may not be promoted.
 
-    pruned_at: since when its artifact is gone. champion: by the promotions in force, oldest date first. judged: None where it never was.
+    pruned_at: since when its artifact is gone. champion: by the promotions in force, oldest date first.
+    judged: None where it never was.
     decision: None where it was no challenger, or still is one.
     """
 
@@ -75,7 +86,10 @@ class Listed:
 
 
 def list_versions(warehouse: WarehouseSettings, dataset: str, as_of: datetime | None = None) -> list[Listed]:
-    """The registered versions, the newest first, as they are, or as they were at the instant `as_of`. Raises WarehouseMissing."""
+    """The registered versions, the newest first, as they are, or as they were at the instant `as_of`.
+
+    Raises WarehouseMissing.
+    """
     with reading(warehouse, dataset) as con:
         if as_of is not None:
             see_as_of(con, as_of)

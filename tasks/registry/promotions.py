@@ -1,7 +1,8 @@
 """Promotions: which version becomes champion from when on, and the way back. Rows are only ever added.
 
-A promotion makes a version the champion of its `effective_from` and of later dates; a rollback undoes the one that decides the newest
-dates. The rule is the view `champions` of sql/schema/views.sql, which everything that asks for a champion reads.
+A promotion makes a version the champion of its `effective_from` and of later dates; a rollback undoes the one
+that decides the newest dates. The rule is the view `champions` of sql/schema/views.sql, which everything that
+asks for a champion reads.
 """
 
 import difflib
@@ -36,7 +37,8 @@ class Change:
     done: False where `version` was the champion of that date already, and nothing was written.
     before: the champion of `effective_from` until then; None where there was none.
     training_hash: the configuration that `version` was trained with.
-    scored_by_others: committed nights from `effective_from` on whose champion is `version` now, and that another one scored.
+    scored_by_others: committed nights from `effective_from` on whose champion is `version` now, and that
+    another one scored.
     """
 
     version: str
@@ -61,18 +63,29 @@ class _Standing:
 
 
 def promote(warehouse: WarehouseSettings, dataset: str, version: Version, why: str) -> bool:
-    """Makes a version that was just trained the champion from its `as_of` on, unless it is that already; gives whether it was not."""
-    return transact(warehouse, dataset, partial(_insert, {"effective_from": version.as_of, "version": version.name, "why": why}))
+    """Makes a version that was just trained the champion from its `as_of` on, unless it is that already;
+    gives whether it was not.
+    """
+    return transact(
+        warehouse,
+        dataset,
+        partial(_insert, {"effective_from": version.as_of, "version": version.name, "why": why}),
+    )
 
 
-def promote_by_name(warehouse: WarehouseSettings, dataset: str, name: str, first: date | None, why: str) -> Change:
-    """Makes a registered version the champion from `first` on, in one transaction; a promotion that begins later stays in force.
+def promote_by_name(
+    warehouse: WarehouseSettings, dataset: str, name: str, first: date | None, why: str
+) -> Change:
+    """Makes a registered version the champion from `first` on, in one transaction; a promotion that begins
+    later stays in force.
 
-    first: unless given, the first date from which it changes no night that is scored and nothing takes over from it: the latest of its
-    own `as_of`, the day after the newest committed night, and the newest promotion in force.
+    first: unless given, the first date from which it changes no night that is scored and nothing takes over
+    from it: the latest of its own `as_of`, the day after the newest committed night, and the newest promotion
+    in force.
 
-    Raises PromotionRefused where there is no such version, it is withheld or pruned, or `first` is before its `as_of`; ArtifactError
-    where its artifact is not what was written; WarehouseMissing. Then nothing has changed.
+    Raises PromotionRefused where there is no such version, it is withheld or pruned, or `first` is before its
+    `as_of`; ArtifactError where its artifact is not what was written; WarehouseMissing. Then nothing has
+    changed.
     """
     with reading(warehouse, dataset):  # to look before writing, so that no warehouse is made by a mistake
         pass
@@ -80,22 +93,29 @@ def promote_by_name(warehouse: WarehouseSettings, dataset: str, name: str, first
 
 
 def roll_back(warehouse: WarehouseSettings, dataset: str, why: str) -> Change:
-    """Puts the champion before that of the newest nights back, in one transaction; again, and it goes back once more.
+    """Puts the champion before that of the newest nights back, in one transaction; again, and it goes back
+    once more.
 
-    What is undone is every promotion of the champion down to the newest one of another version, as if they had never been made.
+    What is undone is every promotion of the champion down to the newest one of another version, as if they
+    had never been made.
 
-    Raises PromotionRefused where there is none to go back to, or it may not be champion; ArtifactError; WarehouseMissing.
+    Raises PromotionRefused where there is none to go back to, or it may not be champion; ArtifactError;
+    WarehouseMissing.
     """
     with reading(warehouse, dataset):
         pass
     return transact(warehouse, dataset, partial(roll_back_within, warehouse, why))
 
 
-def promote_within(warehouse: WarehouseSettings, name: str, first: date | None, why: str, con: duckdb.DuckDBPyConnection) -> Change:
+def promote_within(
+    warehouse: WarehouseSettings, name: str, first: date | None, why: str, con: duckdb.DuckDBPyConnection
+) -> Change:
     """The same inside a transaction."""
     fit = _fit(con, warehouse, name)
     if first is not None and first < fit.as_of:
-        raise PromotionRefused(f"{name} never scores a date before its as_of {fit.as_of}; give that or a later one with --from")
+        raise PromotionRefused(
+            f"{name} never scores a date before its as_of {fit.as_of}; give that or a later one with --from"
+        )
     start = first or _row(con, "registry/find_first_open_date", {"as_of": fit.as_of})["effective_from"]
     was = _row(con, "registry/find_champion_name", {"partition_date": start}).get("version")
     promotion = {"effective_from": start, "version": name, "why": why}
@@ -107,13 +127,25 @@ def roll_back_within(warehouse: WarehouseSettings, why: str, con: duckdb.DuckDBP
     con.execute(sql.read("publish/lock_dataset"))
     found = _row(con, "registry/find_rollback_target", {})
     if not found:
-        raise PromotionRefused("no version is champion, so there is nothing to roll back; `nightscore promote VERSION` makes one champion")
+        raise PromotionRefused(
+            "no version is champion, so there is nothing to roll back; `nightscore promote VERSION` "
+            "makes one champion"
+        )
     if found["version"] is None:
-        raise PromotionRefused(f"{found['undone']} is champion and no other version was before it; `nightscore models` lists all of them")
+        raise PromotionRefused(
+            f"{found['undone']} is champion and no other version was before it; `nightscore models` "
+            "lists all of them"
+        )
     fit = _fit(con, warehouse, found["version"])
     back = {name: found[name] for name in ("version", "before_from", "before_at")}
     con.execute(sql.read("registry/insert_rollback"), back | {"promoted_by": _who(), "why": why})
-    return _change(con, fit, {"effective_from": found["effective_from"], "version": fit.version, "why": why}, found["undone"], done=True)
+    return _change(
+        con,
+        fit,
+        {"effective_from": found["effective_from"], "version": fit.version, "why": why},
+        found["undone"],
+        done=True,
+    )
 
 
 def _fit(con: duckdb.DuckDBPyConnection, warehouse: WarehouseSettings, name: str) -> _Standing:
@@ -126,7 +158,9 @@ def _fit(con: duckdb.DuckDBPyConnection, warehouse: WarehouseSettings, name: str
         raise PromotionRefused(f"{name} is withheld: {standing.withheld}")
     if standing.pruned_at:
         again = f"`nightscore train --as-of {standing.as_of}` learns it again"
-        raise PromotionRefused(f"the artifact of {name} was pruned at {standing.pruned_at:%Y-%m-%d %H:%M:%S %Z}; {again}")
+        raise PromotionRefused(
+            f"the artifact of {name} was pruned at {standing.pruned_at:%Y-%m-%d %H:%M:%S %Z}; {again}"
+        )
     verify(as_found(warehouse, standing.artifact_path), standing.artifact_sha256)
     return standing
 
@@ -140,14 +174,33 @@ def _nearest(con: duckdb.DuckDBPyConnection, name: str) -> str:
 def _insert(promotion: dict[str, Any], con: duckdb.DuckDBPyConnection) -> bool:
     """Whether it was written: not so where the version is champion from that date already."""
     con.execute(sql.read("publish/lock_dataset"))
-    (count,) = con.execute(sql.read("registry/insert_promotion"), promotion | {"promoted_by": _who()}).fetchall()[0]
+    (count,) = con.execute(
+        sql.read("registry/insert_promotion"), promotion | {"promoted_by": _who()}
+    ).fetchall()[0]
     return bool(count)
 
 
-def _change(con: duckdb.DuckDBPyConnection, fit: _Standing, promotion: dict[str, Any], before: str | None, *, done: bool) -> Change:
+def _change(
+    con: duckdb.DuckDBPyConnection,
+    fit: _Standing,
+    promotion: dict[str, Any],
+    before: str | None,
+    *,
+    done: bool,
+) -> Change:
     values = {"effective_from": promotion["effective_from"], "version": fit.version}
-    others = tuple(ScoredNight(*row) for row in con.execute(sql.read("registry/list_nights_of_other_versions"), values).fetchall())
-    return Change(**promotion, done=done, before=before, promoted_by=_who(), training_hash=fit.training_hash, scored_by_others=others)
+    others = tuple(
+        ScoredNight(*row)
+        for row in con.execute(sql.read("registry/list_nights_of_other_versions"), values).fetchall()
+    )
+    return Change(
+        **promotion,
+        done=done,
+        before=before,
+        promoted_by=_who(),
+        training_hash=fit.training_hash,
+        scored_by_others=others,
+    )
 
 
 def _row(con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any]) -> dict[str, Any]:

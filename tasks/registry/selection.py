@@ -11,7 +11,9 @@ from tasks.warehouse.settings import WarehouseSettings
 
 
 def find_line_up(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> LineUp | None:
-    """The champion of a date and its challengers, as far as they are trained with this configuration; None without a champion."""
+    """The champion of a date and its challengers, as far as they are trained with this configuration; None
+    without a champion.
+    """
     champion = find_champion(recipe, warehouse, day)
     if champion is None:
         return None

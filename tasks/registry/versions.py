@@ -38,14 +38,24 @@ def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Versi
 
 
 def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Version:
-    """The reference to a registered version, from the columns that `find_version` selects but for the last."""
+    """The reference to a registered version, from the columns that `find_version` selects but for the
+    last.
+    """
     name, as_of, first, last, path, sha256, card, withheld = found
     card = Path(warehouse.files) / card
-    return Version(name, as_of, first, last, path=as_found(warehouse, path), sha256=sha256, card=card, withheld=withheld)
+    return Version(
+        name, as_of, first, last, path=as_found(warehouse, path), sha256=sha256, card=card, withheld=withheld
+    )
 
 
 def register(
-    recipe: Recipe, warehouse: WarehouseSettings, version: Version, learnt: Detector, rows: int, left_out: LeftOut, gates: Sequence[Gate]
+    recipe: Recipe,
+    warehouse: WarehouseSettings,
+    version: Version,
+    learnt: Detector,
+    rows: int,
+    left_out: LeftOut,
+    gates: Sequence[Gate],
 ) -> None:
     """Adds a trained version to the table `models`, once, or says of a pruned one that it is there again.
 
@@ -67,7 +77,9 @@ def register(
         "architecture": learnt.settings.architecture,
         "score": learnt.settings.score,
         "training_hash": recipe.training_hash,
-        "metrics": json.dumps({"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}),
+        "metrics": json.dumps(
+            {"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}
+        ),
         "gates": json.dumps([asdict(gate) for gate in gates]),
         "withheld": version.withheld,
         "artifact_path": as_stored(warehouse, version.path),
@@ -80,5 +92,8 @@ def register(
 
 def _insert_model(model: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
     con.execute(sql.read("publish/lock_dataset"))
-    con.execute(sql.read("registry/restore_version"), {name: model[name] for name in ("version", "artifact_path", "artifact_sha256")})
+    con.execute(
+        sql.read("registry/restore_version"),
+        {name: model[name] for name in ("version", "artifact_path", "artifact_sha256")},
+    )
     con.execute(sql.read("registry/insert_version"), model)

@@ -1,4 +1,6 @@
-"""The profile of a night: a sample of its rows, by the hash of their id, in the bins of the version that scored them."""
+"""The profile of a night: a sample of its rows, by the hash of their id, in the bins of the version that
+scored them.
+"""
 
 from pathlib import Path
 
@@ -26,11 +28,22 @@ class Profiler:
         """Keeps the sampled rows of a batch, as they are encoded."""
         kept = batch["id"].hash() % SHARES < self._share * SHARES
         self._seen += batch.height
-        self._sampled.append(Rows(self._encoded(batch.filter(kept)), scores.error[kept.to_numpy()], scores.score[kept.to_numpy()]))
+        self._sampled.append(
+            Rows(
+                self._encoded(batch.filter(kept)),
+                scores.error[kept.to_numpy()],
+                scores.score[kept.to_numpy()],
+            )
+        )
 
     def write(self, threshold: float, path: Path) -> Path:
         """Stages the profile of the rows below the threshold; see Scored.profile."""
-        rows = Rows(*(np.concatenate([getattr(part, name) for part in self._sampled]) for name in ("encoded", "error", "score")))
+        rows = Rows(
+            *(
+                np.concatenate([getattr(part, name) for part in self._sampled])
+                for name in ("encoded", "error", "score")
+            )
+        )
         weight = self._seen / max(1, len(rows.error))
         with written_whole(path) as staged:
             self._detector.reference.profile(rows, threshold, weight).write_parquet(staged)
@@ -38,4 +51,8 @@ class Profiler:
 
     def _encoded(self, rows: pl.DataFrame) -> NDArray[np.float32]:
         """Pixels are not looked at."""
-        return np.zeros((rows.height, 0), np.float32) if self._detector.encoder.layout.image else self._detector.encoder.encode(rows)
+        return (
+            np.zeros((rows.height, 0), np.float32)
+            if self._detector.encoder.layout.image
+            else self._detector.encoder.encode(rows)
+        )

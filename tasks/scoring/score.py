@@ -1,4 +1,6 @@
-"""Scoring: the day's features stream through the compiled graphs of the champion and of each challenger; one staged row per clean row."""
+"""Scoring: the day's features stream through the compiled graphs of the champion and of each challenger; one
+staged row per clean row.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -29,17 +31,25 @@ KEYS = ["row", "id", "entity", "event_time"]
 
 
 @task(cache_policy=NO_CACHE)
-def score(dataset: Dataset, features: Features, line_up: LineUp, threshold: ThresholdSettings, staging: Path) -> Scored:
-    """Error, score, p-value, rank, flag and reasons of every clean row, and what the challengers say of it; see `score_day`."""
+def score(
+    dataset: Dataset, features: Features, line_up: LineUp, threshold: ThresholdSettings, staging: Path
+) -> Scored:
+    """Error, score, p-value, rank, flag and reasons of every clean row, and what the challengers say of it;
+    see `score_day`.
+    """
     return score_day(dataset, features, line_up, threshold, staging)
 
 
-def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: ThresholdSettings, staging: Path) -> Scored:
-    """Writes `scores.parquet`, `profile.parquet`, and where there are challengers `shadows.parquet`, into the staging folder.
+def score_day(
+    dataset: Dataset, features: Features, line_up: LineUp, threshold: ThresholdSettings, staging: Path
+) -> Scored:
+    """Writes `scores.parquet`, `profile.parquet`, and where there are challengers `shadows.parquet`, into the
+    staging folder.
 
     A challenger that cannot be scored is left out with a warning.
-    Raises ArtifactError where the champion's files are not the ones that were written, ThresholdError where the strategy cannot be
-    applied, NightError where the rows that were read are not the rows that were validated.
+    Raises ArtifactError where the champion's files are not the ones that were written, ThresholdError where
+    the strategy cannot be applied, NightError where the rows that were read are not the rows that were
+    validated.
     """
     version, shadows = line_up.champion, Shadows(features.date, line_up.challengers)
     detector = load(version.path, version.sha256)
@@ -49,8 +59,12 @@ def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: 
     for batch in _read_ahead(feature_batches(dataset, features, BATCH_ROWS)):
         scores = detector.score(batch)
         p_values = pl.Series("p_value", detector.p_values(scores.score))
-        keys = batch.select(KEYS)[np.arange(len(batch))]  # copied: a column would keep its whole batch in memory
-        scored.append(keys.with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values))
+        keys = batch.select(KEYS)[
+            np.arange(len(batch))
+        ]  # copied: a column would keep its whole batch in memory
+        scored.append(
+            keys.with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values)
+        )
         unlikely.append(batch.filter(p_values <= explain_below))
         shadows.see(batch)
         profiler.see(batch, scores)
@@ -58,7 +72,9 @@ def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: 
     if rows.height != features.rows:
         read = f"{rows.height} rows were read where {features.rows} were validated"
         raise NightError(f"{features.date}: {read}; the source changed meanwhile, run the night again")
-    night = NightScores(rows["score"].to_numpy(), rows["p_value"].to_numpy(), rows["entity"].fill_null(rows["id"]))
+    night = NightScores(
+        rows["score"].to_numpy(), rows["p_value"].to_numpy(), rows["entity"].fill_null(rows["id"])
+    )
     verdict = decide(night, detector.calibration, threshold)
     if odd := doubt(night, verdict):
         log.warning("%s  score      threshold.strategy %s: %s", features.date, threshold.strategy, odd)
@@ -72,14 +88,22 @@ def score_day(dataset: Dataset, features: Features, line_up: LineUp, threshold: 
         whole = rows.with_columns(rank, flagged).join(reasons, on="row", how="left", maintain_order="left")
         whole.write_parquet(staged, compression="lz4")
     count = int(np.count_nonzero(verdict.flagged))
-    log.info("%s  score      %s rows with %s, %s flagged", features.date, f"{rows.height:,}", version.name, f"{count:,}")
+    log.info(
+        "%s  score      %s rows with %s, %s flagged",
+        features.date,
+        f"{rows.height:,}",
+        version.name,
+        f"{count:,}",
+    )
     beside = shadows.write(rows.select("id", "entity"), threshold, staging / "shadows.parquet")
     profile = profiler.write(verdict.threshold, staging / "profile.parquet")
     return Scored(path, rows.height, count, verdict.threshold, shadows=beside, profile=profile)
 
 
 def _with_details(dataset: Dataset, features: Features, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with their `details`, null where none are asked for; a row that is no longer the same in the source is left out."""
+    """The rows with their `details`, null where none are asked for; a row that is no longer the same in the
+    source is left out.
+    """
     if not dataset.columns.details:
         return rows.with_columns(details=pl.lit(None, pl.String))
     return rows.join(read_details(dataset, features), on=["row", "id"], maintain_order="left")

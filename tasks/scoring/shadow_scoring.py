@@ -1,4 +1,6 @@
-"""Challengers, scored beside the champion on the batches that it reads: one that cannot be scored drops out, and the night goes on."""
+"""Challengers, scored beside the champion on the batches that it reads: one that cannot be scored drops out,
+and the night goes on.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -40,14 +42,22 @@ class Shadows:
                 shadow.see(batch)
 
     def write(self, keys: pl.DataFrame, threshold: ThresholdSettings, path: Path) -> Path | None:
-        """Stages the scores of all batches, see Scored.shadows; None where there is no challenger. keys: id and entity of every row."""
+        """Stages the scores of all batches, see Scored.shadows; None where there is no challenger.
+
+        keys: id and entity of every row.
+        """
         found = []
         for shadow in tuple(self._shadows):
             with self._left_out(shadow.version):
                 rows = shadow.rows(keys, threshold)
                 found.append(rows)
                 flagged = f"{int(rows['is_flagged'].sum()):,}"
-                log.info("%s  score      challenger %s would have flagged %s", self._day, shadow.version.name, flagged)
+                log.info(
+                    "%s  score      challenger %s would have flagged %s",
+                    self._day,
+                    shadow.version.name,
+                    flagged,
+                )
         if not found:
             return None
         with written_whole(path) as staged:
@@ -60,7 +70,9 @@ class Shadows:
         try:
             yield
         except ModelError as error:
-            log.warning("%s  score      challenger %s is left out tonight: %s", self._day, version.name, error)
+            log.warning(
+                "%s  score      challenger %s is left out tonight: %s", self._day, version.name, error
+            )
             self._shadows = [shadow for shadow in self._shadows if shadow.version != version]
 
 
@@ -81,7 +93,11 @@ class _Shadow:
     def rows(self, keys: pl.DataFrame, threshold: ThresholdSettings) -> pl.DataFrame:
         score = np.concatenate(self.score)
         p_values = self.detector.p_values(score)
-        verdict = decide(NightScores(score, p_values, keys["entity"].fill_null(keys["id"])), self.detector.calibration, threshold)
+        verdict = decide(
+            NightScores(score, p_values, keys["entity"].fill_null(keys["id"])),
+            self.detector.calibration,
+            threshold,
+        )
         return keys.select("id").with_columns(
             pl.Series("error", np.concatenate(self.error)),
             pl.Series("score", score),

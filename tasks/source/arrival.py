@@ -13,7 +13,10 @@ from tasks.source.connection import connect, create_view, place, readable
 
 @task(name="arrival", cache_policy=NO_CACHE)
 def arrival(dataset: Dataset, day: date) -> None:
-    """The partition of a day has arrived; see `look_for`. How often it is looked for again is the caller's to say, by `with_options`."""
+    """The partition of a day has arrived; see `look_for`.
+
+    How often it is looked for again is the caller's to say, by `with_options`.
+    """
     look_for(dataset, day)
 
 
@@ -26,7 +29,9 @@ def look_for(dataset: Dataset, day: date) -> None:
 
 
 def may_still_come(task: Any, run: Any, state: Any) -> bool:
-    """Whether to look again: not where it is the configuration, or anything else than the source, that is wrong."""
+    """Whether to look again: not where it is the configuration, or anything else than the source, that is
+    wrong.
+    """
     try:
         state.result()
     except SourceError:

@@ -1,7 +1,8 @@
-"""Reading the source: daily Parquet partitions or a DuckDB table, both through one in-memory DuckDB connection.
+"""Reading the source: daily Parquet partitions or a DuckDB table, both through one in-memory DuckDB
+connection.
 
-Every reader gets a view with the source's own columns and `_partition_date`; timestamps with a zone become local time of
-`source.timezone`, so that the same rows read the same from either kind of source.
+Every reader gets a view with the source's own columns and `_partition_date`; timestamps with a zone become
+local time of `source.timezone`, so that the same rows read the same from either kind of source.
 """
 
 import re
@@ -35,12 +36,17 @@ def first_history_date(dataset: Dataset, day: date) -> date:
 
 @contextmanager
 def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that can read the source, and nothing of whose own is kept: what it spills is gone with it.
+    """A connection that can read the source, and nothing of whose own is kept: what it spills is gone with
+    it.
 
-    A timestamp without a zone, where it must be compared with one that has a zone, is local time of the source's zone.
+    A timestamp without a zone, where it must be compared with one that has a zone, is local time of the
+    source's zone.
     Raises SourceError where the DuckDB file is missing or held by a writer.
     """
-    with TemporaryDirectory(prefix="nightscore-") as spill, duckdb.connect(config=DUCKDB_CONFIG | {"temp_directory": spill}) as con:
+    with (
+        TemporaryDirectory(prefix="nightscore-") as spill,
+        duckdb.connect(config=DUCKDB_CONFIG | {"temp_directory": spill}) as con,
+    ):
         con.execute(f"set timezone = {literal(source.timezone)}")
         if source.database is not None:
             if not Path(source.database).is_file():
@@ -48,22 +54,30 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
             try:
                 con.execute(f"attach {literal(source.database)} as source (read_only)")
             except duckdb.Error as error:
-                raise SourceError(f"{source.database} cannot be opened for reading: {first_line(error)}") from error
+                raise SourceError(
+                    f"{source.database} cannot be opened for reading: {first_line(error)}"
+                ) from error
         elif source.path is not None and is_remote(source.path):
             con.register_filesystem(filesystem_of(source.path))
-            # DuckDB plans a query while it holds Python's lock; its other threads, reading through fsspec, would wait for it for ever.
+            # DuckDB plans a query while it holds Python's lock; its other threads, reading through fsspec,
+            # would wait for it for ever.
             con.execute("set threads = 1")
         yield con
 
 
 @contextmanager
 def readable(source: SourceSettings, day: date, first: date | None = None) -> Iterator[None]:
-    """Turns what DuckDB says of unreadable data into a SourceError that names the date, and the file of `first`..`day`."""
+    """Turns what DuckDB says of unreadable data into a SourceError that names the date, and the file of
+    `first`..`day`.
+    """
     try:
         yield
     except duckdb.Error as error:
         broken = _unreadable(source, first or day, day)
-        raise SourceError(f"{day}: {broken or place(source, day)} cannot be read: {_without_values(error)}; deliver it again") from error
+        raise SourceError(
+            f"{day}: {broken or place(source, day)} cannot be read: {_without_values(error)}; deliver "
+            "it again"
+        ) from error
 
 
 def _without_values(error: duckdb.Error) -> str:
@@ -86,20 +100,32 @@ def list_dates(source: SourceSettings) -> list[date]:
         return sorted(date.fromisoformat(text) for text in found if _is_date(text))
     with connect(source) as con:
         try:
-            rows = con.sql(f"select distinct {_table_date(con, source)} as d from {_table(source)} order by d").fetchall()
+            rows = con.sql(
+                f"select distinct {_table_date(con, source)} as d from {_table(source)} order by d"
+            ).fetchall()
         except duckdb.Error as error:
             column = f"{source.date_column} in table {source.table} of {source.database}"
-            raise SourceError(f"{column} cannot be read: {_without_values(error)}; mend the table or source.date_column") from error
+            raise SourceError(
+                f"{column} cannot be read: {_without_values(error)}; mend the table or source.date_column"
+            ) from error
     return [row[0] for row in rows if row[0] is not None]
 
 
-def create_view(con: duckdb.DuckDBPyConnection, dataset: Dataset, name: str, first: date, last: date) -> dict[str, str]:
-    """Creates the view `name` over the source's rows of `first`..`last`, and gives its columns (name to DuckDB type).
+def create_view(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, name: str, first: date, last: date
+) -> dict[str, str]:
+    """Creates the view `name` over the source's rows of `first`..`last`, and gives its columns (name to
+    DuckDB type).
 
-    The view has the source's columns and `_partition_date`; a time column with a zone is in local time of the source's zone.
+    The view has the source's columns and `_partition_date`; a time column with a zone is in local time of the
+    source's zone.
     Raises PartitionMissing where `last` has no partition, SourceError where the source cannot be read.
     """
-    relation = _parquet(con, dataset.source, first, last) if dataset.source.path is not None else _rows(con, dataset.source, first, last)
+    relation = (
+        _parquet(con, dataset.source, first, last)
+        if dataset.source.path is not None
+        else _rows(con, dataset.source, first, last)
+    )
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     time = dataset.columns.time
     if time is not None and types.get(time) == "TIMESTAMP WITH TIME ZONE":
@@ -116,26 +142,42 @@ def numbered(view: str) -> str:
     return f"(select *, row_number() over () - 1 as _row from {view})"
 
 
-def _parquet(con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date) -> duckdb.DuckDBPyRelation:
+def _parquet(
+    con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date
+) -> duckdb.DuckDBPyRelation:
     assert source.path is not None
     pattern = _date_pattern(source.path)
     files = _files(source, first, last)
     if not any(re.search(pattern, file)[1] == last.isoformat() for file in files):  # type: ignore[index]
         known = list_dates(source)
-        span = f"the source has {len(known)} dates, {known[0]}..{known[-1]}" if known else "the source has no dates at all"
+        span = (
+            f"the source has {len(known)} dates, {known[0]}..{known[-1]}"
+            if known
+            else "the source has no dates at all"
+        )
         raise PartitionMissing(f"{last}: there is no partition at {place(source, last)}; {span}")
     # Literals, as a relation with parameters is read into memory as a whole before it becomes a view.
     return con.sql(
         f"""
-        select * exclude (_file), cast(regexp_extract(_file, {literal(pattern)}, 1) as date) as _partition_date
-        from read_parquet([{", ".join(map(literal, files))}], union_by_name = true, hive_partitioning = false, filename = '_file')
+        select
+            * exclude (_file),
+            cast(regexp_extract(_file, {literal(pattern)}, 1) as date) as _partition_date
+        from read_parquet(
+            [{", ".join(map(literal, files))}],
+            union_by_name = true, hive_partitioning = false, filename = '_file'
+        )
         """
     )
 
 
-def _rows(con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date) -> duckdb.DuckDBPyRelation:
+def _rows(
+    con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date
+) -> duckdb.DuckDBPyRelation:
     day = _table_date(con, source)
-    return con.sql(f"select *, {day} as _partition_date from {_table(source)} where {day} between date '{first}' and date '{last}'")
+    return con.sql(
+        f"select *, {day} as _partition_date from {_table(source)} where {day} between date '{first}' "
+        f"and date '{last}'"
+    )
 
 
 def _table(source: SourceSettings) -> str:
@@ -154,7 +196,11 @@ def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
         raise SourceError(f"table {source.table} has no column {source.date_column}; mend source.date_column")
     column = identifier(source.date_column)
     zoned = types[source.date_column] == "TIMESTAMP WITH TIME ZONE"
-    return f"cast(timezone({literal(source.timezone)}, {column}) as date)" if zoned else f"cast({column} as date)"
+    return (
+        f"cast(timezone({literal(source.timezone)}, {column}) as date)"
+        if zoned
+        else f"cast({column} as date)"
+    )
 
 
 def _unreadable(source: SourceSettings, first: date, last: date) -> str | None:
@@ -174,10 +220,14 @@ def _files(source: SourceSettings, first: date, last: date) -> list[str]:
 
 
 def _glob(*patterns: str) -> list[str]:
-    """Files that match each pattern in turn, with their protocol where they are remote. Raises SourceError where they cannot be listed."""
+    """Files that match each pattern in turn, with their protocol where they are remote.
+
+    Raises SourceError where they cannot be listed.
+    """
     filesystem = filesystem_of(patterns[0])
     try:
-        # Once for all patterns: what is then listed is remembered, and opening a file asks nothing more about it.
+        # Once for all patterns: what is then listed is remembered, and opening a file asks nothing more about
+        # it.
         filesystem.invalidate_cache()
         files = [file for pattern in patterns for file in sorted(filesystem.glob(pattern))]
     except Exception as error:
@@ -186,7 +236,9 @@ def _glob(*patterns: str) -> list[str]:
 
 
 def _date_pattern(path: str) -> str:
-    """A regular expression for the date in a file's path: the last one that has the text just before {date} before it."""
+    """A regular expression for the date in a file's path: the last one that has the text just before {date}
+    before it.
+    """
     before = re.split(r"[*?]", path.split("{date}")[0])[-1].split("://")[-1]
     return ".*" + re.escape(before[-40:]) + DATE
 

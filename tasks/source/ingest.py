@@ -20,7 +20,8 @@ def ingest(dataset: Dataset, day: date) -> Partition:
 
 
 def read_partition(dataset: Dataset, day: date) -> Partition:
-    """The reference to one day: its row count, and the fingerprint of the day and, with feature SQL, of its look-back.
+    """The reference to one day: its row count, and the fingerprint of the day and, with feature SQL, of its
+    look-back.
 
     Raises PartitionMissing where there is none, SourceError where it is empty or cannot be read.
     """
@@ -29,8 +30,13 @@ def read_partition(dataset: Dataset, day: date) -> Partition:
         create_view(con, dataset, "day", day, day)
         rows = con.sql("from day").count("*").fetchone()
         if not rows or not rows[0]:
-            kind = PartitionMissing if dataset.source.path is None else SourceError  # of a table, that is all there is to a partition
-            raise kind(f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and run the night again")
+            kind = (
+                PartitionMissing if dataset.source.path is None else SourceError
+            )  # of a table, that is all there is to a partition
+            raise kind(
+                f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and "
+                "run the night again"
+            )
         create_view(con, dataset, "history", first, day)
         return Partition(date=day, rows=int(rows[0]), fingerprint=_fingerprint(con, dataset))
 
@@ -41,5 +47,7 @@ def _fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     columns = sorted(name for name in con.sql("from history").columns if name not in left_out)
     hashed = f"hash({', '.join(map(identifier, columns))})"
     count, total = con.sql(f"select count(*), sum({hashed}) from history").fetchall()[0]
-    (digest,) = con.sql("select sha256($text)", params={"text": repr((columns, count, int(total)))}).fetchall()[0]
+    (digest,) = con.sql(
+        "select sha256($text)", params={"text": repr((columns, count, int(total)))}
+    ).fetchall()[0]
     return str(digest)[:16]

@@ -1,8 +1,11 @@
-"""Simulated card transactions after the public description of the Fraud Detection Handbook (Le Borgne et al. 2022, chapter 3).
+"""Simulated card transactions after the public description of the Fraud Detection Handbook (Le Borgne et al.
+2022, chapter 3).
 
-Customers and terminals lie on a map of 100 x 100; a customer pays at the terminals within a radius. Three kinds of fraud:
+Customers and terminals lie on a map of 100 x 100; a customer pays at the terminals within a radius. Three
+kinds of fraud:
 1: an amount above 220; 2: a terminal is compromised for 28 days, and all its transactions are frauds;
-3: a customer's card data leak for 14 days, and a third of the transactions have five times the amount and are frauds.
+3: a customer's card data leak for 14 days, and a third of the transactions have five times the amount and are
+frauds.
 """
 
 import logging
@@ -43,18 +46,30 @@ def simulate(
 ) -> pl.DataFrame:
     """All transactions of `days` dates from `first`, sorted by time; the same arguments give the same rows.
 
-    terminals_per_day, leaks_per_day: how many terminals and customers are newly struck each day; by default the handbook's
-        share of the population, so that about 0.8 % of the rows are frauds however small it is.
-    Gives transaction_id int64 (from 0), tx_time datetime (to the second), customer_id and terminal_id int64, amount float64
-    (two decimals), is_fraud int8, fraud_scenario int8 (0: none). Raises ValueError where there is nobody to simulate.
+    terminals_per_day, leaks_per_day: how many terminals and customers are newly struck each day; by default
+        the handbook's share of the population, so that about 0.8 % of the rows are frauds however small it
+        is.
+    Gives transaction_id int64 (from 0), tx_time datetime (to the second), customer_id and terminal_id int64,
+    amount float64 (two decimals), is_fraud int8, fraud_scenario int8 (0: none). Raises ValueError where there
+    is nobody to simulate.
     """
     if min(days, customers, terminals) < 1:
-        raise ValueError(f"days, customers and terminals must be at least 1; got {days}, {customers} and {terminals}")
+        raise ValueError(
+            f"days, customers and terminals must be at least 1; got {days}, {customers} and {terminals}"
+        )
     rng = np.random.default_rng(seed)
     customer, terminal, second, amount = _payments(rng, days, customers, terminals, radius)
     day = second // DAY_SECONDS
-    struck = _struck(rng, terminals, days, TERMINALS_PER_DAY * terminals if terminals_per_day is None else terminals_per_day, TERMINAL_DAYS)
-    leaked = _struck(rng, customers, days, LEAKS_PER_DAY * customers if leaks_per_day is None else leaks_per_day, LEAK_DAYS)
+    struck = _struck(
+        rng,
+        terminals,
+        days,
+        TERMINALS_PER_DAY * terminals if terminals_per_day is None else terminals_per_day,
+        TERMINAL_DAYS,
+    )
+    leaked = _struck(
+        rng, customers, days, LEAKS_PER_DAY * customers if leaks_per_day is None else leaks_per_day, LEAK_DAYS
+    )
     misused = leaked[customer, day] & (rng.random(len(day)) < LEAK_SHARE)
     amount = np.where(misused, amount * LEAK_FACTOR, amount).round(2)
     scenario = np.select([misused, struck[terminal, day], amount > LARGE_AMOUNT], [3, 2, 1], 0)
@@ -72,17 +87,24 @@ def simulate(
 
 
 def spoil(transactions: pl.DataFrame, seed: int, share: float = 0.001) -> pl.DataFrame:
-    """The transactions with one kind of delivery error in a random `share` of them: the amount's sign is turned."""
+    """The transactions with one kind of delivery error in a random `share` of them: the amount's sign is
+    turned.
+    """
     spoilt = pl.Series(np.random.default_rng(seed).random(len(transactions)) < share)
-    return transactions.with_columns(pl.when(spoilt).then(-pl.col("amount")).otherwise("amount").alias("amount"))
+    return transactions.with_columns(
+        pl.when(spoilt).then(-pl.col("amount")).otherwise("amount").alias("amount")
+    )
 
 
 def write_partitions(frame: pl.DataFrame, folder: Path) -> list[date]:
-    """Writes `folder`/date=YYYY-MM-DD/part-0.parquet for every date of `tx_time`, and gives the dates in order.
+    """Writes `folder`/date=YYYY-MM-DD/part-0.parquet for every date of `tx_time`, and gives the dates in
+    order.
 
     A partition appears whole or not at all, and replaces what was there.
     """
-    parts = frame.with_columns(pl.col("tx_time").dt.date().alias("date")).partition_by("date", as_dict=True, include_key=False)
+    parts = frame.with_columns(pl.col("tx_time").dt.date().alias("date")).partition_by(
+        "date", as_dict=True, include_key=False
+    )
     dates: list[date] = sorted(key[0] for key in parts)
     for day in dates:
         path = folder / f"date={day}" / "part-0.parquet"
@@ -96,7 +118,9 @@ def write_partitions(frame: pl.DataFrame, folder: Path) -> list[date]:
 def _payments(
     rng: np.random.Generator, days: int, customers: int, terminals: int, radius: float
 ) -> tuple[Integers, Integers, Integers, NDArray[np.float64]]:
-    """Customer, terminal, second since the first midnight, and amount of every genuine payment, in order of time."""
+    """Customer, terminal, second since the first midnight, and amount of every genuine payment, in order of
+    time.
+    """
     homes, shops = rng.uniform(0, MAP_SIDE, (customers, 2)), rng.uniform(0, MAP_SIDE, (terminals, 2))
     mean_amount, payments_per_day = rng.uniform(5, 100, customers), rng.uniform(0, 4, customers)
     near = [np.flatnonzero(((shops - home) ** 2).sum(axis=1) < radius**2) for home in homes]
@@ -110,14 +134,19 @@ def _payments(
     order = np.flatnonzero(inside)[np.argsort(second[inside], kind="stable")]
     customer, second = customer[order], second[order]
     start = np.cumsum(choices) - choices
-    terminal = np.concatenate(near)[start[customer] + (rng.random(len(customer)) * choices[customer]).astype(np.int64)]
+    terminal = np.concatenate(near)[
+        start[customer] + (rng.random(len(customer)) * choices[customer]).astype(np.int64)
+    ]
     amount = rng.normal(mean_amount[customer], mean_amount[customer] / 2)
     redrawn = rng.uniform(0, 2 * mean_amount[customer])
     return customer, terminal, second, np.where(amount < 0, redrawn, amount)
 
 
 def _struck(rng: np.random.Generator, population: int, days: int, per_day: float, lasting: int) -> Flags:
-    """Who is struck on which day: bool (population, days). Nobody is chosen twice before everybody was chosen once."""
+    """Who is struck on which day: bool (population, days).
+
+    Nobody is chosen twice before everybody was chosen once.
+    """
     totals = np.floor(np.arange(1, days + 1) * per_day + 1e-9).astype(int)
     first_days = np.repeat(np.arange(days), np.diff(totals, prepend=0))
     struck = np.zeros((population, days), dtype=bool)

@@ -1,4 +1,6 @@
-"""Who scores a date: the champion flags, challengers are scored beside it, and a version is trained where one is due."""
+"""Who scores a date: the champion flags, challengers are scored beside it, and a version is trained where
+one is due.
+"""
 
 import logging
 from datetime import date
@@ -27,7 +29,8 @@ UNTRAINED = (ModelError, GateFailed, SourceError)
 def line_up(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, day: date) -> LineUp:
     """Who scores a date, after the training that is due on it; see `training_due`.
 
-    A training that fails does not stop a night that has a champion: it is told, and tried again on the next date.
+    A training that fails does not stop a night that has a champion: it is told, and tried again on the next
+    date.
     Raises NoChampion where nobody may flag, and whatever made the training of a first version fail.
     """
     if why := training_due(recipe, warehouse, day):
@@ -52,11 +55,15 @@ def line_up(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings
 def training_due(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> str | None:
     """Why a version is to be trained before a date is scored; None where none is.
 
-    Its age counts from the newest version of this configuration, whatever became of that: a challenger in waiting is not trained again,
-    nor is a version while one is there that is newer than a champion whose features have drifted.
+    Its age counts from the newest version of this configuration, whatever became of that: a challenger in
+    waiting is not trained again, nor is a version while one is there that is newer than a champion whose
+    features have drifted.
     """
     key = {"training_hash": recipe.training_hash, "partition_date": day}
-    newest, newest_fit = look_up(warehouse, recipe.dataset.name, "registry/find_newest_version", key) or (None, None)
+    newest, newest_fit = look_up(warehouse, recipe.dataset.name, "registry/find_newest_version", key) or (
+        None,
+        None,
+    )
     if newest is None:
         return "the first version of this configuration"
     if (age := (day - newest).days) >= recipe.training.retrain_every_days:
@@ -72,12 +79,16 @@ def training_due(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> str
 
 
 def drifted_features(warehouse: WarehouseSettings, dataset: str, version: str, day: date) -> list[str]:
-    """The features that were over a limit when the drift of a version was last measured, after a night before `day`."""
+    """The features that were over a limit when the drift of a version was last measured, after a night
+    before `day`.
+    """
     try:
         with reading(warehouse, dataset) as con:
             return [
                 row[0]
-                for row in con.execute(sql.read("training/list_drifted_features"), {"version": version, "partition_date": day}).fetchall()
+                for row in con.execute(
+                    sql.read("training/list_drifted_features"), {"version": version, "partition_date": day}
+                ).fetchall()
             ]
     except WarehouseMissing:
         return []

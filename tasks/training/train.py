@@ -40,18 +40,26 @@ _ARTIFACT = TypeAdapter(Artifact)
 
 @task(cache_policy=NO_CACHE)
 def train(
-    recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, as_of: date, why: str, *, promoted: bool = False
+    recipe: Recipe,
+    warehouse: WarehouseSettings,
+    notify: NotifySettings,
+    as_of: date,
+    why: str,
+    *,
+    promoted: bool = False,
 ) -> Version:
     """A version from the labels known at the start of `as_of`; see `train_version`.
 
-    It is a challenger, unless no version of its configuration is champion of that date and it may become one without a person:
-    then, or where it is to be `promoted` in any case, it is champion from that date on, and that is told.
+    It is a challenger, unless no version of its configuration is champion of that date and it may become one
+    without a person: then, or where it is to be `promoted` in any case, it is champion from that date on, and
+    that is told.
     Raises GateFailed where the version is kept out of service.
     """
     version = train_version(recipe, warehouse, as_of)
     if version.withheld:
         raise GateFailed(
-            f"{as_of}: {version.name} is kept out of service: {version.withheld} See {version.card}; mend the features or the training "
+            f"{as_of}: {version.name} is kept out of service: {version.withheld} See {version.card}; "
+            "mend the features or the training "
             '(training.gate = "warn" lets usefulness pass)'
         )
     champion = find_champion(recipe, warehouse, as_of)
@@ -59,34 +67,62 @@ def train(
         if promote(warehouse, recipe.dataset.name, version, why):
             tell_promotion(notify, recipe.dataset.name, version.name, version.as_of, why)
     elif champion != version:
-        log.info("%s  train      %s is a challenger of %s", as_of, version.name, champion.name if champion else "nobody yet")
+        log.info(
+            "%s  train      %s is a challenger of %s",
+            as_of,
+            version.name,
+            champion.name if champion else "nobody yet",
+        )
     return version
 
 
 def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date) -> Version:
-    """Learns a version, checks it, writes its model card and registers it; the same rows, labels and configuration give the stored one.
+    """Learns a version, checks it, writes its model card and registers it; the same rows, labels and
+    configuration give the stored one.
 
-    Two processes do not learn the same version at once: the second waits for the first, and uses what that has stored.
+    Two processes do not learn the same version at once: the second waits for the first, and uses what that
+    has stored.
 
     Raises TrainingError where the window has no rows to learn from, or what was learnt is no detector.
     """
     first, last = recipe.window(as_of)
     partitions = read_window(recipe.dataset, first, last)
-    dataset, labels = recipe.dataset.name, known_labels(recipe.dataset, warehouse, first, last, as_of - timedelta(days=1))
+    dataset, labels = (
+        recipe.dataset.name,
+        known_labels(recipe.dataset, warehouse, first, last, as_of - timedelta(days=1)),
+    )
     unconfirmed = find_unconfirmed(recipe, warehouse, first, last, labels)
     name = f"{as_of}-{_digest(recipe, partitions, labels, unconfirmed)[:8]}"
     with work_folder(recipe.files, f"train-{name}") as staging:
         if known := find_version(warehouse, dataset, name):
-            log.info("%s  train      %s was trained from the same rows, labels and configuration; it is used as it is", as_of, name)
+            log.info(
+                (
+                    "%s  train      %s was trained from the same rows, labels and configuration; it is "
+                    "used as it is"
+                ),
+                as_of,
+                name,
+            )
             return known
         rows = training_rows(recipe, prepare(recipe, partitions, staging), labels, unconfirmed)
-        log.info("%s  train      %s rows of %s..%s; %s", as_of, f"{rows.normals.height:,}", first, last, rows.left_out)
+        log.info(
+            "%s  train      %s rows of %s..%s; %s",
+            as_of,
+            f"{rows.normals.height:,}",
+            first,
+            last,
+            rows.left_out,
+        )
         note = recipe.files / "models" / f"{name}.json"
-        artifact = _learnt_earlier(note, as_of) or _learn(recipe, rows, as_of, staging / name, root_of(warehouse, dataset))
+        artifact = _learnt_earlier(note, as_of) or _learn(
+            recipe, rows, as_of, staging / name, root_of(warehouse, dataset)
+        )
         write_whole(note, _ARTIFACT.dump_json(artifact).decode())
         version = _register(recipe, warehouse, artifact, name, as_of, rows)
         note.unlink(missing_ok=True)
-        return find_version(warehouse, dataset, name) or version  # a process on another machine may have been faster
+        return (
+            find_version(warehouse, dataset, name) or version
+        )  # a process on another machine may have been faster
 
 
 def _learnt_earlier(note: Path, as_of: date) -> Artifact | None:
@@ -100,12 +136,25 @@ def _learnt_earlier(note: Path, as_of: date) -> Artifact | None:
     return artifact
 
 
-def _register(recipe: Recipe, warehouse: WarehouseSettings, artifact: Artifact, name: str, as_of: date, rows: TrainingRows) -> Version:
+def _register(
+    recipe: Recipe,
+    warehouse: WarehouseSettings,
+    artifact: Artifact,
+    name: str,
+    as_of: date,
+    rows: TrainingRows,
+) -> Version:
     """Checks what was learnt, writes its model card, and registers it."""
     learnt = load(artifact.path, artifact.sha256)
     gates = check(learnt)
     for gate in gates:
-        log.log(logging.WARNING if gate.passed is False else logging.INFO, "%s  train      %s: %s", as_of, gate.name, gate.finding)
+        log.log(
+            logging.WARNING if gate.passed is False else logging.INFO,
+            "%s  train      %s: %s",
+            as_of,
+            gate.name,
+            gate.finding,
+        )
     version = Version(
         name,
         as_of,
@@ -153,8 +202,12 @@ def _card_facts(recipe: Recipe, learnt: Detector, rows: TrainingRows, gates: tup
     )
 
 
-def _digest(recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame, unconfirmed: pl.DataFrame) -> str:
-    """Identifies what a version is learnt from: configuration, content of the window, its known frauds and its unconfirmed rows."""
+def _digest(
+    recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame, unconfirmed: pl.DataFrame
+) -> str:
+    """Identifies what a version is learnt from: configuration, content of the window, its known frauds and
+    its unconfirmed rows.
+    """
     ids = [
         "\n".join(rows.select(pl.concat_str(KEYS, separator="/")).to_series().sort())
         for rows in (labels.filter(pl.col("label")), unconfirmed)
@@ -168,7 +221,12 @@ def _epoch_logger(as_of: date, training: TrainingSettings, progress: TrainingPro
         progress.epoch(epoch, loss, validation_loss)
         if epoch == 1 or epoch % 5 == 0:
             log.info(
-                "%s  train      epoch %2d of at most %d: loss %.4f, held out %.4f", as_of, epoch, training.epochs, loss, validation_loss
+                "%s  train      epoch %2d of at most %d: loss %.4f, held out %.4f",
+                as_of,
+                epoch,
+                training.epochs,
+                loss,
+                validation_loss,
             )
 
     return log_epoch

@@ -28,9 +28,11 @@ KEYS = ["partition_date", "id"]
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows of a window, each `partition_date`, `id` and the features, in an order that does not depend on the source's.
+    """The rows of a window, each `partition_date`, `id` and the features, in an order that does not depend on
+    the source's.
 
-    normals: all but the known frauds that are left out. frauds: those. unconfirmed: bool (normals,), the ones that nothing is fitted to.
+    normals: all but the known frauds that are left out. frauds: those. unconfirmed: bool (normals,), the ones
+    that nothing is fitted to.
     """
 
     normals: pl.DataFrame
@@ -48,18 +50,25 @@ class TrainingRows:
 
 
 def read_window(dataset: Dataset, first: date, last: date) -> list[Partition]:
-    """The partitions of the dates `first`..`last`, as far as they are there. Raises SourceError where there is none."""
+    """The partitions of the dates `first`..`last`, as far as they are there.
+
+    Raises SourceError where there is none.
+    """
     days = [day for day in list_dates(dataset.source) if first <= day <= last]
     missing = (last - first).days + 1 - len(days)
     if missing:
         log.warning("%s..%s  train      %d of the window's dates have no partition", first, last, missing)
     if not days:
-        raise SourceError(f"{first}..{last}: no date of the training window has a partition; train as of a later date")
+        raise SourceError(
+            f"{first}..{last}: no date of the training window has a partition; train as of a later date"
+        )
     return [read_partition(dataset, day) for day in days]
 
 
 def prepare(recipe: Recipe, partitions: list[Partition], staging: Path) -> list[Features]:
-    """Validates every day of the window and builds its features as on its own night; a day that cannot be used is left out."""
+    """Validates every day of the window and builds its features as on its own night; a day that cannot be
+    used is left out.
+    """
     days = []
     for partition in partitions:
         folder = staging / f"training-{partition.date}"
@@ -72,8 +81,11 @@ def prepare(recipe: Recipe, partitions: list[Partition], staging: Path) -> list[
     return days
 
 
-def find_unconfirmed(recipe: Recipe, warehouse: WarehouseSettings, first: date, last: date, labels: pl.DataFrame) -> pl.DataFrame:
-    """`partition_date` and `id` of the rows of the dates `first`..`last` that were flagged and that none of these labels explains.
+def find_unconfirmed(
+    recipe: Recipe, warehouse: WarehouseSettings, first: date, last: date, labels: pl.DataFrame
+) -> pl.DataFrame:
+    """`partition_date` and `id` of the rows of the dates `first`..`last` that were flagged and that none of
+    these labels explains.
 
     None where `training.rows` is all. labels: what was known by the time of the training.
     """
@@ -81,24 +93,36 @@ def find_unconfirmed(recipe: Recipe, warehouse: WarehouseSettings, first: date, 
         return labels.select(KEYS).clear()
     try:
         with reading(warehouse, recipe.dataset.name) as con:
-            flagged = con.execute(sql.read("training/list_flagged_rows"), {"first_date": first, "last_date": last}).pl()
+            flagged = con.execute(
+                sql.read("training/list_flagged_rows"), {"first_date": first, "last_date": last}
+            ).pl()
     except WarehouseMissing:
         return labels.select(KEYS).clear()
-    return flagged.join(labels.filter(pl.col("label").is_not_null()), on=KEYS, how="anti", maintain_order="left")
+    return flagged.join(
+        labels.filter(pl.col("label").is_not_null()), on=KEYS, how="anti", maintain_order="left"
+    )
 
 
-def training_rows(recipe: Recipe, days: list[Features], labels: pl.DataFrame, unconfirmed: pl.DataFrame) -> TrainingRows:
-    """The rows to learn from, and those to leave out: known frauds and `unconfirmed` rows, unless `training.rows` is all.
+def training_rows(
+    recipe: Recipe, days: list[Features], labels: pl.DataFrame, unconfirmed: pl.DataFrame
+) -> TrainingRows:
+    """The rows to learn from, and those to leave out: known frauds and `unconfirmed` rows, unless
+    `training.rows` is all.
 
-    A window of more than `max_rows` is sampled by a hash of the id, the same share of each date. Raises TrainingError where no rows are
-    left to learn from.
+    A window of more than `max_rows` is sampled by a hash of the id, the same share of each date. Raises
+    TrainingError where no rows are left to learn from.
     """
     if not days:
-        raise TrainingError("no date of the training window has a usable partition; train as of a later date or mend the source")
+        raise TrainingError(
+            "no date of the training window has a usable partition; train as of a later date or mend "
+            "the source"
+        )
     share = min(1.0, recipe.training.max_rows / max(1, sum(day.rows for day in days)))
     frames = []
     for day in days:
-        rows = pl.concat(list(feature_batches(recipe.dataset, day, BATCH_ROWS))).with_columns(pl.lit(day.date).alias("partition_date"))
+        rows = pl.concat(list(feature_batches(recipe.dataset, day, BATCH_ROWS))).with_columns(
+            pl.lit(day.date).alias("partition_date")
+        )
         frames.append(_sample(rows, math.ceil(share * day.rows)))
     rows = pl.concat(frames).sort(KEYS)
     known = labels.filter("label" if recipe.training.rows == "normal" else pl.lit(False)).select(KEYS)
@@ -106,9 +130,12 @@ def training_rows(recipe: Recipe, days: list[Features], labels: pl.DataFrame, un
     if normals.is_empty():
         window = f"{days[0].date}..{days[-1].date}"
         raise TrainingError(
-            f'{window}: the training window has no normal rows; check column {recipe.dataset.columns.label}, or set training.rows = "all"'
+            f"{window}: the training window has no normal rows; check column "
+            f'{recipe.dataset.columns.label}, or set training.rows = "all"'
         )
-    suspects = normals.select(KEYS).join(unconfirmed.with_columns(suspect=True), on=KEYS, how="left", maintain_order="left")
+    suspects = normals.select(KEYS).join(
+        unconfirmed.with_columns(suspect=True), on=KEYS, how="left", maintain_order="left"
+    )
     frauds = rows.join(known, on=KEYS, how="semi", maintain_order="left")
     return TrainingRows(normals, frauds, suspects["suspect"].fill_null(False))
 

@@ -1,4 +1,6 @@
-"""The night's page of Great Expectations: its own renderers, without scripts and without anything that is fetched."""
+"""The night's page of Great Expectations: its own renderers, without scripts and without anything that is
+fetched.
+"""
 
 import re
 from collections import Counter
@@ -23,8 +25,8 @@ from tasks.validation.expectations import Verdict
 
 MASK = "***"
 
-# Great Expectations' own page loads its style and scripts from the network. This shell holds its sections and needs neither;
-# the policy keeps a browser from fetching anything, whatever a value of the source contains.
+# Great Expectations' own page loads its style and scripts from the network. This shell holds its sections and
+# needs neither; the policy keeps a browser from fetching anything, whatever a value of the source contains.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -43,34 +45,75 @@ PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-COLLAPSE = """<details><summary>{{ content_block.get("collapse_toggle_link", "More") | render_content_block }}</summary>
+COLLAPSE = """<details>
+<summary>{{ content_block.get("collapse_toggle_link", "More") | render_content_block }}</summary>
 {% for block in content_block["collapse"] %}{{ block | render_content_block }}{% endfor %}</details>
 """
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --good: #1a7f37; --bad: #cf222e }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem; margin: 0 } h5 { font-size: 1.1rem; margin: 0 } h6 { font-size: 1rem; margin: .6rem 0 .2rem }
+h1 { font-size: 1.6rem; margin: 0 } h5 { font-size: 1.1rem; margin: 0 } h6 { font-size: 1rem;
+  margin: .6rem 0 .2rem }
 header p { margin: .3rem 0 1rem; font-size: 1.1rem }
-.ge-section { border: 1px solid var(--line); border-radius: 8px; margin: 1rem 0; overflow: hidden; padding-bottom: .4rem }
-.alert-secondary { background: var(--soft); padding: .6rem 1rem } .alert-secondary a { color: inherit; text-decoration: none }
-.table-responsive, details { padding: 0 1rem; overflow-x: auto } details { margin-bottom: .4rem } summary { cursor: pointer }
-table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top; padding: .35rem .6rem }
+.ge-section { border: 1px solid var(--line); border-radius: 8px; margin: 1rem 0; overflow: hidden;
+  padding-bottom: .4rem }
+.alert-secondary { background: var(--soft); padding: .6rem 1rem } .alert-secondary a { color: inherit;
+  text-decoration: none }
+.table-responsive, details { padding: 0 1rem; overflow-x: auto } details { margin-bottom: .4rem }
+summary { cursor: pointer }
+table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top;
+  padding: .35rem .6rem }
 td { border-top: 1px solid var(--line) } td > div > span { display: block }
 td:first-child:nth-last-child(3) { width: 4rem } td:last-child:nth-child(3) { width: 14rem }
-.table-bordered { width: auto; margin: .3rem 0; font-size: .9em } .table-bordered td { font-family: ui-monospace, monospace }
-i.text-success::before { content: "\\2714"; color: var(--good) } i.text-danger::before { content: "\\2718"; color: var(--bad) }
+.table-bordered { width: auto; margin: .3rem 0; font-size: .9em }
+.table-bordered td { font-family: ui-monospace, monospace }
+i.text-success::before { content: "\\2714"; color: var(--good) }
+i.text-danger::before { content: "\\2718"; color: var(--bad) }
 strong br { display: none }
 .text-danger { color: var(--bad) } .text-success { color: var(--good) } strong { font-weight: 600 }
-body:has(#failed-only:checked) :is(tr:has(i.text-success), .ge-section:not(:first-child):not(:has(i.text-danger))) { display: none }
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+ked) :is(tr:has(i.text-success), .ge-section:not(:first-child):not(:has(i.text-danger))) { display: none }
 """
 
 
-def write_page(path: Path, dataset: Dataset, partition: Partition, verdicts: Sequence[Verdict], quarantined: int) -> Path:
-    """Writes what Great Expectations found in one partition as one self-contained HTML page; values of private columns are masked."""
+def write_page(
+    path: Path, dataset: Dataset, partition: Partition, verdicts: Sequence[Verdict], quarantined: int
+) -> Path:
+    """Writes what Great Expectations found in one partition as one self-contained HTML page; values of
+    private columns are masked.
+    """
     private = dataset.columns.private
     results = [_result(verdict, masked=verdict.column in private) for verdict in verdicts]
     document = ValidationResultsPageRenderer().render(_suite_result(dataset, partition, results))
-    summary = f"{partition.rows:,} rows, {quarantined:,} bad; {len(results)} rules, {sum(not r.success for r in results)} broken"
+    summary = (
+        f"{partition.rows:,} rows, {quarantined:,} bad; {len(results)} rules, "
+        f"{sum(not r.success for r in results)} broken"
+    )
     heading = f"Data quality of {dataset.name}, {partition.date}"
     page = _view().render(document, heading=heading, summary=summary, style=STYLE)  # type: ignore[no-untyped-call]
     write_whole(path, re.sub(r' href="\.\./[^"]*"', "", page))  # links to pages of a whole site
@@ -80,12 +123,16 @@ def write_page(path: Path, dataset: Dataset, partition: Partition, verdicts: Seq
 @cache
 def _view() -> DefaultJinjaPageView:
     view = DefaultJinjaPageView()
-    loaders = [DictLoader({"page.j2": PAGE, "collapse.j2": COLLAPSE})] + ([view.env.loader] if view.env.loader else [])
+    loaders = [DictLoader({"page.j2": PAGE, "collapse.j2": COLLAPSE})] + (
+        [view.env.loader] if view.env.loader else []
+    )
     view.env.loader = ChoiceLoader(loaders)
     return view
 
 
-def _suite_result(dataset: Dataset, partition: Partition, results: list[ExpectationValidationResult]) -> ExpectationSuiteValidationResult:
+def _suite_result(
+    dataset: Dataset, partition: Partition, results: list[ExpectationValidationResult]
+) -> ExpectationSuiteValidationResult:
     good = sum(bool(result.success) for result in results)
     return ExpectationSuiteValidationResult(
         success=good == len(results),
@@ -99,13 +146,19 @@ def _suite_result(dataset: Dataset, partition: Partition, results: list[Expectat
         },
         meta={
             "run_id": RunIdentifier(run_name=f"{dataset.name} {partition.date}", run_time=datetime.now(UTC)),
-            "batch_spec": {"data_asset_name": str(partition.date), "fingerprint": partition.fingerprint, "rows": partition.rows},
+            "batch_spec": {
+                "data_asset_name": str(partition.date),
+                "fingerprint": partition.fingerprint,
+                "rows": partition.rows,
+            },
         },
     )
 
 
 def _result(verdict: Verdict, masked: bool) -> ExpectationValidationResult:
-    """A verdict as Great Expectations renders it: its templates put text on the page as it is, so it is escaped here."""
+    """A verdict as Great Expectations renders it: its templates put text on the page as it is, so it is
+    escaped here.
+    """
     config = verdict.expectation
     column = {} if verdict.column is None else {"column": escape(verdict.column).replace("$", "&#36;")}
     shown = ExpectationConfiguration(
@@ -134,5 +187,7 @@ def _numbers(verdict: Verdict, masked: bool) -> dict[str, Any]:
         "unexpected_count": bad,
         "unexpected_percent": 100 * bad / verdict.checked,
         "partial_unexpected_list": list(values),
-        "partial_unexpected_counts": [{"value": value, "count": count} for value, count in values.most_common()],
+        "partial_unexpected_counts": [
+            {"value": value, "count": count} for value, count in values.most_common()
+        ],
     }

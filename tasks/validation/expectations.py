@@ -1,7 +1,8 @@
 """The rules of a partition, written as Great Expectations, and the rows that Great Expectations names.
 
-A rule is one expectation: its `meta` carries the rule's name, its description is what Data Docs says. Great Expectations gets
-pandas frames of NumPy columns, float64 for numbers and times, objects for text: Arrow-backed columns would be 13 times slower.
+A rule is one expectation: its `meta` carries the rule's name, its description is what Data Docs says. Great
+Expectations gets pandas frames of NumPy columns, float64 for numbers and times, objects for text:
+Arrow-backed columns would be 13 times slower.
 """
 
 import math
@@ -23,7 +24,11 @@ import pandas as pd
 from great_expectations.core import ExpectationValidationResult
 from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
-from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults, ProgressBarsConfig
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
 from great_expectations.execution_engine import pandas_execution_engine
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -45,14 +50,19 @@ TYPES = {
 READABLE, UNREADABLE = "readable", "unreadable"  # what stands for an image
 EXAMPLES = 20
 _ONE_AT_A_TIME = Lock()  # what all threads share in Great Expectations
-RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False, "partial_unexpected_count": EXAMPLES}
+RESULT_FORMAT = {
+    "result_format": "COMPLETE",
+    "return_unexpected_index_query": False,
+    "partial_unexpected_count": EXAMPLES,
+}
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What Great Expectations said of one rule.
 
-    rows: int64, positions in the partition of the rows that break the rule; none for a rule about the whole partition.
+    rows: int64, positions in the partition of the rows that break the rule; none for a rule about the whole
+    partition.
     checked, missing: rows looked at, and how many of them are null.
     examples: at most EXAMPLES values that break the rule, as found.
     observed: what a rule about the whole partition found.
@@ -85,16 +95,24 @@ def configured(dataset: Dataset) -> list[str]:
 
 
 def judged_images(dataset: Dataset, types: dict[str, str]) -> dict[str, ImageSettings]:
-    """The source's column of images, by its name, where there is one: images that feature SQL makes anew are not in the source."""
+    """The source's column of images, by its name, where there is one: images that feature SQL makes anew are
+    not in the source.
+    """
     image = dataset.features.image
-    made = dataset.features.sql is not None and image is not None and not re.fullmatch(IMAGE, types.get(image.column, ""))
+    made = (
+        dataset.features.sql is not None
+        and image is not None
+        and not re.fullmatch(IMAGE, types.get(image.column, ""))
+    )
     return {} if image is None or made else {image.column: image}
 
 
 def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
-    """Rules for one row that holds the DuckDB type of every column, so that the types of the source are judged, not pandas'.
+    """Rules for one row that holds the DuckDB type of every column, so that the types of the source are
+    judged, not pandas'.
 
-    A column whose type is judged is there; the others have a rule that says so, for every rule costs time on every night.
+    A column whose type is judged is there; the others have a rule that says so, for every rule costs time on
+    every night.
     """
     columns, quality = dataset.columns, dataset.quality.columns
     features = () if dataset.features.sql else dataset.features.numeric
@@ -107,15 +125,26 @@ def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
     }
     typed = [(rule, name) for rule, names in needs.items() for name in names if name in types]
     untyped = [name for name in configured(dataset) if name not in {name for _, name in typed}]
-    exists = [_rule("expect_column_to_exist", "column_exists", "is in the partition", column=name) for name in untyped]
+    exists = [
+        _rule("expect_column_to_exist", "column_exists", "is in the partition", column=name)
+        for name in untyped
+    ]
     return exists + [
-        _rule("expect_column_values_to_match_regex", rule, f"is {TYPES[rule][1]}", column=name, regex=f"^{TYPES[rule][0]}$")
+        _rule(
+            "expect_column_values_to_match_regex",
+            rule,
+            f"is {TYPES[rule][1]}",
+            column=name,
+            regex=f"^{TYPES[rule][0]}$",
+        )
         for rule, name in typed
     ]
 
 
 def row_rules(dataset: Dataset, types: dict[str, str], day: date) -> Rules:
-    """Rules that each row obeys or breaks by itself; times are days after the partition's date, images READABLE or UNREADABLE."""
+    """Rules that each row obeys or breaks by itself; times are days after the partition's date, images
+    READABLE or UNREADABLE.
+    """
     time, label, quality = dataset.columns.time, dataset.columns.label, dataset.quality.columns
     rules = []
     if time is not None:
@@ -125,21 +154,43 @@ def row_rules(dataset: Dataset, types: dict[str, str], day: date) -> Rules:
         allowed = [0.0, 1.0] if is_number(types[label]) else ["0", "1", "true", "false"]
         rules.append(_in_set("label_values", "is 0, 1, true, false or null", label, allowed))
     for name, image in judged_images(dataset, types).items():
-        bytes_or_list = f"a PNG or JPEG of {image.height} x {image.width} pixels", f"{math.prod(image.shape):,} finite numbers"
-        rules += [_not_null(name), _in_set("image", f"is {bytes_or_list[types[name] != 'BLOB']}", name, [READABLE])]
+        bytes_or_list = (
+            f"a PNG or JPEG of {image.height} x {image.width} pixels",
+            f"{math.prod(image.shape):,} finite numbers",
+        )
+        rules += [
+            _not_null(name),
+            _in_set("image", f"is {bytes_or_list[types[name] != 'BLOB']}", name, [READABLE]),
+        ]
     for name, rule in quality.items():
-        rules += _column_rules(name, rule, own_null_rule=name in (time, dataset.columns.id), private=name in dataset.columns.private)
+        rules += _column_rules(
+            name,
+            rule,
+            own_null_rule=name in (time, dataset.columns.id),
+            private=name in dataset.columns.private,
+        )
     features = () if dataset.features.sql else dataset.features.numeric
-    floats = [name for name in dict.fromkeys([*features, *quality]) if types[name] in ("FLOAT", "DOUBLE") and name != label]
+    floats = [
+        name
+        for name in dict.fromkeys([*features, *quality])
+        if types[name] in ("FLOAT", "DOUBLE") and name != label
+    ]
     return rules + [_between("finite", "is finite", name, -float_info.max, float_info.max) for name in floats]
 
 
 def partition_rules(dataset: Dataset) -> Rules:
-    """Rules across the rows of the whole day, for a frame of one column: the id, as a number per distinct id."""
+    """Rules across the rows of the whole day, for a frame of one column: the id, as a number per distinct
+    id.
+    """
     least, name = dataset.quality.min_rows, dataset.columns.id
     unique = "is unique: the first row of an id stays, the others break the rule"
     return [
-        _rule("expect_table_row_count_to_be_between", "min_rows", f"There are at least {least:,} rows", min_value=least),
+        _rule(
+            "expect_table_row_count_to_be_between",
+            "min_rows",
+            f"There are at least {least:,} rows",
+            min_value=least,
+        ),
         _not_null(name),
         _rule("expect_column_values_to_be_unique", "unique_id", unique, column=name),
     ]
@@ -154,13 +205,15 @@ def is_number(duckdb_type: str) -> bool:
 def gate(day: date) -> Iterator[Callable[[pd.DataFrame, Rules], tuple[Verdict, ...]]]:
     """A function that gives the verdict on a frame, whose index is the rows' positions, for each rule.
 
-    Every gate has a data source of its own: gates in several threads do not meet, and no frame outlives its gate.
-    The function raises PartitionRejected where a rule cannot be evaluated.
+    Every gate has a data source of its own: gates in several threads do not meet, and no frame outlives its
+    gate. The function raises PartitionRejected where a rule cannot be evaluated.
     """
     name = f"partition-{uuid4()}"
     with _ONE_AT_A_TIME:
         sources = _context().data_sources
-        batch = sources.add_pandas(name).add_dataframe_asset("rows").add_batch_definition_whole_dataframe("rows")
+        batch = (
+            sources.add_pandas(name).add_dataframe_asset("rows").add_batch_definition_whole_dataframe("rows")
+        )
     try:
         yield partial(_check, batch, day)
     finally:
@@ -187,7 +240,9 @@ def _merge_rule(parts: Sequence[Verdict]) -> Verdict:
 @cache
 def _context() -> EphemeralDataContext:
     """One context per process, in memory, that prints no progress and sends nothing."""
-    pandas_execution_engine.HASH_THRESHOLD = 0  # bytes up to which a frame is hashed, for a marker that nobody reads here
+    pandas_execution_engine.HASH_THRESHOLD = (
+        0  # bytes up to which a frame is hashed, for a marker that nobody reads here
+    )
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
         progress_bars=ProgressBarsConfig(globally=False),
@@ -199,7 +254,9 @@ def _context() -> EphemeralDataContext:
 def _check(batch: BatchDefinition[Any], day: date, frame: pd.DataFrame, rules: Rules) -> tuple[Verdict, ...]:
     suite = gx.ExpectationSuite("partition", expectations=list(rules))
     results = batch.get_batch({"dataframe": frame}).validate(suite, result_format=RESULT_FORMAT).results
-    verdicts = {(verdict.rule, verdict.column): verdict for verdict in (_verdict(result, day) for result in results)}
+    verdicts = {
+        (verdict.rule, verdict.column): verdict for verdict in (_verdict(result, day) for result in results)
+    }
     # Great Expectations reorders its results.
     return tuple(verdicts[rule.configuration.meta["rule"], getattr(rule, "column", None)] for rule in rules)
 
@@ -219,14 +276,20 @@ def _verdict(result: ExpectationValidationResult, day: date) -> Verdict:
     if (result.exception_info or {}).get("raised_exception", True):
         # What Great Expectations says of it may quote values of a private column.
         name = verdict.column
-        raise PartitionRejected(f"{day}: the rule {verdict.rule} of column {name} cannot be evaluated; mend quality.columns.{name}")
+        raise PartitionRejected(
+            f"{day}: the rule {verdict.rule} of column {name} cannot be evaluated; mend "
+            f"quality.columns.{name}"
+        )
     return verdict
 
 
 def _column_rules(name: str, rule: ColumnRule, own_null_rule: bool, private: bool) -> list[Expectation]:
     rules = [] if rule.nullable or own_null_rule else [_not_null(name)]
     if rule.min is not None or rule.max is not None:
-        limits = [f"at least {rule.min:,g}" if rule.min is not None else "", f"at most {rule.max:,g}" if rule.max is not None else ""]
+        limits = [
+            f"at least {rule.min:,g}" if rule.min is not None else "",
+            f"at most {rule.max:,g}" if rule.max is not None else "",
+        ]
         rules.append(_between("range", f"is {' and '.join(filter(None, limits))}", name, rule.min, rule.max))
     if rule.allowed is not None:
         values = f"{len(rule.allowed)} allowed values" if private else ", ".join(map(str, rule.allowed))
@@ -239,11 +302,22 @@ def _rule(kind: str, name: str, description: str, **arguments: Any) -> Expectati
 
 
 def _not_null(column: str) -> Expectation:
-    return _rule("expect_column_values_to_not_be_null", "not_null", "is never null (NaN counts as null)", column=column)
+    return _rule(
+        "expect_column_values_to_not_be_null", "not_null", "is never null (NaN counts as null)", column=column
+    )
 
 
-def _between(name: str, description: str, column: str, least: float | None, most: float | None) -> Expectation:
-    return _rule("expect_column_values_to_be_between", name, description, column=column, min_value=least, max_value=most)
+def _between(
+    name: str, description: str, column: str, least: float | None, most: float | None
+) -> Expectation:
+    return _rule(
+        "expect_column_values_to_be_between",
+        name,
+        description,
+        column=column,
+        min_value=least,
+        max_value=most,
+    )
 
 
 def _in_set(name: str, description: str, column: str, values: list[Any]) -> Expectation:

@@ -51,14 +51,18 @@ def validate(dataset: Dataset, partition: Partition, staging: Path, data_docs: P
     return validate_partition(dataset, partition, staging, data_docs)
 
 
-def validate_partition(dataset: Dataset, partition: Partition, staging: Path, data_docs: Path | None = None) -> Validated:
+def validate_partition(
+    dataset: Dataset, partition: Partition, staging: Path, data_docs: Path | None = None
+) -> Validated:
     """Holds a partition against [quality] and the schema, and writes `quarantine.parquet` to `staging`.
 
     data_docs: where the page goes, also that of a rejected partition; into `staging` unless given.
 
-    Of rows with the same id the first in the partition stays; the others are quarantined by the rule unique_id.
-    Raises PartitionRejected, with the page already written, where the schema is broken, more rows are bad than [quality]
-    allows, or none is good; SourceError where the partition cannot be read or is no longer the one that was ingested.
+    Of rows with the same id the first in the partition stays; the others are quarantined by the rule
+    unique_id.
+    Raises PartitionRejected, with the page already written, where the schema is broken, more rows are bad
+    than [quality] allows, or none is good; SourceError where the partition cannot be read or is no longer the
+    one that was ingested.
     """
     day = partition.date
     with connect(dataset.source) as con, readable(dataset.source, day):
@@ -76,11 +80,20 @@ def validate_partition(dataset: Dataset, partition: Partition, staging: Path, da
     for note in notes:
         log.info("%s  validate   %s", day, note)
     worst = f": {_worst(verdicts)}" if quarantined else ""
-    log.info("%s  validate   %s rows, %s rules, %s quarantined%s", day, f"{partition.rows:,}", len(verdicts), f"{quarantined:,}", worst)
+    log.info(
+        "%s  validate   %s rows, %s rules, %s quarantined%s",
+        day,
+        f"{partition.rows:,}",
+        len(verdicts),
+        f"{quarantined:,}",
+        worst,
+    )
     return Validated(partition, quarantine, quarantined, page, notes)
 
 
-def _judge(con: duckdb.DuckDBPyConnection, dataset: Dataset, partition: Partition, types: dict[str, str]) -> list[Verdict]:
+def _judge(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, partition: Partition, types: dict[str, str]
+) -> list[Verdict]:
     """The verdicts on the schema, and, where it is whole, on the rows."""
     with gate(partition.date) as check:
         one_row = pd.DataFrame({name: pd.Series([kind], dtype=object) for name, kind in types.items()})
@@ -90,12 +103,24 @@ def _judge(con: duckdb.DuckDBPyConnection, dataset: Dataset, partition: Partitio
         ]
         if not all(verdict.success for verdict in schema):
             return schema
-        ids = con.execute(f"select _row, cast({_not_nan(dataset.columns.id, types)} as varchar) as id from {numbered('day')}").pl()
+        ids = con.execute(
+            f"select _row, cast({_not_nan(dataset.columns.id, types)} as varchar) as id from "
+            f"{numbered('day')}"
+        ).pl()
         if ids.height != partition.rows:
-            raise SourceError(f"{partition.date}: {partition.rows:,} rows were ingested and {ids.height:,} found; run the night again")
-        whole = [_keep_first(verdict, ids) for verdict in check(_codes(dataset, ids), partition_rules(dataset))]
+            raise SourceError(
+                f"{partition.date}: {partition.rows:,} rows were ingested and {ids.height:,} found; "
+                "run the night again"
+            )
+        whole = [
+            _keep_first(verdict, ids) for verdict in check(_codes(dataset, ids), partition_rules(dataset))
+        ]
         rules = row_rules(dataset, types, partition.date)
-        rows = merge(check(frame, rules) for frame in _frames(con, dataset, types, rules, partition)) if rules else ()
+        rows = (
+            merge(check(frame, rules) for frame in _frames(con, dataset, types, rules, partition))
+            if rules
+            else ()
+        )
         return [*schema, *whole, *rows]
 
 
@@ -106,7 +131,9 @@ def _codes(dataset: Dataset, ids: pl.DataFrame) -> pd.DataFrame:
 
 
 def _keep_first(verdict: Verdict, ids: pl.DataFrame) -> Verdict:
-    """Great Expectations names every copy of an id, by its number; the first row of each stays, the others are bad."""
+    """Great Expectations names every copy of an id, by its number; the first row of each stays, the others
+    are bad.
+    """
     if verdict.rule != "unique_id":
         return verdict
     copies = ids.filter(pl.col("_row").is_in(verdict.rows)).sort("_row")
@@ -115,9 +142,15 @@ def _keep_first(verdict: Verdict, ids: pl.DataFrame) -> Verdict:
 
 
 def _frames(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str], rules: Rules, partition: Partition
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    types: dict[str, str],
+    rules: Rules,
+    partition: Partition,
 ) -> Iterator[pd.DataFrame]:
-    """The columns that have rules, CHUNK_CELLS values at a time; the index is the position in the partition."""
+    """The columns that have rules, CHUNK_CELLS values at a time; the index is the position in the
+    partition.
+    """
     names = list(dict.fromkeys(str(rule.column) for rule in rules))  # type: ignore[attr-defined]
     images = judged_images(dataset, types)
     cells = len(names) + sum(math.prod(image.shape) for image in images.values())
@@ -130,26 +163,39 @@ def _frames(
         chunk = chunk.with_columns(_read_images(chunk[name], image) for name, image in images.items())
         columns = {name: chunk[name].to_numpy() for name in names}
         # of a bare array of objects pandas would make Arrow-backed text
-        texts = {name: pd.Series(values, index, object) for name, values in columns.items() if values.dtype == object}
+        texts = {
+            name: pd.Series(values, index, object)
+            for name, values in columns.items()
+            if values.dtype == object
+        }
         yield pd.DataFrame(columns | texts, index, copy=False)
 
 
 def _judged(name: str, dataset: Dataset, types: dict[str, str]) -> str:
-    """A column as its rules see it: a time as days after the partition's date, a number as double, an image as it is, all else as text."""
+    """A column as its rules see it: a time as days after the partition's date, a number as double, an image
+    as it is, all else as text.
+    """
     column = identifier(name)
     if name == dataset.columns.time:
         days = f"cast(date_diff('day', $day, cast({column} as date)) as double)"
-        return f"case when isfinite(cast({column} as timestamp)) then {days} when {column} is not null then 'inf'::double end"
+        return (
+            f"case when isfinite(cast({column} as timestamp)) then {days} when {column} is not null "
+            "then 'inf'::double end"
+        )
     if name in judged_images(dataset, types):
         return column
     if is_number(types[name]):
         return f"cast({column} as double)"
-    return f"lower(cast({column} as varchar))" if name == dataset.columns.label else f"cast({column} as varchar)"
+    return (
+        f"lower(cast({column} as varchar))" if name == dataset.columns.label else f"cast({column} as varchar)"
+    )
 
 
 def _read_images(column: pl.Series, image: ImageSettings) -> pl.Series:
     """Images as their rules see them: READABLE, UNREADABLE or null."""
-    from models.encoding.images import is_readable  # starts TensorFlow, which a dataset without images need not wait for
+    from models.encoding.images import (
+        is_readable,
+    )  # starts TensorFlow, which a dataset without images need not wait for
 
     found = np.where(is_readable(column, image), READABLE, UNREADABLE)
     return pl.Series(column.name, found).set(column.is_null(), None)
@@ -157,7 +203,9 @@ def _read_images(column: pl.Series, image: ImageSettings) -> pl.Series:
 
 def _not_nan(name: str, types: dict[str, str]) -> str:
     column = identifier(name)
-    return f"case when not isnan({column}) then {column} end" if types[name] in ("FLOAT", "DOUBLE") else column
+    return (
+        f"case when not isnan({column}) then {column} end" if types[name] in ("FLOAT", "DOUBLE") else column
+    )
 
 
 def _distinct(broken: list[Verdict], rows: int) -> int:
@@ -168,19 +216,33 @@ def _distinct(broken: list[Verdict], rows: int) -> int:
     return int(bad.sum())
 
 
-def _refusals(dataset: Dataset, partition: Partition, types: dict[str, str], verdicts: list[Verdict], quarantined: int) -> Iterator[str]:
+def _refusals(
+    dataset: Dataset, partition: Partition, types: dict[str, str], verdicts: list[Verdict], quarantined: int
+) -> Iterator[str]:
     """Every reason to refuse the whole partition, and what to do."""
     broken = {(verdict.rule, str(verdict.column)): verdict for verdict in verdicts if not verdict.success}
     if missing := [column for rule, column in broken if rule == "column_exists"]:
-        yield f"missing columns: {', '.join(missing)} (there are {', '.join(types)}); deliver them or mend the configuration"
+        yield (
+            f"missing columns: {', '.join(missing)} (there are {', '.join(types)}); deliver them or mend "
+            "the configuration"
+        )
     for (rule, column), verdict in broken.items():
         if rule in TYPES:
-            yield f"column {column} is {verdict.observed} and must be {TYPES[rule][1]}; deliver it so or mend the configuration"
+            yield (
+                f"column {column} is {verdict.observed} and must be {TYPES[rule][1]}; deliver it so or "
+                "mend the configuration"
+            )
         if rule == "min_rows":
-            yield f"{verdict.observed:,} rows, and quality.min_rows is {dataset.quality.min_rows:,}; deliver the whole day"
+            yield (
+                f"{verdict.observed:,} rows, and quality.min_rows is {dataset.quality.min_rows:,}; "
+                "deliver the whole day"
+            )
         if rule == "label_values":
             example = MASK if column in dataset.columns.private else verdict.examples[0]
-            found = f"{verdict.rows.size:,} labels in column {column} are not 0, 1, true, false or null, such as {example}"
+            found = (
+                f"{verdict.rows.size:,} labels in column {column} are not 0, 1, true, false or null, "
+                f"such as {example}"
+            )
             yield f"{found}; mend the labels and deliver the day again"
     quality, share = dataset.quality, quarantined / max(partition.rows, 1)
     found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.2%} ({_worst(verdicts)})"
@@ -189,12 +251,17 @@ def _refusals(dataset: Dataset, partition: Partition, types: dict[str, str], ver
     elif quarantined and quality.on_bad_rows == "reject":
         yield f"{found}, and quality.on_bad_rows is reject; deliver the day again or set it to quarantine"
     elif share > quality.max_bad_share:
-        yield f"{found}, and quality.max_bad_share is {quality.max_bad_share:.2%}; deliver the day again or raise it"
+        yield (
+            f"{found}, and quality.max_bad_share is {quality.max_bad_share:.2%}; deliver the day again "
+            "or raise it"
+        )
 
 
 def _worst(verdicts: list[Verdict]) -> str:
     """The three rules that most rows break, such as `amount range 12`."""
-    worst = sorted((verdict for verdict in verdicts if verdict.rows.size), key=lambda verdict: -verdict.rows.size)
+    worst = sorted(
+        (verdict for verdict in verdicts if verdict.rows.size), key=lambda verdict: -verdict.rows.size
+    )
     return ", ".join(f"{verdict.column} {verdict.rule} {verdict.rows.size:,}" for verdict in worst[:3])
 
 
@@ -202,12 +269,16 @@ def _notes(dataset: Dataset, types: dict[str, str], verdicts: list[Verdict]) -> 
     # Feature SQL may read any column, so only without it is a column unknown.
     known = {*configured(dataset), dataset.source.date_column}
     if dataset.features.sql is None:
-        yield from (f"column {name} is not configured; it was left alone" for name in types if name not in known)
+        yield from (
+            f"column {name} is not configured; it was left alone" for name in types if name not in known
+        )
     if repeats := sum(verdict.rows.size for verdict in verdicts if verdict.rule == "unique_id"):
         yield f"{repeats:,} rows repeat an id; the first row of each id in the partition was kept"
 
 
-def _write_quarantine(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str], broken: list[Verdict], path: Path) -> Path:
+def _write_quarantine(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str], broken: list[Verdict], path: Path
+) -> Path:
     """One line per bad row and rule; private columns are masked, in the content and as id."""
     schema = {"row": pl.Int64, "rule": pl.String, "column": pl.String}
     lines = [pl.DataFrame({"row": v.rows, "rule": v.rule, "column": v.column}, schema) for v in broken]

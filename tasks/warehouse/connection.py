@@ -1,4 +1,6 @@
-"""The warehouse: one schema per dataset, opened for moments only, with every other process's lock waited for."""
+"""The warehouse: one schema per dataset, opened for moments only, with every other process's lock waited
+for.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,9 +21,12 @@ NO_LAKE = "creating a new DuckLake is explicitly disabled"
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    "preserve_insertion_order": "false",  # rows of a table have no order; a million of them go in twice as fast
+    # rows of a table have no order; a million of them go in twice as fast
+    "preserve_insertion_order": "false",
 }
-LAKE_CONFIG = CONFIG | {"allow_unsigned_extensions": "true"}  # the wheels are pinned by hash: to check 36 MB of each took 0.3 s a time
+LAKE_CONFIG = CONFIG | {
+    "allow_unsigned_extensions": "true"
+}  # the wheels are pinned by hash: to check 36 MB of each took 0.3 s a time
 R = TypeVar("R")
 
 
@@ -29,32 +34,48 @@ R = TypeVar("R")
 def reading(warehouse: WarehouseSettings, dataset: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection with the dataset's schema in use.
 
-    Raises WarehouseMissing where there is no warehouse or no such dataset yet, WarehouseError where another process holds it.
+    Raises WarehouseMissing where there is no warehouse or no such dataset yet, WarehouseError where another
+    process holds it.
     """
     if warehouse.file is not None and not warehouse.file.exists():
         raise _missing(warehouse)
     with _attached(warehouse, Patience(warehouse.place, warehouse.wait_seconds), read_only=True) as con:
         if not _has_schema(con, dataset):
-            raise WarehouseMissing(f"{warehouse.place} holds nothing of {dataset} yet; score a first night with `nightscore run --date D`")
+            raise WarehouseMissing(
+                f"{warehouse.place} holds nothing of {dataset} yet; score a first night with "
+                "`nightscore run --date D`"
+            )
         con.execute(f"use warehouse.{sql.identifier(dataset)}")
         yield con
 
 
 def see_as_of(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
     """From here on every view shows what it showed at this instant. as_of: with a zone."""
-    con.execute(f"set variable as_of = {sql.literal(as_of.isoformat())}::timestamptz")  # bound, it would have DuckDB import pandas
+    con.execute(
+        f"set variable as_of = {sql.literal(as_of.isoformat())}::timestamptz"
+    )  # bound, it would have DuckDB import pandas
 
 
 def datasets(warehouse: WarehouseSettings) -> list[str]:
-    """The datasets that a warehouse holds. Raises WarehouseMissing, WarehouseHeld, or WarehouseError where it cannot be opened."""
+    """The datasets that a warehouse holds.
+
+    Raises WarehouseMissing, WarehouseHeld, or WarehouseError where it cannot be opened.
+    """
     if warehouse.file is not None and not warehouse.file.exists():
         raise _missing(warehouse)
     with _attached(warehouse, Patience(warehouse.place, warehouse.wait_seconds), read_only=True) as con:
         named = "database_name = 'warehouse' and not internal and schema_name <> 'main'"
-        return [name for (name,) in con.execute(f"select schema_name from duckdb_schemas() where {named} order by all").fetchall()]
+        return [
+            name
+            for (name,) in con.execute(
+                f"select schema_name from duckdb_schemas() where {named} order by all"
+            ).fetchall()
+        ]
 
 
-def look_up(warehouse: WarehouseSettings, dataset: str, name: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
+def look_up(
+    warehouse: WarehouseSettings, dataset: str, name: str, values: dict[str, Any]
+) -> tuple[Any, ...] | None:
     """The first row of the statement `sql/<name>.sql`; None where there is none, or no warehouse yet."""
     try:
         with reading(warehouse, dataset) as con:
@@ -65,9 +86,11 @@ def look_up(warehouse: WarehouseSettings, dataset: str, name: str, values: dict[
 
 
 def transact(warehouse: WarehouseSettings, dataset: str, work: Callable[[duckdb.DuckDBPyConnection], R]) -> R:
-    """What `work` gives, inside one transaction: committed as a whole, or rolled back on any error; tables are made where missing.
+    """What `work` gives, inside one transaction: committed as a whole, or rolled back on any error; tables
+    are made where missing.
 
-    While another process holds the warehouse, or commits what conflicts, the whole of it is tried again, `work` too.
+    While another process holds the warehouse, or commits what conflicts, the whole of it is tried again,
+    `work` too.
     Raises WarehouseHeld where that lasts longer than `wait_seconds`.
     """
     patience = Patience(warehouse.place, warehouse.wait_seconds)
@@ -80,7 +103,9 @@ def transact(warehouse: WarehouseSettings, dataset: str, work: Callable[[duckdb.
 
 
 def tidy(warehouse: WarehouseSettings) -> None:
-    """Lets go of the files of a lake that its tables have left, a day after they did; a DuckDB file uses such space again by itself."""
+    """Lets go of the files of a lake that its tables have left, a day after they did; a DuckDB file uses
+    such space again by itself.
+    """
     patience = Patience(warehouse.place, warehouse.wait_seconds)
     while warehouse.lake is not None:
         with _attached(warehouse, patience, read_only=False) as con:
@@ -92,7 +117,9 @@ def tidy(warehouse: WarehouseSettings) -> None:
                 patience.wait(error)
 
 
-def _transacted(con: duckdb.DuckDBPyConnection, dataset: str, work: Callable[[duckdb.DuckDBPyConnection], R]) -> R:
+def _transacted(
+    con: duckdb.DuckDBPyConnection, dataset: str, work: Callable[[duckdb.DuckDBPyConnection], R]
+) -> R:
     con.begin()
     try:
         if not _has_schema(con, dataset):
@@ -116,13 +143,16 @@ def _create(con: duckdb.DuckDBPyConnection, dataset: str) -> None:
 
 
 def _has_schema(con: duckdb.DuckDBPyConnection, dataset: str) -> bool:
-    named = f"database_name = 'warehouse' and schema_name = {sql.literal(dataset)}"  # bound, it would have DuckDB import pandas
+    # bound, it would have DuckDB import pandas
+    named = f"database_name = 'warehouse' and schema_name = {sql.literal(dataset)}"
     found = con.execute(f"select 1 from duckdb_schemas() where {named}")
     return found.fetchone() is not None
 
 
 @contextmanager
-def _attached(warehouse: WarehouseSettings, patience: Patience, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+def _attached(
+    warehouse: WarehouseSettings, patience: Patience, *, read_only: bool
+) -> Iterator[duckdb.DuckDBPyConnection]:
     if warehouse.file is not None:
         warehouse.file.parent.mkdir(parents=True, exist_ok=True)
         in_duckdb = warehouse.lake is None or warehouse.lake.engine == "duckdb"
@@ -140,31 +170,45 @@ def _attached(warehouse: WarehouseSettings, patience: Patience, *, read_only: bo
                     raise _missing(warehouse) from error
                 if not is_held(error):
                     what = first_line(error)
-                    raise WarehouseError(f"{warehouse.place} cannot be opened as the warehouse: {what}; mend warehouse.uri") from error
+                    raise WarehouseError(
+                        f"{warehouse.place} cannot be opened as the warehouse: {what}; mend warehouse.uri"
+                    ) from error
                 patience.wait(error)
         yield con
 
 
 def _make_file(path: Path) -> None:
-    """An empty DuckDB file, there whole or not at all: of two that DuckDB makes in place at once, one can fail or be emptied by the other.
+    """An empty DuckDB file, there whole or not at all: of two that DuckDB makes in place at once, one can
+    fail or be emptied by the other.
 
     Where that fails, DuckDB makes it in place, or says what is wrong.
     """
-    with suppress(OSError, duckdb.Error), TemporaryDirectory(prefix=".nightscore-", dir=path.parent) as folder:
+    with (
+        suppress(OSError, duckdb.Error),
+        TemporaryDirectory(prefix=".nightscore-", dir=path.parent) as folder,
+    ):
         made = Path(folder) / path.name
         duckdb.connect(made, config=CONFIG).close()
-        path.hardlink_to(made)  # unlike a rename, it leaves a file alone that another process has put there meanwhile
+        path.hardlink_to(
+            made
+        )  # unlike a rename, it leaves a file alone that another process has put there meanwhile
 
 
 def _attach_statement(warehouse: WarehouseSettings, *, read_only: bool) -> str:
     options = ["read_only"] if read_only else []
-    if warehouse.lake is not None:  # its files are found below warehouse.files, also after the folder was moved or mounted elsewhere
+    if (
+        warehouse.lake is not None
+    ):  # its files are found below warehouse.files, also after the folder was moved or mounted elsewhere
         options += [f"data_path {sql.literal(str(warehouse.data))}", "override_data_path true"]
         if warehouse.lake.engine == "sqlite" and not read_only:
-            options.append("meta_journal_mode 'WAL'")  # a reader blocks no writer, even with a query open; it stays so for every client
+            options.append(
+                "meta_journal_mode 'WAL'"
+            )  # a reader blocks no writer, even with a query open; it stays so for every client
     listed = f" ({', '.join(options)})" if options else ""
     return f"attach {sql.literal(warehouse.place)} as warehouse{listed}"
 
 
 def _missing(warehouse: WarehouseSettings) -> WarehouseMissing:
-    return WarehouseMissing(f"there is no warehouse at {warehouse.place} yet; score a first night with `nightscore run --date D`")
+    return WarehouseMissing(
+        f"there is no warehouse at {warehouse.place} yet; score a first night with `nightscore run --date D`"
+    )

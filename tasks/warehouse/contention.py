@@ -24,7 +24,10 @@ def is_held(error: duckdb.Error) -> bool:
 
 
 class Patience:
-    """Waits a moment at a time, and no longer than so many `seconds` in all. place: the warehouse, as a person may read it."""
+    """Waits a moment at a time, and no longer than so many `seconds` in all.
+
+    place: the warehouse, as a person may read it.
+    """
 
     def __init__(self, place: str, seconds: float) -> None:
         self._place, self._seconds = place, seconds
@@ -32,7 +35,9 @@ class Patience:
         self._told = False
 
     def wait(self, error: duckdb.Error) -> None:
-        """A moment; raises the error itself where waiting cannot help, WarehouseHeld where it has lasted too long."""
+        """A moment; raises the error itself where waiting cannot help, WarehouseHeld where it has lasted too
+        long.
+        """
         if not is_held(error):
             raise error
         what = next(line for line in str(error).splitlines() if _names_another(line)).split(". See also")[0]

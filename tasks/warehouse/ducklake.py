@@ -1,4 +1,6 @@
-"""A warehouse in DuckLake: what its URI says, its extensions from their wheels, its password kept out of every text."""
+"""A warehouse in DuckLake: what its URI says, its extensions from their wheels, its password kept out of
+every text.
+"""
 
 import importlib
 import re
@@ -10,14 +12,21 @@ import duckdb
 import sql
 from tasks.core.errors import WarehouseError
 
-EXTENSIONS = {"duckdb": ("ducklake",), "sqlite": ("ducklake", "sqlite_scanner"), "postgres": ("ducklake", "postgres_scanner")}
+EXTENSIONS = {
+    "duckdb": ("ducklake",),
+    "sqlite": ("ducklake", "sqlite_scanner"),
+    "postgres": ("ducklake", "postgres_scanner"),
+}
 KINDS = "a DuckDB file, ducklake:sqlite:FILE, ducklake:FILE or ducklake:postgres:dbname=... host=... user=..."
 SETTING = re.compile(r"\s*(\w+)\s*=\s*('(?:\\.|[^'\\])*'|[^\s'\"]+)")
 
 
 @dataclass(frozen=True)
 class Lake:
-    """engine: what holds the catalog, a key of EXTENSIONS. catalog: its file, or its connection string without the password."""
+    """engine: what holds the catalog, a key of EXTENSIONS.
+
+    catalog: its file, or its connection string without the password.
+    """
 
     engine: str
     catalog: str
@@ -35,7 +44,8 @@ class Lake:
 def parse_lake(uri: str) -> Lake | None:
     """The lake that a URI names; None where it names a DuckDB file.
 
-    Raises ValueError where it names neither, or where a password cannot be told from the rest; the message shows nothing of the URI.
+    Raises ValueError where it names neither, or where a password cannot be told from the rest; the message
+    shows nothing of the URI.
     """
     if not uri.startswith("ducklake:"):
         if ":" in uri:
@@ -54,9 +64,14 @@ def parse_lake(uri: str) -> Lake | None:
 def _parse_connection(text: str) -> Lake:
     settings = [(name.lower(), value) for name, value in SETTING.findall(text)]
     if SETTING.sub("", text).strip():
-        raise ValueError("the part after ducklake:postgres: must be key=value pairs, such as host=db dbname=lake; quote what has spaces")
+        raise ValueError(
+            "the part after ducklake:postgres: must be key=value pairs, such as host=db dbname=lake; "
+            "quote what has spaces"
+        )
     if any(name == "sslpassword" for name, _ in settings):
-        raise ValueError("takes no sslpassword; write it into PostgreSQL's service file and name it with service=...")
+        raise ValueError(
+            "takes no sslpassword; write it into PostgreSQL's service file and name it with service=..."
+        )
     passwords = [_unquoted(value) for name, value in settings if name == "password"]
     shown = " ".join(f"{name}={value}" for name, value in settings if name != "password")
     return Lake("postgres", shown, passwords[-1] if passwords else None)
@@ -78,7 +93,8 @@ def resolve_uri(uri: str, folder: Path) -> str:
 
 
 def load_extensions(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
-    """Loads what the lake needs from the installed wheels: nothing is downloaded, and nothing is written into a home folder.
+    """Loads what the lake needs from the installed wheels: nothing is downloaded, and nothing is written into
+    a home folder.
 
     Raises WarehouseError where the extra is not installed.
     """
@@ -86,8 +102,12 @@ def load_extensions(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
         try:
             wheel = importlib.import_module(f"duckdb_extension_{name}")
         except ImportError as error:
-            raise WarehouseError("a DuckLake as the warehouse needs its extensions; pip install nightscore[lake]") from error
+            raise WarehouseError(
+                "a DuckLake as the warehouse needs its extensions; pip install nightscore[lake]"
+            ) from error
         file = Path(wheel.__path__[0]) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
         con.execute(f"load {sql.literal(str(file))}")
-    if lake.password is not None:  # as a secret of this connection DuckDB prints it nowhere, in no error and no listing
+    if (
+        lake.password is not None
+    ):  # as a secret of this connection DuckDB prints it nowhere, in no error and no listing
         con.execute(f"create temporary secret (type postgres, password {sql.literal(lake.password)})")

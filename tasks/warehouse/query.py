@@ -14,12 +14,30 @@ from tasks.core.errors import WarehouseError
 from tasks.warehouse.connection import reading, see_as_of
 from tasks.warehouse.settings import WarehouseSettings
 
-# Table functions that look at nothing outside the warehouse. With external access off some others still do: sqlite_scan reads any file,
-# postgres_scan any server, so what is not here is refused.
+# Table functions that look at nothing outside the warehouse. With external access off some others still do:
+# sqlite_scan reads any file, postgres_scan any server, so what is not here is refused.
 TABLE_FUNCTIONS = frozenset(
     {
-        *("range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "pragma_table_info", "pragma_version"),
-        *("duckdb_columns", "duckdb_databases", "duckdb_functions", "duckdb_keywords", "duckdb_schemas", "duckdb_tables", "duckdb_types"),
+        *(
+            "range",
+            "generate_series",
+            "unnest",
+            "repeat",
+            "repeat_row",
+            "json_each",
+            "json_tree",
+            "pragma_table_info",
+            "pragma_version",
+        ),
+        *(
+            "duckdb_columns",
+            "duckdb_databases",
+            "duckdb_functions",
+            "duckdb_keywords",
+            "duckdb_schemas",
+            "duckdb_tables",
+            "duckdb_types",
+        ),
         *("duckdb_views", "ducklake_snapshots", "ducklake_table_info"),
     }
 )
@@ -36,10 +54,12 @@ class Answer:
 
 
 def query(warehouse: WarehouseSettings, dataset: str, text: str, as_of: datetime | None = None) -> Answer:
-    """Runs one query over the dataset's tables and views, with no way to write, attach, or read anything else.
+    """Runs one query over the dataset's tables and views, with no way to write, attach, or read anything
+    else.
 
-    as_of: instant with a zone; views show what they showed then. Raises WarehouseError where the statement is no query, calls a table
-    function that may look elsewhere, or is refused by DuckDB; then in DuckDB's own words.
+    as_of: instant with a zone; views show what they showed then. Raises WarehouseError where the statement is
+    no query, calls a table function that may look elsewhere, or is refused by DuckDB; then in DuckDB's own
+    words.
     """
     with reading(warehouse, dataset) as con:
         if as_of is not None:
@@ -54,7 +74,9 @@ def query(warehouse: WarehouseSettings, dataset: str, text: str, as_of: datetime
 
 def _close_off(con: duckdb.DuckDBPyConnection, warehouse: WarehouseSettings) -> None:
     if warehouse.lake is not None:
-        con.execute(f"set allowed_directories = [{sql.literal(str(warehouse.data))}]")  # a lake's own files count as external too
+        con.execute(
+            f"set allowed_directories = [{sql.literal(str(warehouse.data))}]"
+        )  # a lake's own files count as external too
     con.execute("set python_enable_replacements = false")
     con.execute("set enable_external_access = false")
     con.execute("set lock_configuration = true")
@@ -64,16 +86,22 @@ def _checked(con: duckdb.DuckDBPyConnection, text: str) -> str:
     """The statement to run: exactly what was parsed and looked at."""
     statements = con.extract_statements(text)
     if len(statements) != 1:
-        raise WarehouseError(f"{ONE_QUERY}; these are {len(statements)} statements (a pivot needs its values: on x in (...))")
+        raise WarehouseError(
+            f"{ONE_QUERY}; these are {len(statements)} statements (a pivot needs its values: on x in (...))"
+        )
     prefix, inner = "", text
     if statements[0].type == duckdb.StatementType.EXPLAIN and (found := EXPLAIN.fullmatch(text)):
         prefix, inner = found[1] + " ", found[2]
-    (serialized,) = con.execute(f"select json_serialize_sql({sql.literal(inner)})").fetchall()[0]  # bound, it would import pandas
+    (serialized,) = con.execute(f"select json_serialize_sql({sql.literal(inner)})").fetchall()[
+        0
+    ]  # bound, it would import pandas
     parsed = json.loads(serialized)
     if parsed["error"]:
         raise WarehouseError(ONE_QUERY)
     if refused := sorted(set(_table_functions(parsed)) - TABLE_FUNCTIONS):
-        raise WarehouseError(f"nightscore sql reads the warehouse alone: {', '.join(refused)} may look elsewhere")
+        raise WarehouseError(
+            f"nightscore sql reads the warehouse alone: {', '.join(refused)} may look elsewhere"
+        )
     return prefix + inner
 
 

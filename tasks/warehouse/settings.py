@@ -9,11 +9,19 @@ from tasks.warehouse.ducklake import Lake, parse_lake
 
 
 class WarehouseSettings(Section):
-    """Where results go: a DuckDB file or a DuckLake, and a folder for models, reports, staging and a lake's data."""
+    """Where results go: a DuckDB file or a DuckLake, and a folder for models, reports, staging and a lake's
+    data.
+    """
 
-    uri: str = Field("nightscore.duckdb", repr=False)  # may hold a password: say `place` wherever a person reads it
+    uri: str = Field(
+        "nightscore.duckdb", repr=False
+    )  # may hold a password: say `place` wherever a person reads it
     files: str = "nightscore-files"
-    artifacts: str | None = None  # folder or fsspec URL, such as s3://bucket/models, of the versions' artifacts; unless given, below files
+    artifacts: str | None = (
+        # folder or fsspec URL, such as s3://bucket/models, of the versions' artifacts; unless given, below
+        # files
+        None
+    )
     wait_seconds: float = Field(60, ge=0)  # how long another process's lock is waited for
 
     @field_validator("uri")

@@ -23,7 +23,9 @@ LAST = NIGHT + timedelta(days=1)
 
 def evaluate(config: Path, first: date, last: date, as_of: date | None = None) -> dict[str, object]:
     known = ["--as-of", str(as_of)] if as_of else []
-    result = CliRunner().invoke(app, ["evaluate", "--config", str(config), "--from", str(first), "--to", str(last), "--json", *known])
+    result = CliRunner().invoke(
+        app, ["evaluate", "--config", str(config), "--from", str(first), "--to", str(last), "--json", *known]
+    )
     assert result.exit_code == 0, result.stderr
     found: dict[str, object] = json.loads(result.stdout)
     return found
@@ -99,12 +101,18 @@ def test_a_source_that_changed_since_is_not_judged(scored_bank: Bank) -> None:
 def test_known_compromised_entities_are_those_with_an_earlier_known_fraud(bank: Bank) -> None:
     dataset = load_settings(bank.config)
     first, delay = NIGHT - timedelta(days=8), 2
-    days = {day: pl.read_parquet(bank.day_folder(day)) for day in (first + timedelta(days=back) for back in range(12)) if day <= LAST}
+    days = {
+        day: pl.read_parquet(bank.day_folder(day))
+        for day in (first + timedelta(days=back) for back in range(12))
+        if day <= LAST
+    }
     rows = pl.concat([days[day].select(entity="card", partition_date=pl.lit(day)) for day in (NIGHT, LAST)])
     expected = []
     for entity, day in rows.iter_rows():
         earlier = [frame for when, frame in days.items() if first <= when <= day - timedelta(days=delay + 1)]
-        expected.append(any(frame.filter((pl.col("card") == entity) & pl.col("is_fraud")).height for frame in earlier))
+        expected.append(
+            any(frame.filter((pl.col("card") == entity) & pl.col("is_fraud")).height for frame in earlier)
+        )
     found = known_compromised(dataset, dataset.warehouse, rows, first, delay)
     assert found.to_list() == expected
     assert 0 < sum(expected) < len(expected)
@@ -115,7 +123,12 @@ def test_every_query_of_the_readme_runs(scored_bank: Bank) -> None:
     queries = re.findall(r"```sql\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
     assert len(queries) >= 5
     evaluate(scored_bank.config, NIGHT, LAST, as_of=LAST + timedelta(days=2))
-    scored_bank.change(LAST, lambda day: day.with_columns(amount=pl.when(pl.int_range(pl.len()) < 2).then(-1.0).otherwise("amount")))
+    scored_bank.change(
+        LAST,
+        lambda day: day.with_columns(
+            amount=pl.when(pl.int_range(pl.len()) < 2).then(-1.0).otherwise("amount")
+        ),
+    )
     result = CliRunner().invoke(app, ["run", "--config", str(scored_bank.config), "--date", str(LAST)])
     assert result.exit_code == 0, result.stderr
     settings = load_settings(scored_bank.config)
@@ -143,4 +156,6 @@ def test_the_public_protocol_on_real_rows_beats_what_was_published(
     best = max(figures["average_precision"] for figures in found["baselines"].values())
     assert float(str(found["average_precision"])) > best
     reduced = found["without_label_derived"]
-    assert (set(reduced["baselines"]) if isinstance(reduced, dict) else None) == (set(BASELINES) if with_reduced else None)
+    assert (set(reduced["baselines"]) if isinstance(reduced, dict) else None) == (
+        set(BASELINES) if with_reduced else None
+    )

@@ -23,18 +23,26 @@ def test_every_feature_has_its_share_in_the_score_of_any_row(scored_bank: Bank, 
     for rank in (1, 200):
         (stored,) = scored_bank.table(f"from scores where rank = {rank}").to_dicts()
         row = explained(scored_bank, stored["id"], tmp_path)
-        assert (row.score, row.p_value, row.is_flagged) == (stored["score"], stored["p_value"], stored["is_flagged"])
+        assert (row.score, row.p_value, row.is_flagged) == (
+            stored["score"],
+            stored["p_value"],
+            stored["is_flagged"],
+        )
         assert {share.feature for share in row.shares} == {"amount", "distance", "channel"}
         assert sum(share.share for share in row.shares) == pytest.approx(1)
         assert sum(share.contribution for share in row.shares) == pytest.approx(stored["score"], rel=1e-3)
-        source = pl.read_parquet(scored_bank.day_folder(NIGHT)).row(by_predicate=pl.col("id") == stored["id"], named=True)
+        source = pl.read_parquet(scored_bank.day_folder(NIGHT)).row(
+            by_predicate=pl.col("id") == stored["id"], named=True
+        )
         observed = {share.feature: share.observed for share in row.shares}
         assert float(observed["amount"]) == pytest.approx(source["amount"], rel=1e-4)
         assert observed["channel"] == source["channel"]
 
 
 def test_the_stored_reasons_are_the_largest_shares(scored_bank: Bank, tmp_path: Path) -> None:
-    (stored,) = scored_bank.table("select id, reasons[1].feature as feature from scores where rank = 1").to_dicts()
+    (stored,) = scored_bank.table(
+        "select id, reasons[1].feature as feature from scores where rank = 1"
+    ).to_dicts()
     shares = explained(scored_bank, stored["id"], tmp_path).shares
     assert shares[0].feature == stored["feature"]
     assert [share.share for share in shares] == sorted((share.share for share in shares), reverse=True)
@@ -43,12 +51,16 @@ def test_the_stored_reasons_are_the_largest_shares(scored_bank: Bank, tmp_path: 
 def test_private_values_are_masked(scored_bank: Bank, tmp_path: Path) -> None:
     (worst,) = scored_bank.table("select id from scores where rank = 1")["id"]
     scored_bank.configure('label = "is_fraud"', 'label = "is_fraud"\nprivate = ["amount"]')
-    amount = next(share for share in explained(scored_bank, worst, tmp_path).shares if share.feature == "amount")
+    amount = next(
+        share for share in explained(scored_bank, worst, tmp_path).shares if share.feature == "amount"
+    )
     assert (amount.observed, amount.expected) == (MASKED, MASKED)
     assert amount.share > 0
 
 
-def test_a_row_that_is_not_scored_and_a_source_that_changed_are_refused(scored_bank: Bank, tmp_path: Path) -> None:
+def test_a_row_that_is_not_scored_and_a_source_that_changed_are_refused(
+    scored_bank: Bank, tmp_path: Path
+) -> None:
     (worst,) = scored_bank.table("select id from scores where rank = 1")["id"]
     with pytest.raises(EvaluationError, match="no row with id nobody is scored"):
         explained(scored_bank, "nobody", tmp_path)

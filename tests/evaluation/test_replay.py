@@ -30,8 +30,10 @@ NEXT, LAST = NIGHT + timedelta(days=1), NIGHT + timedelta(days=2)
 
 @dataclass(frozen=True)
 class Story:
-    """What happened to a bank, and the instants between: its source's first night, then the next date scored, another version promoted
-    for it, scored again by that one; the first night corrected and scored again; at last, the last date scored."""
+    """What happened to a bank, and the instants between: its source's first night, then the next date scored,
+    another version promoted for it, scored again by that one; the first night corrected and scored again; at
+    last, the last date scored.
+    """
 
     bank: Bank
     before: datetime
@@ -55,11 +57,26 @@ def story(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) 
     promoted = datetime.now(UTC)
     again = nightly(bank.config, NEXT)
     rescored = datetime.now(UTC)
-    bank.change(NIGHT, lambda day: day.with_columns(pl.col("amount") + pl.when(pl.col("id").str.ends_with("3")).then(500).otherwise(0)))
+    bank.change(
+        NIGHT,
+        lambda day: day.with_columns(
+            pl.col("amount") + pl.when(pl.col("id").str.ends_with("3")).then(500).otherwise(0)
+        ),
+    )
     mended = nightly(bank.config, NIGHT)
     corrected = datetime.now(UTC)
     last = nightly(bank.config, LAST)
-    return Story(bank, before, scored, promoted, rescored, corrected, datetime.now(UTC), (first, again, mended, last), second)
+    return Story(
+        bank,
+        before,
+        scored,
+        promoted,
+        rescored,
+        corrected,
+        datetime.now(UTC),
+        (first, again, mended, last),
+        second,
+    )
 
 
 @pytest.fixture
@@ -89,7 +106,11 @@ def test_an_undisturbed_night_gives_its_own_flags_again(story: Story, staging: P
     first, _, _, last = story.nights
     for night, as_of in ((first, story.scored), (last, story.ended)):
         found = replayed(story.bank, night.date, as_of, staging)
-        assert (found.stored.run_id, found.stored.missing, found.computed.missing) == (night.run_id, None, None)
+        assert (found.stored.run_id, found.stored.missing, found.computed.missing) == (
+            night.run_id,
+            None,
+            None,
+        )
         for side in (found.stored, found.computed):
             assert (side.version, side.threshold, side.rows, side.flagged) == (
                 night.model_version,
@@ -102,11 +123,17 @@ def test_an_undisturbed_night_gives_its_own_flags_again(story: Story, staging: P
 
 
 @pytest.mark.slow
-def test_a_version_promoted_since_the_run_gives_what_it_flags_when_the_night_is_scored_by_it(story: Story, staging: Path) -> None:
+def test_a_version_promoted_since_the_run_gives_what_it_flags_when_the_night_is_scored_by_it(
+    story: Story, staging: Path
+) -> None:
     first, again, _, _ = story.nights
     found = replayed(story.bank, NEXT, story.promoted, staging)
     assert (found.stored.run_id, found.stored.version) == (first.run_id, first.model_version)
-    assert (found.computed.version, found.computed.threshold, found.computed.flagged) == (story.second, again.threshold, again.rows_flagged)
+    assert (found.computed.version, found.computed.threshold, found.computed.flagged) == (
+        story.second,
+        again.threshold,
+        again.rows_flagged,
+    )
     stored, computed = flags(story.bank, first.run_id), flags(story.bank, again.run_id)
     assert stored != computed
     assert {row.id for row in found.differences if row.stored_flag} == stored - computed
@@ -120,7 +147,9 @@ def test_a_version_promoted_since_the_run_gives_what_it_flags_when_the_night_is_
 
 @pytest.mark.slow
 def test_before_and_after_a_corrected_source(story: Story, staging: Path) -> None:
-    (first,) = story.bank.table(f"from runs where partition_date = '{NIGHT}' and superseded_at is not null").to_dicts()
+    (first,) = story.bank.table(
+        f"from runs where partition_date = '{NIGHT}' and superseded_at is not null"
+    ).to_dicts()
     before = replayed(story.bank, NIGHT, story.rescored, staging)
     assert (before.stored.run_id, before.stored.flagged) == (first["run_id"], first["rows_flagged"])
     assert before.stored.missing is None
@@ -128,7 +157,11 @@ def test_before_and_after_a_corrected_source(story: Story, staging: Path) -> Non
     assert (before.differences, before.why) == ((), ())
     mended = story.nights[2]
     after = replayed(story.bank, NIGHT, story.corrected, staging)
-    assert (after.stored.run_id, after.stored.flagged, after.computed.flagged) == (mended.run_id, mended.rows_flagged, mended.rows_flagged)
+    assert (after.stored.run_id, after.stored.flagged, after.computed.flagged) == (
+        mended.run_id,
+        mended.rows_flagged,
+        mended.rows_flagged,
+    )
     assert after.differences == ()
 
 
@@ -138,7 +171,11 @@ def test_a_date_that_was_not_scored_by_then_is_computed_alone(story: Story, stag
     found = replayed(story.bank, LAST, story.corrected, staging)
     assert (found.stored.run_id, found.stored.flagged) == (None, None)
     assert f"no run of {LAST} was committed by" in (found.stored.missing or "")
-    assert (found.computed.version, found.computed.threshold, found.computed.flagged) == (story.second, last.threshold, last.rows_flagged)
+    assert (found.computed.version, found.computed.threshold, found.computed.flagged) == (
+        story.second,
+        last.threshold,
+        last.rows_flagged,
+    )
     nothing = replayed(story.bank, LAST, datetime(2000, 1, 1, tzinfo=UTC), staging)
     assert "no version was its champion by 2000-01-01 00:00:00 UTC" in (nothing.computed.missing or "")
 
@@ -156,7 +193,15 @@ def test_frauds_are_counted_by_the_labels_that_were_recorded_by_then(story: Stor
 
 @pytest.mark.slow
 def test_the_command_says_what_differs_with_status_0(story: Story) -> None:
-    command = ["replay", "--config", str(story.bank.config), "--date", str(NEXT), "--as-of", story.promoted.isoformat()]
+    command = [
+        "replay",
+        "--config",
+        str(story.bank.config),
+        "--date",
+        str(NEXT),
+        "--as-of",
+        story.promoted.isoformat(),
+    ]
     told, said = (CliRunner().invoke(app, [*command, *more]) for more in (["--json"], []))
     assert (told.exit_code, said.exit_code) == (0, 0)
     assert json.loads(told.stdout)["computed"]["version"] == story.second
@@ -174,18 +219,29 @@ def test_another_configuration_is_named_as_a_reason(own: Bank, story: Story, sta
 
 
 @pytest.mark.slow
-def test_pruned_rows_are_missed_in_words_and_computed_all_the_same(own: Bank, story: Story, staging: Path) -> None:
+def test_pruned_rows_are_missed_in_words_and_computed_all_the_same(
+    own: Bank, story: Story, staging: Path
+) -> None:
     settings, tomorrow = load_settings(own.config), datetime.now(UTC).date() + timedelta(days=1)
     row_id = own.table(f"select id from scores where partition_date = '{LAST}'")["id"][0]
     prune(settings.warehouse, settings.name, 0, tomorrow, scores=True, yes=True)
     found = replayed(own, LAST, story.ended, staging)
-    assert (found.stored.run_id, found.stored.flagged) == (story.nights[-1].run_id, story.nights[-1].rows_flagged)  # the ledger knows them
+    assert (found.stored.run_id, found.stored.flagged) == (
+        story.nights[-1].run_id,
+        story.nights[-1].rows_flagged,
+    )  # the ledger knows them
     assert f"the rows of {found.stored.run_id} were pruned at" in (found.stored.missing or "")
     assert (found.computed.flagged, found.computed.missing) == (found.stored.flagged, None)
     assert (found.differences, found.why) == ((), ())
-    pruned = {"versions": own.table("select version from champions order by effective_from limit 1")["version"].to_list()}
+    pruned = {
+        "versions": own.table("select version from champions order by effective_from limit 1")[
+            "version"
+        ].to_list()
+    }
     transact(
-        settings.warehouse, settings.name, lambda con: con.execute(sql.read("retention/mark_versions_pruned"), pruned)
+        settings.warehouse,
+        settings.name,
+        lambda con: con.execute(sql.read("retention/mark_versions_pruned"), pruned),
     )  # kept till now for a rollback
     first = replayed(own, NEXT, story.scored, staging)
     assert "the artifact of its champion" in (first.computed.missing or "")

@@ -1,4 +1,6 @@
-"""The features of a day: equal to the published ones, one row per clean row, blind to what was not known on the night."""
+"""The features of a day: equal to the published ones, one row per clean row, blind to what was not known on
+the night.
+"""
 
 import math
 from collections.abc import Callable
@@ -22,14 +24,20 @@ from tasks.source.simulation import simulate, write_partitions
 
 DELAY = 7
 FIRST, DAY = date(2024, 3, 1), date(2024, 4, 9)
-FRAME = simulate(FIRST, 41, customers=25, terminals=40, seed=3, radius=30, terminals_per_day=0.3, leaks_per_day=0.2)
+FRAME = simulate(
+    FIRST, 41, customers=25, terminals=40, seed=3, radius=30, terminals_per_day=0.3, leaks_per_day=0.2
+)
 TODAY = pl.col("tx_time").dt.date() == DAY
 WINDOWS = (1, 7, 30)
 CARD_FEATURES = (
     "amount",
     "tx_during_weekend",
     "tx_during_night",
-    *(f"{prefix}_{days}d" for prefix in ("customer_nb_tx", "customer_avg_amount", "terminal_nb_tx", "terminal_risk") for days in WINDOWS),
+    *(
+        f"{prefix}_{days}d"
+        for prefix in ("customer_nb_tx", "customer_avg_amount", "terminal_nb_tx", "terminal_risk")
+        for days in WINDOWS
+    ),
 )
 CARDS_SQL = "features/card_transactions.sql"
 
@@ -47,12 +55,18 @@ def dataset(folder: Path, **settings: Any) -> Dataset:
 def validated(staging: Path, rows: int, bad: tuple[int, ...] = (), day: date = DAY) -> Validated:
     """What validation hands on, with the numbers of the bad rows."""
     staging.mkdir(parents=True, exist_ok=True)
-    text = {name: pl.Series(["x"] * len(bad), dtype=pl.String) for name in ("id", "rule", "column", "content")}
+    text = {
+        name: pl.Series(["x"] * len(bad), dtype=pl.String) for name in ("id", "rule", "column", "content")
+    }
     pl.DataFrame({"row": pl.Series(bad, dtype=pl.Int64)} | text).write_parquet(staging / "quarantine.parquet")
-    return Validated(Partition(day, rows, "f"), staging / "quarantine.parquet", len(set(bad)), staging / "page.html")
+    return Validated(
+        Partition(day, rows, "f"), staging / "quarantine.parquet", len(set(bad)), staging / "page.html"
+    )
 
 
-def built(data: Dataset, staging: Path, bad: tuple[int, ...] = (), day: date = DAY, rows: int | None = None) -> pl.DataFrame:
+def built(
+    data: Dataset, staging: Path, bad: tuple[int, ...] = (), day: date = DAY, rows: int | None = None
+) -> pl.DataFrame:
     count = FRAME.filter(pl.col("tx_time").dt.date() == day).height if rows is None else rows
     made = build_features(data, validated(staging, count, bad, day), DELAY, staging)
     return pl.concat(feature_batches(data, made, 100))
@@ -86,7 +100,12 @@ def oracle(frame: pl.DataFrame, day: date) -> pl.DataFrame:
         .select("transaction_id", "tx_time", "customer_id", "terminal_id", "amount")
         .iter_rows()
     ):
-        row = {"id": str(key), "amount": amount, "tx_during_weekend": time.weekday() >= 5, "tx_during_night": time.hour <= 6}
+        row = {
+            "id": str(key),
+            "amount": amount,
+            "tx_during_weekend": time.weekday() >= 5,
+            "tx_during_night": time.hour <= 6,
+        }
         for days in WINDOWS:
             window, delay = timedelta(days=days), timedelta(days=DELAY)
             paid = [a for t, c, _, a, _ in past if c == customer and time - window < t <= time]
@@ -100,15 +119,17 @@ def oracle(frame: pl.DataFrame, day: date) -> pl.DataFrame:
 
 
 def test_the_card_features_are_what_counting_gives(card_features: pl.DataFrame) -> None:
-    assert_frame_equal(card_features.select("id", *CARD_FEATURES), oracle(FRAME, DAY), abs_tol=1e-9, rel_tol=0)
+    assert_frame_equal(
+        card_features.select("id", *CARD_FEATURES), oracle(FRAME, DAY), abs_tol=1e-9, rel_tol=0
+    )
     assert card_features["terminal_risk_30d"].max() > 0  # the comparison is not one of zeros
     assert card_features["terminal_nb_tx_30d"].max() > 20
 
 
 def test_transactions_of_one_second_count_in_each_other_s_window(tmp_path: Path) -> None:
-    frame = pl.concat([FRAME, FRAME.filter(TODAY).head(20).with_columns(pl.col("transaction_id") + 1_000_000)]).sort(
-        "tx_time", "transaction_id"
-    )
+    frame = pl.concat(
+        [FRAME, FRAME.filter(TODAY).head(20).with_columns(pl.col("transaction_id") + 1_000_000)]
+    ).sort("tx_time", "transaction_id")
     write_partitions(frame, tmp_path / "data")
     found = built(dataset(tmp_path / "data"), tmp_path, rows=frame.filter(TODAY).height)
     assert_frame_equal(found.select("id", *CARD_FEATURES), oracle(frame, DAY), abs_tol=1e-9, rel_tol=0)
@@ -117,7 +138,12 @@ def test_transactions_of_one_second_count_in_each_other_s_window(tmp_path: Path)
 def test_the_windows_are_open_on_the_left(tmp_path: Path) -> None:
     noon = datetime(2024, 4, 9, 12)
     second = timedelta(seconds=1)
-    times = [noon - timedelta(days=8) + second, noon - timedelta(days=8), noon - timedelta(days=7), noon - timedelta(days=7) + second]
+    times = [
+        noon - timedelta(days=8) + second,
+        noon - timedelta(days=8),
+        noon - timedelta(days=7),
+        noon - timedelta(days=7) + second,
+    ]
     times = sorted([*times, noon - timedelta(days=1), noon - timedelta(days=1) + second, noon])
     frame = pl.DataFrame({"transaction_id": range(len(times)), "tx_time": times}).with_columns(
         customer_id=1, terminal_id=1, amount=1.0, is_fraud=1
@@ -144,8 +170,16 @@ def test_a_row_without_customer_terminal_or_time_keeps_its_place(tmp_path: Path)
 
 @pytest.mark.parametrize("day", [date(2018, 6, 10), date(2018, 6, 11)])
 def test_the_card_features_are_the_published_ones(shared_data: Path, tmp_path: Path, day: date) -> None:
-    published = pl.read_parquet(shared_data / "card_features_reference" / "*.parquet").filter(date=day).sort("transaction_id")
-    names = {name: name.replace("_id_", "_").replace("day_window", "d") for name in published.columns if name.endswith("window")}
+    published = (
+        pl.read_parquet(shared_data / "card_features_reference" / "*.parquet")
+        .filter(date=day)
+        .sort("transaction_id")
+    )
+    names = {
+        name: name.replace("_id_", "_").replace("day_window", "d")
+        for name in published.columns
+        if name.endswith("window")
+    }
     published = published.rename(names).with_columns(
         pl.col("transaction_id").cast(pl.String).alias("id"), pl.col("^tx_during.*$").cast(pl.Float64)
     )
@@ -167,21 +201,35 @@ def test_the_file_has_the_keys_and_the_features(simulated: Path, card_features: 
 
 def test_the_same_again_gives_the_same_bytes(simulated: Path, tmp_path: Path) -> None:
     data = dataset(simulated / "data")
-    files = [features.fn(data, validated(tmp_path / name, FRAME.filter(TODAY).height), DELAY, tmp_path / name).path for name in ("a", "b")]
+    files = [
+        features.fn(data, validated(tmp_path / name, FRAME.filter(TODAY).height), DELAY, tmp_path / name).path
+        for name in ("a", "b")
+    ]
     assert files[0] is not None
     assert files[1] is not None
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_table_gives_the_features_of_the_files(simulated: Path, tmp_path: Path, card_features: pl.DataFrame) -> None:
+def test_a_table_gives_the_features_of_the_files(
+    simulated: Path, tmp_path: Path, card_features: pl.DataFrame
+) -> None:
     with duckdb.connect(str(tmp_path / "bank.duckdb")) as con:
         con.register("frame", FRAME.to_arrow())
         con.execute("create table transactions as from frame")
-    source = {"database": str(tmp_path / "bank.duckdb"), "table": "transactions", "date_column": "tx_time", "lookback_days": 38}
+    source = {
+        "database": str(tmp_path / "bank.duckdb"),
+        "table": "transactions",
+        "date_column": "tx_time",
+        "lookback_days": 38,
+    }
     data = dataset(simulated, source=source)
     assert built(data, tmp_path / "staging").equals(card_features)
-    plain = data.model_copy(update={"features": data.features.model_copy(update={"sql": None, "numeric": ("amount",)})})
-    assert built(plain, tmp_path / "plain").equals(card_features.select("row", "id", "entity", "event_time", "amount"))
+    plain = data.model_copy(
+        update={"features": data.features.model_copy(update={"sql": None, "numeric": ("amount",)})}
+    )
+    assert built(plain, tmp_path / "plain").equals(
+        card_features.select("row", "id", "entity", "event_time", "amount")
+    )
 
 
 def test_quarantined_rows_are_neither_scored_nor_counted(simulated: Path, tmp_path: Path) -> None:
@@ -195,21 +243,31 @@ def test_quarantined_rows_are_neither_scored_nor_counted(simulated: Path, tmp_pa
 
 def test_labels_that_nobody_knows_yet_are_not_seen(simulated: Path, tmp_path: Path) -> None:
     text = """
-        with seen as (select max(_partition_date) filter (is_fraud is not null) as last, count(is_fraud) as labels from history)
-        select transaction_id, date_diff('day', last, $partition_date) * 1000000 + labels as x from history, seen
+        with seen as (
+            select max(_partition_date) filter (is_fraud is not null) as last, count(is_fraud) as labels
+            from history
+        )
+        select transaction_id, date_diff('day', last, $partition_date) * 1000000 + labels as x
+        from history, seen
         where _partition_date = $partition_date
     """
     known = FRAME.filter(
-        pl.col("tx_time").dt.date() <= DAY - timedelta(days=DELAY), pl.col("tx_time").dt.date() >= DAY - timedelta(days=38)
+        pl.col("tx_time").dt.date() <= DAY - timedelta(days=DELAY),
+        pl.col("tx_time").dt.date() >= DAY - timedelta(days=38),
     )
     write_partitions(FRAME, tmp_path / "data")
-    assert built(with_sql(tmp_path, text), tmp_path)["x"].unique().to_list() == [DELAY * 1_000_000 + known.height]
+    assert built(with_sql(tmp_path, text), tmp_path)["x"].unique().to_list() == [
+        DELAY * 1_000_000 + known.height
+    ]
 
 
 @pytest.mark.parametrize("early", [1, None])
 def test_early_labels_change_nothing(tmp_path: Path, card_features: pl.DataFrame, early: int | None) -> None:
     young = pl.col("tx_time").dt.date() > DAY - timedelta(days=DELAY)
-    write_partitions(FRAME.with_columns(pl.when(young).then(early).otherwise("is_fraud").alias("is_fraud")), tmp_path / "data")
+    write_partitions(
+        FRAME.with_columns(pl.when(young).then(early).otherwise("is_fraud").alias("is_fraud")),
+        tmp_path / "data",
+    )
     assert built(dataset(tmp_path / "data"), tmp_path).equals(card_features)
 
 
@@ -224,23 +282,33 @@ def test_only_the_look_back_is_read(simulated: Path, tmp_path: Path, card_featur
 def test_an_absurd_row_of_the_look_back_is_left_out(tmp_path: Path, absurd: float | None) -> None:
     """By the rules of [quality], as on its own night, when it was quarantined."""
     rows = (pl.col("transaction_id") % 50 == 1) & ~TODAY
-    write_partitions(FRAME.with_columns(pl.when(rows).then(absurd).otherwise("amount").alias("amount")), tmp_path / "data")
+    write_partitions(
+        FRAME.with_columns(pl.when(rows).then(absurd).otherwise("amount").alias("amount")), tmp_path / "data"
+    )
     quality = {"columns": {"amount": {"nullable": False, "min": 0, "max": 100_000}}}
     found = built(dataset(tmp_path / "data", quality=quality), tmp_path)
-    assert_frame_equal(found.select("id", *CARD_FEATURES), oracle(FRAME.filter(~rows), DAY), abs_tol=1e-9, rel_tol=0)
+    assert_frame_equal(
+        found.select("id", *CARD_FEATURES), oracle(FRAME.filter(~rows), DAY), abs_tol=1e-9, rel_tol=0
+    )
 
 
 @pytest.mark.parametrize("null", [None, math.nan])
-def test_a_null_that_may_be_null_stays_in_the_look_back(tmp_path: Path, card_features: pl.DataFrame, null: float | None) -> None:
+def test_a_null_that_may_be_null_stays_in_the_look_back(
+    tmp_path: Path, card_features: pl.DataFrame, null: float | None
+) -> None:
     rows = (pl.col("transaction_id") % 50 == 1) & ~TODAY
-    write_partitions(FRAME.with_columns(pl.when(rows).then(null).otherwise("amount").alias("amount")), tmp_path / "data")
+    write_partitions(
+        FRAME.with_columns(pl.when(rows).then(null).otherwise("amount").alias("amount")), tmp_path / "data"
+    )
     found = built(dataset(tmp_path / "data", quality={"columns": {"amount": {"min": 0}}}), tmp_path)
     assert found["customer_nb_tx_30d"].equals(card_features["customer_nb_tx_30d"])
     assert not found["customer_avg_amount_30d"].equals(card_features["customer_avg_amount_30d"])
     assert found["customer_avg_amount_30d"].is_finite().all()
 
 
-def test_a_required_column_that_was_added_later_forgets_no_history(tmp_path: Path, card_features: pl.DataFrame) -> None:
+def test_a_required_column_that_was_added_later_forgets_no_history(
+    tmp_path: Path, card_features: pl.DataFrame
+) -> None:
     write_partitions(FRAME, tmp_path / "data")
     for day in (DAY, DAY - timedelta(days=1)):
         file = tmp_path / "data" / f"date={day}" / "part-0.parquet"
@@ -256,22 +324,35 @@ def test_a_required_column_that_was_added_later_forgets_no_history(tmp_path: Pat
         ("select 1 as x", "does not return transaction_id"),
         ("select * from nowhere", "failed: Catalog Error"),
         ("selekt 1", "failed: Parser Error"),
-        ("select transaction_id, 'many' as x from history where _partition_date = $partition_date", "failed: Conversion Error"),
+        (
+            "select transaction_id, 'many' as x from history where _partition_date = $partition_date",
+            "failed: Conversion Error",
+        ),
         ("select transaction_id, $unknown as x from history", "failed: Invalid Input Error"),
         ("select 1; select 2", "has 2 statements"),
         ("-- nothing", "has 0 statements"),
         ("create table x (a integer)", "failed: "),
-        ("select transaction_id, 1 as x from history where _partition_date = $partition_date offset 3", "3 ids lost, such as "),
+        (
+            "select transaction_id, 1 as x from history where _partition_date = $partition_date offset 3",
+            "3 ids lost, such as ",
+        ),
         ("select null as transaction_id, 1 as x", "ids lost, such as "),
         ("select transaction_id, 1 as x from history", "ids returned that are no clean rows, such as "),
         (
-            "select transaction_id, n as x from history, range(2) t(n) where _partition_date = $partition_date and n <= transaction_id % 2",
+            (
+                "select transaction_id, n as x from history, range(2) t(n) where _partition_date = "
+                "$partition_date and n <= transaction_id % 2"
+            ),
             "ids returned more than once, such as ",
         ),
     ],
 )
-def test_sql_that_does_not_give_one_row_per_row_is_refused(simulated: Path, tmp_path: Path, text: str, message: str) -> None:
-    data = with_sql(tmp_path, text, source={"path": f"{simulated}/data/date={{date}}/*.parquet", "lookback_days": 3})
+def test_sql_that_does_not_give_one_row_per_row_is_refused(
+    simulated: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    data = with_sql(
+        tmp_path, text, source={"path": f"{simulated}/data/date={{date}}/*.parquet", "lookback_days": 3}
+    )
     with pytest.raises(FeatureError) as caught:
         built(data, tmp_path)
     told = str(caught.value)
@@ -303,18 +384,26 @@ def test_private_values_are_in_no_message(tmp_path: Path) -> None:
 def test_sql_without_parameters_comments_and_semicolons(simulated: Path, tmp_path: Path) -> None:
     text = """
         -- $unknown; in a comment (é)
-        select transaction_id, '$label_delay_days;é' = '' as x from history where _partition_date = date '2024-04-09'; -- the end;
+        select transaction_id, '$label_delay_days;é' = '' as x
+        from history where _partition_date = date '2024-04-09'; -- the end;
     """
-    data = with_sql(tmp_path, text, source={"path": f"{simulated}/data/date={{date}}/*.parquet", "lookback_days": 3})
+    data = with_sql(
+        tmp_path, text, source={"path": f"{simulated}/data/date={{date}}/*.parquet", "lookback_days": 3}
+    )
     assert built(data, tmp_path)["x"].unique().to_list() == [0.0]
 
 
 def test_types_are_numbers_and_texts(simulated: Path, tmp_path: Path) -> None:
     (tmp_path / "own.sql").write_text(
-        "select transaction_id, true as flag, cast(1.5 as decimal(9, 2)) as cents, 7::hugeint as big, 12 as channel, null as nothing,"
+        "select transaction_id, true as flag, cast(1.5 as decimal(9, 2)) as cents, 7::hugeint as big, "
+        "12 as channel, null as nothing,"
         " 'a' as \"odd ' name\" from history where _partition_date = $partition_date"
     )
-    sections = {"sql": str(tmp_path / "own.sql"), "numeric": ["flag", "cents", "big", "nothing"], "categorical": ["odd ' name", "channel"]}
+    sections = {
+        "sql": str(tmp_path / "own.sql"),
+        "numeric": ["flag", "cents", "big", "nothing"],
+        "categorical": ["odd ' name", "channel"],
+    }
     row = built(dataset(simulated / "data", features=sections), tmp_path).row(0, named=True)
     assert {name: row[name] for name in ("flag", "cents", "big", "nothing", "channel", "odd ' name")} == {
         "flag": 1.0,
@@ -354,7 +443,9 @@ def test_a_dataset_without_time_and_entity(simulated: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("of_source", [True, False])
 @pytest.mark.parametrize("batch_rows", [1_000, 4_096, 50_000])
-def test_batches_are_no_larger_than_asked_and_lose_nothing(tmp_path: Path, of_source: bool, batch_rows: int) -> None:
+def test_batches_are_no_larger_than_asked_and_lose_nothing(
+    tmp_path: Path, of_source: bool, batch_rows: int
+) -> None:
     frame = pl.DataFrame({"transaction_id": range(20_000)}).with_columns(
         x=pl.col("transaction_id") * 0.5, tx_time=datetime(2024, 4, 9), customer_id=1, is_fraud=0
     )
@@ -369,8 +460,13 @@ def test_batches_are_no_larger_than_asked_and_lose_nothing(tmp_path: Path, of_so
 
 
 @pytest.mark.parametrize("of_source", [True, False])
-@pytest.mark.parametrize("images", [pl.Series([b"image %d" % k for k in range(5_000)]), pl.Series([[float(k), 0.5] for k in range(5_000)])])
-def test_images_come_as_they_are_and_few_at_a_time_where_they_are_large(tmp_path: Path, of_source: bool, images: pl.Series) -> None:
+@pytest.mark.parametrize(
+    "images",
+    [pl.Series([b"image %d" % k for k in range(5_000)]), pl.Series([[float(k), 0.5] for k in range(5_000)])],
+)
+def test_images_come_as_they_are_and_few_at_a_time_where_they_are_large(
+    tmp_path: Path, of_source: bool, images: pl.Series
+) -> None:
     frame = pl.DataFrame({"transaction_id": range(5_000), "scan": images}).with_columns(
         tx_time=datetime(2024, 4, 9), customer_id=1, is_fraud=0
     )
@@ -378,17 +474,25 @@ def test_images_come_as_they_are_and_few_at_a_time_where_they_are_large(tmp_path
     text = "select transaction_id, scan from history where _partition_date = $partition_date"
     (tmp_path / "own.sql").write_text(text, encoding="utf-8")
     large = {"column": "scan", "height": 512, "width": 512, "channels": 3}
-    data = dataset(tmp_path / "data", features={"image": large} if of_source else {"image": large, "sql": str(tmp_path / "own.sql")})
+    data = dataset(
+        tmp_path / "data",
+        features={"image": large} if of_source else {"image": large, "sql": str(tmp_path / "own.sql")},
+    )
     made = build_features(data, validated(tmp_path, 5_000, (5,)), DELAY, tmp_path)
     batches = list(feature_batches(data, made, 1_000))
     assert max(batch.height for batch in batches) * 512 * 512 * 3 <= CELLS
     found = pl.concat(batches)
     assert_frame_equal(
-        found.select("row", "scan"), frame.with_row_index("row").select(pl.col("row").cast(pl.Int64), "scan")[[*range(5), *range(6, 5_000)]]
+        found.select("row", "scan"),
+        frame.with_row_index("row").select(pl.col("row").cast(pl.Int64), "scan")[
+            [*range(5), *range(6, 5_000)]
+        ],
     )
 
 
-@pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-30])])
+@pytest.mark.parametrize(
+    "spoil", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-30])]
+)
 def test_a_source_that_is_gone_when_scored_is_told(tmp_path: Path, spoil: Callable[[Path], Any]) -> None:
     write_partitions(FRAME, tmp_path / "data")
     data = dataset(tmp_path / "data", features={"numeric": ["amount"]})
@@ -417,12 +521,27 @@ def test_a_value_that_is_no_number_is_told(tmp_path: Path) -> None:
         (pl.Series([None, None, None], dtype=pl.Null), [None, None, None]),
     ],
 )
-def test_labels_are_true_false_or_unknown(tmp_path: Path, written: pl.Series, expected: list[bool | None]) -> None:
-    frame = pl.DataFrame({"transaction_id": [5, 6, 7], "tx_time": [datetime(2024, 4, 9)] * 3, "label": written, "w": [1.0, 8.5, None]})
+def test_labels_are_true_false_or_unknown(
+    tmp_path: Path, written: pl.Series, expected: list[bool | None]
+) -> None:
+    frame = pl.DataFrame(
+        {
+            "transaction_id": [5, 6, 7],
+            "tx_time": [datetime(2024, 4, 9)] * 3,
+            "label": written,
+            "w": [1.0, 8.5, None],
+        }
+    )
     write_partitions(frame, tmp_path / "data")
     data = dataset(tmp_path / "data", columns={"id": "transaction_id", "label": "label", "weight": "w"})
     labels = read_labels(data, DAY, DAY)
-    assert labels.schema == {"id": pl.String, "entity": pl.String, "partition_date": pl.Date, "label": pl.Boolean, "weight": pl.Float64}
+    assert labels.schema == {
+        "id": pl.String,
+        "entity": pl.String,
+        "partition_date": pl.Date,
+        "label": pl.Boolean,
+        "weight": pl.Float64,
+    }
     assert labels.drop("entity").rows() == [
         (key, DAY, label, weight) for key, label, weight in zip("567", expected, (1.0, 8.5, 1.0), strict=True)
     ]
@@ -430,19 +549,25 @@ def test_labels_are_true_false_or_unknown(tmp_path: Path, written: pl.Series, ex
 
 @pytest.mark.parametrize("strange", [2, -1, 0.5, "fraud", ""])
 def test_other_labels_are_refused(tmp_path: Path, strange: Any) -> None:
-    frame = FRAME.with_columns(pl.when(TODAY).then(pl.lit(strange)).otherwise(pl.lit(type(strange)(0))).alias("is_fraud"))
+    frame = FRAME.with_columns(
+        pl.when(TODAY).then(pl.lit(strange)).otherwise(pl.lit(type(strange)(0))).alias("is_fraud")
+    )
     write_partitions(frame, tmp_path / "data")
     with pytest.raises(SourceError) as caught:
         read_labels(dataset(tmp_path / "data"), FIRST, DAY)
     told = str(caught.value)
-    assert told.startswith(f"{DAY}: column is_fraud has {frame.filter(TODAY).height} values that are no label")
+    assert told.startswith(
+        f"{DAY}: column is_fraud has {frame.filter(TODAY).height} values that are no label"
+    )
     assert str(strange) in told
 
 
 def test_labels_of_dates_that_are_there(simulated: Path, tmp_path: Path) -> None:
     write_partitions(FRAME.filter(~TODAY, pl.col("tx_time").dt.day() != 5), tmp_path / "data")
     labels = read_labels(dataset(tmp_path / "data"), DAY - timedelta(days=6), DAY)
-    assert labels["partition_date"].unique().sort().to_list() == [DAY - timedelta(days=n) for n in (6, 5, 3, 2, 1)]
+    assert labels["partition_date"].unique().sort().to_list() == [
+        DAY - timedelta(days=n) for n in (6, 5, 3, 2, 1)
+    ]
     assert read_labels(dataset(tmp_path / "data"), date(2025, 1, 1), date(2025, 2, 1)).schema == labels.schema
     assert read_labels(dataset(tmp_path / "data", columns={"id": "transaction_id"}), FIRST, DAY).is_empty()
 

@@ -1,4 +1,6 @@
-"""Source columns beside the scores: the values of the clean rows as they were found, as JSON that any reader takes."""
+"""Source columns beside the scores: the values of the clean rows as they were found, as JSON that any reader
+takes.
+"""
 
 import json
 import math
@@ -60,13 +62,20 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
     with duckdb.connect(str(tmp_path / "bank.duckdb")) as con:
         con.register("rows", ROWS.with_columns(booked=pl.lit(DAY)).to_arrow())
         con.execute("create table payments as from rows")
-    return configure({"database": str(tmp_path / "bank.duckdb"), "table": "payments", "date_column": "booked"})
+    return configure(
+        {"database": str(tmp_path / "bank.duckdb"), "table": "payments", "date_column": "booked"}
+    )
 
 
 def test_every_clean_row_has_its_values_as_valid_json(data: Dataset, tmp_path: Path) -> None:
     validated = validate_partition(data, read_partition(data, DAY), tmp_path)
     details = read_details(data, Features(validated, path=None)).sort("row")
-    assert details.select("row", "id").rows() == [(0, "1"), (1, "2"), (2, "3"), (3, "4")]  # the fifth breaks the rule of `net`
+    assert details.select("row", "id").rows() == [
+        (0, "1"),
+        (1, "2"),
+        (2, "3"),
+        (3, "4"),
+    ]  # the fifth breaks the rule of `net`
     found = [strict(text) for text in details["details"]]
     assert {tuple(values) for values in found} == {NAMES}
     assert [values["terminal"] for values in found] == ROWS["terminal"].to_list()[:4]
@@ -78,7 +87,9 @@ def test_every_clean_row_has_its_values_as_valid_json(data: Dataset, tmp_path: P
 def test_the_quarantine_is_valid_json_too(data: Dataset, tmp_path: Path) -> None:
     strange = data.model_copy(update={"quality": data.quality.model_copy(update={"max_bad_share": 1.0})})
     rule = strange.quality.columns["net"].model_copy(update={"max": 2.5})
-    strange = strange.model_copy(update={"quality": strange.quality.model_copy(update={"columns": {"net": rule}})})
+    strange = strange.model_copy(
+        update={"quality": strange.quality.model_copy(update={"columns": {"net": rule}})}
+    )
     validated = validate_partition(strange, read_partition(strange, DAY), tmp_path)
     contents = [strict(text) for text in pl.read_parquet(validated.quarantine).sort("row")["content"]]
     assert [content["trail"] for content in contents] == ["[1.0, nan]", "[inf]", "[2.0]"]

@@ -1,4 +1,6 @@
-"""A backfill gives the tables that night after night would have given: by threads, by a Dask cluster, and when a worker is killed."""
+"""A backfill gives the tables that night after night would have given: by threads, by a Dask cluster, and
+when a worker is killed.
+"""
 
 import os
 import shutil
@@ -33,14 +35,18 @@ DASK = '[compute]\nengine = "dask"\nworkers = 2\n'
 
 
 def long_bank(folder: Path) -> Bank:
-    """A bank in whose six dates a version is trained twice, one date is rejected, and a challenger is decided on and promoted."""
+    """A bank in whose six dates a version is trained twice, one date is rejected, and a challenger is
+    decided on and promoted.
+    """
     bank = found_bank(folder)
     for number in range(3):
         day = FIRST + timedelta(days=DAYS + number)
         bank.write(day, small_day(day))
     bank.configure("label_delay_days = 2", "label_delay_days = 1\nretrain_every_days = 3")
     bank.configure("[warehouse]\nwait_seconds = 1", "[warehouse]\nwait_seconds = 30")
-    bank.configure("[warehouse]", "[challenger]\nwindow_days = 1\nleast_frauds = 2\ntolerance = 1.0\n[warehouse]")
+    bank.configure(
+        "[warehouse]", "[challenger]\nwindow_days = 1\nleast_frauds = 2\ntolerance = 1.0\n[warehouse]"
+    )
     bank.change(BAD, lambda day: day.with_columns(amount=pl.lit(-1.0)))
     return bank
 
@@ -71,7 +77,9 @@ def assert_same(bank: Bank, by_night: Bank) -> None:
 
 
 @pytest.mark.soak
-def test_threads_give_the_tables_of_single_nights_and_failing_dates_are_listed(new: Bank, by_night: Bank) -> None:
+def test_threads_give_the_tables_of_single_nights_and_failing_dates_are_listed(
+    new: Bank, by_night: Bank
+) -> None:
     with pytest.raises(BackfilledInPart) as refusal:
         backfill(new.config, DATES[0], LAST)
     said = str(refusal.value)
@@ -82,47 +90,69 @@ def test_threads_give_the_tables_of_single_nights_and_failing_dates_are_listed(n
     assert "\n" not in said
     assert_same(new, by_night)
     new.write(BAD, small_day(BAD))
-    shown = CliRunner().invoke(app, ["backfill", "--config", str(new.config), "--from", str(BAD), "--to", str(LAST)])
+    shown = CliRunner().invoke(
+        app, ["backfill", "--config", str(new.config), "--from", str(BAD), "--to", str(LAST)]
+    )
     assert (shown.exit_code, shown.stdout.split(":")[0]) == (0, str(BAD))
     assert shown.stdout.count("\n") == 1
     lacking = LAST + timedelta(days=1)
-    again = CliRunner().invoke(app, ["backfill", "--config", str(new.config), "--from", str(BAD), "--to", str(lacking)])
+    again = CliRunner().invoke(
+        app, ["backfill", "--config", str(new.config), "--from", str(BAD), "--to", str(lacking)]
+    )
     assert (again.exit_code, "Nothing to do" in again.stdout) == (0, True)
     assert f"the source has no partition of 1 dates: {lacking}" in again.stderr
 
 
 def test_a_span_that_ends_before_it_begins_is_wrong_usage(bank: Bank) -> None:
-    shown = CliRunner().invoke(app, ["backfill", "--config", str(bank.config), "--from", str(LAST), "--to", str(NIGHT)])
+    shown = CliRunner().invoke(
+        app, ["backfill", "--config", str(bank.config), "--from", str(LAST), "--to", str(NIGHT)]
+    )
     assert (shown.exit_code, f"--from {LAST} is after --to {NIGHT}" in shown.stderr) == (2, True)
 
 
-def test_threads_and_a_dask_cluster_give_the_tables_of_single_nights(scored_bank: Bank, tmp_path: Path) -> None:
+def test_threads_and_a_dask_cluster_give_the_tables_of_single_nights(
+    scored_bank: Bank, tmp_path: Path
+) -> None:
     dates = DATES[1:3]
-    by_threads, on_dask = (Bank(shutil.copytree(scored_bank.folder, tmp_path / name)) for name in ("threads", "dask"))
-    on_dask.configure("[warehouse]", f"{DASK}[warehouse]".replace("workers = 2", "workers = 1"))  # each loads TensorFlow for itself
+    by_threads, on_dask = (
+        Bank(shutil.copytree(scored_bank.folder, tmp_path / name)) for name in ("threads", "dask")
+    )
+    on_dask.configure(
+        "[warehouse]", f"{DASK}[warehouse]".replace("workers = 2", "workers = 1")
+    )  # each loads TensorFlow for itself
     for day in dates:
         nightly(scored_bank.config, day)
     for each in (by_threads, on_dask):
         assert [night.date for night in backfill(each.config, NIGHT, dates[-1])] == dates
         assert_same(each, scored_bank)
-        assert (100.0, f"small-bank {dates[0]}..{dates[-1]}: 2 of 2 dates are through, 0 failed") in progress()
+        assert (
+            100.0,
+            f"small-bank {dates[0]}..{dates[-1]}: 2 of 2 dates are through, 0 failed",
+        ) in progress()
 
 
 def progress() -> list[tuple[float, str]]:
-    return [(artifact.data, artifact.description) for artifact in shown_artifacts("nightscore-backfill-small-bank")]
+    return [
+        (artifact.data, artifact.description)
+        for artifact in shown_artifacts("nightscore-backfill-small-bank")
+    ]
 
 
 def test_workers_that_cannot_be_had_are_said_in_one_line_before_anything_is_done(bank: Bank) -> None:
     bank.configure("[warehouse]", '[compute]\nengine = "dask"\naddress = "tcp://127.0.0.1:1"\n[warehouse]')
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-        shown = CliRunner().invoke(app, ["backfill", "--config", str(bank.config), "--from", str(NIGHT), "--to", str(LAST)])
+        shown = CliRunner().invoke(
+            app, ["backfill", "--config", str(bank.config), "--from", str(NIGHT), "--to", str(LAST)]
+        )
     assert (shown.exit_code, "the scheduler at tcp://127.0.0.1:1 cannot be had" in shown.stderr) == (1, True)
     assert "train" not in shown.stderr
     assert not (bank.folder / "nightscore.duckdb").exists()
 
 
 @pytest.mark.soak
-def test_a_dask_cluster_gives_the_same_and_killed_workers_cost_nothing_but_time(new: Bank, by_night: Bank) -> None:
+def test_a_dask_cluster_gives_the_same_and_killed_workers_cost_nothing_but_time(
+    new: Bank, by_night: Bank
+) -> None:
     new.configure("[challenger]", f"{DASK}[challenger]")
     killed: list[int] = []
     third = DATES[2]  # the first two are looked at by the parent as well, or rejected
@@ -134,11 +164,16 @@ def test_a_dask_cluster_gives_the_same_and_killed_workers_cost_nothing_but_time(
 
 
 @pytest.mark.soak
-def test_one_that_is_interrupted_ends_with_the_dates_that_are_begun_and_the_next_one_goes_on(new: Bank, by_night: Bank) -> None:
+def test_one_that_is_interrupted_ends_with_the_dates_that_are_begun_and_the_next_one_goes_on(
+    new: Bank, by_night: Bank
+) -> None:
     span = ["--config", str(new.config), "--from", str(DATES[0]), "--to", str(LAST)]
     environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
     running = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli.app", "backfill", *span], stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-m", "flows.cli.app", "backfill", *span],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     while not step_of(new, DATES[2]).exists():
         assert running.poll() is None
@@ -159,7 +194,9 @@ def step_of(bank: Bank, day: date) -> Path:
 
 
 def kill_the_workers(note: Path, killed: list[int]) -> None:
-    """Kills every worker process as soon as one of them has written down its first step of a date, and scores it."""
+    """Kills every worker process as soon as one of them has written down its first step of a date, and
+    scores it.
+    """
     while not note.exists():
         time.sleep(0.02)
     for pid in filter(is_worker, children(os.getpid())):

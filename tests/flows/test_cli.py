@@ -81,11 +81,18 @@ def test_figures_are_one_json_object_on_standard_output(scored_bank: Bank) -> No
 
 
 @pytest.mark.slow
-def test_a_night_in_a_process_of_its_own_says_what_it_did_and_nothing_else(scored_bank: Bank, tmp_path: Path) -> None:
+def test_a_night_in_a_process_of_its_own_says_what_it_did_and_nothing_else(
+    scored_bank: Bank, tmp_path: Path
+) -> None:
     program = [sys.executable, "-m", "flows.cli.app", "run", "--config", str(scored_bank.config)]
     environment = {"PATH": "/usr/bin:/bin", "PREFECT_HOME": str(tmp_path / "prefect"), "HOME": str(tmp_path)}
     done = subprocess.run(
-        [*program, "--date", str(NIGHT + timedelta(days=1))], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+        [*program, "--date", str(NIGHT + timedelta(days=1))],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "committed as" in done.stdout

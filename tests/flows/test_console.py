@@ -1,4 +1,6 @@
-"""What a person sees of a table: every value as it is, whole where there is room, one line per value where there is none."""
+"""What a person sees of a table: every value as it is, whole where there is room, one line per value where
+there is none.
+"""
 
 import re
 from decimal import Decimal
@@ -12,7 +14,9 @@ LONG = "amount 950 (expected 42); terminal_risk_7d 1 (expected 0.007386)"
 ROWS = [("[bold]card[/b]", Decimal("950.10"), LONG), ("b", Decimal("7.00"), None)]
 
 
-def test_without_a_terminal_every_row_is_one_line_and_numbers_stand_at_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_every_row_is_one_line_and_numbers_stand_at_the_right(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     data_table(COLUMNS, ROWS)
     first, second = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     assert [cell.strip() for cell in first.strip("│").split("│")] == [ROWS[0][0], "950.10", LONG]

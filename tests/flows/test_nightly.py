@@ -41,7 +41,10 @@ def test_the_model_learnt_only_from_labels_known_by_then(scored_bank: Bank) -> N
 def test_reasons_are_kept_for_flagged_and_unlikely_rows_alone(scored_bank: Bank) -> None:
     scores = scored_bank.table("select *, is_flagged or p_value <= 0.05 as explained from scores")
     assert scores.filter("explained")["reasons"].list.len().unique().to_list() == [3]
-    assert scores.filter(~pl.col("explained"))["reasons"].null_count() == scores.filter(~pl.col("explained")).height
+    assert (
+        scores.filter(~pl.col("explained"))["reasons"].null_count()
+        == scores.filter(~pl.col("explained")).height
+    )
     observed = scored_bank.table(
         """
         select id, reason.observed::double as amount
@@ -62,7 +65,9 @@ def test_frauds_that_stand_out_rank_first(scored_bank: Bank) -> None:
 
 
 def test_the_same_night_again_changes_nothing_and_says_so(scored_bank: Bank) -> None:
-    before = {name: scored_bank.table(f"from {name}").rows() for name in ("runs", "scores", "models", "promotions")}
+    before = {
+        name: scored_bank.table(f"from {name}").rows() for name in ("runs", "scores", "models", "promotions")
+    }
     assert nightly(scored_bank.config, NIGHT).status == "already committed"
     assert {name: scored_bank.table(f"from {name}").rows() for name in before} == before
 
@@ -73,7 +78,9 @@ def test_a_forced_night_supersedes_the_earlier_one_with_the_same_scores(scored_b
     night = nightly(scored_bank.config, NIGHT, force=True)
     assert scored_bank.table(scores).equals(before)
     assert scored_bank.table("select run_id from current_runs")["run_id"].to_list() == [night.run_id]
-    assert scored_bank.table("select superseded_by from runs where superseded_at is not null")["superseded_by"].to_list() == [night.run_id]
+    assert scored_bank.table("select superseded_by from runs where superseded_at is not null")[
+        "superseded_by"
+    ].to_list() == [night.run_id]
 
 
 def test_a_corrected_source_is_scored_again_and_a_late_label_is_not(scored_bank: Bank) -> None:
@@ -95,20 +102,31 @@ def test_training_on_demand_may_promote_and_the_same_again_is_the_same_version(s
     assert retrain(scored_bank.config, NIGHT + timedelta(days=1)) == version
     assert scored_bank.table("from models where version = '" + version.name + "'").height == 1
     assert nightly(scored_bank.config, NIGHT + timedelta(days=1)).model_version == version.name
-    assert nightly(scored_bank.config, NIGHT).model_version != version.name  # it never scores a date before its own
+    assert (
+        nightly(scored_bank.config, NIGHT).model_version != version.name
+    )  # it never scores a date before its own
 
 
 def test_a_duckdb_table_gives_the_same_scores_as_parquet(scored_bank: Bank) -> None:
-    parquet = scored_bank.table("select id, error, score, p_value, rank, is_flagged, reasons from scores order by id")
+    parquet = scored_bank.table(
+        "select id, error, score, p_value, rank, is_flagged, reasons from scores order by id"
+    )
     with duckdb.connect(str(scored_bank.folder / "core.duckdb")) as con:
         files = str(scored_bank.folder / "transactions" / "*" / "*.parquet")
-        con.execute("create table payments as select * from read_parquet($files) order by hash(id)", {"files": files})
-    scored_bank.configure('path = "transactions/date={date}/*.parquet"', 'database = "core.duckdb"\ntable = "payments"\ndate_column = "at"')
+        con.execute(
+            "create table payments as select * from read_parquet($files) order by hash(id)", {"files": files}
+        )
+    scored_bank.configure(
+        'path = "transactions/date={date}/*.parquet"',
+        'database = "core.duckdb"\ntable = "payments"\ndate_column = "at"',
+    )
     scored_bank.configure('name = "small-bank"', 'name = "small-bank"\n[warehouse]\nuri = "second.duckdb"')
     scored_bank.configure("[warehouse]\nwait_seconds = 1\n", "")
     nightly(scored_bank.config, NIGHT)
     with duckdb.connect(str(scored_bank.folder / "second.duckdb"), read_only=True) as con:
-        table = con.sql('select id, error, score, p_value, rank, is_flagged, reasons from "small-bank".scores order by id').pl()
+        table = con.sql(
+            'select id, error, score, p_value, rank, is_flagged, reasons from "small-bank".scores order by id'
+        ).pl()
     assert table.equals(parquet)
 
 
@@ -123,8 +141,15 @@ def test_a_dataset_without_labels_trains_on_all_rows_up_to_the_date(bank: Bank) 
 
 def test_a_bad_row_is_quarantined_with_its_rule_and_the_rest_is_scored(scored_bank: Bank) -> None:
     night = NIGHT + timedelta(days=1)
-    scored_bank.change(night, lambda day: day.with_columns(amount=pl.when(pl.col("id").str.ends_with("5")).then(-1.0).otherwise("amount")))
-    scored_bank.configure("[quality.columns.amount]", "[quality]\nmax_bad_share = 0.2\n[quality.columns.amount]")
+    scored_bank.change(
+        night,
+        lambda day: day.with_columns(
+            amount=pl.when(pl.col("id").str.ends_with("5")).then(-1.0).otherwise("amount")
+        ),
+    )
+    scored_bank.configure(
+        "[quality.columns.amount]", "[quality]\nmax_bad_share = 0.2\n[quality.columns.amount]"
+    )
     done = nightly(scored_bank.config, night)
     assert (done.rows_quarantined, done.rows_scored) == (ROWS // 10, ROWS - ROWS // 10)
     quarantined = scored_bank.table("from quarantine")
@@ -143,4 +168,8 @@ def test_every_night_of_the_bank_can_be_scored_in_any_order(scored_bank: Bank) -
     later: Night = nightly(scored_bank.config, last)
     earlier = nightly(scored_bank.config, NIGHT + timedelta(days=1))
     assert later.status == earlier.status == "committed"
-    assert scored_bank.table("from daily")["partition_date"].to_list() == [last, NIGHT + timedelta(days=1), NIGHT]
+    assert scored_bank.table("from daily")["partition_date"].to_list() == [
+        last,
+        NIGHT + timedelta(days=1),
+        NIGHT,
+    ]

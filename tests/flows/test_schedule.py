@@ -30,10 +30,20 @@ def local(day: date, hour: int, minute: int, zone: str = PARIS) -> datetime:
         (local(SPRING, 1, 30), PARIS, 1, date(2026, 3, 28)),
         (local(SPRING, 3, 30), PARIS, 1, date(2026, 3, 28)),  # 02:30 does not exist on this day
         (local(AUTUMN, 2, 30), PARIS, 1, date(2026, 10, 24)),
-        (local(AUTUMN, 2, 30) + timedelta(hours=1), PARIS, 1, date(2026, 10, 24)),  # 02:30 for the second time
+        (
+            local(AUTUMN, 2, 30) + timedelta(hours=1),
+            PARIS,
+            1,
+            date(2026, 10, 24),
+        ),  # 02:30 for the second time
         (local(SPRING, 23, 30), PARIS, 0, SPRING),
         (local(AUTUMN, 23, 30), PARIS, 0, AUTUMN),
-        (datetime(2026, 7, 14, 22, 30, tzinfo=UTC), PARIS, 0, date(2026, 7, 15)),  # half past midnight in Paris
+        (
+            datetime(2026, 7, 14, 22, 30, tzinfo=UTC),
+            PARIS,
+            0,
+            date(2026, 7, 15),
+        ),  # half past midnight in Paris
         (datetime(2027, 1, 1, 2, tzinfo=UTC), "UTC", 1, date(2026, 12, 31)),
         (datetime(2027, 1, 1, 2, tzinfo=UTC), "America/New_York", 1, date(2026, 12, 30)),
         (datetime(2028, 3, 1, 2, tzinfo=UTC), "UTC", 1, date(2028, 2, 29)),
@@ -54,31 +64,47 @@ def test_a_time_without_a_zone_is_no_instant() -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(
-    zone=st.sampled_from(["UTC", PARIS, "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kolkata"]),
+    zone=st.sampled_from(
+        ["UTC", PARIS, "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kolkata"]
+    ),
     hour=st.integers(0, 23),
     minute=st.integers(0, 59),
     offset=st.integers(0, 3),
 )
-def test_every_date_of_a_year_is_scored_by_exactly_one_night(zone: str, hour: int, minute: int, offset: int) -> None:
+def test_every_date_of_a_year_is_scored_by_exactly_one_night(
+    zone: str, hour: int, minute: int, offset: int
+) -> None:
     schedule = ScheduleSettings(cron=f"{minute} {hour} * * *", timezone=zone, offset_days=offset)
-    days = [business_date(start, schedule) for start in scheduled_by_prefect(schedule, datetime(2027, 6, 1, tzinfo=UTC), 366)]
+    days = [
+        business_date(start, schedule)
+        for start in scheduled_by_prefect(schedule, datetime(2027, 6, 1, tzinfo=UTC), 366)
+    ]
     assert all(second - first == timedelta(days=1) for first, second in pairwise(days))
 
 
 def test_where_midnight_does_not_exist_the_next_night_makes_up_for_the_date() -> None:
-    schedule = ScheduleSettings(cron="0 0 * * *", timezone="America/Santiago")  # its clocks go from 23:59 to 01:00
-    days = [business_date(start, schedule) for start in scheduled_by_prefect(schedule, datetime(2027, 9, 3, 12, tzinfo=UTC), 4)]
+    schedule = ScheduleSettings(
+        cron="0 0 * * *", timezone="America/Santiago"
+    )  # its clocks go from 23:59 to 01:00
+    days = [
+        business_date(start, schedule)
+        for start in scheduled_by_prefect(schedule, datetime(2027, 9, 3, 12, tzinfo=UTC), 4)
+    ]
     assert days == [date(2027, 9, 3), date(2027, 9, 3), date(2027, 9, 5), date(2027, 9, 6)]
 
 
 def scheduled_by_prefect(schedule: ScheduleSettings, start: datetime, days: int) -> Iterator[datetime]:
     from prefect.server.schemas.schedules import CronSchedule
 
-    dates = CronSchedule(cron=schedule.cron, timezone=schedule.timezone)._get_dates_generator(n=days, start=start)
+    dates = CronSchedule(cron=schedule.cron, timezone=schedule.timezone)._get_dates_generator(
+        n=days, start=start
+    )
     return (datetime.fromtimestamp(found.timestamp(), UTC) for found in dates)
 
 
-@pytest.mark.parametrize("cron", ["0 2 * * *", "*/15 * * * *", "30 23 * * 1-5", "0 4 1 * *", "0 0 29 2 *", "15 1,13 * jan-mar mon"])
+@pytest.mark.parametrize(
+    "cron", ["0 2 * * *", "*/15 * * * *", "30 23 * * 1-5", "0 4 1 * *", "0 0 29 2 *", "15 1,13 * jan-mar mon"]
+)
 def test_what_is_accepted_prefect_can_schedule(cron: str) -> None:
     assert next(scheduled_by_prefect(ScheduleSettings(cron=cron), datetime(2026, 1, 1, tzinfo=UTC), 1))
 
@@ -139,4 +165,6 @@ def test_the_deployments_of_prefect_yaml_are_those_that_are_served() -> None:
     assert flows == list(SERVED)
     for flow, deployment in zip(flows, written["deployments"], strict=True):
         assert set(deployment["parameters"]) <= set(flow.parameters.properties)
-    assert [bool(deployment.get("schedules")) for deployment in written["deployments"]] == [flow.name == "nightly" for flow in flows]
+    assert [bool(deployment.get("schedules")) for deployment in written["deployments"]] == [
+        flow.name == "nightly" for flow in flows
+    ]

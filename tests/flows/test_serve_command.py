@@ -30,7 +30,9 @@ def serving(bank: Bank, **variables: str) -> Iterator[tuple["subprocess.Popen[st
     """The process, and what it has printed when it serves."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | variables
     command = [str(BIN / "nightscore"), "serve", "--config", str(bank.config)]
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         printed = []
         for line in process.stdout:
@@ -77,7 +79,9 @@ def test_a_server_that_does_not_answer_is_said_in_one_line(bank: Bank) -> None:
     with serving(bank, PREFECT_API_URL="http://127.0.0.1:9/api") as (process, printed):
         _, said = process.communicate(timeout=120)
     assert printed == []
-    assert re.fullmatch(r"nightscore: the Prefect server at http://127.0.0.1:9/api does not answer .*\n", said)
+    assert re.fullmatch(
+        r"nightscore: the Prefect server at http://127.0.0.1:9/api does not answer .*\n", said
+    )
     assert process.returncode == 1
 
 
@@ -116,9 +120,17 @@ def test_a_process_worker_runs_a_night_of_prefect_yaml_to_completed(bank: Bank, 
     }
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name="nightscore", type="process"))
-        subprocess.run([BIN / "prefect", "--no-prompt", "deploy", "--all"], env=env, cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(
+            [BIN / "prefect", "--no-prompt", "deploy", "--all"],
+            env=env,
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
         deployment = client.read_deployment_by_name("nightly/small-bank")
-        assert [(found.schedule.cron, found.schedule.timezone) for found in deployment.schedules] == [("30 2 * * *", "Europe/Paris")]
+        assert [(found.schedule.cron, found.schedule.timezone) for found in deployment.schedules] == [
+            ("30 2 * * *", "Europe/Paris")
+        ]
         run = client.create_flow_run_from_deployment(deployment.id, parameters={"day": str(NIGHT)})
         worker = [BIN / "prefect", "worker", "start", "--pool", "nightscore", "--run-once"]
         subprocess.run(worker, env=env, cwd=tmp_path, check=True, capture_output=True)

@@ -1,4 +1,6 @@
-"""What deployments run, on a real Prefect server: parameters, late runs, missed dates, late partitions, killed runs, artifacts."""
+"""What deployments run, on a real Prefect server: parameters, late runs, missed dates, late partitions,
+killed runs, artifacts.
+"""
 
 import json
 import logging
@@ -50,7 +52,9 @@ SCHEDULE = '[schedule]\ncron = "0 2 * * *"\noffset_days = 1\nlate_retries = 2\nl
 
 @pytest.fixture(autouse=True)
 def no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the labels say of earlier nights is not what these tests are about, and takes longer than a night."""
+    """What the labels say of earlier nights is not what these tests are about, and takes longer than a
+    night.
+    """
     monkeypatch.setattr("flows.nightly.report_matured", lambda *_: [])
 
 
@@ -70,7 +74,10 @@ def served_bank(scored_bank: Bank) -> Bank:
 
 def deploy(bank: Bank) -> dict[str, Any]:
     """Deployment ids by the name of the flow."""
-    return {deployment.flow_name: deployment.apply() for deployment in deployments(bank.config, load_settings(bank.config))}
+    return {
+        deployment.flow_name: deployment.apply()
+        for deployment in deployments(bank.config, load_settings(bank.config))
+    }
 
 
 def start_of(night: date) -> datetime:
@@ -96,10 +103,14 @@ def named(deployment: DeploymentResponse) -> DeploymentFilter:
 
 def committed(bank: Bank) -> list[date]:
     """The dates of every committed run, so that one that was scored twice is there twice."""
-    return bank.table("select partition_date from runs where status = 'committed' order by all")["partition_date"].to_list()
+    return bank.table("select partition_date from runs where status = 'committed' order by all")[
+        "partition_date"
+    ].to_list()
 
 
-def test_each_deployment_is_named_after_the_dataset_and_checks_its_parameters(served_bank: Bank, client: SyncPrefectClient) -> None:
+def test_each_deployment_is_named_after_the_dataset_and_checks_its_parameters(
+    served_bank: Bank, client: SyncPrefectClient
+) -> None:
     ids = deploy(served_bank)
     assert sorted(ids) == ["backfill", "evaluate", "nightly", "retrain"]
     for flow_name, wrong in (
@@ -116,9 +127,15 @@ def test_each_deployment_is_named_after_the_dataset_and_checks_its_parameters(se
     assert run.parameters == {"as_of": "2026-01-10", "config": str(served_bank.config)}
     client.delete_flow_run(run.id)
     deployment = client.read_deployment_by_name("nightly/small-bank")
-    assert [(found.schedule.cron, found.schedule.timezone) for found in deployment.schedules] == [("0 2 * * *", "UTC")]
-    client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment.id}, json={"min_runs": 2})  # as the scheduler does
-    planned = [run for run in client.read_flow_runs(deployment_filter=named(deployment)) if run.auto_scheduled]
+    assert [(found.schedule.cron, found.schedule.timezone) for found in deployment.schedules] == [
+        ("0 2 * * *", "UTC")
+    ]
+    client.request(
+        "POST", "/deployments/{id}/schedule", path_params={"id": deployment.id}, json={"min_runs": 2}
+    )  # as the scheduler does
+    planned = [
+        run for run in client.read_flow_runs(deployment_filter=named(deployment)) if run.auto_scheduled
+    ]
     assert {(run.expected_start_time.hour, run.expected_start_time.minute) for run in planned} == {(2, 0)}
     assert all(field["description"] for field in deployment.parameter_openapi_schema["properties"].values())
 
@@ -127,7 +144,9 @@ def test_each_deployment_is_named_after_the_dataset_and_checks_its_parameters(se
 def test_what_is_served_is_what_the_command_runs(ours: Any, theirs: Any) -> None:
     assert ours.name == theirs.name
     assert set(ours.parameters.properties) <= set(theirs.parameters.properties)
-    assert {name: field.get("default") for name, field in ours.parameters.properties.items() if name != "day"} == {
+    assert {
+        name: field.get("default") for name, field in ours.parameters.properties.items() if name != "day"
+    } == {
         name: field.get("default")
         for name, field in theirs.parameters.properties.items()
         if name in ours.parameters.properties and name != "day"
@@ -146,10 +165,14 @@ def test_of_several_late_runs_one_scores_each_missed_date_once_and_the_others_ar
     assert overtaken.state_name == "Cancelled"
     assert f"overtaken by small-bank {SECOND}" in overtaken.state.message
     assert asked.state_name == "Late"  # somebody asked for that date: it is not the schedule's to drop
-    assert [{"date": str(SECOND), "outcome": "committed"}] in map(json.loads, shown("nightscore-missed-small-bank"))
+    assert [{"date": str(SECOND), "outcome": "committed"}] in map(
+        json.loads, shown("nightscore-missed-small-bank")
+    )
 
 
-def test_a_late_run_that_has_begun_ends_where_another_stands_in_for_it(served_bank: Bank, client: SyncPrefectClient) -> None:
+def test_a_late_run_that_has_begun_ends_where_another_stands_in_for_it(
+    served_bank: Bank, client: SyncPrefectClient
+) -> None:
     path = load_settings(served_bank.config).files / FILE
     with locked(path) as lock:
         lock.write(json.dumps({"run": "small-bank of another process", "until": start_of(LAST).isoformat()}))
@@ -163,7 +186,9 @@ def test_a_late_run_that_has_begun_ends_where_another_stands_in_for_it(served_ba
 
 
 @pytest.mark.soak
-def test_a_date_that_the_source_lacks_is_told_once_and_the_others_are_scored(served_bank: Bank, client: SyncPrefectClient) -> None:
+def test_a_date_that_the_source_lacks_is_told_once_and_the_others_are_scored(
+    served_bank: Bank, client: SyncPrefectClient
+) -> None:
     shutil.rmtree(served_bank.day_folder(SECOND))
     failed = "select partition_date from runs where status = 'failed'"
     with listening(200) as hook:
@@ -173,7 +198,9 @@ def test_a_date_that_the_source_lacks_is_told_once_and_the_others_are_scored(ser
         assert [(body["event"], body["date"]) for body in hook.bodies] == [("missing", str(SECOND))]
     assert committed(served_bank) == [NIGHT, LAST]
     assert served_bank.table(failed)["partition_date"].to_list() == [SECOND]
-    assert missed_dates(load_settings(served_bank.config), LAST) == DueDates([], [SECOND])  # the next night lists it, and tells nobody
+    assert missed_dates(load_settings(served_bank.config), LAST) == DueDates(
+        [], [SECOND]
+    )  # the next night lists it, and tells nobody
 
 
 def test_a_schedule_on_a_new_dataset_begins_with_its_own_date(bank: Bank) -> None:
@@ -184,12 +211,18 @@ def test_a_schedule_on_a_new_dataset_begins_with_its_own_date(bank: Bank) -> Non
 
 def test_whoever_serves_or_waits_has_no_tensorflow_in_memory() -> None:
     loaded = (
-        "import sys, flows.serving.runner; print({'tensorflow', 'keras', 'great_expectations', 'sklearn', 'polars'} & set(sys.modules))"
+        "import sys, flows.serving.runner; print({'tensorflow', 'keras', 'great_expectations', "
+        "'sklearn', 'polars'} & set(sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "set()\n"
+    assert (
+        subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
+        == "set()\n"
+    )
 
 
-def test_a_late_partition_is_waited_for(served_bank: Bank, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_partition_is_waited_for(
+    served_bank: Bank, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     partition, away = served_bank.day_folder(SECOND), served_bank.folder / "not yet"
     partition.rename(away)
     look, looks = tasks.source.arrival.look_for, []
@@ -211,7 +244,9 @@ def test_a_partition_that_never_comes_is_told_as_missing_and_the_run_fails(
 ) -> None:
     shutil.rmtree(served_bank.day_folder(SECOND))
     looks, look = [], tasks.source.arrival.look_for
-    monkeypatch.setattr(tasks.source.arrival, "look_for", lambda dataset, day: looks.append(day) or look(dataset, day))
+    monkeypatch.setattr(
+        tasks.source.arrival, "look_for", lambda dataset, day: looks.append(day) or look(dataset, day)
+    )
     with listening(200) as hook:
         with served_bank.config.open("a") as file:
             file.write(f'[notify]\nwebhooks = [{{ url = "{hook.url}" }}]\n')
@@ -224,7 +259,9 @@ def test_a_partition_that_never_comes_is_told_as_missing_and_the_run_fails(
     assert (state.name, "there is no partition" in str(state.message)) == ("Failed", True)
 
 
-def test_catching_up_by_hand_says_which_expected_dates_the_source_lacks(served_bank: Bank, caplog: pytest.LogCaptureFixture) -> None:
+def test_catching_up_by_hand_says_which_expected_dates_the_source_lacks(
+    served_bank: Bank, caplog: pytest.LogCaptureFixture
+) -> None:
     shutil.rmtree(served_bank.day_folder(SECOND))
     with caplog.at_level(logging.INFO, "flows"):
         assert dates_to_run(load_settings(served_bank.config), None, None) == [LAST]
@@ -255,10 +292,15 @@ dies()
 """
 
 
-def test_a_killed_run_is_marked_crashed_by_the_time_the_next_one_starts(served_bank: Bank, client: SyncPrefectClient) -> None:
+def test_a_killed_run_is_marked_crashed_by_the_time_the_next_one_starts(
+    served_bank: Bank, client: SyncPrefectClient
+) -> None:
     files = load_settings(served_bank.config).files
     env = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
-    assert subprocess.run([sys.executable, "-c", KILLED, files], env=env, check=False).returncode == -signal.SIGKILL
+    assert (
+        subprocess.run([sys.executable, "-c", KILLED, files], env=env, check=False).returncode
+        == -signal.SIGKILL
+    )
     (left,) = (files / FOLDER).iterdir()
     assert client.read_flow_run(left.name).state_name == "Running"
     assert nightly(served_bank.config, NIGHT).status == "already committed"
@@ -291,11 +333,17 @@ def test_a_run_that_lives_or_has_ended_is_not_marked(tmp_path: Path, client: Syn
 
 def test_the_interface_shows_the_night_and_its_training(scored_bank: Bank) -> None:
     """Other tests' banks have the same name, so those of this one are among what is shown."""
-    nights = [line for (line,) in map(json.loads, shown("nightscore-night-small-bank")) if line["date"] == str(NIGHT)]
+    nights = [
+        line
+        for (line,) in map(json.loads, shown("nightscore-night-small-bank"))
+        if line["date"] == str(NIGHT)
+    ]
     assert nights
     assert all(line["rows"] == line["scored"] + line["quarantined"] for line in nights)
     trained = [
-        kept for kept in shown_artifacts("nightscore-training-small-bank") if kept.description == f"small-bank as of {NIGHT}: trained"
+        kept
+        for kept in shown_artifacts("nightscore-training-small-bank")
+        if kept.description == f"small-bank as of {NIGHT}: trained"
     ]
     assert [kept.data for kept in trained] == [100.0] * len(trained) != []
 

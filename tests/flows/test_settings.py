@@ -44,14 +44,18 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("ducklake:postgres:dbname=lake password=secret", "ducklake:postgres:dbname=lake password=secret"),
     ],
 )
-def test_the_file_of_any_warehouse_is_relative_to_the_configuration(uri: str, meant: str, tmp_path: Path) -> None:
+def test_the_file_of_any_warehouse_is_relative_to_the_configuration(
+    uri: str, meant: str, tmp_path: Path
+) -> None:
     settings = load_settings(write(tmp_path, MINIMAL + f"[warehouse]\nuri = '{uri}'\n"))
     assert settings.warehouse.uri == meant.format(folder=tmp_path)
 
 
 def test_a_wrong_connection_string_is_refused_without_being_repeated(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL + "[warehouse]\nuri = 'ducklake:postgres:host=db password=hunter 2'\n")
-    with pytest.raises(SettingsError, match=r"warehouse\.uri: the part after ducklake:postgres: must be key=value pairs") as refused:
+    with pytest.raises(
+        SettingsError, match=r"warehouse\.uri: the part after ducklake:postgres: must be key=value pairs"
+    ) as refused:
         load_settings(path)
     assert "hunter" not in str(refused.value)
 
@@ -73,7 +77,11 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
     ("old", "new", "message"),
     [
         ("[columns]", "[columns]\nentitty = 'card'", r"columns.entitty is not a key.*did you mean entity\?"),
-        ("[columns]", "[trainning]\nepochs = 3\n[columns]", r"trainning is not a key.*did you mean training\?"),
+        (
+            "[columns]",
+            "[trainning]\nepochs = 3\n[columns]",
+            r"trainning is not a key.*did you mean training\?",
+        ),
         ('id = "id"', "", "columns.id is missing"),
         ('numeric = ["amount"]', "", "at least one numeric or categorical feature"),
         ('path = "rows/{date}.parquet"', "", "either path, or all of database, table and date_column"),
@@ -86,15 +94,27 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         ('id = "id"', "id = 'id'\ndetails = ['amount', 'amount']", "columns: details names a column twice"),
         ("[columns]", "timezone = 'Mars/Base'\n[columns]", "unknown time zone 'Mars/Base'"),
         ("[features]", "[training]\nepochs = 0\n[features]", "training.epochs.*greater than or equal to 1"),
-        ("[features]", "[features]\nlabel_derived = ['risk']", "label_derived names what is no feature: risk"),
+        (
+            "[features]",
+            "[features]\nlabel_derived = ['risk']",
+            "label_derived names what is no feature: risk",
+        ),
         ("[features]", "[features]\nlabel_derived = ['amount']", "label_derived needs columns.label"),
         (
             'id = "id"',
             "id = 'id'\nlabel = 'fraud'\n[threshold]\nstrategy = 'cost'\n[training]\nrows = 'all'",
             "threshold.strategy cost needs training.rows",
         ),
-        ("[features]", "[model]\nfilters = [4]\n[features]", "filters has no meaning for architecture 'dense', only for conv; remove it"),
-        ("[features]", "[model]\nscore = 'reconstruction_probability'\n[features]", 'needs architecture "vae"'),
+        (
+            "[features]",
+            "[model]\nfilters = [4]\n[features]",
+            "filters has no meaning for architecture 'dense', only for conv; remove it",
+        ),
+        (
+            "[features]",
+            "[model]\nscore = 'reconstruction_probability'\n[features]",
+            'needs architecture "vae"',
+        ),
         (
             "[features]",
             "[threshold]\nstrategy = 'best_f1'\n[features]",
@@ -148,7 +168,9 @@ def test_the_text_of_the_feature_sql_decides_scores(tmp_path: Path) -> None:
     assert load_settings(path).config_hash != before
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/elsewhere", "a/b", "..", ".hidden", "a\nb", "a\n", "", "a\\b", 'a"b'])
+@pytest.mark.parametrize(
+    "name", ["../elsewhere", "/tmp/elsewhere", "a/b", "..", ".hidden", "a\nb", "a\n", "", "a\\b", 'a"b']
+)
 def test_a_name_that_would_lead_out_of_the_folder_of_files_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match="name: String should match pattern"):
         load_settings(write(tmp_path, f"name = {json.dumps(name)}\n{MINIMAL}"))

@@ -1,4 +1,6 @@
-"""What training leaves out: known frauds, and flagged rows that no label explains; and that this makes no spiral of thresholds."""
+"""What training leaves out: known frauds, and flagged rows that no label explains; and that this makes no
+spiral of thresholds.
+"""
 
 import json
 from datetime import timedelta
@@ -47,7 +49,10 @@ def flagged(detector: Detector, rows: pl.DataFrame) -> NDArray[np.bool_]:
 
 
 def shares(generations: int, *, forget: bool = False) -> list[float]:
-    """What each version flags of the week after its own. forget: flagged rows are gone from calibration as well."""
+    """What each version flags of the week after its own.
+
+    forget: flagged rows are gone from calibration as well.
+    """
     detector, found = learn(week(0)), []
     for generation in range(1, generations + 1):
         rows = week(generation)
@@ -74,15 +79,24 @@ def test_it_would_grow_with_every_generation_if_what_was_flagged_were_forgotten(
 def test_nothing_is_fitted_to_unconfirmed_rows_and_their_scores_still_count() -> None:
     rows, strange = week(0, 1_000), np.arange(1_000) % 10 == 0
     rows = rows.with_columns(a=pl.col("a") + pl.Series(np.where(strange, 6.0, 0.0)))
-    with_all, with_none_left_out, without = learn(rows), learn(rows, np.zeros(1_000, bool)), learn(rows, strange)
+    with_all, with_none_left_out, without = (
+        learn(rows),
+        learn(rows, np.zeros(1_000, bool)),
+        learn(rows, strange),
+    )
     fresh = week(1)
     np.testing.assert_array_equal(with_all.score(fresh).score, with_none_left_out.score(fresh).score)
     np.testing.assert_array_equal(with_all.calibration.held_out, with_none_left_out.calibration.held_out)
     assert with_all.encoder == with_none_left_out.encoder
     parts = split(1_000, TRAINING.seed)
-    assert without.encoder.numeric[0].center == pytest.approx(rows["a"].to_numpy()[parts.fit[~strange[parts.fit]]].mean())
+    assert without.encoder.numeric[0].center == pytest.approx(
+        rows["a"].to_numpy()[parts.fit[~strange[parts.fit]]].mean()
+    )
     assert without.encoder.numeric[0].scale < with_all.encoder.numeric[0].scale / 1.5
-    assert (len(without.calibration.training), len(without.calibration.held_out)) == (len(parts.fit), len(parts.p_value))
+    assert (len(without.calibration.training), len(without.calibration.held_out)) == (
+        len(parts.fit),
+        len(parts.p_value),
+    )
     assert without.calibration.normals == 1_000
     assert len(without.samples.training) == np.count_nonzero(~strange[parts.fit])
     np.testing.assert_allclose(without.calibration.training, without.score(rows[parts.fit]).score, rtol=1e-5)
@@ -107,14 +121,21 @@ def unconfirmed(bank: Bank) -> list[str]:
 
 
 @pytest.mark.slow
-def test_flagged_rows_are_left_out_until_a_label_says_what_they_are(scored_bank: Bank, tmp_path: Path) -> None:
+def test_flagged_rows_are_left_out_until_a_label_says_what_they_are(
+    scored_bank: Bank, tmp_path: Path
+) -> None:
     settings = load_settings(scored_bank.config)
     assert unconfirmed(scored_bank) == []
     first, second, *others = unlabel(scored_bank)
     assert unconfirmed(scored_bank) == [first, second, *others]
-    (tmp_path / "labels.csv").write_text(f"id,label,known_at,source\n{first},0,{NIGHT},analyst\n{second},1,{AS_OF},analyst\n")
+    (tmp_path / "labels.csv").write_text(
+        f"id,label,known_at,source\n{first},0,{NIGHT},analyst\n{second},1,{AS_OF},analyst\n"
+    )
     record_labels(settings.warehouse, settings.name, tmp_path / "labels.csv")
-    assert unconfirmed(scored_bank) == [second, *others]  # what is known at the end of as_of was not known at its start
+    assert unconfirmed(scored_bank) == [
+        second,
+        *others,
+    ]  # what is known at the end of as_of was not known at its start
     scored_bank.configure("[training]", '[training]\nrows = "all"')
     assert unconfirmed(scored_bank) == []
 
@@ -133,7 +154,13 @@ def test_a_version_says_what_was_left_out_and_another_choice_makes_another_versi
         "unconfirmed": suspects,
     }
     assert model["contamination"] == pytest.approx((frauds + suspects) / (6 * ROWS))
-    assert f"{suspects} of the rows had been flagged, and no label said by then what they are" in version.card.read_text()
-    confirmed = "update score_rows set is_flagged = false where rank = (select max(rank) from score_rows where is_flagged)"
+    assert (
+        f"{suspects} of the rows had been flagged, and no label said by then what they are"
+        in version.card.read_text()
+    )
+    confirmed = (
+        "update score_rows set is_flagged = false where rank = (select max(rank) from score_rows "
+        "where is_flagged)"
+    )
     transact(settings.warehouse, settings.name, lambda con: con.execute(confirmed))
     assert train_version(recipe_of(settings), settings.warehouse, AS_OF).name != version.name

@@ -1,4 +1,6 @@
-"""Labels that arrive late and change: from a file, and from the source's own column; each night brings the figures up to date."""
+"""Labels that arrive late and change: from a file, and from the source's own column; each night brings the
+figures up to date.
+"""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,20 +25,34 @@ DAY, DELAY = date(2026, 1, 5), timedelta(days=2)
 def warehouse(tmp_path: Path) -> WarehouseSettings:
     """Two rows, `a` and `b`, scored on two dates."""
     warehouse = WarehouseSettings(uri=str(tmp_path / "w.duckdb"))
-    run = "insert into runs (run_id, partition_date, status, committed_at) values ($day, $day, 'committed', now())"
-    rows = "insert into score_rows (run_id, partition_date, id, entity) values ($day, $day, 'a', 'x'), ($day, $day, 'b', 'y')"
+    run = (
+        "insert into runs (run_id, partition_date, status, committed_at) values ($day, $day, "
+        "'committed', now())"
+    )
+    rows = (
+        "insert into score_rows (run_id, partition_date, id, entity) values ($day, $day, 'a', 'x'), "
+        "($day, $day, 'b', 'y')"
+    )
     for day in (DAY, DAY + timedelta(days=1)):
-        transact(warehouse, "bank", lambda con, day=day: (con.execute(run, {"day": day}), con.execute(rows, {"day": day})))
+        transact(
+            warehouse,
+            "bank",
+            lambda con, day=day: (con.execute(run, {"day": day}), con.execute(rows, {"day": day})),
+        )
     return warehouse
 
 
 def stored(warehouse: WarehouseSettings) -> list[tuple[object, ...]]:
     with reading(warehouse, "bank") as con:
-        return con.sql("select id, partition_date, label, known_at, source from labels order by all").fetchall()
+        return con.sql(
+            "select id, partition_date, label, known_at, source from labels order by all"
+        ).fetchall()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_file_is_recorded_once_and_its_dates_are_found(warehouse: WarehouseSettings, tmp_path: Path, suffix: str) -> None:
+def test_a_file_is_recorded_once_and_its_dates_are_found(
+    warehouse: WarehouseSettings, tmp_path: Path, suffix: str
+) -> None:
     lines = pl.DataFrame(
         {
             "id": ["a", "b", "nobody"],
@@ -59,11 +75,20 @@ def test_a_file_is_recorded_once_and_its_dates_are_found(warehouse: WarehouseSet
     ("text", "complaint"),
     [
         ("id,label,source\na,1,analyst\n", "has no column known_at"),
-        ("id,label,known_at,source\na,1,2026-01-05,analyst\nb,maybe,2026-01-05,analyst\n", "1 values of label .* line 2: 'maybe'"),
-        ("id,label,known_at,source\na,1,soon,analyst\nb,1,later,analyst\n", "2 values of known_at .* line 1: 'soon'"),
+        (
+            "id,label,known_at,source\na,1,2026-01-05,analyst\nb,maybe,2026-01-05,analyst\n",
+            "1 values of label .* line 2: 'maybe'",
+        ),
+        (
+            "id,label,known_at,source\na,1,soon,analyst\nb,1,later,analyst\n",
+            "2 values of known_at .* line 1: 'soon'",
+        ),
         ("id,label,known_at,source\n,1,2026-01-05,analyst\n", "1 values of id .* line 1"),
         ("id,label,known_at,source\na,1,2026-01-05,source\n", "1 values of source .* line 1: 'source'"),
-        ("id,label,known_at,source,partition_date\na,1,2026-01-05,analyst,5th\n", "1 values of partition_date .* line 1: '5th'"),
+        (
+            "id,label,known_at,source,partition_date\na,1,2026-01-05,analyst,5th\n",
+            "1 values of partition_date .* line 1: '5th'",
+        ),
         ("id,label,known_at,source\na,1,2026-01-05\nb,1,2026-01-05,analyst,x,y,z\n", "cannot be read"),
     ],
 )
@@ -91,7 +116,9 @@ def test_every_matured_date_is_judged_once_per_label_cut_off(scored_bank: Bank, 
     (first,) = judged(scored_bank)
     nightly(scored_bank.config, matures)
     assert judged(scored_bank) == [first]
-    missed = scored_bank.table(f"select id from scores where not is_flagged and partition_date = '{NIGHT}' order by score limit 5")
+    missed = scored_bank.table(
+        f"select id from scores where not is_flagged and partition_date = '{NIGHT}' order by score limit 5"
+    )
     report = missed.with_columns(label=pl.lit(1), known_at=pl.lit(matures), source=pl.lit("analyst"))
     report.write_csv(tmp_path / "verdicts.csv")
     settings = load_settings(scored_bank.config)
@@ -101,13 +128,20 @@ def test_every_matured_date_is_judged_once_per_label_cut_off(scored_bank: Bank, 
     assert again[0] == first
     assert again[1]["positives"] > first["positives"]
     assert again[1]["value"] < first["value"]  # recall, of more frauds
-    nightly(scored_bank.config, matures)  # the source's column still says no; what the analyst said later stands
+    nightly(
+        scored_bank.config, matures
+    )  # the source's column still says no; what the analyst said later stands
     assert judged(scored_bank) == again
 
 
 def judged(bank: Bank) -> list[dict[str, object]]:
-    where = f"first_date = '{NIGHT}' and last_date = '{NIGHT}' and detector = 'nightscore' and metric = 'recall' and features = 'all'"
-    return bank.table(f"select as_of, value, positives from metrics where {where} order by measured_at").to_dicts()
+    where = (
+        f"first_date = '{NIGHT}' and last_date = '{NIGHT}' and detector = 'nightscore' and metric = "
+        "'recall' and features = 'all'"
+    )
+    return bank.table(
+        f"select as_of, value, positives from metrics where {where} order by measured_at"
+    ).to_dicts()
 
 
 @pytest.mark.slow
@@ -116,7 +150,9 @@ def test_what_is_reported_in_time_is_known_to_the_next_training(scored_bank: Ban
     settings = load_settings(scored_bank.config)
     (worst,) = scored_bank.table("select id from scores where rank = 50")["id"]
     known_at = NIGHT + timedelta(days=1)
-    pl.DataFrame({"id": worst, "label": 1, "known_at": known_at, "source": "analyst"}).write_csv(tmp_path / "verdict.csv")
+    pl.DataFrame({"id": worst, "label": 1, "known_at": known_at, "source": "analyst"}).write_csv(
+        tmp_path / "verdict.csv"
+    )
     record_labels(settings.warehouse, settings.name, tmp_path / "verdict.csv")
     assert recipe_of(settings).label_delay_days == DELAY.days
 

@@ -1,4 +1,7 @@
-"""The laws that every architecture keeps. The rows are small images, so that the convolutional network can be among them."""
+"""The laws that every architecture keeps.
+
+The rows are small images, so that the convolutional network can be among them.
+"""
 
 import re
 from pathlib import Path
@@ -41,9 +44,9 @@ def rows(layout: Layout, count: int, seed: int) -> np.ndarray:
     """Encoded rows that vary in two directions."""
     random = np.random.default_rng(seed)
     hidden = random.normal(size=(count, 2))
-    values = np.tanh(hidden @ np.random.default_rng(0).normal(size=(2, layout.continuous))) + 0.1 * random.normal(
-        size=(count, layout.continuous)
-    )
+    values = np.tanh(
+        hidden @ np.random.default_rng(0).normal(size=(2, layout.continuous))
+    ) + 0.1 * random.normal(size=(count, layout.continuous))
     codes = [(hidden[:, 0] > 0) * (size - 1) for size in layout.categories]
     return np.column_stack([values, *codes]).astype(np.float32)
 
@@ -73,8 +76,12 @@ def variational() -> tuple[keras.Model, Layout, ModelSettings]:
 
 def scorer(network: keras.Model, layout: Layout, model: ModelSettings) -> Scorer:
     held_out = rows(layout, 400, 3)
-    calibration = calibrate((network,), layout, model, held_out, Samples(held_out, held_out, held_out[:0]), normals=400)
-    return Scorer((network,), layout, model.score, model.draws, calibration.residual_mean, calibration.residual_root)
+    calibration = calibrate(
+        (network,), layout, model, held_out, Samples(held_out, held_out, held_out[:0]), normals=400
+    )
+    return Scorer(
+        (network,), layout, model.score, model.draws, calibration.residual_mean, calibration.residual_root
+    )
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -100,9 +107,14 @@ def test_a_training_step_lowers_the_loss(name: str) -> None:
     assert network.evaluate(batch, batch, verbose=0) < before
 
 
-def test_training_improves_what_an_untrained_network_knows(trained: tuple[keras.Model, Layout, ModelSettings]) -> None:
+def test_training_improves_what_an_untrained_network_knows(
+    trained: tuple[keras.Model, Layout, ModelSettings],
+) -> None:
     network, layout, model = trained
-    labels, judged = np.repeat([0, 1], 400), np.concatenate([rows(layout, 400, 5), other_rows(layout, 400, 6)])
+    labels, judged = (
+        np.repeat([0, 1], 400),
+        np.concatenate([rows(layout, 400, 5), other_rows(layout, 400, 6)]),
+    )
     assert roc_auc_score(labels, run(scorer(network, layout, model).scores, [judged])[1]) > 0.8
 
 
@@ -127,26 +139,38 @@ def test_a_linear_network_is_linear() -> None:
     layout = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))
     network = ARCHITECTURES["linear"](layout, settings("linear"), 1)
     first, second = rows(layout, 10, 1), rows(layout, 10, 2)
-    np.testing.assert_allclose(network(first + 3 * second), network(first) + 3 * network(second).numpy(), atol=1e-4)
+    np.testing.assert_allclose(
+        network(first + 3 * second), network(first) + 3 * network(second).numpy(), atol=1e-4
+    )
 
 
 def test_activity_regularisation_keeps_the_latent_layer_small() -> None:
     sample = rows(TABLE, 300, 9)
     plain, kept = (fitted("dense", activity_regularisation=weight)[0] for weight in (0.0, 1.0))
-    activity = [float(np.abs(keras.Model(net.input, net.get_layer(LATENT).output)(sample)).mean()) for net in (plain, kept)]
+    activity = [
+        float(np.abs(keras.Model(net.input, net.get_layer(LATENT).output)(sample)).mean())
+        for net in (plain, kept)
+    ]
     assert activity[1] < activity[0] / 2
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(28, 28, 1), (7, 5, 3), (2, 9, 1), (33, 64, 3)])
 def test_images_of_any_size_come_out_as_they_went_in(height: int, width: int, channels: int) -> None:
     pixels = height * width * channels
-    layout = Layout(numeric=pixels, indicators=0, categories=(), owners=tuple(range(pixels)), image=(height, width, channels))
+    layout = Layout(
+        numeric=pixels,
+        indicators=0,
+        categories=(),
+        owners=tuple(range(pixels)),
+        image=(height, width, channels),
+    )
     network = ARCHITECTURES["conv"](layout, settings("conv"), 1)
     assert network(np.zeros((2, pixels), np.float32)).shape == (2, pixels)
 
 
 @pytest.mark.parametrize(
-    ("layout", "filters", "message"), [(TABLE, (4, 8), "features.image"), (IMAGE, (4,) * 6, r"too many for images of 7 x 5")]
+    ("layout", "filters", "message"),
+    [(TABLE, (4, 8), "features.image"), (IMAGE, (4,) * 6, r"too many for images of 7 x 5")],
 )
 def test_what_cannot_be_convolved_is_refused(layout: Layout, filters: tuple[int, ...], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
@@ -154,7 +178,9 @@ def test_what_cannot_be_convolved_is_refused(layout: Layout, filters: tuple[int,
 
 
 def test_the_divergence_is_part_of_the_loss_of_a_vae() -> None:
-    """KL(N(m, s^2) || N(0, 1)) = (m^2 + s^2 - 1 - log s^2) / 2, summed over the latent units (Kingma & Welling, 2014)."""
+    """KL(N(m, s^2) || N(0, 1)) = (m^2 + s^2 - 1 - log s^2) / 2, summed over the latent units (Kingma &
+    Welling, 2014).
+    """
     layer = vae.Draw(weight=0.5, seed=1)
     mean, log_variance = tf.constant([[1.0, 0.0], [0.0, 2.0]]), tf.constant([[0.0, 0.0], [np.log(4.0), 0.0]])
     assert (layer([mean, log_variance]).numpy() == mean.numpy()).all()
@@ -182,7 +208,9 @@ def test_reconstruction_probability_is_the_mean_negative_log_likelihood_over_dra
         parts = [np.square(encoded[:, None, : layout.continuous] - output[:, :, : layout.continuous])]
         for column, start, stop in layout.blocks:
             likelihood = tf.nn.softmax(output[:, :, start:stop]).numpy()
-            parts.append(-np.log(likelihood[np.arange(len(encoded)), :, encoded[:, column].astype(int)])[:, :, None])
+            parts.append(
+                -np.log(likelihood[np.arange(len(encoded)), :, encoded[:, column].astype(int)])[:, :, None]
+            )
         return np.concatenate(parts, axis=-1)
 
     variance = squared(held_out)[:, :, : layout.continuous].mean(axis=(0, 1))
@@ -191,7 +219,9 @@ def test_reconstruction_probability_is_the_mean_negative_log_likelihood_over_dra
     np.testing.assert_allclose(run(graph.scores, [sample])[1], terms.sum(axis=-1).mean(axis=1), rtol=1e-3)
 
 
-def test_the_draws_of_a_row_are_the_same_wherever_it_is(variational: tuple[keras.Model, Layout, ModelSettings]) -> None:
+def test_the_draws_of_a_row_are_the_same_wherever_it_is(
+    variational: tuple[keras.Model, Layout, ModelSettings],
+) -> None:
     network, layout, model = variational
     graph, sample = scorer(network, layout, model).scores, rows(layout, 1_500, 11)
     whole = run(graph, [sample])[1]
@@ -205,7 +235,9 @@ def test_a_whole_variational_detector_is_stored_and_read(tmp_path: Path) -> None
     detector = train(frame, ["a", "b", "c", "d"], [], model, TRAINING)
     again = load(tmp_path / "v", save(detector, tmp_path / "v"))
     assert (again.score(frame).score == detector.score(frame).score).all()
-    np.testing.assert_allclose(again.explain(frame).contributions.sum(axis=1), again.score(frame).score, rtol=1e-4)
+    np.testing.assert_allclose(
+        again.explain(frame).contributions.sum(axis=1), again.score(frame).score, rtol=1e-4
+    )
     assert again.settings == model
 
 

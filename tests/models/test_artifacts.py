@@ -17,15 +17,22 @@ FILES = ["calibration.parquet", "detector.json", "network_0.keras", "network_1.k
 
 def rows(count: int, seed: int) -> pl.DataFrame:
     random = np.random.default_rng(seed)
-    return pl.DataFrame(random.normal(size=(count, 3)) @ random.normal(size=(3, 4)), schema=["a", "b", "c", "d"]).with_columns(
-        kind=pl.Series(random.choice(["x", "y", None], count).tolist()), a=pl.Series(random.choice([0.0, None, 2.0], count).tolist())
+    return pl.DataFrame(
+        random.normal(size=(count, 3)) @ random.normal(size=(3, 4)), schema=["a", "b", "c", "d"]
+    ).with_columns(
+        kind=pl.Series(random.choice(["x", "y", None], count).tolist()),
+        a=pl.Series(random.choice([0.0, None, 2.0], count).tolist()),
     )
 
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
     return train(
-        rows(1_500, seed=1), ["a", "b", "c", "d"], ["kind"], ModelSettings(hidden=(8, 3, 8), members=2), TrainingSettings(epochs=2)
+        rows(1_500, seed=1),
+        ["a", "b", "c", "d"],
+        ["kind"],
+        ModelSettings(hidden=(8, 3, 8), members=2),
+        TrainingSettings(epochs=2),
     )
 
 
@@ -56,7 +63,9 @@ def test_the_folder_holds_what_the_manifest_lists_and_nothing_that_runs(stored: 
 
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])
 @pytest.mark.parametrize("harm", ["missing", "changed"])
-def test_a_missing_or_changed_file_is_refused_by_its_name(name: str, harm: str, stored: tuple[Path, str]) -> None:
+def test_a_missing_or_changed_file_is_refused_by_its_name(
+    name: str, harm: str, stored: tuple[Path, str]
+) -> None:
     folder, sha256 = stored
     if harm == "missing":
         (folder / name).unlink()

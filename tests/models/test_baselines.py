@@ -23,7 +23,9 @@ def rows(count: int, seed: int, noise: float = 1.0, width: int = NARROW) -> pl.D
     """Features that have one cause in common; the noise hides it."""
     random = np.random.default_rng(seed)
     values = noise * random.normal(size=(count, width)) + random.normal(size=(count, 1))
-    return pl.DataFrame(values, schema=[f"x{k}" for k in range(width)]).with_columns(kind=pl.Series(random.choice(["x", "y"], count)))
+    return pl.DataFrame(values, schema=[f"x{k}" for k in range(width)]).with_columns(
+        kind=pl.Series(random.choice(["x", "y"], count))
+    )
 
 
 def trained(frame: pl.DataFrame) -> Detector:
@@ -77,7 +79,9 @@ def test_a_baseline_ranks_far_rows_above_normal_ones(name: str, detector: Detect
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_rows_may_be_wider_than_there_are_many(name: str, wide: Detector) -> None:
-    scores = scorer(name, wide)(pl.concat([rows(100, seed=2, width=WIDE), rows(100, seed=3, noise=2.0, width=WIDE)]))
+    scores = scorer(name, wide)(
+        pl.concat([rows(100, seed=2, width=WIDE), rows(100, seed=3, noise=2.0, width=WIDE)])
+    )
     assert np.isfinite(scores).all()
     assert roc_auc_score(np.repeat([0, 1], 100), scores) > 0.9
 
@@ -120,6 +124,10 @@ def test_the_untrained_network_scores_as_the_trained_one_but_for_its_weights(det
     frame, layout = rows(200, seed=7), detector.encoder.layout
     network = ARCHITECTURES["dense"](layout, MODEL, detector.training.seed)
     means, roots = moments((network,), layout, "whitened", 1, detector.samples.training)
-    alone = replace(detector, networks=(network,), calibration=replace(detector.calibration, residual_mean=means, residual_root=roots))
+    alone = replace(
+        detector,
+        networks=(network,),
+        calibration=replace(detector.calibration, residual_mean=means, residual_root=roots),
+    )
     assert (scorer("untrained_network", detector)(frame) == alone.score(frame).score).all()
     assert (scorer("untrained_network", detector)(frame) != detector.score(frame).score).any()

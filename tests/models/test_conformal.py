@@ -1,4 +1,6 @@
-"""The statistical laws behind p-values and `fdr`: new normal rows score like the calibration rows, and false alarms keep their level."""
+"""The statistical laws behind p-values and `fdr`: new normal rows score like the calibration rows, and false
+alarms keep their level.
+"""
 
 from collections.abc import Callable
 
@@ -20,17 +22,23 @@ DRAWS, CALIBRATION_ROWS, NORMAL, ANOMALIES = 400, 2_000, 450, 50
 
 
 def false_discoveries(level: float, calibrate_on: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
-    """For each draw the share of normal rows among the flagged ones (0 where none is) and the share of the anomalies found.
+    """For each draw the share of normal rows among the flagged ones (0 where none is) and the share of the
+    anomalies found.
 
-    Every draw has new calibration rows, normal rows and anomalies. calibrate_on: what becomes of the calibration scores.
+    Every draw has new calibration rows, normal rows and anomalies. calibrate_on: what becomes of the
+    calibration scores.
     """
     random = np.random.default_rng(11)
     shares, found = np.zeros(DRAWS), np.zeros(DRAWS)
     for draw in range(DRAWS):
         held_out = np.sort(calibrate_on(random.gamma(2.0, size=CALIBRATION_ROWS)))
         scores = np.concatenate([random.gamma(2.0, size=NORMAL), random.gamma(2.0, size=ANOMALIES) + 8])
-        calibration = Calibration(NONE, NONE, held_out, training=NONE, anomalies=NONE, normals=CALIBRATION_ROWS)
-        flagged = THRESHOLDS["fdr"](NightScores(scores, calibration.p_values(scores)), calibration, level).flagged
+        calibration = Calibration(
+            NONE, NONE, held_out, training=NONE, anomalies=NONE, normals=CALIBRATION_ROWS
+        )
+        flagged = THRESHOLDS["fdr"](
+            NightScores(scores, calibration.p_values(scores)), calibration, level
+        ).flagged
         shares[draw], found[draw] = flagged[:NORMAL].sum() / max(1, flagged.sum()), flagged[NORMAL:].mean()
     return shares, found
 
@@ -74,7 +82,13 @@ FRESH = normal_rows(4_000, seed=2)
 @pytest.fixture(scope="module", params=["error", "whitened"])
 def detector(request: pytest.FixtureRequest) -> Detector:
     model = ModelSettings(hidden=(32, 3, 32), score=request.param)
-    return train(normal_rows(10_000, seed=1), NUMERIC, CATEGORICAL, model, TrainingSettings(epochs=4, batch_size=128, seed=7))
+    return train(
+        normal_rows(10_000, seed=1),
+        NUMERIC,
+        CATEGORICAL,
+        model,
+        TrainingSettings(epochs=4, batch_size=128, seed=7),
+    )
 
 
 @pytest.mark.slow
@@ -86,6 +100,8 @@ def test_fresh_normal_rows_score_like_the_calibration_rows(detector: Detector) -
 @pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.3, -0.3])
 def test_rows_that_moved_a_little_do_not(detector: Detector, shift: float) -> None:
-    """A third of a source unit in one of eight features, about a fifth of its standard deviation: the test above can fail."""
+    """A third of a source unit in one of eight features, about a fifth of its standard deviation: the test
+    above can fail.
+    """
     shifted = FRESH.with_columns(pl.col("x0") + shift)
     assert ks_2samp(detector.score(shifted).score, detector.calibration.held_out).pvalue < 0.001

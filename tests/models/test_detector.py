@@ -1,4 +1,7 @@
-"""The laws of a detector. The rows are simulated: three correlated groups of features, missing values and a category."""
+"""The laws of a detector.
+
+The rows are simulated: three correlated groups of features, missing values and a category.
+"""
 
 import logging
 from dataclasses import replace
@@ -53,7 +56,9 @@ FRESH = normal_rows(2_000, seed=2)
 
 
 def trained(kind: str, members: int = 1) -> Detector:
-    return train(ROWS, NUMERIC, CATEGORICAL, MODEL.model_copy(update={"score": kind, "members": members}), TRAINING)
+    return train(
+        ROWS, NUMERIC, CATEGORICAL, MODEL.model_copy(update={"score": kind, "members": members}), TRAINING
+    )
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +110,10 @@ def test_scores_do_not_depend_on_the_order_of_rows(detector: Detector) -> None:
     assert (detector.score(FRESH[order]).score == detector.score(FRESH).score[order]).all()
 
 
-@given(cuts=st.lists(st.integers(0, 2_000), max_size=5), batch_rows=st.integers(1, 3_000).filter(lambda rows: rows > 40))
+@given(
+    cuts=st.lists(st.integers(0, 2_000), max_size=5),
+    batch_rows=st.integers(1, 3_000).filter(lambda rows: rows > 40),
+)
 @settings(deadline=None, max_examples=15)
 def test_scores_do_not_depend_on_the_batches(detector: Detector, cuts: list[int], batch_rows: int) -> None:
     edges = [0, *sorted(cuts), len(FRESH)]
@@ -131,7 +139,9 @@ def test_training_again_gives_the_same_scores(detector: Detector) -> None:
     assert (trained("whitened").score(FRESH).score == detector.score(FRESH).score).all()
 
 
-def test_several_batches_at_once_give_the_same_network(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_batches_at_once_give_the_same_network(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compiled: list[int] = []
     compile_network = keras.Model.compile
 
@@ -150,12 +160,17 @@ def test_error_and_mae_and_whitened_are_what_they_say() -> None:
     residual = np.array([[3.0, -4.0]], dtype=np.float32)
     root = np.array([[2.0, 0.5], [0.5, 1.0]], dtype=np.float32)
     mean = np.array([1.0, 0.0], dtype=np.float32)
-    sums = {name: float(np.sum(SCORES[name].contributions(residual, mean, root, layout.features))) for name in ("error", "mae", "whitened")}
+    sums = {
+        name: float(np.sum(SCORES[name].contributions(residual, mean, root, layout.features)))
+        for name in ("error", "mae", "whitened")
+    }
     centred = residual[0] - mean
     assert sums == pytest.approx({"error": 12.5, "mae": 3.5, "whitened": centred @ root.T @ root @ centred})
 
 
-def test_whitened_scores_of_normal_rows_are_as_large_as_their_number_of_components(detector: Detector) -> None:
+def test_whitened_scores_of_normal_rows_are_as_large_as_their_number_of_components(
+    detector: Detector,
+) -> None:
     assert np.mean(detector.calibration.held_out) == pytest.approx(detector.encoder.layout.width, rel=0.35)
 
 
@@ -215,7 +230,9 @@ def test_the_calibration_rows_were_not_trained_on(detector: Detector) -> None:
 def test_history_has_every_epoch_and_training_tells_of_each(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="models")
     told: list[tuple[int, float, float]] = []
-    detector = train(ROWS, NUMERIC, [], MODEL, TRAINING.model_copy(update={"epochs": 3}), lambda *epoch: told.append(epoch))
+    detector = train(
+        ROWS, NUMERIC, [], MODEL, TRAINING.model_copy(update={"epochs": 3}), lambda *epoch: told.append(epoch)
+    )
     untrained, *epochs = detector.history
     assert told == [(epoch.epoch, epoch.loss, epoch.validation_loss) for epoch in epochs]
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
@@ -247,7 +264,9 @@ def test_an_ensemble_scores_by_the_mean_of_its_members(ensemble: Detector) -> No
 @pytest.mark.parametrize("noise", [{"input_noise": 0.5}, {"dropout": 0.5}])
 def test_noise_and_dropout_act_in_training_alone(noise: dict[str, float]) -> None:
     layout = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))
-    network = ARCHITECTURES["dense"](layout, MODEL.model_copy(update={"input_noise": 0.0, "dropout": 0.0} | noise), 1)
+    network = ARCHITECTURES["dense"](
+        layout, MODEL.model_copy(update={"input_noise": 0.0, "dropout": 0.0} | noise), 1
+    )
     rows = np.ones((8, 4), dtype=np.float32)
     scoring, learning = (network(rows, training=training).numpy() for training in (False, True))
     assert np.ptp(scoring, axis=0) == pytest.approx(0, abs=1e-6)
@@ -258,12 +277,18 @@ def test_noise_and_dropout_act_in_training_alone(noise: dict[str, float]) -> Non
     ("frame", "training", "message"),
     [
         (ROWS[:99], TRAINING, "99 normal rows to learn from, at least 100 are needed"),
-        (ROWS.with_columns(pl.lit(1.0).alias(name) for name in NUMERIC), TRAINING, "none of the features varies"),
+        (
+            ROWS.with_columns(pl.lit(1.0).alias(name) for name in NUMERIC),
+            TRAINING,
+            "none of the features varies",
+        ),
         (ROWS, TRAINING.model_copy(update={"learning_rate": 1e4}), "learning_rate"),
         (ROWS.with_columns(x0=pl.lit("text")), TRAINING, "x0 has type String"),
     ],
 )
-def test_training_that_cannot_succeed_is_refused_with_the_reason(frame: pl.DataFrame, training: TrainingSettings, message: str) -> None:
+def test_training_that_cannot_succeed_is_refused_with_the_reason(
+    frame: pl.DataFrame, training: TrainingSettings, message: str
+) -> None:
     with pytest.raises(TrainingError, match=message):
         train(frame, NUMERIC, [], MODEL, training)
 

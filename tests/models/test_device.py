@@ -1,4 +1,7 @@
-"""What TensorFlow runs on. Its devices are fixed once it has started, so each case has a process of its own."""
+"""What TensorFlow runs on.
+
+Its devices are fixed once it has started, so each case has a process of its own.
+"""
 
 import json
 import os
@@ -24,11 +27,13 @@ from models.settings import ModelSettings, TrainingSettings
 with strategy():
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
 rows = pl.DataFrame(np.random.default_rng(1).normal(size=(1_000, 2)) @ np.ones((2, 5)), schema=list("abcde"))
-model, training = ModelSettings(architecture="{architecture}", hidden=(16, 2, 16)), TrainingSettings(epochs=3, batch_size=64)
+model = ModelSettings(architecture="{architecture}", hidden=(16, 2, 16))
+training = TrainingSettings(epochs=3, batch_size=64)
 detector = train(rows, list("abcde"), [], model, training)
 scores = detector.score(rows)
 losses = [epoch.validation_loss for epoch in detector.history]
-print(json.dumps(dict(replicas=replicas, device=detector.device, losses=losses, finite=bool(np.isfinite(scores.score).all()))))
+finite = bool(np.isfinite(scores.score).all())
+print(json.dumps(dict(replicas=replicas, device=detector.device, losses=losses, finite=finite)))
 """
 
 
@@ -52,16 +57,21 @@ for name, build in ARCHITECTURES.items():
     network.fit(rows, rows, epochs=5, verbose=0)
     policies = sorted(set(layer.compute_dtype for layer in network.layers))
     learnt = bool(network.evaluate(rows, rows, verbose=0) < before)
-    found[name] = dict(xla=network.jit_compile, policies=policies, output=network(rows).dtype.name, learnt=learnt)
+    output = network(rows).dtype.name
+    found[name] = dict(xla=network.jit_compile, policies=policies, output=output, learnt=learnt)
 print(json.dumps(found))
 """
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True, timeout=250)
+    return subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True, timeout=250
+    )
 
 
-@pytest.mark.parametrize(("devices", "architecture"), [pytest.param(1, "dense", marks=pytest.mark.soak), (2, "vae")])
+@pytest.mark.parametrize(
+    ("devices", "architecture"), [pytest.param(1, "dense", marks=pytest.mark.soak), (2, "vae")]
+)
 def test_a_network_is_trained_on_every_device_there_is(devices: int, architecture: str) -> None:
     done = run(TRAIN.format(devices=devices, architecture=architecture))
     assert done.returncode == 0, done.stderr
@@ -82,6 +92,8 @@ def test_every_architecture_learns_in_mixed_precision_compiled_by_xla_as_on_a_gp
 
 def test_only_the_noise_of_the_start_is_kept_from_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     with device._quiet_start():
-        os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n")
+        os.write(
+            2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        )
         os.write(2, b"the disk is full\n")
     assert capfd.readouterr().err == "the disk is full\n"

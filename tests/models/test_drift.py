@@ -1,4 +1,7 @@
-"""The laws of drift. Rows are simulated: an amount, a rare yes or no, a value that is sometimes missing, and a category."""
+"""The laws of drift.
+
+Rows are simulated: an amount, a rare yes or no, a value that is sometimes missing, and a category.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,13 +32,21 @@ def made(encoded: np.ndarray) -> Rows:
 
 
 def week(seed: int, rows: int = 7_000, days: tuple[int, ...] = tuple(range(7))) -> np.ndarray:
-    """Encoded rows of these days of a week, of which the last two are the weekend; both values of the yes or no are standardised."""
+    """Encoded rows of these days of a week, of which the last two are the weekend; both values of the yes or
+    no are standardised.
+    """
     random = np.random.default_rng(seed)
     missing = random.random(rows) < 0.1
     weekend = np.isin(np.array(days)[np.arange(rows) % len(days)], (5, 6))
     age = np.where(missing, 0.0, random.normal(size=rows))
     return np.column_stack(
-        [random.gamma(2.0, size=rows) - 2.0, (weekend - 2 / 7) / 0.45, age, missing, random.choice(4, rows, p=[0.6, 0.3, 0.095, 0.005])]
+        [
+            random.gamma(2.0, size=rows) - 2.0,
+            (weekend - 2 / 7) / 0.45,
+            age,
+            missing,
+            random.choice(4, rows, p=[0.6, 0.3, 0.095, 0.005]),
+        ]
     )
 
 
@@ -124,7 +135,9 @@ def test_an_attack_is_no_drift() -> None:
     ],
     ids=["shifted", "narrower", "missing", "never seen", "more frequent"],
 )
-def test_a_change_of_one_feature_is_drift_of_that_one(name: str, column: int, change: Callable[[np.ndarray], np.ndarray]) -> None:
+def test_a_change_of_one_feature_is_drift_of_that_one(
+    name: str, column: int, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
     rows = week(8)
     found = over(profile(changed(column, change(rows), rows)))
     assert [feature for feature in found if feature != "error"] == [name]

@@ -65,7 +65,10 @@ def test_the_logarithm_is_taken_of_heavy_tails_alone() -> None:
 def test_units_of_a_feature_do_not_matter_without_the_logarithm() -> None:
     cents = NORMAL.with_columns(pl.col("amount") * 100)
     np.testing.assert_allclose(
-        Encoder.fit(cents, NUMERIC, CATEGORICAL).encode(cents)[:, 0], ENCODER.encode(NORMAL)[:, 0], rtol=1e-5, atol=1e-6
+        Encoder.fit(cents, NUMERIC, CATEGORICAL).encode(cents)[:, 0],
+        ENCODER.encode(NORMAL)[:, 0],
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
@@ -93,7 +96,10 @@ def test_rare_categories_share_the_last_code_and_codes_are_capped() -> None:
     assert encoder.encode(frame).max() == MAX_CODES - 1
 
 
-@pytest.mark.parametrize("values", [[1, 2, 3], [True, False, True], ["a", "b", "c"], pl.Series(["a", "b", "a"], dtype=pl.Categorical)])
+@pytest.mark.parametrize(
+    "values",
+    [[1, 2, 3], [True, False, True], ["a", "b", "c"], pl.Series(["a", "b", "a"], dtype=pl.Categorical)],
+)
 def test_categories_may_have_any_type(values: object) -> None:
     frame = pl.DataFrame({"c": values})
     assert Encoder.fit(pl.concat([frame] * 5), [], ["c"]).encode(frame)[:, 0].max() < 3
@@ -130,7 +136,9 @@ def test_decode_gives_back_source_units() -> None:
     assert decoded["channel"].equals(observed["channel"])
     assert decoded["age"].is_null().equals(NORMAL["age"].is_null())
     for name in NUMERIC:
-        np.testing.assert_allclose(decoded[name].drop_nulls(), observed[name].drop_nulls(), rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(
+            decoded[name].drop_nulls(), observed[name].drop_nulls(), rtol=1e-4, atol=1e-3
+        )
 
 
 def test_json_round_trip_is_lossless() -> None:

@@ -48,7 +48,10 @@ def test_a_sound_training_passes_every_gate(detector: Detector) -> None:
 
 
 def test_the_loss_must_fall_in_every_network(detector: Detector) -> None:
-    history = tuple(replace(epoch, validation_loss=1.0 + epoch.epoch) if epoch.member == 1 else epoch for epoch in detector.history)
+    history = tuple(
+        replace(epoch, validation_loss=1.0 + epoch.epoch) if epoch.member == 1 else epoch
+        for epoch in detector.history
+    )
     assert gate(replace(detector, history=history), "loss").passed is False
     infinite = replace(detector.history[-1], validation_loss=float("nan"))
     assert gate(replace(detector, history=(*detector.history[:-1], infinite)), "loss").passed is False
@@ -58,7 +61,9 @@ def test_the_loss_must_fall_in_every_network(detector: Detector) -> None:
 def test_at_most_half_of_the_rows_may_share_a_score(detector: Detector, alike: int, passed: bool) -> None:
     held_out = detector.calibration.held_out.copy()
     held_out[:alike] = held_out[0]
-    found = gate(replace(detector, calibration=replace(detector.calibration, held_out=held_out)), "score diversity")
+    found = gate(
+        replace(detector, calibration=replace(detector.calibration, held_out=held_out)), "score diversity"
+    )
     assert found.passed is passed
     assert f"{300 - alike + 1} distinct scores among 300 held-out rows" in found.finding
 
@@ -89,7 +94,9 @@ def test_without_known_frauds_usefulness_is_not_judged(detector: Detector) -> No
     assert "9 known frauds" in found.finding
 
 
-def test_what_is_advisory_keeps_a_version_out_of_service_only_where_gates_are_strict(detector: Detector) -> None:
+def test_what_is_advisory_keeps_a_version_out_of_service_only_where_gates_are_strict(
+    detector: Detector,
+) -> None:
     far = detector.encoder.encode(correlated(40, 3).select(pl.all() * 3))
     useless = check(replace(detector, samples=replace(detector.samples, anomalies=far)))
     assert withheld(useless, strict=False) is None

@@ -107,13 +107,19 @@ def test_an_unreadable_image_is_told_from_its_neighbours(good: object, bad: obje
 
 def test_only_png_and_jpeg_are_read() -> None:
     """Of what the decoder knows: a bitmap has no check of its own content."""
-    bitmap = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 126, 0, 0, 54, 40, 4, 6, 1, 24, 0, 72, 0, 0, 0, 0) + bytes(72)
+    bitmap = (
+        b"BM" + struct.pack("<IHHIIiiHHIIiiII", 126, 0, 0, 54, 40, 4, 6, 1, 24, 0, 72, 0, 0, 0, 0) + bytes(72)
+    )
     assert tf.io.decode_image(bitmap, channels=3).shape == COLOUR.shape
     assert not decode(pl.Series([bitmap]), COLOUR)[1].any()
 
 
 @settings(deadline=None, max_examples=50)
-@given(contents=st.lists(st.one_of(st.none(), st.binary(), st.binary().map(lambda tail: WHOLE[:24] + tail)), max_size=5))
+@given(
+    contents=st.lists(
+        st.one_of(st.none(), st.binary(), st.binary().map(lambda tail: WHOLE[:24] + tail)), max_size=5
+    )
+)
 def test_whatever_the_bytes_are_nothing_is_raised(contents: list[bytes | None]) -> None:
     found, readable = decode(pl.Series(contents, dtype=pl.Binary), GREY)
     assert found.shape == (len(contents), 35)
@@ -137,19 +143,30 @@ def test_all_pixels_share_one_mean_and_standard_deviation(image: ImageSettings) 
     encoded = encoder.encode(images)
     assert encoded.dtype == np.float32
     assert encoded.flags.c_contiguous
-    np.testing.assert_allclose(encoded, (pixels.reshape(ROWS, -1) - pixels.mean()) / pixels.std(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        encoded, (pixels.reshape(ROWS, -1) - pixels.mean()) / pixels.std(), rtol=1e-4, atol=1e-5
+    )
     lit = pixels[:1].copy()
     lit[:, 0, 0] = 255
-    assert np.abs(encoder.encode(frame(png(lit[0])))).max() < 3  # a light there is no stranger than one elsewhere
+    assert (
+        np.abs(encoder.encode(frame(png(lit[0])))).max() < 3
+    )  # a light there is no stranger than one elsewhere
     assert encoder.encode(images.clear()).shape == (0, encoder.layout.width)
 
 
-@pytest.mark.parametrize(("image", "first", "last"), [(GREY, "scan[0,0]", "scan[4,6]"), (COLOUR, "scan[0,0,0]", "scan[5,3,2]")])
+@pytest.mark.parametrize(
+    ("image", "first", "last"), [(GREY, "scan[0,0]", "scan[4,6]"), (COLOUR, "scan[0,0,0]", "scan[5,3,2]")]
+)
 def test_every_pixel_is_a_feature(image: ImageSettings, first: str, last: str) -> None:
     encoder = Encoder.fit(frame(*map(png, drawn(image))), [], [], image)
     count = math.prod(image.shape)
     assert (encoder.features[0], encoder.features[-1], len(set(encoder.features))) == (first, last, count)
-    assert (encoder.layout.numeric, encoder.layout.width, encoder.layout.outputs, encoder.layout.features) == (count,) * 4
+    assert (
+        encoder.layout.numeric,
+        encoder.layout.width,
+        encoder.layout.outputs,
+        encoder.layout.features,
+    ) == (count,) * 4
     assert encoder.layout.image == image.shape
     assert encoder.layout.owners == tuple(range(count))
 
@@ -182,7 +199,9 @@ def test_images_that_never_vary_and_absurd_ones_are_encoded_as_finite_numbers() 
 def test_rows_without_a_readable_image_are_refused_with_their_number() -> None:
     images = frame(*map(png, drawn(GREY)))
     encoder = Encoder.fit(images, [], [], GREY)
-    broken = images.with_columns(scan=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit(b"torn")).otherwise("scan"))
+    broken = images.with_columns(
+        scan=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit(b"torn")).otherwise("scan")
+    )
     with pytest.raises(ModelError, match="3 of 40 images in column scan cannot be read as 5 x 7 x 1"):
         encoder.encode(broken)
     with pytest.raises(TrainingError, match="3 of 40 images"):
@@ -226,7 +245,9 @@ wait_seconds = 1
 def cheques(day: date) -> pl.DataFrame:
     """A day of scans with lines across; the last few are forged and have lines down."""
     rng = np.random.default_rng(day.toordinal())
-    lines = np.sin(np.arange(SIZE) + rng.uniform(0, 2 * math.pi, (PER_DAY, 1)))[:, :, None].repeat(SIZE, axis=2)
+    lines = np.sin(np.arange(SIZE) + rng.uniform(0, 2 * math.pi, (PER_DAY, 1)))[:, :, None].repeat(
+        SIZE, axis=2
+    )
     forged = np.arange(PER_DAY) >= PER_DAY - ODD
     lines[forged] = lines[forged].transpose(0, 2, 1)
     pixels = (128 + 100 * lines + rng.normal(0, 5, lines.shape)).clip(0, 255).astype(np.uint8)
@@ -245,7 +266,10 @@ def test_a_night_of_images(tmp_path: Path) -> None:
         bank.write(NIGHT - timedelta(days=offset), cheques(NIGHT - timedelta(days=offset)))
     today = cheques(NIGHT)
     torn = today["scan"][0][:100]
-    bank.write(NIGHT, today.with_columns(scan=pl.when(pl.col("id") == today["id"][0]).then(pl.lit(torn)).otherwise("scan")))
+    bank.write(
+        NIGHT,
+        today.with_columns(scan=pl.when(pl.col("id") == today["id"][0]).then(pl.lit(torn)).otherwise("scan")),
+    )
     night = nightly(bank.config, NIGHT)
     assert (night.rows_source, night.rows_scored, night.rows_quarantined) == (PER_DAY, PER_DAY - 1, 1)
 
@@ -259,7 +283,11 @@ def test_a_night_of_images(tmp_path: Path) -> None:
     assert reasons["feature"].str.contains(r"^scan\[\d+,\d+\]$").all()
     indices = reasons["feature"].str.extract_groups(r"(\d+),(\d+)").struct.unnest().cast(pl.Int64)
     pixels = {
-        name: decode(pl.Series([scan]), ImageSettings(column="scan", height=SIZE, width=SIZE))[0][0] for name, scan, _ in today[1:].rows()
+        name: decode(pl.Series([scan]), ImageSettings(column="scan", height=SIZE, width=SIZE))[0][0]
+        for name, scan, _ in today[1:].rows()
     }
-    seen = [pixels[name][row * SIZE + column] for name, (row, column) in zip(reasons["id"], indices.rows(), strict=True)]
+    seen = [
+        pixels[name][row * SIZE + column]
+        for name, (row, column) in zip(reasons["id"], indices.rows(), strict=True)
+    ]
     assert reasons["observed"].cast(pl.Float64).to_list() == seen

@@ -22,12 +22,16 @@ ALL = [tabular, variational, images]
 def without_frauds(detector: Detector) -> Detector:
     nothing = np.zeros((0, detector.encoder.layout.width), np.float32)
     samples = Samples(detector.samples.training, detector.samples.held_out, nothing)
-    return replace(detector, samples=samples, calibration=replace(detector.calibration, anomalies=nothing[:, 0]))
+    return replace(
+        detector, samples=samples, calibration=replace(detector.calibration, anomalies=nothing[:, 0])
+    )
 
 
 def with_latent(detector: Detector, units: int, weight: float) -> Detector:
     """An untrained network with so wide a latent layer, and every weight multiplied."""
-    network = ARCHITECTURES["dense"](detector.encoder.layout, detector.settings.model_copy(update={"hidden": (8, units, 8)}), 1)
+    network = ARCHITECTURES["dense"](
+        detector.encoder.layout, detector.settings.model_copy(update={"hidden": (8, units, 8)}), 1
+    )
     network.set_weights([weight * values for values in network.get_weights()])
     return replace(detector, networks=(network,))
 
@@ -85,8 +89,13 @@ def test_shares_of_features_sum_to_one_and_losses_to_the_error() -> None:
     assert {feature.name for feature in found.features} == {*NORMAL.columns}
     assert sum(feature.normal_share for feature in found.features) == pytest.approx(1)
     assert sum(feature.fraud_share or 0 for feature in found.features) == pytest.approx(1)
-    for fraud, losses in ((False, [one.normal for one in found.features]), (True, [one.fraud for one in found.features])):
-        assert np.mean(losses) == pytest.approx(found.latent.error[found.latent.fraud == fraud].mean(), rel=1e-4)
+    for fraud, losses in (
+        (False, [one.normal for one in found.features]),
+        (True, [one.fraud for one in found.features]),
+    ):
+        assert np.mean(losses) == pytest.approx(
+            found.latent.error[found.latent.fraud == fraud].mean(), rel=1e-4
+        )
 
 
 def test_the_worst_feature_is_the_one_that_nothing_foretells() -> None:
@@ -109,7 +118,9 @@ def test_a_category_has_its_own_loss() -> None:
 def test_the_distribution_holds_every_held_out_row_and_known_fraud() -> None:
     scores, calibration = inspect(tabular()).scores, tabular().calibration
     assert (sum(scores.normals), sum(scores.frauds or ())) == (len(calibration.held_out), len(FRAUDS))
-    assert scores.edges[-1] == pytest.approx(max(calibration.held_out.max(), calibration.anomalies.max()), rel=1e-5)
+    assert scores.edges[-1] == pytest.approx(
+        max(calibration.held_out.max(), calibration.anomalies.max()), rel=1e-5
+    )
 
 
 def test_without_known_frauds_nothing_is_said_of_them() -> None:
@@ -125,7 +136,9 @@ def test_the_worst_pixel_is_the_one_that_nothing_foretells() -> None:
     assert found.features == ()
     assert found.pixels.normal.shape == found.pixels.fraud.shape == SHAPE[:2]
     assert np.unravel_index(found.pixels.normal.argmax(), SHAPE[:2]) == NOISY_PIXEL
-    assert found.pixels.normal.mean() == pytest.approx(found.latent.error[~found.latent.fraud].mean(), rel=1e-4)
+    assert found.pixels.normal.mean() == pytest.approx(
+        found.latent.error[~found.latent.fraud].mean(), rel=1e-4
+    )
 
 
 def test_the_pictures_are_those_with_the_highest_scores() -> None:
@@ -136,7 +149,9 @@ def test_the_pictures_are_those_with_the_highest_scores() -> None:
         assert [picture.score for picture in found.pixels.worst if picture.fraud == fraud] == highest.tolist()
     alone = inspect(without_frauds(images())).pixels.worst
     assert [picture.fraud for picture in alone] == [False] * WORST
-    assert [picture.score for picture in alone[:half]] == [picture.score for picture in found.pixels.worst[:half]]
+    assert [picture.score for picture in alone[:half]] == [
+        picture.score for picture in found.pixels.worst[:half]
+    ]
 
 
 def test_pictures_show_what_was_observed_and_reconstructed() -> None:
@@ -144,7 +159,9 @@ def test_pictures_show_what_was_observed_and_reconstructed() -> None:
     observed = np.array([picture.observed for picture in pictures])
     assert (observed.shape, observed.dtype) == ((WORST, *SHAPE), np.uint8)
     assert (observed.min(), observed.max()) == (0, 255)
-    numbers = np.argsort(-inspect(detector).latent.score[: len(detector.samples.held_out)], kind="stable")[: WORST // 2]
+    numbers = np.argsort(-inspect(detector).latent.score[: len(detector.samples.held_out)], kind="stable")[
+        : WORST // 2
+    ]
     source = detector.encoder.decode(detector.samples.held_out[numbers]).to_numpy().reshape(-1, *SHAPE)
     for row, picture in zip(source, pictures, strict=False):
         assert (np.diff(picture.observed.ravel()[np.argsort(row, axis=None)].astype(int)) >= 0).all()

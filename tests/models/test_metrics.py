@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
 
 from models.evaluation.curves import _thinned, curves, distribution
 from models.evaluation.metrics import Judged, confusion, measure, metrics
@@ -23,7 +30,9 @@ def judged(rows=2000, seed=0, entities=150, fraud_share=0.05, ties=False, weight
     scores = np.round(scores) if ties else scores
     return Judged(
         dates=FIRST + random.integers(0, 5, rows),
-        entities=np.array([f"card {number}" for number in random.integers(0, entities, rows)], dtype=object) if entities else None,
+        entities=np.array([f"card {number}" for number in random.integers(0, entities, rows)], dtype=object)
+        if entities
+        else None,
         labels=labels,
         scores=scores,
         flagged=scores > np.quantile(scores, 0.9),
@@ -37,7 +46,12 @@ def handbook_card_precision(frame, k):
     for day in sorted(frame.day.unique()):
         of_day = frame[frame.day == day][["predictions", "customer", "fraud"]]
         of_day = of_day[of_day.customer.isin(found) == False]  # noqa: E712
-        cards = of_day.groupby("customer").max().sort_values(by="predictions", ascending=False).reset_index(drop=False)
+        cards = (
+            of_day.groupby("customer")
+            .max()
+            .sort_values(by="predictions", ascending=False)
+            .reset_index(drop=False)
+        )
         top = cards.head(k)
         detected = list(top[top.fraud == 1].customer)
         precisions.append(len(detected) / k)
@@ -49,7 +63,14 @@ def handbook_card_precision(frame, k):
 @pytest.mark.parametrize("seed", range(5))
 def test_card_precision_is_that_of_the_handbook(k, seed):
     rows = judged(seed=seed)
-    frame = pd.DataFrame({"day": rows.dates, "customer": rows.entities, "predictions": rows.scores, "fraud": rows.labels.astype(int)})
+    frame = pd.DataFrame(
+        {
+            "day": rows.dates,
+            "customer": rows.entities,
+            "predictions": rows.scores,
+            "fraud": rows.labels.astype(int),
+        }
+    )
     assert metrics([k])[f"card_precision_at_{k}"](rows) == pytest.approx(handbook_card_precision(frame, k))
 
 
@@ -60,7 +81,9 @@ def test_card_precision_without_entities_takes_each_row_for_one():
 
 
 def test_equal_scores_share_the_last_place():
-    rows = Judged(np.full(4, FIRST), np.arange(4), np.array([True, False, False, False]), np.ones(4), np.zeros(4, bool))
+    rows = Judged(
+        np.full(4, FIRST), np.arange(4), np.array([True, False, False, False]), np.ones(4), np.zeros(4, bool)
+    )
     assert EVERY["card_precision_at_1"](rows) == pytest.approx(0.25)
 
 
@@ -118,14 +141,18 @@ def test_the_order_of_rows_changes_no_metric(rows, random):
     order = random.sample(range(rows.scores.size), rows.scores.size)
     columns = {name: None if value is None else value[order] for name, value in vars(rows).items()}
     shuffled = replace(rows, **columns)
-    assert [metric(shuffled) for metric in EVERY.values()] == pytest.approx([metric(rows) for metric in EVERY.values()], nan_ok=True)
+    assert [metric(shuffled) for metric in EVERY.values()] == pytest.approx(
+        [metric(rows) for metric in EVERY.values()], nan_ok=True
+    )
 
 
 @settings(deadline=None)
 @given(any_rows())
 def test_a_monotone_change_of_the_scores_changes_no_metric(rows):
     changed = replace(rows, scores=np.exp(rows.scores / 3) - 5)
-    assert [metric(changed) for metric in EVERY.values()] == pytest.approx([metric(rows) for metric in EVERY.values()], nan_ok=True)
+    assert [metric(changed) for metric in EVERY.values()] == pytest.approx(
+        [metric(rows) for metric in EVERY.values()], nan_ok=True
+    )
 
 
 @settings(deadline=None)
@@ -143,7 +170,9 @@ def test_without_frauds_only_precision_is_defined(name):
     rows = judged(fraud_share=0.0)
     value = EVERY[name](rows)
     assert value == 0.0 if name == "precision" else np.isnan(value)
-    assert measure(rows, {name: EVERY[name]}, replicates=3)[name].value == (0.0 if name == "precision" else None)
+    assert measure(rows, {name: EVERY[name]}, replicates=3)[name].value == (
+        0.0 if name == "precision" else None
+    )
 
 
 def test_precision_needs_a_flag():
@@ -163,7 +192,11 @@ def test_the_interval_holds_the_value_and_repeats_with_its_seed():
     rows = judged()
     first, again, other = (measure(rows, EVERY, replicates=60, seed=seed) for seed in (1, 1, 2))
     assert first == again != other
-    assert all(figure.low < figure.value < figure.high for name, figure in first.items() if not name.startswith("card_precision"))
+    assert all(
+        figure.low < figure.value < figure.high
+        for name, figure in first.items()
+        if not name.startswith("card_precision")
+    )
 
 
 def test_the_interval_is_wider_where_rows_come_in_entities():
@@ -171,7 +204,9 @@ def test_the_interval_is_wider_where_rows_come_in_entities():
     rows = judged(rows=400, entities=None)
     columns = {name: None if value is None else np.tile(value, 10) for name, value in vars(rows).items()}
     blind = measure(replace(rows, **columns), {"auc_roc": EVERY["auc_roc"]})["auc_roc"]
-    told = measure(replace(rows, **columns | {"entities": np.tile(np.arange(400), 10)}), {"auc_roc": EVERY["auc_roc"]})["auc_roc"]
+    told = measure(
+        replace(rows, **columns | {"entities": np.tile(np.arange(400), 10)}), {"auc_roc": EVERY["auc_roc"]}
+    )["auc_roc"]
     alone = measure(rows, {"auc_roc": EVERY["auc_roc"]})["auc_roc"]
     assert blind.value == pytest.approx(told.value)
     assert told.high - told.low > 2 * (blind.high - blind.low)
@@ -182,7 +217,9 @@ def test_the_interval_covers_what_resampling_with_scikit_learn_gives():
     rows = judged(entities=None)
     random = np.random.default_rng(5)
     drawn = [random.integers(0, rows.scores.size, rows.scores.size) for _ in range(300)]
-    expected = np.quantile([average_precision_score(rows.labels[each], rows.scores[each]) for each in drawn], [0.025, 0.975])
+    expected = np.quantile(
+        [average_precision_score(rows.labels[each], rows.scores[each]) for each in drawn], [0.025, 0.975]
+    )
     found = measure(rows, {"ap": EVERY["average_precision"]}, replicates=300)["ap"]
     assert (found.low, found.high) == pytest.approx(expected, abs=0.03)
 
@@ -201,7 +238,9 @@ def test_thinned_curves_keep_their_ends_and_their_area(ties):
     assert (found.roc.x[0], found.roc.y[0], found.roc.x[-1], found.roc.y[-1]) == (0, 0, 1, 1)
     assert (found.precision_recall.x[0], found.precision_recall.x[-1]) == (0, 1)
     assert np.trapezoid(found.roc.y, found.roc.x) == pytest.approx(EVERY["auc_roc"](rows), abs=0.002)
-    assert np.trapezoid(found.precision_recall.y, found.precision_recall.x) == pytest.approx(EVERY["average_precision"](rows), abs=0.01)
+    assert np.trapezoid(found.precision_recall.y, found.precision_recall.x) == pytest.approx(
+        EVERY["average_precision"](rows), abs=0.01
+    )
 
 
 def test_no_point_that_is_left_out_is_far_from_one_that_is_kept():
@@ -225,7 +264,13 @@ def test_the_distribution_holds_every_row(weighted):
 
 @pytest.mark.parametrize(
     ("scores", "log"),
-    [([0.0, 1.0, 10.0], True), ([-3.0, 1.0, 4.0], False), ([0.0, 0.0], False), ([2.0, 2.0], True), ([], False)],
+    [
+        ([0.0, 1.0, 10.0], True),
+        ([-3.0, 1.0, 4.0], False),
+        ([0.0, 0.0], False),
+        ([2.0, 2.0], True),
+        ([], False),
+    ],
 )
 def test_the_distribution_takes_any_scores(scores, log):
     found = distribution(np.array(scores), None)

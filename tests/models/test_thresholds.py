@@ -31,16 +31,29 @@ def calibration(rows: int = 10_000) -> Calibration:
     random = np.random.default_rng(1)
     scores = random.gamma(2.0, size=rows).astype(np.float32)
     frauds = (2 + random.gamma(3.0, size=50)).astype(np.float32)
-    return Calibration(EMPTY, EMPTY[None], held_out=np.sort(scores), training=scores[::2], anomalies=frauds, normals=10 * rows)
+    return Calibration(
+        EMPTY,
+        EMPTY[None],
+        held_out=np.sort(scores),
+        training=scores[::2],
+        anomalies=frauds,
+        normals=10 * rows,
+    )
 
 
 def known(held_out: list[float], anomalies: list[float], normals: int) -> Calibration:
     """A calibration in which each held-out row stands for normals / len(held_out) normal rows."""
-    return replace(calibration(), held_out=np.float32(held_out), anomalies=np.float32(anomalies), normals=normals)
+    return replace(
+        calibration(), held_out=np.float32(held_out), anomalies=np.float32(anomalies), normals=normals
+    )
 
 
 def night(scores: np.ndarray, entities: list[str | None] | None = None, rows: int = 10_000) -> NightScores:
-    return NightScores(scores, calibration(rows).p_values(scores), None if entities is None else pl.Series(entities, dtype=pl.String))
+    return NightScores(
+        scores,
+        calibration(rows).p_values(scores),
+        None if entities is None else pl.Series(entities, dtype=pl.String),
+    )
 
 
 SCORES = np.random.default_rng(2).gamma(2.0, size=500).astype(np.float32)
@@ -97,14 +110,18 @@ def test_budget_flags_the_highest_row_of_each_of_the_highest_entities() -> None:
 
 
 def test_fdr_is_the_step_up_procedure() -> None:
-    p_values = np.array([0.001, 0.008, 0.039, 0.041, 0.042, 0.06, 0.074, 0.205, 0.212, 0.216])  # Benjamini & Hochberg's kind of example
+    p_values = np.array(
+        [0.001, 0.008, 0.039, 0.041, 0.042, 0.06, 0.074, 0.205, 0.212, 0.216]
+    )  # Benjamini & Hochberg's kind of example
     verdict = THRESHOLDS["fdr"](NightScores(1 - p_values, p_values), calibration(), 0.05)
     assert verdict.flagged.sum() == 2
     assert verdict.threshold == pytest.approx(0.992)
 
 
 def test_midpoint_is_midway_between_the_two_means() -> None:
-    verdict = THRESHOLDS["midpoint"](night(np.array([3.4, 3.5, 9.0])), known([0.5, 1.0, 1.5], [4.0, 8.0], normals=300), 0.99)
+    verdict = THRESHOLDS["midpoint"](
+        night(np.array([3.4, 3.5, 9.0])), known([0.5, 1.0, 1.5], [4.0, 8.0], normals=300), 0.99
+    )
     assert verdict.threshold == (1.0 + 6.0) / 2
     assert verdict.flagged.tolist() == [False, True, True]
 
@@ -117,7 +134,12 @@ def test_midpoint_is_refused_where_frauds_do_not_score_higher() -> None:
 @pytest.mark.parametrize(
     ("normals", "threshold"),
     [
-        (4, 4.0),  # one normal row a score. From 6: 1 of 3 found, F1 2/4; from 4: all 3 found and 1 false alarm, F1 6/7
+        (
+            4,
+            4.0,
+            # one normal row a score. From 6: 1 of 3 found, F1 2/4; from 4: all 3 found and 1 false alarm, F1
+            # 6/7
+        ),
         (40, 6.0),  # ten rows a score. From 6: 2/4 still; from 4: 10 false alarms, F1 6/16
     ],
 )
@@ -148,14 +170,20 @@ LEVELS = st.lists(st.integers(0, 8).map(float), min_size=1, max_size=12)
 
 
 def confusion_at(cut: float, window: Calibration) -> tuple[float, float, float]:
-    """Frauds found, frauds missed, and normal rows flagged, where rows of at least the cut are flagged; counted one by one."""
+    """Frauds found, frauds missed, and normal rows flagged, where rows of at least the cut are flagged;
+    counted one by one.
+    """
     found = sum(float(score) >= cut for score in window.anomalies)
-    false_alarms = sum(float(score) >= cut for score in window.held_out) * window.normals / len(window.held_out)
+    false_alarms = (
+        sum(float(score) >= cut for score in window.held_out) * window.normals / len(window.held_out)
+    )
     return found, len(window.anomalies) - found, false_alarms
 
 
 @given(held_out=LEVELS, anomalies=LEVELS, normals=st.integers(1, 500))
-def test_no_cut_has_a_higher_f1_than_best_f1(held_out: list[float], anomalies: list[float], normals: int) -> None:
+def test_no_cut_has_a_higher_f1_than_best_f1(
+    held_out: list[float], anomalies: list[float], normals: int
+) -> None:
     window = known(held_out, anomalies, normals)
 
     def f1(cut: float) -> float:
@@ -167,7 +195,9 @@ def test_no_cut_has_a_higher_f1_than_best_f1(held_out: list[float], anomalies: l
 
 
 @given(held_out=LEVELS, anomalies=LEVELS, normals=st.integers(1, 500), value=st.floats(0.01, 1000))
-def test_no_cut_is_cheaper_than_that_of_cost(held_out: list[float], anomalies: list[float], normals: int, value: float) -> None:
+def test_no_cut_is_cheaper_than_that_of_cost(
+    held_out: list[float], anomalies: list[float], normals: int, value: float
+) -> None:
     window = known(held_out, anomalies, normals)
 
     def expected_cost(cut: float) -> float:
@@ -191,7 +221,9 @@ def test_only_what_needs_labels_refuses_without_known_frauds(name: str) -> None:
 
 
 def settings(strategy: str, value: float | None = None) -> ThresholdSettings:
-    return ThresholdSettings.model_validate({"strategy": strategy, "value": VALUES[strategy] if value is None else value})
+    return ThresholdSettings.model_validate(
+        {"strategy": strategy, "value": VALUES[strategy] if value is None else value}
+    )
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
@@ -204,9 +236,12 @@ def test_a_verdict_on_a_usual_night_leaves_no_doubt(name: str) -> None:
 
 def test_flagging_every_row_or_none_is_doubted_with_the_figures() -> None:
     scores = night(np.array([1.0, 2.5]))
-    everything, nothing = (doubt(scores, decide(scores, calibration(), settings("fixed", value))) for value in (0.5, 3))
+    everything, nothing = (
+        doubt(scores, decide(scores, calibration(), settings("fixed", value))) for value in (0.5, 3)
+    )
     assert everything == (
-        "flagged 2 of 2 rows (lowest score 1, highest 2.5, threshold 0.5); look at [threshold], and at the features of this date"
+        "flagged 2 of 2 rows (lowest score 1, highest 2.5, threshold 0.5); look at [threshold], and at "
+        "the features of this date"
     )
     assert nothing is not None
     assert nothing.startswith("flagged 0 of 2 rows (lowest score 1, highest 2.5, threshold 3)")
@@ -215,7 +250,9 @@ def test_flagging_every_row_or_none_is_doubted_with_the_figures() -> None:
 @pytest.mark.parametrize("name", THRESHOLDS)
 def test_a_constant_night_is_doubted_and_an_empty_one_is_not(name: str) -> None:
     constant, empty = night(np.full(40, 2.5, np.float32)), night(SCORES[:0])
-    assert "all rows have the same score" in str(doubt(constant, decide(constant, calibration(), settings(name))))
+    assert "all rows have the same score" in str(
+        doubt(constant, decide(constant, calibration(), settings(name)))
+    )
     assert doubt(empty, decide(empty, calibration(), settings(name))) is None
 
 
@@ -232,7 +269,10 @@ def test_fdr_says_where_there_are_too_few_calibration_rows() -> None:
     few = night(np.array([98.0, 99.0, 99.0]), rows=50)
     verdict = decide(few, calibration(50), settings("fdr", 0.01))
     assert not verdict.flagged.any()
-    assert "with 50 calibration rows, rows are flagged only where at least 6 are stranger than all of them" in str(doubt(few, verdict))
+    assert (
+        "with 50 calibration rows, rows are flagged only where at least 6 are stranger than all of them"
+        in str(doubt(few, verdict))
+    )
     many = night(np.array([1.0, 99.0, 99.0]))
     assert doubt(many, decide(many, calibration(), settings("fdr", 0.01))) is None
 
@@ -260,6 +300,8 @@ def test_a_value_that_makes_no_sense_is_refused(name: str, value: float) -> None
 @pytest.mark.parametrize("name", THRESHOLDS)
 def test_a_standing_threshold_is_that_of_every_night(name: str) -> None:
     strategy = ThresholdSettings.model_validate({"strategy": name, "value": VALUES[name]})
-    of_nights = {decide(night(scores), calibration(), strategy).threshold for scores in (SCORES, SCORES[:100] * 3)}
+    of_nights = {
+        decide(night(scores), calibration(), strategy).threshold for scores in (SCORES, SCORES[:100] * 3)
+    }
     assert standing(calibration(), strategy) == (of_nights.pop() if len(of_nights) == 1 else None)
     assert standing(known([1.0, 2.0], [], 10), strategy) is None or name not in FROM_LABELS

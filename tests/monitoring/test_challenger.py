@@ -1,4 +1,6 @@
-"""Champion and challenger: scored in the same pass, decided on once by the same rows, and every decision is a row with its figures."""
+"""Champion and challenger: scored in the same pass, decided on once by the same rows, and every decision is
+a row with its figures.
+"""
 
 import logging
 import shutil
@@ -36,7 +38,10 @@ def test_the_difference_of_two_scorers_is_that_of_their_metrics_and_turns_with_t
     rng = np.random.default_rng(seed)
     labels = np.arange(300) % 10 == 0
     one, two = (judged(rng.normal(labels * rng.uniform(0, 3), 1), labels) for _ in range(2))
-    found, turned = paired_difference(one, two, AP, 0.95, replicates=40), paired_difference(two, one, AP, 0.95, replicates=40)
+    found, turned = (
+        paired_difference(one, two, AP, 0.95, replicates=40),
+        paired_difference(two, one, AP, 0.95, replicates=40),
+    )
     assert found
     assert turned
     assert found.value == pytest.approx(AP(two) - AP(one))
@@ -61,7 +66,10 @@ def test_the_paired_interval_is_narrower_than_that_of_scorers_who_err_apart() ->
     rng, labels = np.random.default_rng(2), np.arange(600) % 10 == 0
     scores = rng.normal(labels * 2.0, 1)
     alike, apart = scores + rng.normal(0, 0.05, 600), rng.normal(labels * 2.0, 1)
-    near, far = (paired_difference(judged(scores, labels), judged(other, labels), AP, 0.95, replicates=40) for other in (alike, apart))
+    near, far = (
+        paired_difference(judged(scores, labels), judged(other, labels), AP, 0.95, replicates=40)
+        for other in (alike, apart)
+    )
     assert near
     assert far
     assert near.high - near.low < (far.high - far.low) / 2
@@ -76,7 +84,10 @@ def test_agreement_is_whole_with_itself_and_none_where_nothing_is_shared() -> No
 
 
 def compared(rows: int, better: float, seed: int = 0, known: bool = True) -> pl.DataFrame:
-    """Rows that two versions have scored. better: by how much the challenger moves frauds up further than the champion does."""
+    """Rows that two versions have scored.
+
+    better: by how much the challenger moves frauds up further than the champion does.
+    """
     rng = np.random.default_rng(seed)
     fraud = np.arange(rows) % 20 == 0
     noise = rng.normal(0, 1, rows)
@@ -99,7 +110,9 @@ def test_a_challenger_that_is_not_worse_is_fit_and_one_that_is_worse_is_not(bett
     rows = compared(2_000, better)
     verdict = verdict_on(rows, ChallengerSettings(), has_entities=True)
     assert (verdict.rule, verdict.rows, verdict.frauds, verdict.fit) == ("labels", 2_000, 100, fit)
-    values = [average_precision_score(rows["label"], rows[f"{who}_score"]) for who in ("champion", "challenger")]
+    values = [
+        average_precision_score(rows["label"], rows[f"{who}_score"]) for who in ("champion", "challenger")
+    ]
     assert [verdict.champion_value, verdict.challenger_value] == pytest.approx(values)
     assert verdict.low is not None
     assert (verdict.low >= -0.01) == fit
@@ -121,12 +134,17 @@ def test_without_enough_frauds_alerts_and_scores_must_agree() -> None:
     assert not verdict_on(other, ChallengerSettings(), has_entities=True).fit
     shifted = rows.with_columns(challenger_p_value=pl.col("challenger_p_value") / 2)
     assert not verdict_on(shifted, ChallengerSettings(), has_entities=True).fit
-    assert verdict_on(compared(2_000, 0.0), ChallengerSettings(least_frauds=101), has_entities=True).rule == "agreement"
+    assert (
+        verdict_on(compared(2_000, 0.0), ChallengerSettings(least_frauds=101), has_entities=True).rule
+        == "agreement"
+    )
 
 
 @dataclass(frozen=True)
 class Duel:
-    """A small bank with its champion, and a challenger that was trained for the next night; labels are known two days later."""
+    """A small bank with its champion, and a challenger that was trained for the next night; labels are known
+    two days later.
+    """
 
     bank: Bank
     champion: str
@@ -148,7 +166,10 @@ def duel_template(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathF
         bank.write(day, small_day(day))
     bank.configure(
         "[warehouse]",
-        "[evaluation]\nexclude_known_compromised = false\n[challenger]\nwindow_days = 1\nleast_frauds = 5\ntolerance = 1.0\n[warehouse]",
+        (
+            "[evaluation]\nexclude_known_compromised = false\n[challenger]\nwindow_days = 1\nleast_frauds "
+            "= 5\ntolerance = 1.0\n[warehouse]"
+        ),
     )
     (champion,) = bank.table("from champion")["version"]
     challenger = retrain(bank.config, NEXT[0]).name
@@ -172,17 +193,23 @@ def fail(*_: object) -> None:
 @pytest.mark.usefixtures("prefect_server")
 class TestNights:
     def test_a_challenger_flags_nothing_and_says_what_it_would_say_as_champion(self, duel: Duel) -> None:
-        assert duel.bank.table("select distinct model_version from scores")["model_version"].to_list() == [duel.champion]
+        assert duel.bank.table("select distinct model_version from scores")["model_version"].to_list() == [
+            duel.champion
+        ]
         shadows = duel.bank.table(f"from shadow_scores where partition_date = '{NEXT[0]}'")
         assert shadows["model_version"].unique().to_list() == [duel.challenger]
         assert shadows.height == ROWS
         retrain(duel.bank.config, NEXT[0], promote=True)
         assert nightly(duel.bank.config, NEXT[0]).model_version == duel.challenger
         columns = "id, error, score, p_value, rank, is_flagged"
-        scores = duel.bank.table(f"select {columns} from scores where partition_date = '{NEXT[0]}' order by id")
+        scores = duel.bank.table(
+            f"select {columns} from scores where partition_date = '{NEXT[0]}' order by id"
+        )
         assert shadows.sort("id").select(scores.columns).equals(scores)
 
-    def test_it_is_decided_on_once_by_known_labels_and_is_champion_from_the_next_date_on(self, duel: Duel) -> None:
+    def test_it_is_decided_on_once_by_known_labels_and_is_champion_from_the_next_date_on(
+        self, duel: Duel
+    ) -> None:
         assert duel.decisions() == []  # the labels of the first night are known at the end of the third
         nightly(duel.bank.config, NEXT[2])
         (decision,) = duel.decisions()
@@ -192,7 +219,8 @@ class TestNights:
         assert decision["promoted"]
         assert duel.champions() == [(duel.champion, NIGHT), (duel.challenger, NEXT[3])]
         rows = duel.bank.table(
-            f"select label, score, model_version from version_scores join latest_labels using (id, partition_date) "
+            "select label, score, model_version from version_scores join latest_labels using (id, "
+            "partition_date) "
             f"where partition_date = '{NEXT[0]}' and known_at <= '{NEXT[2]}'"
         )
         for who, value in ((duel.champion, "champion_value"), (duel.challenger, "challenger_value")):
@@ -203,9 +231,9 @@ class TestNights:
         assert duel.decisions() == [decision]
         assert nightly(duel.bank.config, NEXT[3]).model_version == duel.challenger
         assert duel.bank.table(f"from shadow_scores where partition_date = '{NEXT[3]}'").is_empty()
-        assert duel.bank.table(f"from current_runs where partition_date <= '{NEXT[2]}'")["model_version"].unique().to_list() == [
-            duel.champion
-        ]
+        assert duel.bank.table(f"from current_runs where partition_date <= '{NEXT[2]}'")[
+            "model_version"
+        ].unique().to_list() == [duel.champion]
 
     def test_where_promotion_is_manual_the_decision_is_a_row_and_nothing_else(self, duel: Duel) -> None:
         duel.bank.configure("[training]", '[training]\npromotion = "manual"')
@@ -222,8 +250,12 @@ class TestNights:
         assert 0 < decision["shift"] <= 1
         assert duel.champions() == [(duel.champion, NIGHT)]
 
-    def test_a_challenger_whose_artifact_is_broken_stops_no_night(self, duel: Duel, caplog: pytest.LogCaptureFixture) -> None:
-        ((path,),) = duel.bank.table(f"select artifact_path from models where version = '{duel.challenger}'").rows()
+    def test_a_challenger_whose_artifact_is_broken_stops_no_night(
+        self, duel: Duel, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ((path,),) = duel.bank.table(
+            f"select artifact_path from models where version = '{duel.challenger}'"
+        ).rows()
         (network,) = (duel.bank.folder / "nightscore-files" / path).glob("*.keras")
         network.write_bytes(b"torn")
         caplog.set_level(logging.WARNING, "tasks")

@@ -27,7 +27,12 @@ from tasks.training.retraining import training_due
 from tasks.warehouse.connection import reading, transact
 
 WINDOW, NOBODY = 3, NotifySettings()
-MODEL = {"first_date": DAY, "last_date": DAY, "artifact_path": "small-bank/models/v1", "card_path": "small-bank/cards/v1.html"}
+MODEL = {
+    "first_date": DAY,
+    "last_date": DAY,
+    "artifact_path": "small-bank/models/v1",
+    "card_path": "small-bank/cards/v1.html",
+}
 
 
 def rows(seed: int, shift: float = 0.0) -> Rows:
@@ -41,14 +46,25 @@ REFERENCE = Reference(("amount", "iban"), Layout(2, 0, (), (0, 1)), rows(0), row
 
 
 class Nights:
-    """The small bank, whose champion learnt from three dates; its nights are published without being scored. more: keys of [drift]."""
+    """The small bank, whose champion learnt from three dates; its nights are published without being scored.
+
+    more: keys of [drift].
+    """
 
     def __init__(self, folder: Path, more: str = "") -> None:
-        (folder / "nightscore.toml").write_text(CONFIG.replace("window_days = 6", f"window_days = {WINDOW}") + f"[drift]\n{more}")
+        (folder / "nightscore.toml").write_text(
+            CONFIG.replace("window_days = 6", f"window_days = {WINDOW}") + f"[drift]\n{more}"
+        )
         self.settings, self.folder = load_settings(folder / "nightscore.toml"), folder
         self.recipe, self.warehouse = recipe_of(self.settings), self.settings.warehouse
         self.add(VERSION, 0)
-        self.do(sql.read("registry/insert_promotion"), effective_from=DAY, version=VERSION, promoted_by="me", why="")
+        self.do(
+            sql.read("registry/insert_promotion"),
+            effective_from=DAY,
+            version=VERSION,
+            promoted_by="me",
+            why="",
+        )
 
     def do(self, statement: str, **values: Any) -> None:
         transact(self.warehouse, self.settings.name, lambda con: con.execute(statement, values))
@@ -61,13 +77,21 @@ class Nights:
             "dates": WINDOW,
             **MODEL,
         }
-        self.do(f"insert into models ({', '.join(columns)}) values ({', '.join(f'${column}' for column in columns)})", **columns)
+        self.do(
+            (
+                f"insert into models ({', '.join(columns)}) values "
+                f"({', '.join(f'${column}' for column in columns)})"
+            ),
+            **columns,
+        )
 
     def publish(self, day: int, shift: float = 0.0) -> Night:
         folder = self.settings.files / "staging" / f"{day}-{shift}"
         folder.mkdir(parents=True)
         REFERENCE.profile(rows(day + 1, shift), 2.0, 0.005).write_parquet(folder / "profile.parquet")
-        night = scored_night(folder, f"{day}-{shift}", day=DAY + timedelta(days=day), profile=folder / "profile.parquet")
+        night = scored_night(
+            folder, f"{day}-{shift}", day=DAY + timedelta(days=day), profile=folder / "profile.parquet"
+        )
         return publish_night(ledger(self.warehouse, self.settings.name), night)
 
     def over(self, night: Night, notify: NotifySettings = NOBODY) -> list[str] | None:
@@ -91,20 +115,32 @@ def nights(tmp_path: Path) -> Nights:
 def test_nothing_is_said_before_as_many_nights_as_were_learnt_from(nights: Nights) -> None:
     assert [nights.over(nights.publish(day)) for day in range(WINDOW)] == [None, None, []]
     assert nights.over(nights.publish(4)) is None  # one of the dates before it has no night
-    assert [line["partition_date"] for line in nights.table("select distinct partition_date from drift")] == [DAY + timedelta(days=2)]
+    assert [line["partition_date"] for line in nights.table("select distinct partition_date from drift")] == [
+        DAY + timedelta(days=2)
+    ]
     assert nights.table("from runs where message is not null") == []
 
 
-def test_a_drift_is_a_row_a_note_and_told_once_as_long_as_it_lasts(nights: Nights, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_drift_is_a_row_a_note_and_told_once_as_long_as_it_lasts(
+    nights: Nights, caplog: pytest.LogCaptureFixture
+) -> None:
     with listening() as hook:
         notify = NotifySettings.model_validate({"webhooks": [{"url": hook.url}]})
         found = [nights.over(nights.publish(day, 1.5 if day > 2 else 0.0), notify) for day in range(6)]
     assert found == [None, None, [], ["amount"], ["amount"], ["amount"]]
     (body,) = hook.bodies
-    assert (body["event"], body["date"], body["model_version"]) == ("drift", str(DAY + timedelta(days=3)), VERSION)
+    assert (body["event"], body["date"], body["model_version"]) == (
+        "drift",
+        str(DAY + timedelta(days=3)),
+        VERSION,
+    )
     assert f"not what {VERSION} learnt from: drift of amount (psi " in body["message"]
     lines = nights.table("select * from drift order by partition_date desc, feature")
-    assert [(line["feature"], line["is_over"]) for line in lines[:3]] == [("amount", True), ("error", False), ("iban", False)]
+    assert [(line["feature"], line["is_over"]) for line in lines[:3]] == [
+        ("amount", True),
+        ("error", False),
+        ("iban", False),
+    ]
     assert lines[0]["first_date"] == DAY + timedelta(days=3)
     assert lines[0]["psi"] > nights.settings.drift.psi > lines[2]["psi"]
     assert lines[0]["wasserstein"] == pytest.approx(1.5, abs=0.2)
@@ -120,13 +156,17 @@ def test_it_is_measured_once_and_again_when_the_night_is_scored_again(nights: Ni
     last = [nights.publish(day) for day in range(WINDOW)][-1]
     assert [nights.over(last), nights.over(last)] == [[], None]
     figures = nights.table("from metrics")
-    assert {(line["detector"], line["last_date"], line["as_of"]) for line in figures} == {("drift", last.date, last.date)}
+    assert {(line["detector"], line["last_date"], line["as_of"]) for line in figures} == {
+        ("drift", last.date, last.date)
+    }
     assert nights.over(nights.publish(2, shift=6.0)) == ["amount"]
     assert nights.table("select is_over from drift where feature = 'amount'") == [{"is_over": True}]
 
 
 @pytest.mark.parametrize("retrain", [True, False])
-def test_a_training_is_due_after_a_drift_unless_a_newer_version_is_there(tmp_path: Path, retrain: bool) -> None:
+def test_a_training_is_due_after_a_drift_unless_a_newer_version_is_there(
+    tmp_path: Path, retrain: bool
+) -> None:
     nights = Nights(tmp_path, "" if retrain else "retrain = false")
     for day in range(WINDOW):
         nights.over(nights.publish(day, 1.5))
@@ -145,21 +185,31 @@ def test_a_drift_that_is_over_makes_no_training_due(nights: Nights) -> None:
 
 def test_drift_counts_as_no_judgement_of_a_date(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
-    nights.recipe = replace(nights.recipe, training=nights.recipe.training.model_copy(update={"window_days": 1}))
+    nights.recipe = replace(
+        nights.recipe, training=nights.recipe.training.model_copy(update={"window_days": 1})
+    )
     nights.do("update models set dates = 1")
     assert nights.over(nights.publish(0)) == []
     known = {"id": "0-0.0-1", "partition_date": DAY, "known_at": DAY}
     nights.do(
-        "insert into labels by name select $id as id, $partition_date as partition_date, true as label, $known_at as known_at", **known
+        (
+            "insert into labels by name select $id as id, $partition_date as partition_date, true as "
+            "label, $known_at as known_at"
+        ),
+        **known,
     )
     with reading(nights.warehouse, nights.settings.name) as con:
-        assert con.execute(sql.read("monitoring/list_dates_to_evaluate"), {"as_of": DAY}).fetchall() == [(DAY,)]
+        assert con.execute(sql.read("monitoring/list_dates_to_evaluate"), {"as_of": DAY}).fetchall() == [
+            (DAY,)
+        ]
 
 
 def test_profiles_go_with_the_rows_of_their_run(nights: Nights) -> None:
     old, new = nights.publish(0), nights.publish(0, 1.5)
     assert {line["run_id"] for line in nights.table("from profiles")} == {old.run_id, new.run_id}
-    nights.do("update runs set superseded_at = superseded_at - interval 30 days where superseded_at is not null")
+    nights.do(
+        "update runs set superseded_at = superseded_at - interval 30 days where superseded_at is not null"
+    )
     prune(nights.warehouse, nights.settings.name, 7, DAY + timedelta(days=400), yes=True)
     assert {line["run_id"] for line in nights.table("from profiles")} == {new.run_id}
 
@@ -177,7 +227,9 @@ def test_a_profile_that_cannot_be_is_an_offence(nights: Nights, broken: str) -> 
 @pytest.mark.slow
 def test_every_night_keeps_a_profile_of_the_rows_that_it_did_not_flag(scored_bank: Bank) -> None:
     (run,) = scored_bank.table("from runs").to_dicts()
-    profiles = scored_bank.table("select feature, kind, weight, list_sum(counts)::bigint as rows, sums from profiles order by feature")
+    profiles = scored_bank.table(
+        "select feature, kind, weight, list_sum(counts)::bigint as rows, sums from profiles order by feature"
+    )
     assert profiles["feature"].to_list() == ["amount", "channel", "distance", "error"]
     assert profiles["kind"].to_list() == ["numeric", "category", "numeric", "error"]
     assert set(profiles["rows"]) == {run["rows_scored"] - run["rows_flagged"]}
@@ -189,7 +241,9 @@ def test_every_night_keeps_a_profile_of_the_rows_that_it_did_not_flag(scored_ban
 
 @pytest.mark.soak
 @pytest.mark.slow
-def test_a_weekly_rhythm_and_an_attack_are_no_drift_and_inflation_is(bank: Bank, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_weekly_rhythm_and_an_attack_are_no_drift_and_inflation_is(
+    bank: Bank, caplog: pytest.LogCaptureFixture
+) -> None:
     from flows.nightly import nightly
 
     bank.configure("window_days = 6", "window_days = 6\nretrain_every_days = 100")
@@ -198,7 +252,9 @@ def test_a_weekly_rhythm_and_an_attack_are_no_drift_and_inflation_is(bank: Bank,
         busy = 1.0 if offset % 6 else 1.6
         inflated = 1.3 if offset >= 18 else 1.0
         frame = small_day(day).with_columns(amount=pl.col("amount") * busy * inflated)
-        attack = frame.head(60).with_columns(id=pl.col("id") + "x", amount=pl.lit(5_000.0), is_fraud=pl.lit(True))
+        attack = frame.head(60).with_columns(
+            id=pl.col("id") + "x", amount=pl.lit(5_000.0), is_fraud=pl.lit(True)
+        )
         bank.write(day, pl.concat([frame, attack]).sort("at") if offset in (16, 17) else frame)
     for offset in range(9, 18):
         assert nightly(bank.config, FIRST + timedelta(days=offset)).status == "committed"

@@ -1,4 +1,6 @@
-"""Notifications: what is told to whom, and that no webhook can do anything to a night; against a real HTTP server."""
+"""Notifications: what is told to whom, and that no webhook can do anything to a night; against a real HTTP
+server.
+"""
 
 import json
 import logging
@@ -22,7 +24,14 @@ from flows.cli.app import app
 from flows.console import Failing
 from flows.settings import Settings, load_settings
 from models.errors import TrainingError
-from tasks.core.errors import NightError, NightKept, PartitionMissing, PartitionRejected, SourceError, WarehouseHeld
+from tasks.core.errors import (
+    NightError,
+    NightKept,
+    PartitionMissing,
+    PartitionRejected,
+    SourceError,
+    WarehouseHeld,
+)
 from tasks.notifications.notify import FORMATS, Notice, tell, troubles_told
 from tasks.notifications.settings import EVENTS, NotifySettings
 from tasks.operations.doctor import check_webhooks
@@ -47,20 +56,26 @@ DOUBT = Notice(
 
 def told_to(*hooks: Hook, timeout_seconds: float = 10, retries: int = 3) -> NotifySettings:
     webhooks = [{"url": hook.url} for hook in hooks]
-    return NotifySettings.model_validate({"webhooks": webhooks, "timeout_seconds": timeout_seconds, "retries": retries})
+    return NotifySettings.model_validate(
+        {"webhooks": webhooks, "timeout_seconds": timeout_seconds, "retries": retries}
+    )
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds between attempts, none of which is waited for."""
     waited: list[float] = []
-    monkeypatch.setattr(tasks.notifications.webhooks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited.append))
+    monkeypatch.setattr(
+        tasks.notifications.webhooks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited.append)
+    )
     return waited
 
 
 @pytest.fixture(autouse=True)
 def nothing_leaks(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """In none of these tests, at no level of any library, does the address appear in a log or on the terminal."""
+    """In none of these tests, at no level of any library, does the address appear in a log or on the
+    terminal.
+    """
     caplog.set_level(logging.DEBUG)
     yield
     said = [f"{record.getMessage()} {record.exc_text}" for record in caplog.get_records("call")]
@@ -69,7 +84,11 @@ def nothing_leaks(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name.startswith("tasks") and record.levelno == logging.WARNING]
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("tasks") and record.levelno == logging.WARNING
+    ]
 
 
 def test_a_server_in_trouble_is_asked_again_with_growing_pauses_until_it_takes_it(
@@ -83,30 +102,40 @@ def test_a_server_in_trouble_is_asked_again_with_growing_pauses_until_it_takes_i
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410])
-def test_a_refusal_is_final_and_one_warning(status: int, pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refusal_is_final_and_one_warning(
+    status: int, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     with listening(status) as hook:
         tell(told_to(hook), DOUBT)
     assert (len(hook.got), pauses) == (1, [])
     place = f"webhook 1 (127.0.0.1:{hook.port})"
-    assert warnings(caplog) == [f"2018-07-25  notify     {place} could not be told of `doubt`: answered {status}"]
+    assert warnings(caplog) == [
+        f"2018-07-25  notify     {place} could not be told of `doubt`: answered {status}"
+    ]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_what_is_sent_follows_no_redirect(status: int, pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_sent_follows_no_redirect(
+    status: int, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     with listening() as elsewhere, listening(status, location=elsewhere.url) as hook:
         tell(told_to(hook), DOUBT)
     assert (len(hook.got), elsewhere.got) == (1, [])
     assert "a redirect is not followed" in warnings(caplog)[0]
 
 
-def test_too_many_requests_are_repeated_when_the_server_says(pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+def test_too_many_requests_are_repeated_when_the_server_says(
+    pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     with listening(429, 200, retry_after="7") as hook:
         tell(told_to(hook), DOUBT)
     assert (len(hook.got), pauses, warnings(caplog)) == (2, [7.0], [])
 
 
 @pytest.mark.parametrize("retry_after", ["3600", "Fri, 01 Jan 2100 00:00:00 GMT"])
-def test_a_pause_beyond_the_bound_is_not_waited_for(retry_after: str, pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pause_beyond_the_bound_is_not_waited_for(
+    retry_after: str, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     with listening(429, retry_after=retry_after) as hook:
         tell(told_to(hook), DOUBT)
     assert (len(hook.got), pauses) == (1, [])
@@ -114,16 +143,21 @@ def test_a_pause_beyond_the_bound_is_not_waited_for(retry_after: str, pauses: li
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "pause"), [("soon", 0.5), ("-5", 0.5), ("Fri, 01 Jan 2100", 0.5), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)]
+    ("retry_after", "pause"),
+    [("soon", 0.5), ("-5", 0.5), ("Fri, 01 Jan 2100", 0.5), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)],
 )
-def test_a_strange_retry_after_counts_as_none_and_one_that_is_over_as_now(retry_after: str, pause: float, pauses: list[float]) -> None:
+def test_a_strange_retry_after_counts_as_none_and_one_that_is_over_as_now(
+    retry_after: str, pause: float, pauses: list[float]
+) -> None:
     with listening(503, 200, retry_after=retry_after) as hook:
         tell(told_to(hook), DOUBT)
     assert (len(hook.got), pauses) == (2, [pause])
 
 
 @pytest.mark.parametrize("status", [0, -1], ids=["hangs", "trickles"])
-def test_nobody_is_waited_for_longer_than_the_bound_and_all_are_told_at_once(status: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_nobody_is_waited_for_longer_than_the_bound_and_all_are_told_at_once(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     with listening(status) as first, listening(status) as second, listening() as third:
         began = time.monotonic()
         tell(told_to(first, second, third, timeout_seconds=0.8, retries=1), DOUBT)
@@ -135,7 +169,11 @@ def test_nobody_is_waited_for_longer_than_the_bound_and_all_are_told_at_once(sta
     ]
 
 
-@pytest.mark.parametrize("url", [f"http://127.0.0.1:9/{SECRET}", f"http://nobody.invalid/{SECRET}"], ids=["nobody listens", "no such name"])
+@pytest.mark.parametrize(
+    "url",
+    [f"http://127.0.0.1:9/{SECRET}", f"http://nobody.invalid/{SECRET}"],
+    ids=["nobody listens", "no such name"],
+)
 def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
     url: str, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -143,7 +181,11 @@ def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
     assert pauses == [0.5, 1.0]
     (line,) = warnings(caplog)
     assert re.search(
-        r"webhook 1 \((127\.0\.0\.1:9|nobody\.invalid)\) could not be told of `doubt`: cannot be reached: .* \(attempt 3\)$", line
+        (
+            r"webhook 1 \((127\.0\.0\.1:9|nobody\.invalid)\) could not be told of `doubt`: cannot be "
+            r"reached: .* \(attempt 3\)$"
+        ),
+        line,
     )
 
 
@@ -160,18 +202,33 @@ def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
 )
 @pytest.mark.parametrize("answer", [200, 404])
-def test_every_trouble_is_told_by_its_own_name_and_raised_as_it_was(error: Exception, event: str, status: str, answer: int) -> None:
-    with listening(answer) as hook, pytest.raises(type(error)) as raised, troubles_told(told_to(hook), "bank", DAY):
+def test_every_trouble_is_told_by_its_own_name_and_raised_as_it_was(
+    error: Exception, event: str, status: str, answer: int
+) -> None:
+    with (
+        listening(answer) as hook,
+        pytest.raises(type(error)) as raised,
+        troubles_told(told_to(hook), "bank", DAY),
+    ):
         raise error
     assert raised.value is error
     assert raised.value.__cause__ is raised.value.__context__ is None
     (body,) = hook.bodies
-    assert (body["event"], body["status"], body["message"], body["date"]) == (event, status, str(error), "2018-07-25")
+    assert (body["event"], body["status"], body["message"], body["date"]) == (
+        event,
+        status,
+        str(error),
+        "2018-07-25",
+    )
     assert body["what_to_do"]
 
 
 def test_a_missing_date_that_nobody_waits_for_is_no_event() -> None:
-    with listening() as hook, pytest.raises(PartitionMissing), troubles_told(told_to(hook), "bank", DAY, due=False):
+    with (
+        listening() as hook,
+        pytest.raises(PartitionMissing),
+        troubles_told(told_to(hook), "bank", DAY, due=False),
+    ):
         raise PartitionMissing("no partition")
     assert hook.got == []
 
@@ -239,10 +296,15 @@ def test_a_wrong_section_is_refused_by_a_line_and_a_traceback_without_the_addres
     assert "s3cr3t" not in shown
 
 
-def test_the_address_is_a_secret_of_the_settings_and_no_part_of_what_decides_scores(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_is_a_secret_of_the_settings_and_no_part_of_what_decides_scores(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = load_settings(bank.config)
     monkeypatch.setenv("SLACK_URL", f"https://hooks.slack.com/services/{SECRET}")
-    bank.configure("[warehouse]", '[notify]\nwebhooks = [{ url = "${SLACK_URL}", format = "slack", on = ["failed"] }]\n[warehouse]')
+    bank.configure(
+        "[warehouse]",
+        '[notify]\nwebhooks = [{ url = "${SLACK_URL}", format = "slack", on = ["failed"] }]\n[warehouse]',
+    )
     settings = load_settings(bank.config)
     assert (settings.config_hash, settings.training_hash) == (before.config_hash, before.training_hash)
     assert "s3cr3t" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
@@ -251,7 +313,9 @@ def test_the_address_is_a_secret_of_the_settings_and_no_part_of_what_decides_sco
 
 
 def test_a_password_in_an_address_is_not_its_host() -> None:
-    settings = NotifySettings.model_validate({"webhooks": [{"url": f"https://user:{SECRET.replace('/', '-')}@h.example:8443/x"}]})
+    settings = NotifySettings.model_validate(
+        {"webhooks": [{"url": f"https://user:{SECRET.replace('/', '-')}@h.example:8443/x"}]}
+    )
     assert settings.webhooks[0].host == "h.example:8443"
 
 
@@ -293,8 +357,14 @@ def test_nights_tell_what_happens_and_are_the_same_whatever_the_webhooks_do(
         return seen
 
     with listening() as good, listening(500) as bad, listening(0) as hanging:
-        hooks = f'{{ url = "{good.url}" }}, {{ url = "{bad.url}", on = ["promoted"] }}, {{ url = "{hanging.url}", on = ["doubt"] }}'
-        section = f"[notify]\nwebhooks = [{hooks}]\ntimeout_seconds = 1\nretries = 1\n[evaluation]\nflagged_share = [0.5, 0.6]\n[warehouse]"
+        hooks = (
+            f'{{ url = "{good.url}" }}, {{ url = "{bad.url}", on = ["promoted"] }}, {{ url = '
+            f'"{hanging.url}", on = ["doubt"] }}'
+        )
+        section = (
+            f"[notify]\nwebhooks = [{hooks}]\ntimeout_seconds = 1\nretries = "
+            "1\n[evaluation]\nflagged_share = [0.5, 0.6]\n[warehouse]"
+        )
         bank.configure("[warehouse]", section)
         bank.configure("[columns]", '[columns]\nprivate = ["amount"]')
 

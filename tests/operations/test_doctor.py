@@ -24,10 +24,18 @@ DAY = date(2024, 3, 1)
 
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
-    pl.DataFrame({"id": [1, 2], "amount": [1.0, 2.0], "fraud": [0, 1]}).write_parquet(tmp_path / f"{DAY}.parquet")
-    sql = "-- one row per row\nselect id, ln(amount) as log_amount from history where _partition_date = $partition_date"
+    pl.DataFrame({"id": [1, 2], "amount": [1.0, 2.0], "fraud": [0, 1]}).write_parquet(
+        tmp_path / f"{DAY}.parquet"
+    )
+    sql = (
+        "-- one row per row\nselect id, ln(amount) as log_amount from history where _partition_date = "
+        "$partition_date"
+    )
     (tmp_path / "features.sql").write_text(sql)
-    return Setup(dataset_of(tmp_path), WarehouseSettings(uri=str(tmp_path / "warehouse.duckdb"), files=str(tmp_path / "files")))
+    return Setup(
+        dataset_of(tmp_path),
+        WarehouseSettings(uri=str(tmp_path / "warehouse.duckdb"), files=str(tmp_path / "files")),
+    )
 
 
 def dataset_of(folder: Path, **sections: dict[str, Any]) -> Dataset:
@@ -59,7 +67,9 @@ def test_no_check_ever_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("it fell over\nwith a long story")
 
     monkeypatch.setattr(health, "INSTALLATION", (broken,))
-    found = checks(dataset_of(tmp_path / "absent"), WarehouseSettings(uri=str(tmp_path), files=str(tmp_path / "files")))
+    found = checks(
+        dataset_of(tmp_path / "absent"), WarehouseSettings(uri=str(tmp_path), files=str(tmp_path / "files"))
+    )
     assert found[0] == Check("broken", False, "it fell over", "mend what it names, then look again")
     wrong = {check.name: check for check in found if check.ok is False}
     assert {"source", "columns", "warehouse"} <= wrong.keys()
@@ -90,7 +100,9 @@ def checks_of(name: str, setup: Setup) -> Check:
         ({"features": {"numeric": ["built_by_sql"], "sql": "features"}}, None),
     ],
 )
-def test_missing_columns_are_named(setup: Setup, tmp_path: Path, sections: dict[str, Any], missing: str | None) -> None:
+def test_missing_columns_are_named(
+    setup: Setup, tmp_path: Path, sections: dict[str, Any], missing: str | None
+) -> None:
     check = look("columns", setup, dataset_of(tmp_path, **sections))
     assert check.ok is (missing is None)
     assert missing is None or check.found == f"missing: {missing}"
@@ -105,18 +117,26 @@ def test_missing_columns_are_named(setup: Setup, tmp_path: Path, sections: dict[
         ("select id, ln(price) as log_amount from history", "log_amount", False, "price"),
     ],
 )
-def test_feature_sql_is_bound(setup: Setup, tmp_path: Path, text: str | None, feature: str, ok: bool, found: str) -> None:
+def test_feature_sql_is_bound(
+    setup: Setup, tmp_path: Path, text: str | None, feature: str, ok: bool, found: str
+) -> None:
     file = tmp_path / "features.sql"
     if text:
         file.write_text(text)
-    check = look("feature_sql", setup, dataset_of(tmp_path, features={"sql": str(file), "numeric": [feature]}))
+    check = look(
+        "feature_sql", setup, dataset_of(tmp_path, features={"sql": str(file), "numeric": [feature]})
+    )
     assert check.ok is ok
     assert found in check.found
 
 
 def test_feature_sql_that_is_absent_or_not_wanted(setup: Setup, tmp_path: Path) -> None:
     assert look("feature_sql", setup).ok is None
-    absent = look("feature_sql", setup, dataset_of(tmp_path, features={"sql": str(tmp_path / "absent.sql"), "numeric": ["x"]}))
+    absent = look(
+        "feature_sql",
+        setup,
+        dataset_of(tmp_path, features={"sql": str(tmp_path / "absent.sql"), "numeric": ["x"]}),
+    )
     assert absent.ok is False
     assert "absent.sql" in absent.found
 
@@ -146,7 +166,9 @@ def test_a_lake_is_looked_at_like_a_file(setup: Setup, tmp_path: Path) -> None:
 
 def test_a_held_warehouse_is_told_apart_from_a_broken_one(setup: Setup) -> None:
     hold = f"import duckdb; con = duckdb.connect({setup.warehouse.uri!r}); print('held', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
         check = look("warehouse", setup)
@@ -167,13 +189,19 @@ def test_little_disk_is_said(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> N
 def test_versions_are_compared_with_what_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert installation.check_python().ok is True
     assert installation.check_packages().ok is True
-    monkeypatch.setattr(installation.metadata, "requires", lambda _: ["duckdb==0.1", "nobody-has-this", "absent; extra == 'gpu'"])
+    monkeypatch.setattr(
+        installation.metadata,
+        "requires",
+        lambda _: ["duckdb==0.1", "nobody-has-this", "absent; extra == 'gpu'"],
+    )
     check = installation.check_packages()
     assert check.ok is False
     assert check.found == f"duckdb is {duckdb.__version__}, ==0.1 needed; nobody-has-this is not installed"
 
 
-def test_a_tensorflow_that_kills_its_process_is_only_a_failed_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tensorflow_that_kills_its_process_is_only_a_failed_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed = tmp_path / "python"
     killed.write_text("#!/bin/sh\nkill -ILL $$\n")
     killed.chmod(0o755)

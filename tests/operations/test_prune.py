@@ -1,4 +1,6 @@
-"""Retention: what is old and needless goes, everything else stays; nothing outside the dataset's own folder is ever touched."""
+"""Retention: what is old and needless goes, everything else stays; nothing outside the dataset's own folder
+is ever touched.
+"""
 
 import fcntl
 import json
@@ -55,13 +57,17 @@ def at(day: date) -> datetime:
 
 @dataclass(frozen=True)
 class Branch:
-    """A dataset's results in a folder of its own: rows as ledger and registry hold them, files where the steps put them."""
+    """A dataset's results in a folder of its own: rows as ledger and registry hold them, files where the
+    steps put them.
+    """
 
     folder: Path
 
     @property
     def warehouse(self) -> WarehouseSettings:
-        return WarehouseSettings(uri=str(self.folder / "w.duckdb"), files=str(self.folder / "files"), wait_seconds=1)
+        return WarehouseSettings(
+            uri=str(self.folder / "w.duckdb"), files=str(self.folder / "files"), wait_seconds=1
+        )
 
     @property
     def files(self) -> Path:
@@ -74,7 +80,9 @@ class Branch:
         with reading(self.warehouse, "bank") as con:
             return con.execute(query).pl().to_dicts()
 
-    def run(self, run_id: str, day: date, version: str, superseded: date | None = None, rows: int = 3) -> None:
+    def run(
+        self, run_id: str, day: date, version: str, superseded: date | None = None, rows: int = 3
+    ) -> None:
         values = {
             "run_id": run_id,
             "day": day,
@@ -86,35 +94,54 @@ class Branch:
         self.do(
             lambda con: con.execute(
                 """
-                insert into runs by name select $run_id as run_id, $day as partition_date, 'committed' as status, $rows as rows_scored,
+                insert into runs by name
+                select $run_id as run_id, $day as partition_date, 'committed' as status, $rows as rows_scored,
                     $version as model_version, $committed as committed_at, $superseded as superseded_at
                 """,
                 values,
             )
         )
-        ids = pl.DataFrame({"run_id": run_id, "partition_date": day, "id": [f"{run_id}/{number}" for number in range(rows)]})
+        ids = pl.DataFrame(
+            {"run_id": run_id, "partition_date": day, "id": [f"{run_id}/{number}" for number in range(rows)]}
+        )
         for table in ("score_rows", "quarantine"):
-            self.do(lambda con, table=table: (con.register("ids", ids.to_arrow()), con.execute(f"insert into {table} by name from ids")))
+            self.do(
+                lambda con, table=table: (
+                    con.register("ids", ids.to_arrow()),
+                    con.execute(f"insert into {table} by name from ids"),
+                )
+            )
 
-    def version(self, name: str, trained: date, promoted: date | None = None, path: str | None = None) -> None:
+    def version(
+        self, name: str, trained: date, promoted: date | None = None, path: str | None = None
+    ) -> None:
         artifact = self.files / "models" / name
         artifact.mkdir(parents=True)
         (artifact / "network_0.keras").write_bytes(b"x" * 100)
         self.file(f"cards/{name}.html", trained)
         touch(artifact, trained)
-        model = {"version": name, "artifact": path or f"bank/models/{name}", "card": f"bank/cards/{name}.html", "trained": at(trained)}
+        model = {
+            "version": name,
+            "artifact": path or f"bank/models/{name}",
+            "card": f"bank/cards/{name}.html",
+            "trained": at(trained),
+        }
         self.do(
             lambda con: con.execute(
                 """
                 insert into models by name
-                select $version as version, $artifact as artifact_path, $card as card_path, $trained as trained_at
+                select $version as version, $artifact as artifact_path, $card as card_path,
+                    $trained as trained_at
                 """,
                 model,
             )
         )
         if promoted:
             values = {"from": promoted, "at": at(trained), "version": name}
-            statement = "insert into promotions by name select $from as effective_from, $at as promoted_at, $version as version"
+            statement = (
+                "insert into promotions by name select $from as effective_from, $at as "
+                "promoted_at, $version as version"
+            )
             self.do(lambda con: con.execute(statement, values))
 
     def file(self, name: str, changed: date, text: str = "page") -> Path:
@@ -126,8 +153,17 @@ class Branch:
 
     def everything(self) -> tuple[Any, ...]:
         """Every row of the warehouse and every file, with its content."""
-        tables = [sorted(map(str, self.table(f"from {name}"))) for name in (*COUNTED, "score_rows", "quarantine")]
-        return (tables, {path: path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file() and path.suffix != ".duckdb"})
+        tables = [
+            sorted(map(str, self.table(f"from {name}"))) for name in (*COUNTED, "score_rows", "quarantine")
+        ]
+        return (
+            tables,
+            {
+                path: path.read_bytes()
+                for path in sorted(self.folder.rglob("*"))
+                if path.is_file() and path.suffix != ".duckdb"
+            },
+        )
 
     def prune(self, **options: Any) -> Pruning:
         return prune(self.warehouse, "bank", KEEP, TODAY, **options)
@@ -146,7 +182,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Branch:
     """Old and recent ones of everything."""
     branch = Branch(tmp_path_factory.mktemp("template") / "branch")
     branch.version("first", OLD, promoted=OLD)  # overtaken before anything that is kept
-    branch.version("kept", OLD + timedelta(days=1), promoted=date(2026, 3, 1))  # champion on the first date that is kept
+    branch.version(
+        "kept", OLD + timedelta(days=1), promoted=date(2026, 3, 1)
+    )  # champion on the first date that is kept
     branch.version("last", RECENT, promoted=RECENT)
     branch.version("used", OLD)  # never promoted, but a current run has used it
     branch.run("superseded-long-ago", OLD, "first", superseded=OLD + timedelta(days=1))
@@ -186,17 +224,32 @@ def test_without_yes_everything_stays_as_it_is(branch: Branch) -> None:
 def test_superseded_rows_go_by_the_instant_they_became_so_and_current_ones_stay(branch: Branch) -> None:
     pruned = branch.prune(yes=True)
     (rows,) = [dropped for dropped in pruned.dropped if dropped.kind == pruning.SUPERSEDED]
-    assert (rows.count, rows.rows, rows.oldest, rows.newest) == (1, 3, OLD + timedelta(days=1), OLD + timedelta(days=1))
+    assert (rows.count, rows.rows, rows.oldest, rows.newest) == (
+        1,
+        3,
+        OLD + timedelta(days=1),
+        OLD + timedelta(days=1),
+    )
     kept = {"superseded-lately", "current-and-old", "current"}
     for table in ("score_rows", "quarantine"):
         assert {row["run_id"] for row in branch.table(f"from {table}")} == kept
-    assert {run["run_id"] for run in branch.table("from runs where pruned_at is not null")} == {"superseded-long-ago"}
+    assert {run["run_id"] for run in branch.table("from runs where pruned_at is not null")} == {
+        "superseded-long-ago"
+    }
 
 
-def test_old_scores_of_current_runs_go_only_when_asked_for_with_the_version_that_they_used(branch: Branch) -> None:
+def test_old_scores_of_current_runs_go_only_when_asked_for_with_the_version_that_they_used(
+    branch: Branch,
+) -> None:
     branch.prune(scores=True, yes=True)
-    assert {row["run_id"] for row in branch.table("from score_rows union from score_rows")} == {"superseded-lately", "current"}
-    assert {row["version"] for row in branch.table("from models where pruned_at is not null")} == {"first", "used"}
+    assert {row["run_id"] for row in branch.table("from score_rows union from score_rows")} == {
+        "superseded-lately",
+        "current",
+    }
+    assert {row["version"] for row in branch.table("from models where pruned_at is not null")} == {
+        "first",
+        "used",
+    }
     assert not (branch.files / "models" / "used").exists()
 
 
@@ -214,9 +267,21 @@ def test_an_artifact_goes_with_its_card_once_nothing_can_need_it(branch: Branch)
 
 
 def test_pages_and_staging_go_by_their_date(branch: Branch) -> None:
-    assert kinds(branch.prune(yes=True)).items() >= {"Data Docs pages": 1, "reports": 2, "staging folders": 1}.items()
-    left = {path.name for folder in ("data-docs", "reports", "staging") for path in (branch.files / folder).iterdir()}
-    assert left == {f"{RECENT}.html", f"report-{OLD}_{RECENT}.html", f"report-{OLD}_{RECENT}.json", str(RECENT)}
+    assert (
+        kinds(branch.prune(yes=True)).items()
+        >= {"Data Docs pages": 1, "reports": 2, "staging folders": 1}.items()
+    )
+    left = {
+        path.name
+        for folder in ("data-docs", "reports", "staging")
+        for path in (branch.files / folder).iterdir()
+    }
+    assert left == {
+        f"{RECENT}.html",
+        f"report-{OLD}_{RECENT}.html",
+        f"report-{OLD}_{RECENT}.json",
+        str(RECENT),
+    }
 
 
 def test_staging_that_a_process_works_on_and_a_night_that_waits_are_left_and_named(branch: Branch) -> None:
@@ -239,8 +304,19 @@ def test_staging_that_a_process_works_on_and_a_night_that_waits_are_left_and_nam
 
 def test_the_version_of_a_night_that_waits_stays(branch: Branch) -> None:
     staged = branch.files / "staging" / str(OLD)
-    features = Features(Validated(Partition(OLD, 3, "fingerprint"), staged / "quarantine.parquet", 0, staged / "page.html"), path=None)
-    version = Version("first", OLD, OLD, OLD, str(branch.files / "models" / "first"), "hash", branch.files / "cards" / "first.html")
+    features = Features(
+        Validated(Partition(OLD, 3, "fingerprint"), staged / "quarantine.parquet", 0, staged / "page.html"),
+        path=None,
+    )
+    version = Version(
+        "first",
+        OLD,
+        OLD,
+        OLD,
+        str(branch.files / "models" / "first"),
+        "hash",
+        branch.files / "cards" / "first.html",
+    )
     scored = Scored(staged / "scores.parquet", 3, 0, 1.0)
     keep(Publication("run", features, scored, version, "hash", ThresholdSettings(), at(OLD), {}), staged)
     branch.prune(yes=True)
@@ -250,23 +326,47 @@ def test_the_version_of_a_night_that_waits_stays(branch: Branch) -> None:
 
 
 def test_orphaned_artifacts_go_when_they_are_old(branch: Branch) -> None:
-    for name, changed in (("models/old-orphan/f", OLD), ("models/.old.tmp/f", OLD), ("models/young-orphan/f", RECENT)):
+    for name, changed in (
+        ("models/old-orphan/f", OLD),
+        ("models/.old.tmp/f", OLD),
+        ("models/young-orphan/f", RECENT),
+    ):
         touch(branch.file(name, changed).parent, changed)
     branch.file("cards/old-orphan.html", OLD)
     assert kinds(branch.prune(yes=True))["orphaned artifacts and cards"] == 3
-    assert {path.name for path in (branch.files / "models").iterdir()} == {"kept", "last", "used", "young-orphan"}
+    assert {path.name for path in (branch.files / "models").iterdir()} == {
+        "kept",
+        "last",
+        "used",
+        "young-orphan",
+    }
 
 
-@pytest.mark.parametrize("path", ["../../precious", "bank/../../../precious", "bank/models", "bank", "/precious", "bank/models/../reports"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../precious",
+        "bank/../../../precious",
+        "bank/models",
+        "bank",
+        "/precious",
+        "bank/models/../reports",
+    ],
+)
 def test_a_path_out_of_the_warehouse_leads_nowhere(branch: Branch, path: str, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").write_text("precious")
-    branch.version("hostile", OLD, path=path.replace("/precious", str(precious)) if path.startswith("/") else path)
+    branch.version(
+        "hostile", OLD, path=path.replace("/precious", str(precious)) if path.startswith("/") else path
+    )
     pruned = branch.prune(scores=True, yes=True)
     assert (precious / "file").read_text() == "precious"
     assert [words for words in pruned.left if words.startswith("hostile names an artifact or a card outside")]
-    assert {row["version"] for row in branch.table("from models where pruned_at is not null")} == {"first", "used"}
+    assert {row["version"] for row in branch.table("from models where pruned_at is not null")} == {
+        "first",
+        "used",
+    }
     assert {"kept", "last"} <= {path.name for path in (branch.files / "models").iterdir()}
     assert (branch.files / "reports").is_dir()
 
@@ -286,7 +386,9 @@ def test_links_are_not_followed(branch: Branch, tmp_path: Path) -> None:
     assert sum("is a link" in words for words in pruned.left) == 3
 
 
-def test_a_crash_after_the_commit_leaves_only_what_the_next_prune_removes(branch: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_after_the_commit_leaves_only_what_the_next_prune_removes(
+    branch: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = Branch(branch.folder.with_name("whole"))
     shutil.copytree(branch.folder, whole.folder)
 
@@ -300,13 +402,22 @@ def test_a_crash_after_the_commit_leaves_only_what_the_next_prune_removes(branch
     assert (branch.files / "models" / "first").is_dir()
     branch.prune(scores=True, yes=True)
     whole.prune(scores=True, yes=True)
-    names = [sorted(str(path.relative_to(each.folder)) for path in each.files.rglob("*")) for each in (branch, whole)]
+    names = [
+        sorted(str(path.relative_to(each.folder)) for path in each.files.rglob("*"))
+        for each in (branch, whole)
+    ]
     assert names[0] == names[1]
 
 
-def test_a_failing_transaction_leaves_warehouse_and_files(branch: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_transaction_leaves_warehouse_and_files(
+    branch: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = branch.everything()
-    monkeypatch.setattr(sql, "read", lambda name, read=sql.read: read(name) if name != "retention/mark_versions_pruned" else "selec")
+    monkeypatch.setattr(
+        sql,
+        "read",
+        lambda name, read=sql.read: read(name) if name != "retention/mark_versions_pruned" else "selec",
+    )
     with pytest.raises(duckdb.Error):
         branch.prune(scores=True, yes=True)
     monkeypatch.undo()
@@ -363,7 +474,11 @@ def test_a_night_whose_rows_were_pruned_keeps_its_line_and_is_not_judged(scored_
     settings = load_settings(scored_bank.config)
     (run_id,) = scored_bank.table("from runs")["run_id"]
     for statement in ("retention/delete_scores", "retention/delete_quarantine", "retention/mark_runs_pruned"):
-        transact(settings.warehouse, settings.name, lambda con, name=statement: con.execute(sql.read(name), {"runs": [run_id]}))
+        transact(
+            settings.warehouse,
+            settings.name,
+            lambda con, name=statement: con.execute(sql.read(name), {"runs": [run_id]}),
+        )
     (line,) = scored_bank.table("from daily").to_dicts()
     assert (line["partition_date"], line["rows_scored"], line["median_score"]) == (NIGHT, ROWS, None)
     assert list(offences_of(settings)) == []
@@ -390,4 +505,6 @@ def test_a_lake_lets_go_of_the_files_of_pruned_rows(tmp_path: Path) -> None:
         assert len(con.sql("from ducklake_snapshots('warehouse')").fetchall()) == 1
     files = transact(lake, "bank", lambda con: con.execute(left).fetchall())
     assert any("score_rows" in str(file) for file in files)
-    assert len(list((tmp_path / "files" / "lake").rglob("score_rows/*.parquet"))) == 2  # a reader may be in the first for a day yet
+    assert (
+        len(list((tmp_path / "files" / "lake").rglob("score_rows/*.parquet"))) == 2
+    )  # a reader may be in the first for a day yet

@@ -26,7 +26,9 @@ def day_of_rows(day: date) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "payment_id": [f"{day}-{number}" for number in range(ROWS)],
-            "created_at": [datetime(day.year, day.month, day.day) + timedelta(seconds=number) for number in range(ROWS)],
+            "created_at": [
+                datetime(day.year, day.month, day.day) + timedelta(seconds=number) for number in range(ROWS)
+            ],
             "cardId": draw.integers(0, 40, ROWS),
             "terminal_id": draw.integers(0, 90, ROWS),
             "amount": draw.lognormal(3, 1, ROWS),
@@ -52,9 +54,13 @@ def write_days(folder: Path, name: str) -> Path:
 
 
 def load(look: SourceLook) -> Settings:
-    """The whole configuration as the command line would read it; besides the source's own sections it says the defaults."""
+    """The whole configuration as the command line would read it; besides the source's own sections it says
+    the defaults.
+    """
     settings = Settings.model_validate(tomllib.loads(render_toml(look, "cards")))
-    defaults = Settings(name="cards", source=settings.source, columns=settings.columns, features=settings.features)
+    defaults = Settings(
+        name="cards", source=settings.source, columns=settings.columns, features=settings.features
+    )
     assert settings == defaults
     return settings
 
@@ -108,7 +114,8 @@ def test_missing_dates_nulls_and_repeated_ids_are_said(tmp_path: Path) -> None:
     folder = write_days(tmp_path, "{date}.parquet")
     (folder / f"{DAYS[1]}.parquet").unlink()
     gaps = day_of_rows(DAYS[2]).with_columns(
-        pl.lit("same").alias("payment_id"), pl.when(pl.col("age") > 50).then(pl.col("amount")).otherwise(float("nan"))
+        pl.lit("same").alias("payment_id"),
+        pl.when(pl.col("age") > 50).then(pl.col("amount")).otherwise(float("nan")),
     )
     gaps.write_parquet(folder / f"{DAYS[2]}.parquet")
     text = render_toml(look_at(str(folder), None, None), "cards")
@@ -128,7 +135,10 @@ def test_images_are_left_out_with_the_key_that_they_need(tmp_path: Path) -> None
     assert not {"scan", "pixels", "prices"} & set(load(look).features.names)
     assert all("set features.image" in look.left_out[name] for name in ("scan", "pixels", "prices"))
     rows.select("payment_id", "scan").write_parquet(tmp_path / f"{DAYS[0]}.parquet")
-    with pytest.raises(SourceError, match=r"no column looks like a feature \(scan: BLOB, perhaps images: then set features.image"):
+    with pytest.raises(
+        SourceError,
+        match=r"no column looks like a feature \(scan: BLOB, perhaps images: then set features.image",
+    ):
         look_at(str(tmp_path), None, None)
 
 
@@ -143,14 +153,20 @@ def test_a_table_of_a_duckdb_file(tmp_path: Path, table: str | None) -> None:
     assert look.source.date_column == "booked_on"
     assert list(look.dates) == DAYS
     assert "booked_on" not in load(look).features.names
-    assert read_partition(load(look), DAYS[0]).rows == rows.filter(pl.col("booked_on") == DAYS[0]).height == ROWS
+    assert (
+        read_partition(load(look), DAYS[0]).rows == rows.filter(pl.col("booked_on") == DAYS[0]).height == ROWS
+    )
 
 
 def test_a_label_that_is_not_known_yet_is_still_found(tmp_path: Path) -> None:
-    day_of_rows(DAYS[0]).with_columns(pl.lit(None, pl.Int8).alias("is_fraud")).write_parquet(tmp_path / f"{DAYS[0]}.parquet")
+    day_of_rows(DAYS[0]).with_columns(pl.lit(None, pl.Int8).alias("is_fraud")).write_parquet(
+        tmp_path / f"{DAYS[0]}.parquet"
+    )
     look = look_at(str(tmp_path), None, None)
     assert look.roles.label == "is_fraud"
-    assert look.left_out.keys() == {"terminal_id", "comment", "currency", "chargeback_day"}, "without labels nothing can tell what `how` is"
+    assert look.left_out.keys() == {"terminal_id", "comment", "currency", "chargeback_day"}, (
+        "without labels nothing can tell what `how` is"
+    )
 
 
 def test_what_cannot_be_a_source_is_refused_in_one_line(tmp_path: Path) -> None:

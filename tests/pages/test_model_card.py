@@ -81,14 +81,20 @@ def clouds(page: Page) -> list[dict[str, str]]:
 
 @slow
 @every_kind
-def test_the_page_is_well_formed_small_and_asks_for_nothing_from_outside(make: Callable[[], Detector]) -> None:
+def test_the_page_is_well_formed_small_and_asks_for_nothing_from_outside(
+    make: Callable[[], Detector],
+) -> None:
     html = render_card(VERSION, make(), ALL[make])
     WellFormed(html)
     assert len(html) < 1_000_000
-    assert not re.search(r"https?:|//\w|url\(|@import|href|srcset", re.sub(r"data:image/png;base64,[\w+/=]*", "", html))
+    assert not re.search(
+        r"https?:|//\w|url\(|@import|href|srcset", re.sub(r"data:image/png;base64,[\w+/=]*", "", html)
+    )
     assert all(attrs["src"].startswith("data:") for attrs in Page(html).all("img"))
     policy = next(attrs["content"] for attrs in Page(html).all("meta") if "http-equiv" in attrs)
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'" + ("; img-src data:" if make is images else "")
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'" + (
+        "; img-src data:" if make is images else ""
+    )
 
 
 @slow
@@ -104,17 +110,26 @@ def test_the_page_shows_every_gate_with_its_result(make: Callable[[], Detector])
 def test_every_row_that_is_shown_is_a_point_of_each_scatter(make: Callable[[], Detector]) -> None:
     latent, found = inspect(make()).latent, clouds(card(make))
     by_kind = {
-        name: sum(path["d"].count("h0") for path in found if re.match(name, path["class"])) for name in (r"cloud e\d", r"cloud [ms]")
+        name: sum(path["d"].count("h0") for path in found if re.match(name, path["class"]))
+        for name in (r"cloud e\d", r"cloud [ms]")
     }
-    assert by_kind == {r"cloud e\d": len(latent.fraud), r"cloud [ms]": len(latent.fraud) if latent.fraud.any() else 0}
+    assert by_kind == {
+        r"cloud e\d": len(latent.fraud),
+        r"cloud [ms]": len(latent.fraud) if latent.fraud.any() else 0,
+    }
 
 
 @slow
 @every_kind
 def test_every_chart_says_what_it_shows(make: Callable[[], Detector]) -> None:
     page = card(make)
-    assert all(svg.get("role") == "img" and svg["aria-label"] if svg.get("aria-hidden") != "true" else True for svg in page.all("svg"))
-    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == (3 if make is variational else 4)
+    assert all(
+        svg.get("role") == "img" and svg["aria-label"] if svg.get("aria-hidden") != "true" else True
+        for svg in page.all("svg")
+    )
+    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == (
+        3 if make is variational else 4
+    )
     assert all(picture["alt"] for picture in page.all("img"))
 
 
@@ -122,7 +137,14 @@ def test_every_chart_says_what_it_shows(make: Callable[[], Detector]) -> None:
 @every_kind
 def test_the_page_says_what_the_version_is_and_where_it_was_measured(make: Callable[[], Detector]) -> None:
     page, detector = card(make), make()
-    for words in (VERSION.name, VERSION.sha256, "card-fraud", "7 January 2026 to 12 January 2026", "20 January 2026", detector.device):
+    for words in (
+        VERSION.name,
+        VERSION.sha256,
+        "card-fraud",
+        "7 January 2026 to 12 January 2026",
+        "20 January 2026",
+        detector.device,
+    ):
         assert words in page.text
     assert "-".join(map(str, detector.settings.hidden)) in page.text
     assert "All of it is seen on the training window" in page.text
@@ -142,7 +164,9 @@ def test_features_are_shown_with_their_encoding_and_their_losses() -> None:
 
 @slow
 def test_names_are_shown_as_text() -> None:
-    page = Page(render_card(replace(VERSION, withheld=NASTY), tabular(), replace(FACTS, dataset=NASTY, rule=NASTY)))
+    page = Page(
+        render_card(replace(VERSION, withheld=NASTY), tabular(), replace(FACTS, dataset=NASTY, rule=NASTY))
+    )
     assert f"Kept out of service. {NASTY}" in page.text
     assert not page.all("script")
     assert page.text.count(NASTY) >= 6
@@ -174,7 +198,13 @@ def test_without_known_frauds_the_page_says_nothing_of_them() -> None:
 def test_two_networks_have_two_pairs_of_lines() -> None:
     page = card(variational)
     assert [
-        len([path for path in page.all("path") if path.get("class") == f"line {style}" and "data-series" in path])
+        len(
+            [
+                path
+                for path in page.all("path")
+                if path.get("class") == f"line {style}" and "data-series" in path
+            ]
+        )
         for style in ("main", "second")
     ] == [2, 2]
     assert "Validation 2 networks" in page.text
@@ -183,7 +213,10 @@ def test_two_networks_have_two_pairs_of_lines() -> None:
 @slow
 def test_images_are_shown_beside_their_reconstruction() -> None:
     page, pixels = card(images), inspect(images()).pixels
-    pictures = [tf.io.decode_png(b64decode(attrs["src"].removeprefix("data:image/png;base64,"))).numpy() for attrs in page.all("img")]
+    pictures = [
+        tf.io.decode_png(b64decode(attrs["src"].removeprefix("data:image/png;base64,"))).numpy()
+        for attrs in page.all("img")
+    ]
     assert len(pictures) == 2 + 3 * len(pixels.worst)
     for k, one in enumerate(pixels.worst):
         observed, expected, loss = pictures[2 + 3 * k : 5 + 3 * k]

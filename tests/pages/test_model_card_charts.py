@@ -9,17 +9,32 @@ import pytest
 from models.inspection.summary import FeatureLoss, Latent
 from models.networks.fitting import Epoch
 from tasks.pages.charts import TEMPLATES
-from tasks.pages.model_card_charts import LEVELS, MOST_FEATURES, bars, best_epochs, by_error, by_label, losses, outside
+from tasks.pages.model_card_charts import (
+    LEVELS,
+    MOST_FEATURES,
+    bars,
+    best_epochs,
+    by_error,
+    by_label,
+    losses,
+    outside,
+)
 
 
 def history(*members: list[float]) -> tuple[Epoch, ...]:
-    return tuple(Epoch(member, k + 1, 2 * loss, loss) for member, own in enumerate(members) for k, loss in enumerate(own))
+    return tuple(
+        Epoch(member, k + 1, 2 * loss, loss)
+        for member, own in enumerate(members)
+        for k, loss in enumerate(own)
+    )
 
 
 def latent(rows: int = 400, frauds: int = 20) -> Latent:
     random = np.random.default_rng(0)
     error = np.exp(random.normal(size=rows)).astype(np.float32)
-    return Latent(5, random.normal(size=(rows, 2)), (0.6, 0.2), error, error, np.arange(rows) >= rows - frauds)
+    return Latent(
+        5, random.normal(size=(rows, 2)), (0.6, 0.2), error, error, np.arange(rows) >= rows - frauds
+    )
 
 
 def test_the_weights_kept_are_those_of_the_first_lowest_validation_loss() -> None:
@@ -61,7 +76,9 @@ def test_the_colours_of_errors_are_steps_of_one_scale() -> None:
     assert [cloud.style for cloud in chart.clouds] == [f"e{level}" for level in reversed(range(LEVELS))]
     present = [errors for errors in found if errors]
     assert all(min(higher) >= max(lower) for higher, lower in itertools.pairwise(present))
-    assert (chart.scale.low, chart.scale.high) == pytest.approx((math.log10(rows.error.min()), math.log10(rows.error.max())))
+    assert (chart.scale.low, chart.scale.high) == pytest.approx(
+        (math.log10(rows.error.min()), math.log10(rows.error.max()))
+    )
 
 
 def test_every_step_has_its_colour_in_the_style() -> None:
@@ -72,7 +89,12 @@ def test_every_step_has_its_colour_in_the_style() -> None:
 
 def test_labels_are_drawn_apart_with_the_frauds_on_top() -> None:
     frauds, others = by_label(latent(), "Held-out rows").clouds
-    assert (frauds.name, len(frauds.points), others.name, len(others.points)) == ("Frauds", 20, "Held-out rows", 380)
+    assert (frauds.name, len(frauds.points), others.name, len(others.points)) == (
+        "Frauds",
+        20,
+        "Held-out rows",
+        380,
+    )
     assert by_label(latent(frauds=0), "Held-out rows") is None
 
 
@@ -83,17 +105,25 @@ def test_a_row_far_away_is_drawn_at_the_end_of_the_axes() -> None:
     assert 1 <= outside(rows) < 20
     assert chart.x.high < 10
     assert (chart.x.high, chart.y.low) in [point for cloud in chart.clouds for point in cloud.points]
-    assert all(chart.x.low <= x <= chart.x.high and chart.y.low <= y <= chart.y.high for cloud in chart.clouds for x, y in cloud.points)
+    assert all(
+        chart.x.low <= x <= chart.x.high and chart.y.low <= y <= chart.y.high
+        for cloud in chart.clouds
+        for x, y in cloud.points
+    )
 
 
 def test_rows_at_one_place_have_axes() -> None:
-    one = Latent(1, np.zeros((30, 2)), (0.0, 0.0), np.ones(30, np.float32), np.ones(30, np.float32), np.zeros(30, bool))
+    one = Latent(
+        1, np.zeros((30, 2)), (0.0, 0.0), np.ones(30, np.float32), np.ones(30, np.float32), np.zeros(30, bool)
+    )
     assert outside(one) == 0
     assert sum(len(cloud.points) for cloud in by_error(one).clouds) == 30
 
 
 def test_the_longest_bar_fills_its_place_and_only_the_worst_are_shown() -> None:
-    features = [FeatureLoss(f"f{k}", 1.0, 0.5 / (k + 1), 2.0, 0.4 / (k + 1)) for k in range(MOST_FEATURES + 5)]
+    features = [
+        FeatureLoss(f"f{k}", 1.0, 0.5 / (k + 1), 2.0, 0.4 / (k + 1)) for k in range(MOST_FEATURES + 5)
+    ]
     shown = bars(features)
     assert [feature for feature, _, _ in shown] == features[:MOST_FEATURES]
     assert max(max(normal, fraud) for _, normal, fraud in shown) == 100

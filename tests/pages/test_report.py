@@ -34,7 +34,8 @@ RANKING = ("auc_roc", "average_precision", "card_precision_at_100")
 def ranking(rows, scores):
     figures = measure(rows, METRICS, replicates=10)
     baselines = {
-        name: measure(replace(rows, scores=own), {each: METRICS[each] for each in RANKING}, replicates=10) for name, own in scores.items()
+        name: measure(replace(rows, scores=own), {each: METRICS[each] for each in RANKING}, replicates=10)
+        for name, own in scores.items()
     }
     return Ranking(figures, baselines)
 
@@ -45,7 +46,13 @@ def evaluation():
     labels = random.random(ROWS) < 0.03
     noise = random.normal(size=ROWS)
     scores = np.exp(noise + 2 * labels)
-    rows = Judged(np.datetime64(FIRST) + np.arange(ROWS) % DAYS, random.integers(0, 300, ROWS), labels, scores, scores > 8)
+    rows = Judged(
+        np.datetime64(FIRST) + np.arange(ROWS) % DAYS,
+        random.integers(0, 300, ROWS),
+        labels,
+        scores,
+        scores > 8,
+    )
     others = {name: np.exp(noise + skill * labels) for name, skill in SKILL.items()}
     found = ranking(rows, others)
     return Evaluation(
@@ -75,12 +82,18 @@ def evaluation():
         ),
         ranking=found,
         without_label_derived=Ranking(
-            {name: Figure(0.4321) for name in found.detector}, {name: {each: Figure(0.1234) for each in RANKING} for name in SKILL}
+            {name: Figure(0.4321) for name in found.detector},
+            {name: {each: Figure(0.1234) for each in RANKING} for name in SKILL},
         ),
         confusion=confusion(rows),
-        curves={"detector": curves(rows)} | {name: curves(replace(rows, scores=own)) for name, own in others.items()},
+        curves={"detector": curves(rows)}
+        | {name: curves(replace(rows, scores=own)) for name, own in others.items()},
         distribution=distribution(scores, labels),
-        alerts=(AlertLine(FIRST, NASTY, 1234.5, 0.0002, (f"{NASTY} (54%)", "amount 824.50, expected 61.20 (40%)"), True),),
+        alerts=(
+            AlertLine(
+                FIRST, NASTY, 1234.5, 0.0002, (f"{NASTY} (54%)", "amount 824.50, expected 61.20 (40%)"), True
+            ),
+        ),
         notes=(f"A note on {NASTY}.",),
     )
 
@@ -129,7 +142,12 @@ def test_the_page_draws_a_line_for_every_curve(page, evaluation):
 
 @pytest.mark.slow
 def test_the_page_asks_for_nothing_from_outside(page):
-    addresses = [value for _, attrs in page.tags for name, value in attrs.items() if name in ("src", "href", "srcset", "data", "action")]
+    addresses = [
+        value
+        for _, attrs in page.tags
+        for name, value in attrs.items()
+        if name in ("src", "href", "srcset", "data", "action")
+    ]
     assert addresses == ["../data_docs/night-1.html", "../data_docs/night-2.html"]
     assert not {"script", "link", "iframe", "img", "object"} & {tag for tag, _ in page.tags}
 
@@ -174,7 +192,9 @@ def test_the_json_beside_the_page_has_the_same_figures(evaluation, tmp_path):
 
 def test_without_labels_the_json_says_null(evaluation, tmp_path):
     beside = json.loads(write_report(without_labels(evaluation), tmp_path).with_suffix(".json").read_text())
-    assert [beside[name] for name in (*RANKING, "precision", "recall", "positives", "confusion")] == [None] * 7
+    assert [beside[name] for name in (*RANKING, "precision", "recall", "positives", "confusion")] == [
+        None
+    ] * 7
     assert beside["baselines"] == {}
     assert beside["rows"] == ROWS
 
@@ -184,17 +204,24 @@ def test_a_second_report_takes_the_place_of_the_first(evaluation, tmp_path):
     second = write_report(replace(evaluation, notes=("Again.",)), tmp_path)
     assert first == second
     assert "Again." in second.read_text()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report-2018-07-25_2018-07-27.html", "report-2018-07-25_2018-07-27.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "report-2018-07-25_2018-07-27.html",
+        "report-2018-07-25_2018-07-27.json",
+    ]
 
 
-@pytest.mark.parametrize("part", ["ranking", "curves", "distribution", "confusion", "alerts", "notes", "nights", "thresholds"])
+@pytest.mark.parametrize(
+    "part", ["ranking", "curves", "distribution", "confusion", "alerts", "notes", "nights", "thresholds"]
+)
 def test_a_part_that_is_missing_leaves_a_page(evaluation, part):
     empty = {"curves": {}, "alerts": (), "notes": (), "nights": (), "thresholds": ()}.get(part)
     assert "card-fraud" in render(replace(evaluation, **{part: empty}))
 
 
 def test_without_a_fraud_figures_are_dashes(evaluation):
-    unknown = Ranking(dict.fromkeys(METRICS, Figure(None)), {"no_model": dict.fromkeys(RANKING, Figure(None))})
+    unknown = Ranking(
+        dict.fromkeys(METRICS, Figure(None)), {"no_model": dict.fromkeys(RANKING, Figure(None))}
+    )
     none = replace(evaluation, positives=0, ranking=unknown, without_label_derived=None, curves={})
     assert "not defined" in lead(none)
     assert "–" in render(none)
@@ -212,7 +239,10 @@ def test_a_detector_that_a_baseline_equals_is_warned_of(evaluation):
 
 def test_every_scorer_has_a_look_of_its_own():
     css = (TEMPLATES / "style.css").read_text()
-    looks = [re.search(rf"\.line\.{style} {{ stroke: var\(--{style}\); stroke-dasharray: ([\d. ]+)", css)[1] for style in STYLES]
+    looks = [
+        re.search(rf"\.line\.{style} {{ stroke: var\(--{style}\); stroke-dasharray: ([\d. ]+)", css)[1]
+        for style in STYLES
+    ]
     colours = re.findall(rf"--(?:main|{'|'.join(STYLES)}): (#\w+);", css)
     assert len(set(looks)) == len(STYLES) == len(BASELINES) == len(SKILL)
     assert all(len(set(colours[at : at + 7])) == 7 for at in (0, 7))  # light, dark
@@ -253,7 +283,11 @@ def test_an_axis_has_a_few_round_ticks(low, high):
 
 @pytest.mark.parametrize(
     ("low", "high", "texts"),
-    [(-2.2, 1.5, ["0.01", "0.1", "1", "10"]), (3.0, 3.0, ["500", "1,000", "2,000"]), (0.0, 20.0, ["1", "1,000", "1,000,000"])],
+    [
+        (-2.2, 1.5, ["0.01", "0.1", "1", "10"]),
+        (3.0, 3.0, ["500", "1,000", "2,000"]),
+        (0.0, 20.0, ["1", "1,000", "1,000,000"]),
+    ],
 )
 def test_a_logarithmic_axis_has_powers_of_ten_and_more_of_them_where_it_is_short(low, high, texts):
     assert [text for _, text in log_axis("x", low, high).ticks][: len(texts)] == texts

@@ -36,7 +36,10 @@ def half_visible(bank: Bank) -> list[tuple[object, ...]]:
     """Current runs of which a reader sees other rows than the ledger says."""
     if not (bank.folder / "nightscore.duckdb").exists() or not bank.schemas():
         return []
-    counts = "select run_id, rows_scored, count(scores.id) as rows from current_runs left join scores using (run_id) group by all"
+    counts = (
+        "select run_id, rows_scored, count(scores.id) as rows from current_runs left join scores "
+        "using (run_id) group by all"
+    )
     return bank.table(f"from ({counts}) where rows <> rows_scored").rows()
 
 
@@ -58,7 +61,9 @@ def test_a_night_that_was_killed_and_run_again_is_as_if_nothing_had_happened(
         assert half_visible(bank) == []
     assert nightly(bank.config, NIGHT).status in ("committed", "already committed")
     found = tables(bank)
-    assert {name: frame.equals(undisturbed[name]) for name, frame in found.items()} == dict.fromkeys(TABLES, True)
+    assert {name: frame.equals(undisturbed[name]) for name, frame in found.items()} == dict.fromkeys(
+        TABLES, True
+    )
     assert half_visible(bank) == []
     assert staged(bank) == []
 
@@ -68,7 +73,9 @@ def test_of_two_processes_that_run_the_same_date_one_commits_and_the_other_says_
 ) -> None:
     both = [Running(bank.config, NIGHT) for _ in range(2)]
     assert sorted(each.outcome() for each in both) == ["already committed", "committed"]
-    assert {name: frame.equals(undisturbed[name]) for name, frame in tables(bank).items()} == dict.fromkeys(TABLES, True)
+    assert {name: frame.equals(undisturbed[name]) for name, frame in tables(bank).items()} == dict.fromkeys(
+        TABLES, True
+    )
     assert staged(bank) == []
 
 
@@ -77,16 +84,26 @@ def test_two_machines_that_run_the_same_date_commit_it_once_in_a_lake(bank: Bank
     both = [Running(bank.config, NIGHT, apart=True) for _ in range(2)]
     assert sorted(each.outcome() for each in both) == ["already committed", "committed"]
     settings = load_settings(bank.config)
-    counted = {name: query(settings.warehouse, settings.name, f"select count(*) from {name}").rows[0][0] for name in TABLES}
+    counted = {
+        name: query(settings.warehouse, settings.name, f"select count(*) from {name}").rows[0][0]
+        for name in TABLES
+    }
     assert (counted["runs"], counted["models"], counted["promotions"]) == (1, 1, 1)
-    assert query(settings.warehouse, settings.name, "select count(*), count(distinct id) from scores").rows == [(ROWS, ROWS)]
+    assert query(
+        settings.warehouse, settings.name, "select count(*), count(distinct id) from scores"
+    ).rows == [(ROWS, ROWS)]
 
 
 @contextmanager
 def held(bank: Bank) -> Iterator[int]:
     """Another process holds the warehouse; gives its number."""
-    hold = f"import duckdb; con = duckdb.connect({str(bank.folder / 'nightscore.duckdb')!r}); print('held', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    hold = (
+        f"import duckdb; con = duckdb.connect({str(bank.folder / 'nightscore.duckdb')!r}); "
+        "print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout
         holder.stdout.readline()
         yield holder.pid
@@ -95,7 +112,9 @@ def held(bank: Bank) -> Iterator[int]:
 
 @pytest.fixture
 def waiting(scored_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    """The bank after its second night has been scored and could not be committed, for another process held the warehouse."""
+    """The bank after its second night has been scored and could not be committed, for another process held
+    the warehouse.
+    """
     score_day, holding = tasks.scoring.score.score_day, ExitStack()
 
     def score_then_hold(*arguments: Any) -> Scored:
@@ -107,19 +126,27 @@ def waiting(scored_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
         patched.setattr(tasks.scoring.score, "score_day", score_then_hold)
         with pytest.raises(WarehouseHeld, match=rf"{SECOND}.*PID.*nightscore publish"):
             nightly(scored_bank.config, SECOND)
-    monkeypatch.setattr(tasks.scoring.score, "score_day", lambda *_: pytest.fail("the night was scored twice"))
+    monkeypatch.setattr(
+        tasks.scoring.score, "score_day", lambda *_: pytest.fail("the night was scored twice")
+    )
     return scored_bank
 
 
 @pytest.mark.parametrize("chance", ["publish", "the date again", "another date"])
-def test_a_night_that_met_a_held_warehouse_is_committed_at_the_next_chance_and_not_scored_again(waiting: Bank, chance: str) -> None:
+def test_a_night_that_met_a_held_warehouse_is_committed_at_the_next_chance_and_not_scored_again(
+    waiting: Bank, chance: str
+) -> None:
     assert waiting.table("from current_runs")["partition_date"].to_list() == [NIGHT]
     if chance == "publish":
-        (night,) = publish_waiting(ledger_of(load_settings(waiting.config)), load_settings(waiting.config).files)
+        (night,) = publish_waiting(
+            ledger_of(load_settings(waiting.config)), load_settings(waiting.config).files
+        )
     else:
         night = nightly(waiting.config, SECOND if chance == "the date again" else NIGHT)
     assert night.status == ("already committed" if chance == "another date" else "committed")
-    assert waiting.table("select partition_date from current_runs order by all")["partition_date"].to_list() == [NIGHT, SECOND]
+    assert waiting.table("select partition_date from current_runs order by all")[
+        "partition_date"
+    ].to_list() == [NIGHT, SECOND]
     assert half_visible(waiting) == []
     assert staged(waiting) == []
 
@@ -135,6 +162,8 @@ def test_what_waits_gives_way_to_a_run_that_began_later_and_is_committed_only_on
     assert publish_night(ledger, replace(later, run_id="forced", force=True)).status == "committed"
     assert publish_night(ledger, replace(later, run_id="forced", force=True)).status == "already committed"
     assert publish_waiting(ledger, settings.files) == []
-    assert waiting.table("from current_runs where partition_date = '" + str(SECOND) + "'")["run_id"].to_list() == ["forced"]
+    assert waiting.table("from current_runs where partition_date = '" + str(SECOND) + "'")[
+        "run_id"
+    ].to_list() == ["forced"]
     assert waiting.table("from runs where superseded_by = 'forced'")["run_id"].to_list() == ["later"]
     assert staged(waiting) == []

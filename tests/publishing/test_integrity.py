@@ -51,7 +51,12 @@ def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize(
     ("check", "spoil"),
     [
-        ("checks/unique_ids", lambda rows: rows.with_columns(id=pl.when(pl.col("rank") < 3).then(pl.lit("twice")).otherwise("id"))),
+        (
+            "checks/unique_ids",
+            lambda rows: rows.with_columns(
+                id=pl.when(pl.col("rank") < 3).then(pl.lit("twice")).otherwise("id")
+            ),
+        ),
         ("checks/conservation", lambda rows: rows.head(-1)),
         ("checks/conservation", lambda rows: rows.with_columns(is_flagged=pl.lit(True))),
         ("checks/ranges", lambda rows: rows.with_columns(p_value=pl.lit(0.0))),
@@ -59,18 +64,25 @@ def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -
         ("checks/ranges", lambda rows: rows.with_columns(score=pl.lit(float("nan"), pl.Float32))),
     ],
 )
-def test_a_failed_check_stops_the_commit_and_shows_what_offends(kept: tuple[Ledger, Publication], check: str, spoil: Spoil) -> None:
+def test_a_failed_check_stops_the_commit_and_shows_what_offends(
+    kept: tuple[Ledger, Publication], check: str, spoil: Spoil
+) -> None:
     ledger, publication = kept
     spoilt = publication.scored.path.with_name("spoilt.parquet")
     spoil(pl.read_parquet(publication.scored.path)).write_parquet(spoilt)
-    with pytest.raises(WarehouseError, match=rf"{SECOND}: .*{check} found .*run_id={publication.run_id}.*nothing was published"):
+    with pytest.raises(
+        WarehouseError,
+        match=rf"{SECOND}: .*{check} found .*run_id={publication.run_id}.*nothing was published",
+    ):
         publish_night(ledger, replace(publication, scored=replace(publication.scored, path=spoilt)))
     with reading(ledger.warehouse, ledger.dataset) as con:
         assert con.sql("select distinct partition_date from score_rows").fetchall() == [(NIGHT,)]
         assert con.sql("select count(*) from runs").fetchall() == [(1,)]
 
 
-def test_a_private_id_is_masked_in_what_a_check_shows(kept: tuple[Ledger, Publication], tmp_path: Path) -> None:
+def test_a_private_id_is_masked_in_what_a_check_shows(
+    kept: tuple[Ledger, Publication], tmp_path: Path
+) -> None:
     ledger, publication = kept
     rows = pl.read_parquet(publication.scored.path)
     pl.concat([rows, rows.head(1)]).write_parquet(tmp_path / "twice.parquet")
@@ -86,16 +98,22 @@ def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Led
         publish_night(ledger, replace(publication, version=replace(publication.version, name="unknown")))
 
 
-def test_a_night_of_attacks_is_published_with_a_warning(kept: tuple[Ledger, Publication], tmp_path: Path) -> None:
+def test_a_night_of_attacks_is_published_with_a_warning(
+    kept: tuple[Ledger, Publication], tmp_path: Path
+) -> None:
     ledger, publication = kept
     shutil.copy(ledger.warehouse.uri, tmp_path / "copy.duckdb")
-    elsewhere = replace(ledger, warehouse=ledger.warehouse.model_copy(update={"uri": str(tmp_path / "copy.duckdb")}))
+    elsewhere = replace(
+        ledger, warehouse=ledger.warehouse.model_copy(update={"uri": str(tmp_path / "copy.duckdb")})
+    )
     attacked = pl.read_parquet(publication.scored.path).with_columns(is_flagged=pl.lit(True))
     attacked.write_parquet(tmp_path / "attacked.parquet")
     scored = replace(publication.scored, path=tmp_path / "attacked.parquet", flagged=attacked.height)
     assert publish_night(elsewhere, replace(publication, scored=scored)).status == "committed"
     with reading(elsewhere.warehouse, ledger.dataset) as con:
-        ((message,),) = con.execute("select message from runs where run_id = $run_id", {"run_id": publication.run_id}).fetchall()
+        ((message,),) = con.execute(
+            "select message from runs where run_id = $run_id", {"run_id": publication.run_id}
+        ).fetchall()
         assert list(offences(con)) == []
     assert message == "100.00% of the rows are flagged, outside evaluation.flagged_share 0.00%..10.00%"
 
@@ -111,7 +129,8 @@ def test_a_night_of_attacks_is_published_with_a_warning(kept: tuple[Ledger, Publ
         ("checks/models", "delete from models"),
         (
             "checks/shadow_scores",
-            "insert into shadow_scores by name select * exclude (entity, event_time, reasons, details) replace ('other' as model_version) "
+            "insert into shadow_scores by name select * exclude (entity, event_time, reasons, details) "
+            "replace ('other' as model_version) "
             "from score_rows where rank = 1",
         ),
     ],
@@ -128,7 +147,10 @@ def test_doctor_finds_what_was_spoilt_afterwards(scored_bank: Bank, check: str, 
 
 def test_every_check_says_what_it_returns() -> None:
     assert len(sql.names("checks/*")) >= 5
-    assert all("None means pass." in sql.read(name).split("\nwith")[0].split("\nselect")[0] for name in sql.names("checks/*"))
+    assert all(
+        "None means pass." in sql.read(name).split("\nwith")[0].split("\nselect")[0]
+        for name in sql.names("checks/*")
+    )
 
 
 def test_doctor_names_the_nights_that_wait(kept: tuple[Ledger, Publication]) -> None:

@@ -41,15 +41,17 @@ warehouse = { uri = "w.duckdb", files = "files" }
 """
 ADD_RUN = """
 insert into runs by name
-select 'run ' || $day as run_id, $day as partition_date, 'committed' as status, $version as model_version, now() as committed_at
+select 'run ' || $day as run_id, $day as partition_date, 'committed' as status, $version as model_version,
+    now() as committed_at
 """
 ADD_FIGURE = """
 insert into metrics by name
-select $day as first_date, $day as last_date, $day as as_of, $version as model_version, 'nightscore' as detector, 'all' as features,
-    $metric as metric, $value as value, now() as measured_at
+select $day as first_date, $day as last_date, $day as as_of, $version as model_version,
+    'nightscore' as detector, 'all' as features, $metric as metric, $value as value, now() as measured_at
 """
 GATES = [
-    {"name": name, "passed": passed, "finding": "", "advisory": advisory} for name, passed, advisory in (("a", False, True), ("b", None, 0))
+    {"name": name, "passed": passed, "finding": "", "advisory": advisory}
+    for name, passed, advisory in (("a", False, True), ("b", None, 0))
 ]
 
 
@@ -75,12 +77,20 @@ class Registry:
     def add(self, name: str, as_of: date = START, withheld: str | None = None) -> None:
         folder = self.artifact(name)
         folder.mkdir(parents=True)
-        files = [folder / file for file in ("detector.json", "calibration.parquet", "samples.parquet", "network_0.keras")]
+        files = [
+            folder / file
+            for file in ("detector.json", "calibration.parquet", "samples.parquet", "network_0.keras")
+        ]
         for file in files:
             file.write_text(f"{file.name} of {name}")
         (folder / MANIFEST).write_text(json.dumps({file.name: sha256_of(file) for file in files}))
         model = {
-            **{"version": name, "as_of": as_of, "first_date": as_of - timedelta(days=9), "last_date": as_of - timedelta(days=3)},
+            **{
+                "version": name,
+                "as_of": as_of,
+                "first_date": as_of - timedelta(days=9),
+                "last_date": as_of - timedelta(days=3),
+            },
             **{
                 "rows": 1_234_567,
                 "dates": 7,
@@ -91,8 +101,17 @@ class Registry:
                 "score": "reconstruction_probability",
                 "withheld": withheld,
             },
-            **{"training_hash": "another", "metrics": '{"epochs": 7, "validation_loss": 0.5}', "gates": json.dumps(GATES), "device": "CPU"},
-            **{"artifact_path": str(folder.relative_to(self.warehouse.files)), "artifact_sha256": fingerprint(folder), "card_path": "card"},
+            **{
+                "training_hash": "another",
+                "metrics": '{"epochs": 7, "validation_loss": 0.5}',
+                "gates": json.dumps(GATES),
+                "device": "CPU",
+            },
+            **{
+                "artifact_path": str(folder.relative_to(self.warehouse.files)),
+                "artifact_sha256": fingerprint(folder),
+                "card_path": "card",
+            },
         }
         self.do(sql.read("registry/insert_version"), **model)
 
@@ -110,8 +129,14 @@ class Registry:
         with reading(self.warehouse, self.dataset) as con:
             if as_of:
                 see_as_of(con, as_of)
-            found = [con.execute(sql.read("evaluation/find_champion_as_of"), {"partition_date": day}).fetchall() for day in DAYS]
-            usable = [con.execute(sql.read("registry/find_champion"), {"partition_date": day}).fetchall() for day in DAYS]
+            found = [
+                con.execute(sql.read("evaluation/find_champion_as_of"), {"partition_date": day}).fetchall()
+                for day in DAYS
+            ]
+            usable = [
+                con.execute(sql.read("registry/find_champion"), {"partition_date": day}).fetchall()
+                for day in DAYS
+            ]
             newest = con.execute("select version from champion").fetchall()
         assert [[row[0] for row in rows] for rows in usable] == [[row[0] for row in rows] for rows in found]
         assert all(len(rows) <= 1 for rows in found)
@@ -136,13 +161,17 @@ def registry(warehouse: WarehouseSettings) -> Registry:
 
 @dataclass
 class Rule:
-    """Who is champion, in Python: of the promotions in force the one from the newest date, then the one that was made last."""
+    """Who is champion, in Python: of the promotions in force the one from the newest date, then the one that
+    was made last.
+    """
 
     in_force: list[tuple[date, int, str]] = field(default_factory=list)
     made: int = 0
 
     def champion(self, day: date) -> str | None:
-        return max((promotion for promotion in self.in_force if promotion[0] <= day), default=(day, 0, None))[2]
+        return max((promotion for promotion in self.in_force if promotion[0] <= day), default=(day, 0, None))[
+            2
+        ]
 
     def promote(self, version: str, first: date) -> bool:
         if self.champion(first) == version:
@@ -159,7 +188,9 @@ class Rule:
         return bool(others)
 
 
-STEPS = st.lists(st.one_of(st.tuples(st.sampled_from(VERSIONS), st.sampled_from(DAYS)), st.none()), min_size=1, max_size=9)
+STEPS = st.lists(
+    st.one_of(st.tuples(st.sampled_from(VERSIONS), st.sampled_from(DAYS)), st.none()), min_size=1, max_size=9
+)
 CHAMPIONS = """
 select version from unnest($days::date[]) days(day)
 left join champions on day >= effective_from and coalesce(day < effective_until, true)
@@ -190,7 +221,9 @@ class Play:
         return self.champions()
 
 
-def test_after_any_promotions_and_rollbacks_the_champions_are_those_of_the_rule_then_and_for_ever(registry: Registry) -> None:
+def test_after_any_promotions_and_rollbacks_the_champions_are_those_of_the_rule_then_and_for_ever(
+    registry: Registry,
+) -> None:
     for version in VERSIONS:
         registry.add(version)
 
@@ -204,11 +237,15 @@ def test_after_any_promotions_and_rollbacks_the_champions_are_those_of_the_rule_
         play()
 
     transact(registry.warehouse, registry.dataset, play_often)
-    assert registry.champions() == registry.champions(datetime.now(UTC) + timedelta(days=1))  # by every statement that asks for one
+    assert registry.champions() == registry.champions(
+        datetime.now(UTC) + timedelta(days=1)
+    )  # by every statement that asks for one
 
 
 def follow(steps: list[tuple[str, date] | None], play: Play) -> None:
-    """After every step the champion of each day is that of the rule, and what was so at any step before can still be asked for."""
+    """After every step the champion of each day is that of the rule, and what was so at any step before can
+    still be asked for.
+    """
     rule, rows, past = Rule(), [], {}
     for step in steps:
         if step:
@@ -239,11 +276,16 @@ promote_by_name(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", sys.
 @pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.parametrize("warehouse", ["file", "sqlite"], indirect=True)
-def test_of_two_that_are_promoted_at_once_both_are_in_the_table_and_one_is_champion(registry: Registry) -> None:
+def test_of_two_that_are_promoted_at_once_both_are_in_the_table_and_one_is_champion(
+    registry: Registry,
+) -> None:
     for version in VERSIONS:
         registry.add(version)
     command = [sys.executable, "-c", PROMOTE, registry.warehouse.model_dump_json()]
-    both = [subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in "ab"]
+    both = [
+        subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for name in "ab"
+    ]
     for process in both:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -260,7 +302,9 @@ def test_of_two_that_are_promoted_at_once_both_are_in_the_table_and_one_is_champ
     assert registry.champions() == [first[2]] * len(DAYS)
 
 
-def test_unless_told_a_promotion_changes_no_scored_night_and_nothing_takes_over_from_it(registry: Registry) -> None:
+def test_unless_told_a_promotion_changes_no_scored_night_and_nothing_takes_over_from_it(
+    registry: Registry,
+) -> None:
     registry.add("a")
     registry.add("b", DAYS[1])
     registry.add("c", DAYS[6])
@@ -292,16 +336,29 @@ def test_nights_that_another_version_has_scored_are_named_and_stay(registry: Reg
     assert (again[0], len(registry.promotions())) == (0, 2)
     assert f"b is the champion of {DAYS[3]} already; nothing was changed." in again[1]
     back = json.loads(registry.invoke("rollback", "--json")[1])
-    assert (back["version"], back["before"], back["effective_from"], back["scored_by_others"]) == ("a", "b", str(DAYS[2]), [])
+    assert (back["version"], back["before"], back["effective_from"], back["scored_by_others"]) == (
+        "a",
+        "b",
+        str(DAYS[2]),
+        [],
+    )
     assert registry.rows("from runs order by all") == before
 
 
 @pytest.fixture(scope="module")
 def unfit(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """A champion with none before it, and versions of which none may become one; nothing that the tests do changes it."""
+    """A champion with none before it, and versions of which none may become one; nothing that the tests do
+    changes it.
+    """
     folder = tmp_path_factory.mktemp("unfit")
     registry = Registry(WarehouseSettings(uri=str(folder / "w.duckdb"), files=str(folder / "files")))
-    for name, as_of in (("2026-01-01-aaaa", START), ("late", DAYS[3]), ("pruned", START), ("changed", START), ("gone", START)):
+    for name, as_of in (
+        ("2026-01-01-aaaa", START),
+        ("late", DAYS[3]),
+        ("pruned", START),
+        ("changed", START),
+        ("gone", START),
+    ):
         registry.add(name, as_of)
     registry.add("kept-out", withheld="usefulness failed. It is worse than no model.")
     registry.do(sql.read("retention/mark_versions_pruned"), versions=["pruned"])
@@ -314,16 +371,24 @@ def unfit(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["promote", "2026-01-01-aaab"], "no version 2026-01-01-aaab is registered; the nearest: 2026-01-01-aaaa"),
+        (
+            ["promote", "2026-01-01-aaab"],
+            "no version 2026-01-01-aaab is registered; the nearest: 2026-01-01-aaaa",
+        ),
         (["promote", "kept-out"], "kept-out is withheld: usefulness failed."),
         (["promote", "pruned"], "the artifact of pruned was pruned at "),
         (["promote", "changed"], "network_0.keras is not the file that was written"),
         (["promote", "gone"], "manifest.json is missing"),
-        (["promote", "late", "--from", str(START)], f"late never scores a date before its as_of {DAYS[3]}; give that or a later one"),
+        (
+            ["promote", "late", "--from", str(START)],
+            f"late never scores a date before its as_of {DAYS[3]}; give that or a later one",
+        ),
         (["rollback"], "2026-01-01-aaaa is champion and no other version was before it"),
     ],
 )
-def test_what_cannot_be_champion_is_refused_in_one_line_and_nothing_changes(unfit: Registry, arguments: list[str], complaint: str) -> None:
+def test_what_cannot_be_champion_is_refused_in_one_line_and_nothing_changes(
+    unfit: Registry, arguments: list[str], complaint: str
+) -> None:
     before = unfit.promotions()
     status, said, complained = unfit.invoke(*arguments)
     assert (status, said) == (1, "")
@@ -357,7 +422,9 @@ def test_what_a_rollback_would_put_back_is_never_pruned(registry: Registry) -> N
     later = datetime.now(UTC) + timedelta(days=900)
     values = {"oldest": later.date(), "instant": later, "scores": True, "waiting": []}
     with reading(registry.warehouse, "bank") as con:
-        assert [row[0] for row in con.execute(sql.read("retention/list_prunable_versions"), values).fetchall()] == ["a"]
+        assert [
+            row[0] for row in con.execute(sql.read("retention/list_prunable_versions"), values).fetchall()
+        ] == ["a"]
 
 
 def test_the_list_tells_of_every_version_what_is_known_of_it_now_and_then(registry: Registry) -> None:
@@ -369,11 +436,27 @@ def test_the_list_tells_of_every_version_what_is_known_of_it_now_and_then(regist
     registry.promote("2026-01-06-cccccccc")
     for day, value in ((DAYS[0], 0.9), (DAYS[1], 0.25)):
         for metric in ("average_precision", "card_precision_at_100", "card_precision_at_20"):
-            registry.do(ADD_FIGURE, day=day, version="2026-01-01-aaaaaaaa", metric=metric, value=value + metric.endswith("20"))
-    registry.do(ADD_FIGURE, day=DAYS[2], version="2026-01-01-aaaaaaaa, 2026-01-06-cccccccc", metric="average_precision", value=0.5)
+            registry.do(
+                ADD_FIGURE,
+                day=day,
+                version="2026-01-01-aaaaaaaa",
+                metric=metric,
+                value=value + metric.endswith("20"),
+            )
+    registry.do(
+        ADD_FIGURE,
+        day=DAYS[2],
+        version="2026-01-01-aaaaaaaa, 2026-01-06-cccccccc",
+        metric="average_precision",
+        value=0.5,
+    )
 
     newest, withheld, oldest = registry.listed().values()
-    assert (newest.version, newest.judged, newest.champion[0].effective_until) == ("2026-01-06-cccccccc", None, None)
+    assert (newest.version, newest.judged, newest.champion[0].effective_until) == (
+        "2026-01-06-cccccccc",
+        None,
+        None,
+    )
     assert (withheld.champion, withheld.withheld) == ([], "loss failed. It did not fall.")
     assert [(reign.effective_from, reign.effective_until) for reign in oldest.champion] == [(START, DAYS[5])]
     assert oldest.judged
@@ -388,7 +471,16 @@ def test_the_list_tells_of_every_version_what_is_known_of_it_now_and_then(regist
     said = registry.invoke("models")[1]
     table, words = said.split("Champion: ")
     assert max(map(len, table.splitlines())) <= 160
-    for shown in ("2026-01-01..01-05", "2026-01-06..", "2025-12-23..12-29", "1,234,567", "0.250", "1.250", "1 warned", "withheld"):
+    for shown in (
+        "2026-01-01..01-05",
+        "2026-01-06..",
+        "2025-12-23..12-29",
+        "1,234,567",
+        "0.250",
+        "1.250",
+        "1 warned",
+        "withheld",
+    ):
         assert shown in table
     assert words.startswith("2026-01-06-cccccccc from 2026-01-06 on; by ")
     assert "Withheld: 2026-01-05-bbbbbbbb: loss failed. It did not fall." in words

@@ -21,7 +21,9 @@ class Registry:
     """Versions of the small bank that were never trained. every: `retrain_every_days`."""
 
     def __init__(self, folder: Path, more: str = "") -> None:
-        (folder / "nightscore.toml").write_text(CONFIG.replace("window_days = 6", f"window_days = 6\nretrain_every_days = 7\n{more}"))
+        (folder / "nightscore.toml").write_text(
+            CONFIG.replace("window_days = 6", f"window_days = 6\nretrain_every_days = 7\n{more}")
+        )
         self.settings: Settings = load_settings(folder / "nightscore.toml")
         self.recipe = recipe_of(self.settings)
 
@@ -31,8 +33,18 @@ class Registry:
     def add(self, name: str, day: int, *, withheld: str | None = None, another: bool = False) -> None:
         """Registers a version as of the n-th day from START; `another` configuration taught it."""
         as_of = START + timedelta(days=day)
-        known = {"version": name, "as_of": as_of, "first_date": as_of, "last_date": as_of, "withheld": withheld}
-        texts = {"training_hash": "another" if another else self.recipe.training_hash, "metrics": "{}", "gates": json.dumps([])}
+        known = {
+            "version": name,
+            "as_of": as_of,
+            "first_date": as_of,
+            "last_date": as_of,
+            "withheld": withheld,
+        }
+        texts = {
+            "training_hash": "another" if another else self.recipe.training_hash,
+            "metrics": "{}",
+            "gates": json.dumps([]),
+        }
         columns = (
             "rows",
             "dates",
@@ -50,10 +62,20 @@ class Registry:
 
     def promote(self, name: str, day: int) -> None:
         first = START + timedelta(days=day)
-        self.do(sql.read("registry/insert_promotion"), effective_from=first, version=name, promoted_by="me", why="")
+        self.do(
+            sql.read("registry/insert_promotion"),
+            effective_from=first,
+            version=name,
+            promoted_by="me",
+            why="",
+        )
 
     def decide(self, name: str, day: int) -> None:
-        self.do("insert into decisions by name select $name as version, $day as as_of", name=name, day=START + timedelta(days=day))
+        self.do(
+            "insert into decisions by name select $name as version, $day as as_of",
+            name=name,
+            day=START + timedelta(days=day),
+        )
 
     def due(self, day: int) -> bool:
         return training_due(self.recipe, self.settings.warehouse, START + timedelta(days=day)) is not None
@@ -120,7 +142,9 @@ def test_a_challenger_is_scored_from_its_as_of_until_it_is_decided_on_or_promote
     assert [registry.line_up(day) for day in (7, 8)] == [["a", "c"], ["c"]]
 
 
-def test_a_version_that_is_older_than_the_champion_or_was_rolled_back_challenges_nobody(registry: Registry) -> None:
+def test_a_version_that_is_older_than_the_champion_or_was_rolled_back_challenges_nobody(
+    registry: Registry,
+) -> None:
     registry.add("b", 3)
     registry.add("c", 5)
     registry.promote("c", 5)

@@ -1,4 +1,6 @@
-"""The store of artifacts: named by content, never half there, the same on a local folder, in memory and on S3."""
+"""The store of artifacts: named by content, never half there, the same on a local folder, in memory and on
+S3.
+"""
 
 import json
 import logging
@@ -44,7 +46,10 @@ def saved(tmp_path: Path) -> Path:
     """What a saved detector looks like from outside."""
     folder = tmp_path / "saved"
     folder.mkdir()
-    files = [folder / name for name in ("detector.json", "calibration.parquet", "samples.parquet", "network_0.keras")]
+    files = [
+        folder / name
+        for name in ("detector.json", "calibration.parquet", "samples.parquet", "network_0.keras")
+    ]
     for file in files:
         file.write_text(f"the content of {file.name}")
     (folder / MANIFEST).write_text(json.dumps({file.name: sha256_of(file) for file in files}))
@@ -56,7 +61,9 @@ def test_what_comes_back_is_what_was_put_under_the_name_of_its_content(root: str
     assert artifact.path == f"{root}/{fingerprint(saved)}"
     verify(artifact.path, artifact.sha256)
     with fetched(artifact.path) as folder:
-        assert {path.name: path.read_text() for path in folder.iterdir()} == {path.name: path.read_text() for path in saved.iterdir()}
+        assert {path.name: path.read_text() for path in folder.iterdir()} == {
+            path.name: path.read_text() for path in saved.iterdir()
+        }
     assert put(saved, root) == artifact
 
 
@@ -107,7 +114,9 @@ def test_a_night_whose_store_is_on_s3_gives_the_same_scores_and_prune_empties_it
     forget(settings.warehouse, settings.name)
     later = (datetime.now(UTC) + timedelta(days=400)).date()
     pruned = prune(settings.warehouse, settings.name, 90, later, scores=True, yes=True)
-    (artifacts,) = [dropped for dropped in pruned.dropped if dropped.kind == "artifacts and cards of versions"]
+    (artifacts,) = [
+        dropped for dropped in pruned.dropped if dropped.kind == "artifacts and cards of versions"
+    ]
     assert artifacts.count == 2  # the artifact and its card
     assert not fsspec.filesystem("s3").find(f"{bucket}/of a bank", withdirs=False)
 

@@ -1,4 +1,6 @@
-"""The source on S3: the same dates, references and features as from a local folder, and one plain line where it cannot be read."""
+"""The source on S3: the same dates, references and features as from a local folder, and one plain line where
+it cannot be read.
+"""
 
 import faulthandler
 from collections.abc import Iterator
@@ -29,13 +31,18 @@ FIRST, DAYS = date(2024, 3, 1), 12
 DAY = FIRST + timedelta(days=DAYS - 1)
 FEATURES: dict[str, Any] = {
     "its own columns": {"numeric": ["amount"]},
-    "feature SQL": {"numeric": ["amount", "customer_nb_tx_7d", "terminal_risk_1d"], "sql": "features/card_transactions.sql"},
+    "feature SQL": {
+        "numeric": ["amount", "customer_nb_tx_7d", "terminal_risk_1d"],
+        "sql": "features/card_transactions.sql",
+    },
 }
 
 
 @pytest.fixture(autouse=True)
 def no_endless_wait() -> Iterator[None]:
-    """DuckDB and fsspec that wait for each other hold Python's lock, so that no other timeout can end them."""
+    """DuckDB and fsspec that wait for each other hold Python's lock, so that no other timeout can end
+    them.
+    """
     faulthandler.dump_traceback_later(240, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
@@ -63,7 +70,12 @@ def dataset(folder: str | Path, features: dict[str, Any] | None = None) -> Datas
         {
             "name": "cards",
             "source": {"path": f"{folder}/date={{date}}/*.parquet", "lookback_days": DAYS - 1},
-            "columns": {"id": "transaction_id", "time": "tx_time", "entity": "customer_id", "label": "is_fraud"},
+            "columns": {
+                "id": "transaction_id",
+                "time": "tx_time",
+                "entity": "customer_id",
+                "label": "is_fraud",
+            },
             "features": features or FEATURES["its own columns"],
         }
     )
@@ -77,9 +89,15 @@ def features_of(data: Dataset, staging: Path) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)
-def test_a_bucket_is_read_as_a_folder_is(local: Path, bucket: str, features: dict[str, Any], tmp_path: Path) -> None:
+def test_a_bucket_is_read_as_a_folder_is(
+    local: Path, bucket: str, features: dict[str, Any], tmp_path: Path
+) -> None:
     here, there = dataset(local, features), dataset(f"{bucket}/transactions", features)
-    assert list_dates(there.source) == list_dates(here.source) == [FIRST + timedelta(days=offset) for offset in range(DAYS)]
+    assert (
+        list_dates(there.source)
+        == list_dates(here.source)
+        == [FIRST + timedelta(days=offset) for offset in range(DAYS)]
+    )
     assert read_partition(there, DAY) == read_partition(here, DAY)
     assert_frame_equal(features_of(there, tmp_path / "there"), features_of(here, tmp_path / "here"))
     assert_frame_equal(read_labels(there, FIRST, DAY), read_labels(here, FIRST, DAY), check_row_order=False)
@@ -129,7 +147,12 @@ def test_what_is_missing_or_torn_is_said_in_one_line(bucket: str, folder: str, d
     ],
 )
 def test_a_wrong_environment_is_said_without_its_secrets(
-    bucket: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str | None, said: str
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    value: str | None,
+    said: str,
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
@@ -153,6 +176,8 @@ def assert_plain(error: Exception) -> None:
 
 
 def test_a_place_that_does_not_answer_is_given_up_within_half_a_minute(bucket: str) -> None:
-    """Seconds times attempts, as the client that was made will wait; the libraries' own defaults make many minutes of it."""
+    """Seconds times attempts, as the client that was made will wait; the libraries' own defaults make many
+    minutes of it.
+    """
     client = filesystem_of(f"{bucket}/transactions").connect().meta.config
     assert client.connect_timeout * client.retries["total_max_attempts"] * s3fs.S3FileSystem.retries <= 30

@@ -1,4 +1,6 @@
-"""The simulator obeys the laws of the handbook's description, and gives the same rows for the same arguments."""
+"""The simulator obeys the laws of the handbook's description, and gives the same rows for the same
+arguments.
+"""
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -19,7 +21,12 @@ def frame() -> pl.DataFrame:
 def span_days(frame: pl.DataFrame, scenario: int, entity: str) -> pl.Series:
     """Days from the first to the last fraud of one kind, of every entity."""
     day = pl.col("tx_time").dt.date()
-    return frame.filter(fraud_scenario=scenario).group_by(entity).agg((day.max() - day.min()).dt.total_days() + 1).get_column("tx_time")
+    return (
+        frame.filter(fraud_scenario=scenario)
+        .group_by(entity)
+        .agg((day.max() - day.min()).dt.total_days() + 1)
+        .get_column("tx_time")
+    )
 
 
 def test_columns_and_their_types(frame: pl.DataFrame) -> None:
@@ -41,7 +48,9 @@ def test_ids_are_unique_and_rise_with_the_time(frame: pl.DataFrame) -> None:
 
 
 def test_times_lie_inside_the_days_around_noon(frame: pl.DataFrame) -> None:
-    assert frame["tx_time"].dt.date().unique().sort().to_list() == [FIRST + timedelta(days=n) for n in range(DAYS)]
+    assert frame["tx_time"].dt.date().unique().sort().to_list() == [
+        FIRST + timedelta(days=n) for n in range(DAYS)
+    ]
     assert frame["tx_time"].max() < datetime(2024, 3, 1)
     hours = frame["tx_time"].dt.hour()
     assert hours.mean() == pytest.approx(11.5, abs=0.1)
@@ -65,7 +74,11 @@ def test_a_compromised_terminal_gives_only_frauds_for_28_days(frame: pl.DataFram
     assert spans.max() <= TERMINAL_DAYS
     assert spans.max() > TERMINAL_DAYS - 3
     day = pl.col("tx_time").dt.date()
-    struck = frame.filter(fraud_scenario=2).group_by("terminal_id").agg(day.min().alias("first"), day.max().alias("last"))
+    struck = (
+        frame.filter(fraud_scenario=2)
+        .group_by("terminal_id")
+        .agg(day.min().alias("first"), day.max().alias("last"))
+    )
     during = frame.join(struck, on="terminal_id").filter(day.is_between("first", "last"))
     assert during["is_fraud"].min() == 1
 
@@ -74,7 +87,9 @@ def test_leaked_cards_are_misused_for_14_days_with_five_times_the_amount(frame: 
     spans = span_days(frame, 3, "customer_id")
     assert spans.max() <= LEAK_DAYS
     assert spans.max() > LEAK_DAYS - 3
-    genuine = frame.filter(fraud_scenario=0).group_by("customer_id").agg(pl.col("amount").mean().alias("usual"))
+    genuine = (
+        frame.filter(fraud_scenario=0).group_by("customer_id").agg(pl.col("amount").mean().alias("usual"))
+    )
     misused = frame.filter(fraud_scenario=3).join(genuine, on="customer_id")
     assert misused["amount"].sum() / misused["usual"].sum() == pytest.approx(5, rel=0.15)
 
@@ -82,7 +97,9 @@ def test_leaked_cards_are_misused_for_14_days_with_five_times_the_amount(frame: 
 @pytest.mark.parametrize(("customers", "terminals"), [(500, 1000), (1500, 3000), (3000, 3000)])
 def test_rates_are_those_of_the_handbook_however_small_the_population(customers: int, terminals: int) -> None:
     frame = simulate(FIRST, 75, customers, terminals, seed=3)
-    settled = frame.filter(pl.col("tx_time") >= datetime(2024, 1, 29))  # the first terminals are healed, and new ones struck
+    settled = frame.filter(
+        pl.col("tx_time") >= datetime(2024, 1, 29)
+    )  # the first terminals are healed, and new ones struck
     assert 0.006 < settled["is_fraud"].mean() < 0.012
     assert frame.height / 75 / customers == pytest.approx(1.93, rel=0.1)
 
@@ -106,7 +123,12 @@ def test_same_seed_same_rows() -> None:
 
 def test_rows_are_the_same_on_every_machine() -> None:
     frame = simulate(FIRST, 10, 100, 200, seed=7)
-    assert (frame.height, frame["customer_id"].sum(), frame["terminal_id"].sum(), round(frame["amount"].sum(), 2)) == (
+    assert (
+        frame.height,
+        frame["customer_id"].sum(),
+        frame["terminal_id"].sum(),
+        round(frame["amount"].sum(), 2),
+    ) == (
         1245,
         61861,
         130853,
@@ -129,8 +151,12 @@ def test_partitions_hold_every_row_in_the_folder_of_its_date(tmp_path: Path) -> 
     assert write_partitions(frame, tmp_path) == [FIRST + timedelta(days=n) for n in range(5)]
     assert write_partitions(frame, tmp_path) == [FIRST + timedelta(days=n) for n in range(5)]
     files = sorted(tmp_path.rglob("*.*"))
-    assert [str(file.relative_to(tmp_path)) for file in files] == [f"date=2024-01-0{n}/part-0.parquet" for n in range(1, 6)]
+    assert [str(file.relative_to(tmp_path)) for file in files] == [
+        f"date=2024-01-0{n}/part-0.parquet" for n in range(1, 6)
+    ]
     assert pl.concat([pl.read_parquet(file, hive_partitioning=False) for file in files]).equals(frame)
     assert all(
-        pl.read_parquet(file)["tx_time"].dt.date().unique().to_list() == [date.fromisoformat(file.parent.name[5:])] for file in files
+        pl.read_parquet(file)["tx_time"].dt.date().unique().to_list()
+        == [date.fromisoformat(file.parent.name[5:])]
+        for file in files
     )

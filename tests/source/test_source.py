@@ -1,4 +1,6 @@
-"""Reading the source: what a day is, what its fingerprint depends on, and what is said where it cannot be read."""
+"""Reading the source: what a day is, what its fingerprint depends on, and what is said where it cannot be
+read.
+"""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,13 +23,22 @@ FRAME = simulate(FIRST, 6, customers=60, terminals=120, seed=5)
 
 
 def dataset(
-    lookback_days: int = 3, features: dict[str, Any] | None = None, columns: dict[str, Any] | None = None, **source: Any
+    lookback_days: int = 3,
+    features: dict[str, Any] | None = None,
+    columns: dict[str, Any] | None = None,
+    **source: Any,
 ) -> Dataset:
     return Dataset.model_validate(
         {
             "name": "cards",
             "source": {"lookback_days": lookback_days, **source},
-            "columns": {"id": "transaction_id", "time": "tx_time", "entity": "customer_id", "label": "is_fraud"} | (columns or {}),
+            "columns": {
+                "id": "transaction_id",
+                "time": "tx_time",
+                "entity": "customer_id",
+                "label": "is_fraud",
+            }
+            | (columns or {}),
             "features": features or {"sql": "features/card_transactions.sql", "numeric": ["amount"]},
         }
     )
@@ -39,7 +50,11 @@ def parquet(folder: Path, frame: pl.DataFrame = FRAME, **settings: Any) -> Datas
 
 
 def table(
-    database: Path, frame: pl.DataFrame = FRAME, name: str = "transactions", date_column: str = "tx_time", **settings: Any
+    database: Path,
+    frame: pl.DataFrame = FRAME,
+    name: str = "transactions",
+    date_column: str = "tx_time",
+    **settings: Any,
 ) -> Dataset:
     with duckdb.connect(str(database)) as con:
         con.register("frame", frame.to_arrow())
@@ -56,7 +71,9 @@ def rows_of(data: Dataset, first: date, last: date) -> pl.DataFrame:
 def changed(expression: pl.Expr, on: date) -> pl.DataFrame:
     """The rows, with a column of the first row of one date changed."""
     first_row = FRAME.filter(pl.col("tx_time").dt.date() == on)["transaction_id"][0]
-    return FRAME.with_columns(pl.when(transaction_id=first_row).then(expression).otherwise(pl.col(expression.meta.output_name())))
+    return FRAME.with_columns(
+        pl.when(transaction_id=first_row).then(expression).otherwise(pl.col(expression.meta.output_name()))
+    )
 
 
 def test_a_day_is_its_rows_in_order(tmp_path: Path) -> None:
@@ -87,7 +104,10 @@ def test_several_files_a_day_are_read_in_the_order_of_their_names(tmp_path: Path
     day.head(40).write_parquet(folder / "b.parquet")
     day.tail(-40).write_parquet(folder / "a.parquet")
     assert read_partition(data, DAY) == before
-    assert rows_of(data, DAY, DAY)["transaction_id"].to_list() == [*day["transaction_id"][40:], *day["transaction_id"][:40]]
+    assert rows_of(data, DAY, DAY)["transaction_id"].to_list() == [
+        *day["transaction_id"][40:],
+        *day["transaction_id"][:40],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +141,9 @@ def test_several_files_a_day_are_read_in_the_order_of_their_names(tmp_path: Path
         "swap",
     ],
 )
-def test_the_fingerprint_is_the_content_without_labels_and_weights(tmp_path: Path, frame: pl.DataFrame, same: bool) -> None:
+def test_the_fingerprint_is_the_content_without_labels_and_weights(
+    tmp_path: Path, frame: pl.DataFrame, same: bool
+) -> None:
     settings: dict[str, Any] = {"columns": {"weight": "weight"}}
     before = read_partition(parquet(tmp_path / "before", **settings), DAY).fingerprint
     after = read_partition(parquet(tmp_path / "after", frame, **settings), DAY).fingerprint
@@ -131,7 +153,9 @@ def test_the_fingerprint_is_the_content_without_labels_and_weights(tmp_path: Pat
 def test_without_feature_sql_the_look_back_does_not_count(tmp_path: Path) -> None:
     plain = {"features": {"numeric": ["amount"]}}
     other = changed(pl.lit(7.77).alias("amount"), DAY - timedelta(days=1))
-    assert read_partition(parquet(tmp_path / "a", **plain), DAY) == read_partition(parquet(tmp_path / "b", other, **plain), DAY)
+    assert read_partition(parquet(tmp_path / "a", **plain), DAY) == read_partition(
+        parquet(tmp_path / "b", other, **plain), DAY
+    )
 
 
 def test_missing_look_back_dates_are_no_trouble(tmp_path: Path) -> None:
@@ -165,7 +189,17 @@ def test_a_corrupt_file_is_named(tmp_path: Path, trouble: str, days_before: int)
 
 
 @pytest.mark.parametrize(
-    "folder", ["it's", 'say "hi"', "drop table; --", "50% off", "añejo ключ", "$x {y}", "../date=1999-01-01/up", "a+b(c)"]
+    "folder",
+    [
+        "it's",
+        'say "hi"',
+        "drop table; --",
+        "50% off",
+        "añejo ключ",
+        "$x {y}",
+        "../date=1999-01-01/up",
+        "a+b(c)",
+    ],
 )
 def test_odd_paths(tmp_path: Path, folder: str) -> None:
     place = tmp_path / "2023-01-01" / folder
@@ -176,12 +210,23 @@ def test_odd_paths(tmp_path: Path, folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["{date}.parquet", "{date}/part-0.parquet", "cards-{date}-*.parquet", "*/{date}*.parquet", "**/{date}.parquet"]
+    "pattern",
+    [
+        "{date}.parquet",
+        "{date}/part-0.parquet",
+        "cards-{date}-*.parquet",
+        "*/{date}*.parquet",
+        "**/{date}.parquet",
+    ],
 )
-def test_where_the_date_stands_in_the_path(tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_date_stands_in_the_path(
+    tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "2023-01-01"
     for day in (FIRST, DAY):
-        file = folder / pattern.replace("{date}", day.isoformat()).replace("**", "some/where").replace("*", "x")
+        file = folder / pattern.replace("{date}", day.isoformat()).replace("**", "some/where").replace(
+            "*", "x"
+        )
         file.parent.mkdir(parents=True, exist_ok=True)
         FRAME.filter(pl.col("tx_time").dt.date() == day).write_parquet(file)
     monkeypatch.chdir(tmp_path)
@@ -199,21 +244,40 @@ def test_a_folder_that_is_no_date_is_none(tmp_path: Path) -> None:
     assert list_dates(data.source) == [FIRST + timedelta(days=n) for n in range(6)]
 
 
-@pytest.mark.parametrize("odd", ["it's", 'a "quoted" name', "select", "naïve ; drop table x --", "$partition_date", "Über%s{x}"])
+@pytest.mark.parametrize(
+    "odd", ["it's", 'a "quoted" name', "select", "naïve ; drop table x --", "$partition_date", "Über%s{x}"]
+)
 def test_odd_names_of_tables_and_columns(tmp_path: Path, odd: str) -> None:
     frame = FRAME.rename({"tx_time": odd})
     for data in (
-        table(tmp_path / "it's a bank.duckdb", frame, name=f"main.{odd}", date_column=odd, columns={"time": odd}),
-        table(tmp_path / "zoned.duckdb", frame.cast({odd: pl.Datetime("us", "UTC")}), name=odd, date_column=odd, columns={"time": odd}),
+        table(
+            tmp_path / "it's a bank.duckdb", frame, name=f"main.{odd}", date_column=odd, columns={"time": odd}
+        ),
+        table(
+            tmp_path / "zoned.duckdb",
+            frame.cast({odd: pl.Datetime("us", "UTC")}),
+            name=odd,
+            date_column=odd,
+            columns={"time": odd},
+        ),
     ):
-        assert rows_of(data, DAY, DAY).drop("_partition_date", "_row").equals(frame.filter(pl.col(odd).dt.date() == DAY))
+        assert (
+            rows_of(data, DAY, DAY)
+            .drop("_partition_date", "_row")
+            .equals(frame.filter(pl.col(odd).dt.date() == DAY))
+        )
 
 
-def test_zoned_times_are_local_times_of_the_source_on_every_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zoned_times_are_local_times_of_the_source_on_every_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     zoned = FRAME.with_columns(pl.col("tx_time").dt.replace_time_zone("Europe/Paris"))
     naive = parquet(tmp_path / "naive", timezone="Europe/Paris")
     before = read_partition(naive, DAY)
-    for name, frame in (("paris", zoned), ("tokyo", zoned.with_columns(pl.col("tx_time").dt.convert_time_zone("Asia/Tokyo")))):
+    for name, frame in (
+        ("paris", zoned),
+        ("tokyo", zoned.with_columns(pl.col("tx_time").dt.convert_time_zone("Asia/Tokyo"))),
+    ):
         rows = table(tmp_path / f"{name}.duckdb", frame, timezone="Europe/Paris")
         assert rows_of(rows, FIRST, DAY).equals(rows_of(naive, FIRST, DAY))
         assert read_partition(rows, DAY) == before
@@ -225,7 +289,9 @@ def test_an_instant_belongs_to_the_date_of_the_source_s_zone(tmp_path: Path) -> 
     late = datetime(2024, 3, 5, 23, 30, tzinfo=UTC)
     frame = pl.DataFrame({"transaction_id": [1], "tx_time": [late], "is_fraud": [0]})
     assert list_dates(table(tmp_path / "a.duckdb", frame, timezone="UTC").source) == [date(2024, 3, 5)]
-    assert list_dates(table(tmp_path / "b.duckdb", frame, timezone="Europe/Paris").source) == [date(2024, 3, 6)]
+    assert list_dates(table(tmp_path / "b.duckdb", frame, timezone="Europe/Paris").source) == [
+        date(2024, 3, 6)
+    ]
 
 
 def test_a_file_with_a_zone_among_files_without(tmp_path: Path) -> None:
@@ -233,7 +299,9 @@ def test_a_file_with_a_zone_among_files_without(tmp_path: Path) -> None:
     data = parquet(tmp_path, timezone="America/New_York")
     before = rows_of(data, FIRST, DAY)
     file = tmp_path / f"date={DAY}" / "part-0.parquet"
-    pl.read_parquet(file).with_columns(pl.col("tx_time").dt.replace_time_zone("America/New_York")).write_parquet(file)
+    pl.read_parquet(file).with_columns(
+        pl.col("tx_time").dt.replace_time_zone("America/New_York")
+    ).write_parquet(file)
     assert rows_of(data, FIRST, DAY).equals(before)
 
 
@@ -243,9 +311,9 @@ def test_a_column_that_was_added_later_is_null_before(tmp_path: Path) -> None:
     day = pl.read_parquet(file)
     day.with_columns(channel=pl.lit("web")).select("channel", *reversed(day.columns)).write_parquet(file)
     found = rows_of(data, FIRST, DAY)
-    assert found.group_by("_partition_date").agg(pl.col("channel").count() > 0).sort("_partition_date")["channel"].to_list() == [
-        False
-    ] * 5 + [True]
+    assert found.group_by("_partition_date").agg(pl.col("channel").count() > 0).sort("_partition_date")[
+        "channel"
+    ].to_list() == [False] * 5 + [True]
     assert found.height == FRAME.height
     assert "channel" not in rows_of(data, FIRST, FIRST + timedelta(days=1)).columns
     assert read_partition(data, DAY).rows == day.height
@@ -299,9 +367,13 @@ def test_a_wrong_table_file_or_column_is_told(tmp_path: Path) -> None:
         )
     message = message_of(dataset(database=str(bank), table="transactions", date_column="tx_date"))
     assert "table transactions has no column tx_date; mend source.date_column" in message
-    assert f"there is no DuckDB file {bank}x; mend source.database" in message_of(dataset(database=f"{bank}x", table="t", date_column="d"))
+    assert f"there is no DuckDB file {bank}x; mend source.database" in message_of(
+        dataset(database=f"{bank}x", table="t", date_column="d")
+    )
     (tmp_path / "text.duckdb").write_text("this is no database" * 100)
-    assert "text.duckdb cannot be opened" in message_of(dataset(database=f"{tmp_path}/text.duckdb", table="t", date_column="d"))
+    assert "text.duckdb cannot be opened" in message_of(
+        dataset(database=f"{tmp_path}/text.duckdb", table="t", date_column="d")
+    )
 
 
 def test_dates_that_are_none_are_told(tmp_path: Path) -> None:
@@ -309,7 +381,9 @@ def test_dates_that_are_none_are_told(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"bank\.duckdb") as caught:
         list_dates(data.source)
     assert "table transactions" in message_of(data)
-    assert all("***" in message and "yesterday" not in message for message in (str(caught.value), message_of(data)))  # it may be private
+    assert all(
+        "***" in message and "yesterday" not in message for message in (str(caught.value), message_of(data))
+    )  # it may be private
 
 
 def test_files_whose_types_do_not_fit_are_told(tmp_path: Path) -> None:

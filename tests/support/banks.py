@@ -51,7 +51,9 @@ wait_seconds = 1
 
 
 def small_day(day: date, rows: int = ROWS, seed: int | None = None) -> pl.DataFrame:
-    """One day of payments: two numeric features and a category; one row in forty is a fraud and stands out."""
+    """One day of payments: two numeric features and a category; one row in forty is a fraud and stands
+    out.
+    """
     rng = np.random.default_rng(day.toordinal() if seed is None else seed)
     fraud = np.arange(rows) % 40 == 7
     return pl.DataFrame(

@@ -28,5 +28,7 @@ class Page(HTMLParser):
 
     def lines(self, kind):
         return {
-            attrs["data-series"]: attrs["d"] for attrs in self.all("path") if "data-series" in attrs and attrs["class"].startswith(kind)
+            attrs["data-series"]: attrs["d"]
+            for attrs in self.all("path")
+            if "data-series" in attrs and attrs["class"].startswith(kind)
         }

@@ -15,7 +15,9 @@ TRAINING = TrainingSettings(epochs=8, batch_size=64, learning_rate=1e-2, seed=3)
 
 
 def payments(rows: int, seed: int) -> pl.DataFrame:
-    """Four columns that follow from two, one of them sometimes missing; a category that follows as well; and one that is noise."""
+    """Four columns that follow from two, one of them sometimes missing; a category that follows as well; and
+    one that is noise.
+    """
     random = np.random.default_rng(seed)
     hidden = random.normal(size=(rows, 2))
     values = hidden @ np.array([[1.0, 0.5, -1.0, 0.3], [0.2, -1.0, 0.4, 1.0]])
@@ -39,7 +41,9 @@ def tabular() -> Detector:
 @cache
 def variational() -> Detector:
     """Two networks, and no known fraud."""
-    model = ModelSettings(architecture="vae", hidden=(12, 2, 12), score="reconstruction_probability", draws=4, members=2)
+    model = ModelSettings(
+        architecture="vae", hidden=(12, 2, 12), score="reconstruction_probability", draws=4, members=2
+    )
     return train(NORMAL[:600], ["a", "b", "c"], [], model, TRAINING.model_copy(update={"epochs": 3}))
 
 
@@ -47,13 +51,26 @@ def photographs(rows: int, seed: int) -> pl.DataFrame:
     """A column of lists of numbers: a picture whose brightness varies; one pixel is noise."""
     random = np.random.default_rng(seed)
     picture = np.random.default_rng(0).uniform(0.5, 1, SHAPE)
-    pixels = 200 * picture * random.uniform(0.5, 1, size=(rows, 1, 1, 1)) + random.normal(0, 2, (rows, *SHAPE))
+    pixels = 200 * picture * random.uniform(0.5, 1, size=(rows, 1, 1, 1)) + random.normal(
+        0, 2, (rows, *SHAPE)
+    )
     pixels[:, *NOISY_PIXEL] = random.uniform(0, 255, (rows, SHAPE[-1]))
     return pl.DataFrame({"photo": pixels.reshape(rows, -1).tolist()})
 
 
 @cache
 def images() -> Detector:
-    normal, frauds = photographs(600, seed=1), photographs(12, seed=2).select(pl.col("photo").list.eval(pl.element() * 0.2))
+    normal, frauds = (
+        photographs(600, seed=1),
+        photographs(12, seed=2).select(pl.col("photo").list.eval(pl.element() * 0.2)),
+    )
     image = ImageSettings(column="photo", height=SHAPE[0], width=SHAPE[1], channels=SHAPE[2])
-    return train(normal, [], [], ModelSettings(hidden=(16, 2, 16), score="error"), TRAINING, image=image, anomalies=frauds)
+    return train(
+        normal,
+        [],
+        [],
+        ModelSettings(hidden=(16, 2, 16), score="error"),
+        TRAINING,
+        image=image,
+        anomalies=frauds,
+    )

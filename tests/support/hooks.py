@@ -1,4 +1,6 @@
-"""A webhook's other end: a real HTTP server on a free port, which answers as a test tells it to and keeps what it got."""
+"""A webhook's other end: a real HTTP server on a free port, which answers as a test tells it to and keeps
+what it got.
+"""
 
 import json
 import threading
@@ -14,7 +16,9 @@ SECRET = "T0/B0/s3cr3t-t0k3n"
 
 @dataclass
 class Hook:
-    """answers: (status, headers) of the next requests, the last one for all that follow; status 0 hangs, -1 trickles."""
+    """answers: (status, headers) of the next requests, the last one for all that follow; status 0 hangs, -1
+    trickles.
+    """
 
     port: int = 0
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=lambda: [(200, {})])
@@ -38,7 +42,10 @@ def listening(*statuses: int, **headers: str) -> Iterator[Hook]:
     """A hook that answers these in turn; each with the same headers, whose names are written with _ for -."""
     hook = Hook()
     if statuses:
-        hook.answers = [(status, {name.replace("_", "-"): value for name, value in headers.items()}) for status in statuses]
+        hook.answers = [
+            (status, {name.replace("_", "-"): value for name, value in headers.items()})
+            for status in statuses
+        ]
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

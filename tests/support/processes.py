@@ -1,4 +1,6 @@
-"""Nights in processes of their own that start at once and can be killed: each is forked from one that has everything imported."""
+"""Nights in processes of their own that start at once and can be killed: each is forked from one that has
+everything imported.
+"""
 
 import multiprocessing
 import os
@@ -17,13 +19,15 @@ FORKED.set_forkserver_preload(["flows.nightly", "models.detector.detector", "tas
 class Running:
     """`nightly` of a date in another process.
 
-    die_at: it kills itself when it reads its n-th SQL statement. apart: it stages its work elsewhere, as on a machine of its own, so
-    that only the warehouse keeps it from doing what another does.
+    die_at: it kills itself when it reads its n-th SQL statement. apart: it stages its work elsewhere, as on a
+    machine of its own, so that only the warehouse keeps it from doing what another does.
     """
 
     def __init__(self, config: Path, day: date, die_at: int | None = None, *, apart: bool = False) -> None:
         self._ours, theirs = FORKED.Pipe()
-        self._process = FORKED.Process(target=_run, args=(config, day, str(PREFECT_API_URL.value()), die_at, apart, theirs))
+        self._process = FORKED.Process(
+            target=_run, args=(config, day, str(PREFECT_API_URL.value()), die_at, apart, theirs)
+        )
         self._process.start()
         theirs.close()
 

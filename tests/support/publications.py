@@ -13,7 +13,11 @@ from tasks.warehouse.connection import transact
 from tasks.warehouse.settings import WarehouseSettings
 
 DAY, VERSION = date(2026, 1, 10), "v1"
-REASONS = pl.List(pl.Struct({"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}))
+REASONS = pl.List(
+    pl.Struct(
+        {"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}
+    )
+)
 
 
 def ledger(warehouse: WarehouseSettings, dataset: str = "bank") -> Ledger:
@@ -22,12 +26,20 @@ def ledger(warehouse: WarehouseSettings, dataset: str = "bank") -> Ledger:
 
 def register(warehouse: WarehouseSettings, dataset: str = "bank") -> None:
     """The version that every such night was scored by."""
-    add = "insert into models (version, as_of, artifact_path, card_path) values ($version, $as_of, 'bank/models/v1', 'bank/cards/v1.html')"
+    add = (
+        "insert into models (version, as_of, artifact_path, card_path) values ($version, $as_of, "
+        "'bank/models/v1', 'bank/cards/v1.html')"
+    )
     transact(warehouse, dataset, lambda con: con.execute(add, {"version": VERSION, "as_of": DAY}))
 
 
-def scored_night(folder: Path, fingerprint: str, rows: int = 20, day: date = DAY, profile: Path | None = None) -> Publication:
-    """One day of `rows` rows, the first of which is flagged; nothing is quarantined. folder: below warehouse.files."""
+def scored_night(
+    folder: Path, fingerprint: str, rows: int = 20, day: date = DAY, profile: Path | None = None
+) -> Publication:
+    """One day of `rows` rows, the first of which is flagged; nothing is quarantined.
+
+    folder: below warehouse.files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     scores, quarantine = folder / f"{fingerprint}.parquet", folder / "quarantine.parquet"
     text = pl.Series([f"{fingerprint}-{row}" for row in range(rows)])
@@ -47,7 +59,9 @@ def scored_night(folder: Path, fingerprint: str, rows: int = 20, day: date = DAY
             "reasons": pl.Series([[]] * rows, dtype=REASONS),
         }
     ).write_parquet(scores)
-    pl.DataFrame(schema={"row": pl.Int64, **dict.fromkeys(("id", "rule", "column", "content"), pl.String)}).write_parquet(quarantine)
+    pl.DataFrame(
+        schema={"row": pl.Int64, **dict.fromkeys(("id", "rule", "column", "content"), pl.String)}
+    ).write_parquet(quarantine)
     validated = Validated(Partition(day, rows, fingerprint), quarantine, 0, folder / "docs.html")
     return Publication(
         run_id=new_run_id(day),

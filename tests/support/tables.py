@@ -6,7 +6,18 @@ import polars as pl
 import polars.selectors as cs
 from banks import Bank
 
-TABLES = ("runs", "score_rows", "shadow_scores", "profiles", "quarantine", "labels", "models", "promotions", "decisions", "metrics")
+TABLES = (
+    "runs",
+    "score_rows",
+    "shadow_scores",
+    "profiles",
+    "quarantine",
+    "labels",
+    "models",
+    "promotions",
+    "decisions",
+    "metrics",
+)
 OF_THE_RUN = (
     "run_id",
     "superseded_by",
@@ -18,7 +29,10 @@ OF_THE_RUN = (
 
 def tables(bank: Bank) -> dict[str, pl.DataFrame]:
     """Every table of the bank, without what no two runs share."""
-    return {name: sort(bank.table(f"from {name}").drop(OF_THE_RUN, strict=False).drop(cs.datetime(time_zone="*"))) for name in TABLES}
+    return {
+        name: sort(bank.table(f"from {name}").drop(OF_THE_RUN, strict=False).drop(cs.datetime(time_zone="*")))
+        for name in TABLES
+    }
 
 
 def sort(frame: pl.DataFrame) -> pl.DataFrame:

@@ -21,12 +21,19 @@ WINDOW = [FIRST + timedelta(days=offset) for offset in range(1, 7)]
 
 
 def make_useless(bank: Bank) -> None:
-    """Frauds lie far out along the correlation of two features: no model sees them, and networks reconstruct them."""
+    """Frauds lie far out along the correlation of two features: no model sees them, and networks reconstruct
+    them.
+    """
     for day in WINDOW:
         along = np.random.default_rng(day.toordinal()).normal(size=ROWS)
         fraud = small_day(day)["is_fraud"].to_numpy()
         common = 1_000 + 100 * np.where(fraud, 3 * np.sign(along) + along, along)
-        bank.change(day, lambda rows, common=common: rows.with_columns(amount=pl.Series(common), distance=pl.Series(common / 10)))
+        bank.change(
+            day,
+            lambda rows, common=common: rows.with_columns(
+                amount=pl.Series(common), distance=pl.Series(common / 10)
+            ),
+        )
 
 
 def test_a_version_is_registered_with_its_gates_and_its_card(scored_bank: Bank) -> None:
@@ -41,9 +48,14 @@ def test_a_version_is_registered_with_its_gates_and_its_card(scored_bank: Bank) 
     assert all(finding["finding"].split(",")[0] in card for finding in json.loads(model["gates"]))
 
 
-def test_known_frauds_are_kept_for_thresholds_and_cards_and_nothing_is_learnt_from_them(scored_bank: Bank) -> None:
+def test_known_frauds_are_kept_for_thresholds_and_cards_and_nothing_is_learnt_from_them(
+    scored_bank: Bank,
+) -> None:
     (model,) = scored_bank.table("from models").to_dicts()
-    detector = load(as_found(load_settings(scored_bank.config).warehouse, model["artifact_path"]), model["artifact_sha256"])
+    detector = load(
+        as_found(load_settings(scored_bank.config).warehouse, model["artifact_path"]),
+        model["artifact_sha256"],
+    )
     frauds = pl.concat([small_day(day).filter("is_fraud") for day in WINDOW])
     assert len(detector.samples.anomalies) == len(detector.calibration.anomalies) == frauds.height
     np.testing.assert_allclose(np.sort(detector.calibration.anomalies), np.sort(detector.score(frauds).score))
@@ -55,7 +67,8 @@ def test_a_strict_gate_keeps_a_useless_version_out_of_service_and_says_why(bank:
     bank.configure("[training]", '[training]\ngate = "strict"')
     for _ in range(2):  # the second time the version is known, and still not used
         with pytest.raises(
-            GateFailed, match=r"kept out of service: usefulness failed\. Average precision on .* See .*html; mend"
+            GateFailed,
+            match=r"kept out of service: usefulness failed\. Average precision on .* See .*html; mend",
         ) as refusal:
             nightly(bank.config, NIGHT)
     assert "\n" not in str(refusal.value)

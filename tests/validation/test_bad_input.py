@@ -1,4 +1,6 @@
-"""Every kind of bad input: one plain line, status 1 where the night cannot go on, and no table touched but the ledger."""
+"""Every kind of bad input: one plain line, status 1 where the night cannot go on, and no table touched but
+the ledger.
+"""
 
 import subprocess
 import sys
@@ -30,7 +32,10 @@ def first_rows(number: int) -> pl.Expr:
 
 def column(name: str, value: object, rows: int = ROWS) -> Change:
     return lambda bank: bank.change(
-        NEXT, lambda day: day.with_columns(pl.when(first_rows(rows)).then(pl.lit(value)).otherwise(name).alias(name))
+        NEXT,
+        lambda day: day.with_columns(
+            pl.when(first_rows(rows)).then(pl.lit(value)).otherwise(name).alias(name)
+        ),
     )
 
 
@@ -60,15 +65,24 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "an empty partition": (lambda bank: bank.change(NEXT, lambda day: day.head(0)), f"{NEXT}.*empty"),
     "a truncated Parquet file": (truncate, f"{NEXT}.*part-0.parquet cannot be read"),
-    "a missing column": (lambda bank: bank.change(NEXT, lambda day: day.drop("distance")), f"{NEXT}.*distance"),
+    "a missing column": (
+        lambda bank: bank.change(NEXT, lambda day: day.drop("distance")),
+        f"{NEXT}.*distance",
+    ),
     "a column of the wrong type": (column("amount", "many"), f"{NEXT}.*amount"),
     "too many bad rows": (column("amount", -1.0, ROWS // 2), f"{NEXT}.*{ROWS // 2}.*amount"),
     "rows of another date": (
         lambda bank: bank.change(NEXT, lambda day: day.with_columns(pl.col("at").dt.offset_by("1d"))),
         f"{NEXT}.*date",
     ),
-    "a strange label": (lambda bank: bank.change(NEXT, lambda day: day.with_columns(is_fraud=pl.lit(2))), f"{NEXT}.*is_fraud"),
-    "an unknown key": (lambda bank: bank.configure("epochs", "epoches"), "epoches is not a key.*did you mean epochs"),
+    "a strange label": (
+        lambda bank: bank.change(NEXT, lambda day: day.with_columns(is_fraud=pl.lit(2))),
+        f"{NEXT}.*is_fraud",
+    ),
+    "an unknown key": (
+        lambda bank: bank.configure("epochs", "epoches"),
+        "epoches is not a key.*did you mean epochs",
+    ),
     "a missing key": (lambda bank: bank.configure('id = "id"\n', ""), "columns.id is missing"),
     "feature SQL that fails": (feature_sql("-- rows\nselect * from nowhere"), "mine.sql failed.*nowhere"),
     "feature SQL that loses rows": (
@@ -76,7 +90,9 @@ REFUSED: dict[str, tuple[Change, str]] = {
         "mine.sql.*lost",
     ),
     "feature SQL that returns duplicates": (
-        feature_sql("-- rows\nselect history.* from history, range(2) where _partition_date = $partition_date"),
+        feature_sql(
+            "-- rows\nselect history.* from history, range(2) where _partition_date = $partition_date"
+        ),
         "mine.sql.*more than once",
     ),
     "an artifact that was tampered with": (tamper, r"\.keras"),
@@ -101,14 +117,22 @@ def test_a_night_that_cannot_go_on_is_refused_in_one_line(scored_bank: Bank, cas
 
 
 ACCEPTED: dict[str, tuple[Change, int]] = {
-    "an unknown extra column": (lambda bank: bank.change(NEXT, lambda day: day.with_columns(extra=pl.lit(1))), 0),
+    "an unknown extra column": (
+        lambda bank: bank.change(NEXT, lambda day: day.with_columns(extra=pl.lit(1))),
+        0,
+    ),
     "duplicate ids": (lambda bank: bank.change(NEXT, lambda day: pl.concat([day, day.head(3)])), 3),
     "null": (column("amount", None, 3), 3),
     "NaN": (column("amount", float("nan"), 3), 3),
     "infinite": (column("distance", float("inf"), 3), 3),
     "absurd": (column("amount", 1e12, 3), 3),
     "a category never seen in training": (column("channel", "carrier pigeon", 3), 0),
-    "zoned timestamps": (lambda bank: bank.change(NEXT, lambda day: day.with_columns(pl.col("at").dt.replace_time_zone("UTC"))), 0),
+    "zoned timestamps": (
+        lambda bank: bank.change(
+            NEXT, lambda day: day.with_columns(pl.col("at").dt.replace_time_zone("UTC"))
+        ),
+        0,
+    ),
 }
 
 
@@ -125,7 +149,11 @@ def test_a_few_bad_rows_are_quarantined_and_the_night_goes_on(scored_bank: Bank,
     assert night["rows_quarantined"] == quarantined
     assert NOTED.get(case, "") in (night["message"] or "")
     assert night["rows_source"] == night["rows_scored"] + night["rows_quarantined"]
-    assert scored_bank.table(f"select score from scores where partition_date = '{NEXT}'")["score"].is_finite().all()
+    assert (
+        scored_bank.table(f"select score from scores where partition_date = '{NEXT}'")["score"]
+        .is_finite()
+        .all()
+    )
 
 
 def test_a_window_of_frauds_alone_cannot_be_learnt_from(bank: Bank) -> None:

@@ -144,7 +144,9 @@ def requested() -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.slow
-def test_a_browser_shows_the_page_without_asking_the_network(page: Path, requested: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_a_browser_shows_the_page_without_asking_the_network(
+    page: Path, requested: tuple[str, list[str]], tmp_path: Path
+) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium to open the page with")
@@ -161,7 +163,14 @@ def test_a_browser_shows_the_page_without_asking_the_network(page: Path, request
     ]
 
     def opened(file: Path) -> str:
-        command = [chromium, *options, f"--user-data-dir={tmp_path}/{file.stem}", f"--proxy-server={proxy}", "--dump-dom", file.as_uri()]
+        command = [
+            chromium,
+            *options,
+            f"--user-data-dir={tmp_path}/{file.stem}",
+            f"--proxy-server={proxy}",
+            "--dump-dom",
+            file.as_uri(),
+        ]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
     assert "Data quality of cards, 2018-07-25" in opened(page)

@@ -1,4 +1,6 @@
-"""Names that would end a statement, a tag or a table if they were pasted into one: each is just a name, through a whole night."""
+"""Names that would end a statement, a tag or a table if they were pasted into one: each is just a name,
+through a whole night.
+"""
 
 import html
 import json
@@ -39,10 +41,14 @@ def quoted(name: str) -> str:
 
 
 def hostile_day(day: date) -> pl.DataFrame:
-    """The day of the small bank under names of this kind, with a weight, a private column, and rows that break a rule."""
+    """The day of the small bank under names of this kind, with a weight, a private column, and rows that
+    break a rule.
+    """
     number = pl.int_range(ROWS)
     frame = small_day(day).with_columns(
-        amount=pl.when(number >= BAD).then("amount"), weight=pl.lit(1.0), iban=pl.concat_str(pl.lit("DE"), number)
+        amount=pl.when(number >= BAD).then("amount"),
+        weight=pl.lit(1.0),
+        iban=pl.concat_str(pl.lit("DE"), number),
     )
     return frame.rename(NAMES)
 
@@ -53,7 +59,8 @@ def configuration() -> str:
         'id = "id"': f"id = {quoted('id')}",
         'time = "at"': f"time = {quoted('at')}",
         'entity = "card"': f"entity = {quoted('card')}",
-        'label = "is_fraud"': f"label = {quoted('is_fraud')}\nweight = {quoted('weight')}\nprivate = [{quoted('iban')}]\n"
+        'label = "is_fraud"': f"label = {quoted('is_fraud')}\nweight = {quoted('weight')}\nprivate = "
+        f"[{quoted('iban')}]\n"
         f"details = [{quoted('channel')}, {quoted('amount')}]",
         'numeric = ["amount", "distance"]': f"numeric = [{quoted('amount')}, {quoted('distance')}]",
         'categorical = ["channel"]': f"categorical = [{quoted('channel')}]",
@@ -65,9 +72,13 @@ def configuration() -> str:
     return text
 
 
-@pytest.fixture(scope="module", params=["parquet", pytest.param("table with feature SQL", marks=pytest.mark.soak)])
+@pytest.fixture(
+    scope="module", params=["parquet", pytest.param("table with feature SQL", marks=pytest.mark.soak)]
+)
 def bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bank:
-    """A bank of hostile names after its first night; the table and its date column have such names as well."""
+    """A bank of hostile names after its first night; the table and its date column have such names as
+    well.
+    """
     from flows.nightly import nightly
 
     bank = Bank(tmp_path_factory.mktemp("hostile"))
@@ -77,14 +88,21 @@ def bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         for day in days:
             bank.write(day, hostile_day(day))
     else:
-        rows = pl.concat([hostile_day(day).with_columns(pl.lit(day).alias(f"{HOSTILE} date")) for day in sorted(days)])
+        rows = pl.concat(
+            [hostile_day(day).with_columns(pl.lit(day).alias(f"{HOSTILE} date")) for day in sorted(days)]
+        )
         with duckdb.connect(str(bank.folder / "core.duckdb")) as con:
             con.register("rows", rows.to_arrow())
             con.execute(f"create table {sql.identifier(HOSTILE)} as from rows")
-        source = f'database = "core.duckdb"\ntable = {json.dumps(HOSTILE)}\ndate_column = {json.dumps(f"{HOSTILE} date")}'
+        source = (
+            f'database = "core.duckdb"\ntable = {json.dumps(HOSTILE)}\ndate_column = '
+            f"{json.dumps(f'{HOSTILE} date')}"
+        )
         bank.configure('path = "transactions/date={date}/*.parquet"', source)
         chosen = ", ".join(sql.identifier(NAMES[name]) for name in ("id", "amount", "distance", "channel"))
-        (bank.folder / "features.sql").write_text(f"select {chosen} from history where _partition_date = $partition_date")
+        (bank.folder / "features.sql").write_text(
+            f"select {chosen} from history where _partition_date = $partition_date"
+        )
         bank.configure("[features]", '[features]\nsql = "features.sql"')
     nightly(bank.config, NIGHT)
     return bank
@@ -118,13 +136,24 @@ def test_the_reasons_name_the_features_as_they_are(bank: Bank) -> None:
     assert all(because.count(HOSTILE) == len(FEATURES) for because in alerts["because"])
     assert HOSTILE in invoke("sql", "select because from alerts limit 1", "--config", str(bank.config))
     worst = alerts["id"][0]
-    shares = json.loads(invoke("explain", "--date", str(NIGHT), "--id", worst, "--config", str(bank.config), "--json"))["shares"]
+    shares = json.loads(
+        invoke("explain", "--date", str(NIGHT), "--id", worst, "--config", str(bank.config), "--json")
+    )["shares"]
     assert {share["feature"] for share in shares} == FEATURES
-    assert NAMES["channel"] in invoke("explain", "--date", str(NIGHT), "--id", worst, "--config", str(bank.config))
+    assert NAMES["channel"] in invoke(
+        "explain", "--date", str(NIGHT), "--id", worst, "--config", str(bank.config)
+    )
 
 
 def test_the_pages_show_the_names_as_text(bank: Bank) -> None:
-    window = ["--from", str(NIGHT), "--to", str(NIGHT), "--as-of", str(date.fromordinal(NIGHT.toordinal() + 2))]
+    window = [
+        "--from",
+        str(NIGHT),
+        "--to",
+        str(NIGHT),
+        "--as-of",
+        str(date.fromordinal(NIGHT.toordinal() + 2)),
+    ]
     judged = json.loads(invoke("evaluate", *window, "--config", str(bank.config), "--json"))
     assert judged["positives"] > 0
     files = bank.folder / "nightscore-files" / "small-bank"
@@ -132,12 +161,18 @@ def test_the_pages_show_the_names_as_text(bank: Bank) -> None:
     for page in (Path(judged["report"]), card, files / "data-docs" / f"{NIGHT}.html"):
         text = page.read_text()
         assert SCRIPT not in text, page
-        assert NAMES["channel" if page != files / "data-docs" / f"{NIGHT}.html" else "amount"] in html.unescape(text), page
+        assert NAMES[
+            "channel" if page != files / "data-docs" / f"{NIGHT}.html" else "amount"
+        ] in html.unescape(text), page
 
 
 def test_init_and_doctor_look_at_it_and_find_nothing_wrong(bank: Bank) -> None:
     table = (bank.folder / "core.duckdb").is_file()
-    place = ["--database", str(bank.folder / "core.duckdb"), "--table", HOSTILE] if table else ["--path", str(bank.folder / "transactions")]
+    place = (
+        ["--database", str(bank.folder / "core.duckdb"), "--table", HOSTILE]
+        if table
+        else ["--path", str(bank.folder / "transactions")]
+    )
     out = bank.folder / "found.toml"
     invoke("init", *place, "--out", str(out), "--name", "found")
     text = out.read_text()
@@ -146,4 +181,6 @@ def test_init_and_doctor_look_at_it_and_find_nothing_wrong(bank: Bank) -> None:
         settings = load_settings(config)
         setup = Setup(settings, settings.warehouse)
         found = {check.__name__: check(setup) for check in CHECKS}
-        assert not {name: check.found for name, check in found.items() if check.ok is False and name != "check_disk"}
+        assert not {
+            name: check.found for name, check in found.items() if check.ok is False and name != "check_disk"
+        }

@@ -1,4 +1,6 @@
-"""The gate: every bad input has its result, and the bad rows are exactly those that an independent reading finds."""
+"""The gate: every bad input has its result, and the bad rows are exactly those that an independent reading
+finds.
+"""
 
 import base64
 import gc
@@ -63,10 +65,15 @@ def configure(folder: Path, **changes: Any) -> Dataset:
         "features": {"numeric": ["amount"], "categorical": ["channel"]},
         "quality": {
             "max_bad_share": 0.5,
-            "columns": {"amount": {"nullable": False, "min": 0, "max": 100}, "channel": {"allowed": ["web", "pos"]}},
+            "columns": {
+                "amount": {"nullable": False, "min": 0, "max": 100},
+                "channel": {"allowed": ["web", "pos"]},
+            },
         },
     }
-    return Dataset.model_validate({"name": "cards", **{name: section | changes.get(name, {}) for name, section in sections.items()}})
+    return Dataset.model_validate(
+        {"name": "cards", **{name: section | changes.get(name, {}) for name, section in sections.items()}}
+    )
 
 
 def judge(folder: Path, frame: pl.DataFrame, **changes: Any) -> Validated:
@@ -98,7 +105,13 @@ def test_a_good_day_passes_with_an_empty_quarantine(tmp_path: Path) -> None:
     validated = judge(tmp_path, rows())
     assert (validated.rows, validated.rows_quarantined, validated.notes) == (ROWS, 0, ())
     quarantine = pl.read_parquet(validated.quarantine)
-    assert dict(quarantine.schema) == {"row": pl.Int64, "id": pl.String, "rule": pl.String, "column": pl.String, "content": pl.String}
+    assert dict(quarantine.schema) == {
+        "row": pl.Int64,
+        "id": pl.String,
+        "rule": pl.String,
+        "column": pl.String,
+        "content": pl.String,
+    }
     assert quarantine.is_empty()
     assert validated.data_docs.read_text().startswith("<!DOCTYPE html>")
 
@@ -108,13 +121,17 @@ def test_the_task_is_the_function(tmp_path: Path) -> None:
     dataset = configure(tmp_path)
     partition = read_partition(dataset, DAY)
     page = tmp_path / "docs" / "page.html"
-    assert validate.fn(dataset, partition, tmp_path, page) == validate_partition(dataset, partition, tmp_path, page)
+    assert validate.fn(dataset, partition, tmp_path, page) == validate_partition(
+        dataset, partition, tmp_path, page
+    )
     assert page.is_file()
 
 
 @pytest.mark.parametrize("column", ["id", "at", "card", "amount", "channel", "fraud"])
 def test_a_missing_column_rejects_and_names_the_columns_there_are(tmp_path: Path, column: str) -> None:
-    with pytest.raises(PartitionRejected, match=rf"2018-07-25: missing columns: {column} \(there are id|at.*\)"):
+    with pytest.raises(
+        PartitionRejected, match=rf"2018-07-25: missing columns: {column} \(there are id|at.*\)"
+    ):
         judge(tmp_path, rows().drop(column))
 
 
@@ -139,7 +156,9 @@ def test_features_of_feature_sql_are_not_looked_for_in_the_source(tmp_path: Path
 
 
 def test_an_unknown_column_is_noted_and_left_alone(tmp_path: Path) -> None:
-    assert judge(tmp_path, rows().with_columns(extra=1)).notes == ("column extra is not configured; it was left alone",)
+    assert judge(tmp_path, rows().with_columns(extra=1)).notes == (
+        "column extra is not configured; it was left alone",
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +169,9 @@ def test_an_unknown_column_is_noted_and_left_alone(tmp_path: Path) -> None:
         ("fraud", pl.Date, "DATE and must be a boolean"),
     ],
 )
-def test_a_wrong_type_rejects_and_names_column_and_type(tmp_path: Path, column: str, kind: Any, found: str) -> None:
+def test_a_wrong_type_rejects_and_names_column_and_type(
+    tmp_path: Path, column: str, kind: Any, found: str
+) -> None:
     with pytest.raises(PartitionRejected, match=f"column {column} is {found}"):
         judge(tmp_path, rows().with_columns(pl.col(column).cast(kind)))
 
@@ -166,22 +187,42 @@ def test_every_kind_of_time_is_a_time(tmp_path: Path, kind: Any) -> None:
 
 
 FAULTS: dict[str, tuple[pl.DataFrame, list[tuple[int, str, str]]]] = {
-    "null ids, which are no duplicates": (replaced("id", {3: None, 4: None}), [(3, "not_null", "id"), (4, "not_null", "id")]),
+    "null ids, which are no duplicates": (
+        replaced("id", {3: None, 4: None}),
+        [(3, "not_null", "id"), (4, "not_null", "id")],
+    ),
     "NaN id": (replaced("id", {3: math.nan}, pl.Float64), [(3, "not_null", "id")]),
-    "the first of a duplicate stays": (replaced("id", {5: 1, 9: 1}), [(5, "unique_id", "id"), (9, "unique_id", "id")]),
+    "the first of a duplicate stays": (
+        replaced("id", {5: 1, 9: 1}),
+        [(5, "unique_id", "id"), (9, "unique_id", "id")],
+    ),
     "null time": (replaced("at", {0: None}), [(0, "not_null", "at")]),
-    "the day before": (replaced("at", {2: datetime(2018, 7, 24, 23, 59, 59, 999_999)}), [(2, "date_in_partition", "at")]),
+    "the day before": (
+        replaced("at", {2: datetime(2018, 7, 24, 23, 59, 59, 999_999)}),
+        [(2, "date_in_partition", "at")],
+    ),
     "next midnight": (replaced("at", {2: datetime(2018, 7, 26)}), [(2, "date_in_partition", "at")]),
     "null amount": (replaced("amount", {7: None}), [(7, "not_null", "amount")]),
     "NaN amount": (replaced("amount", {7: math.nan}), [(7, "not_null", "amount")]),
-    "absurd amount": (replaced("amount", {7: -0.5, 8: 1e300}), [(7, "range", "amount"), (8, "range", "amount")]),
-    "infinite amount breaks two rules": (replaced("amount", {7: -math.inf}), [(7, "finite", "amount"), (7, "range", "amount")]),
-    "unknown channel, but not a null one": (replaced("channel", {1: "phone", 2: None}), [(1, "allowed", "channel")]),
+    "absurd amount": (
+        replaced("amount", {7: -0.5, 8: 1e300}),
+        [(7, "range", "amount"), (8, "range", "amount")],
+    ),
+    "infinite amount breaks two rules": (
+        replaced("amount", {7: -math.inf}),
+        [(7, "finite", "amount"), (7, "range", "amount")],
+    ),
+    "unknown channel, but not a null one": (
+        replaced("channel", {1: "phone", 2: None}),
+        [(1, "allowed", "channel")],
+    ),
 }
 
 
 @pytest.mark.parametrize(("frame", "expected"), FAULTS.values(), ids=FAULTS)
-def test_a_bad_row_is_quarantined_with_its_rule(tmp_path: Path, frame: pl.DataFrame, expected: list[tuple[int, str, str]]) -> None:
+def test_a_bad_row_is_quarantined_with_its_rule(
+    tmp_path: Path, frame: pl.DataFrame, expected: list[tuple[int, str, str]]
+) -> None:
     validated = judge(tmp_path, frame)
     assert broken(validated) == expected
     assert validated.rows_quarantined == len({row for row, _, _ in expected})
@@ -189,7 +230,9 @@ def test_a_bad_row_is_quarantined_with_its_rule(tmp_path: Path, frame: pl.DataFr
 
 
 @pytest.mark.parametrize(
-    "microseconds", [1_515_680_380_800_000_000, -63_517_824_000_000_000, 2**63 - 1], ids=["year 50000", "44 BC", "infinity"]
+    "microseconds",
+    [1_515_680_380_800_000_000, -63_517_824_000_000_000, 2**63 - 1],
+    ids=["year 50000", "44 BC", "infinity"],
 )
 def test_an_absurd_time_is_on_another_date(tmp_path: Path, microseconds: int) -> None:
     at = rows()["at"].cast(pl.Int64).to_list()
@@ -206,7 +249,9 @@ def test_an_absurd_time_is_on_another_date(tmp_path: Path, microseconds: int) ->
         (False, "Europe/Paris", [0]),
     ],
 )
-def test_a_date_is_the_local_date_of_the_source(tmp_path: Path, zoned: bool, timezone: str, bad: list[int]) -> None:
+def test_a_date_is_the_local_date_of_the_source(
+    tmp_path: Path, zoned: bool, timezone: str, bad: list[int]
+) -> None:
     midnights = {0: datetime(2018, 7, 24, 22), 1: datetime(2018, 7, 25, 21, 59), 2: datetime(2018, 7, 25, 22)}
     frame = replaced("at", midnights)
     if zoned:
@@ -216,31 +261,44 @@ def test_a_date_is_the_local_date_of_the_source(tmp_path: Path, zoned: bool, tim
 
 
 def test_text_ids_are_compared_as_text(tmp_path: Path) -> None:
-    frame = rows().with_columns(id=pl.Series(["a", "A", "a ", "a", None, *(f"tx-{i}" for i in range(5, ROWS))]))
+    frame = rows().with_columns(
+        id=pl.Series(["a", "A", "a ", "a", None, *(f"tx-{i}" for i in range(5, ROWS))])
+    )
     validated = judge(tmp_path, frame)
-    assert pl.read_parquet(validated.quarantine).select("row", "id", "rule").rows() == [(3, "a", "unique_id"), (4, None, "not_null")]
+    assert pl.read_parquet(validated.quarantine).select("row", "id", "rule").rows() == [
+        (3, "a", "unique_id"),
+        (4, None, "not_null"),
+    ]
     assert validated.notes == ("1 rows repeat an id; the first row of each id in the partition was kept",)
 
 
 def test_an_entity_may_be_null_unless_the_quality_section_says_otherwise(tmp_path: Path) -> None:
     frame = replaced("card", {6: None})
     assert broken(judge(tmp_path, frame)) == []
-    assert broken(judge(tmp_path, frame, quality={"columns": {"card": {"nullable": False}}})) == [(6, "not_null", "card")]
+    assert broken(judge(tmp_path, frame, quality={"columns": {"card": {"nullable": False}}})) == [
+        (6, "not_null", "card")
+    ]
 
 
 def test_an_infinite_feature_is_bad_without_any_rule_of_its_own(tmp_path: Path) -> None:
-    assert broken(judge(tmp_path, replaced("amount", {6: math.inf}), quality={"columns": {}})) == [(6, "finite", "amount")]
+    assert broken(judge(tmp_path, replaced("amount", {6: math.inf}), quality={"columns": {}})) == [
+        (6, "finite", "amount")
+    ]
 
 
 @pytest.mark.parametrize("allowed", [[1, 2], [1.0, 2.0]])
 def test_allowed_numbers(tmp_path: Path, allowed: list[float]) -> None:
     frame = rows().with_columns(level=pl.Series([3, None, *[1, 2] * (ROWS // 2 - 1)]))
-    assert broken(judge(tmp_path, frame, quality={"columns": {"level": {"allowed": allowed}}})) == [(0, "allowed", "level")]
+    assert broken(judge(tmp_path, frame, quality={"columns": {"level": {"allowed": allowed}}})) == [
+        (0, "allowed", "level")
+    ]
 
 
 def test_a_row_that_breaks_two_rules_counts_once_and_has_two_lines(tmp_path: Path) -> None:
     frame = (
-        replaced("amount", {7: 101.0}).with_columns(channel=pl.lit("web")).with_columns(replaced("at", {7: NOON + timedelta(days=1)})["at"])
+        replaced("amount", {7: 101.0})
+        .with_columns(channel=pl.lit("web"))
+        .with_columns(replaced("at", {7: NOON + timedelta(days=1)})["at"])
     )
     validated = judge(tmp_path, frame)
     assert broken(validated) == [(7, "date_in_partition", "at"), (7, "range", "amount")]
@@ -248,7 +306,9 @@ def test_a_row_that_breaks_two_rules_counts_once_and_has_two_lines(tmp_path: Pat
 
 
 def test_the_content_is_the_row_as_strict_json(tmp_path: Path) -> None:
-    frame = replaced("amount", {7: math.inf}).with_columns(odd=pl.lit('say "no"'), none=pl.lit(None, pl.Float64), day=pl.lit(DAY))
+    frame = replaced("amount", {7: math.inf}).with_columns(
+        odd=pl.lit('say "no"'), none=pl.lit(None, pl.Float64), day=pl.lit(DAY)
+    )
     line = pl.read_parquet(judge(tmp_path, frame).quarantine).row(0, named=True)
 
     def refuse(constant: str) -> None:
@@ -293,7 +353,12 @@ def test_an_unreadable_image_is_quarantined_and_its_content_is_not_repeated(
         with duckdb.connect(str(tmp_path / "bank.duckdb")) as con:
             con.register("frame", frame.with_columns(booked=pl.lit(DAY)).to_arrow())
             con.execute(f"create table payments as select * replace (scan::{kind} as scan) from frame")
-        table = {"path": None, "database": str(tmp_path / "bank.duckdb"), "table": "payments", "date_column": "booked"}
+        table = {
+            "path": None,
+            "database": str(tmp_path / "bank.duckdb"),
+            "table": "payments",
+            "date_column": "booked",
+        }
         dataset = configure(tmp_path, source=table, features=IMAGE, quality=NO_RULES)
         validated = validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
     assert broken(validated) == [(1, "not_null", "scan"), (2, "image", "scan")]
@@ -305,7 +370,9 @@ def test_an_unreadable_image_is_quarantined_and_its_content_is_not_repeated(
 
 
 def test_a_column_that_cannot_hold_images_rejects(tmp_path: Path) -> None:
-    with pytest.raises(PartitionRejected, match="column scan is VARCHAR and must be bytes or lists of numbers"):
+    with pytest.raises(
+        PartitionRejected, match="column scan is VARCHAR and must be bytes or lists of numbers"
+    ):
         judge(tmp_path, rows().with_columns(scan=pl.lit("x")), features=IMAGE, quality=NO_RULES)
     with pytest.raises(PartitionRejected, match="missing columns: scan"):
         judge(tmp_path, rows(), features=IMAGE, quality=NO_RULES)
@@ -327,13 +394,23 @@ def test_a_private_image_is_masked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("features", "quality", "message"),
     [
-        (IMAGE | {"numeric": ["amount"]}, {}, "an image stands alone; remove either image, or numeric and categorical"),
+        (
+            IMAGE | {"numeric": ["amount"]},
+            {},
+            "an image stands alone; remove either image, or numeric and categorical",
+        ),
         (IMAGE | {"label_derived": ["scan"]}, {}, "label_derived names what is no feature: scan"),
         (IMAGE, {"columns": {"scan": {"nullable": False}}}, r"remove \[quality.columns.scan\]"),
-        ({"numeric": [], "categorical": []}, {}, "name at least one numeric or categorical feature, or an image"),
+        (
+            {"numeric": [], "categorical": []},
+            {},
+            "name at least one numeric or categorical feature, or an image",
+        ),
     ],
 )
-def test_images_that_cannot_be_configured(tmp_path: Path, features: dict[str, Any], quality: dict[str, Any], message: str) -> None:
+def test_images_that_cannot_be_configured(
+    tmp_path: Path, features: dict[str, Any], quality: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         configure(tmp_path, features=features, quality=quality)
 
@@ -370,7 +447,9 @@ def test_another_label_rejects_with_count_and_example(tmp_path: Path, labels: pl
 
 def test_fewer_rows_than_min_rows_reject(tmp_path: Path) -> None:
     assert judge(tmp_path, rows(), quality={"min_rows": ROWS}).rows == ROWS
-    with pytest.raises(PartitionRejected, match=r"2018-07-25: 40 rows, and quality.min_rows is 41; deliver the whole day"):
+    with pytest.raises(
+        PartitionRejected, match=r"2018-07-25: 40 rows, and quality.min_rows is 41; deliver the whole day"
+    ):
         judge(tmp_path, rows(), quality={"min_rows": ROWS + 1})
 
 
@@ -378,14 +457,20 @@ def test_more_bad_rows_than_max_bad_share_reject(tmp_path: Path) -> None:
     frame = replaced("amount", {1: None, 2: 200.0}).with_columns(replaced("channel", {2: "phone"})["channel"])
     assert judge(tmp_path, frame, quality={"max_bad_share": 0.05}).rows_quarantined == 2
     with pytest.raises(
-        PartitionRejected, match=r"2018-07-25: 2 of 40 rows are bad, 5.00% \(.*amount range 1.*\), and quality.max_bad_share is 4.00%"
+        PartitionRejected,
+        match=(
+            r"2018-07-25: 2 of 40 rows are bad, 5.00% \(.*amount range 1.*\), and quality.max_bad_share "
+            r"is 4.00%"
+        ),
     ):
         judge(tmp_path, frame, quality={"max_bad_share": 0.04})
 
 
 def test_in_reject_mode_one_bad_row_rejects(tmp_path: Path) -> None:
     assert judge(tmp_path, rows(), quality={"on_bad_rows": "reject"}).rows == ROWS
-    with pytest.raises(PartitionRejected, match=r"1 of 40 rows are bad, 2.50% .*quality.on_bad_rows is reject"):
+    with pytest.raises(
+        PartitionRejected, match=r"1 of 40 rows are bad, 2.50% .*quality.on_bad_rows is reject"
+    ):
         judge(tmp_path, replaced("amount", {1: None}), quality={"on_bad_rows": "reject"})
 
 
@@ -403,8 +488,12 @@ def test_a_rejected_day_has_its_page(tmp_path: Path) -> None:
 def test_a_rule_that_cannot_be_evaluated_rejects(tmp_path: Path) -> None:
     rows().write_parquet(tmp_path / f"{DAY}.parquet")
     dataset = configure(tmp_path)
-    never = ColumnRule.model_construct(nullable=True, min=5, max=1, allowed=None)  # what a configuration is refused for
-    dataset = dataset.model_copy(update={"quality": dataset.quality.model_copy(update={"columns": {"amount": never}})})
+    never = ColumnRule.model_construct(
+        nullable=True, min=5, max=1, allowed=None
+    )  # what a configuration is refused for
+    dataset = dataset.model_copy(
+        update={"quality": dataset.quality.model_copy(update={"columns": {"amount": never}})}
+    )
     message = r"2018-07-25: the rule range of column amount cannot be evaluated; mend quality.columns.amount"
     with pytest.raises(PartitionRejected, match=message):
         validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
@@ -432,13 +521,19 @@ def test_private_values_are_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFix
     private = {"private": ["id", "card", "amount", "channel"]}
     quality = {
         "max_bad_share": 1,
-        "columns": {"card": {"allowed": ["SECRET-allowed"]}, "amount": {"max": 1}, "channel": {"allowed": ["web"]}},
+        "columns": {
+            "card": {"allowed": ["SECRET-allowed"]},
+            "amount": {"max": 1},
+            "channel": {"allowed": ["web"]},
+        },
     }
     with pytest.raises(PartitionRejected) as rejected:
         judge(tmp_path, frame, columns=private, quality=quality)
     rejected_page = (tmp_path / "data_docs.html").read_text()
     good = frame.with_columns(pl.when(pl.col("id") != "SECRET-9").then(pl.col("amount")).alias("amount"))
-    good = good.with_columns(pl.when(pl.col("id") != "SECRET-9").then(pl.col(name)).alias(name) for name in ("card", "channel"))
+    good = good.with_columns(
+        pl.when(pl.col("id") != "SECRET-9").then(pl.col(name)).alias(name) for name in ("card", "channel")
+    )
     validated = judge(tmp_path, good, columns=private, quality=quality)
     quarantine = pl.read_parquet(validated.quarantine)
     assert (validated.rows, set(quarantine["id"])) == (1, {"***", None})
@@ -457,7 +552,9 @@ def test_private_values_are_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 def test_a_private_label_is_no_example(tmp_path: Path) -> None:
     with pytest.raises(PartitionRejected, match=r"1 labels in column fraud .* such as \*\*\*;"):
-        judge(tmp_path, rows(4).with_columns(fraud=pl.Series([0, 1, 77, None])), columns={"private": ["fraud"]})
+        judge(
+            tmp_path, rows(4).with_columns(fraud=pl.Series([0, 1, 77, None])), columns={"private": ["fraud"]}
+        )
     assert "77" not in (tmp_path / "data_docs.html").read_text().split("<header>")[1]
 
 
@@ -466,10 +563,16 @@ def test_chunks_do_not_change_the_result(tmp_path: Path, cells: int, monkeypatch
     count = 5000
     frame = replaced("amount", dict.fromkeys(range(0, count, 7), -1.0), count=count)
     frame = frame.with_columns(
-        replaced("id", {4999: 0, 2050: 1}, count=count)["id"], replaced("channel", {2047: "x", 2048: "x"}, count=count)["channel"]
+        replaced("id", {4999: 0, 2050: 1}, count=count)["id"],
+        replaced("channel", {2047: "x", 2048: "x"}, count=count)["channel"],
     )
     expected = {(row, "range", "amount") for row in range(0, count, 7)}
-    expected |= {(4999, "unique_id", "id"), (2050, "unique_id", "id"), (2047, "allowed", "channel"), (2048, "allowed", "channel")}
+    expected |= {
+        (4999, "unique_id", "id"),
+        (2050, "unique_id", "id"),
+        (2047, "allowed", "channel"),
+        (2048, "allowed", "channel"),
+    }
     monkeypatch.setattr(gate, "CHUNK_CELLS", cells)
     seen: list[pd.DataFrame] = []
     with watched(monkeypatch, seen):
@@ -480,7 +583,9 @@ def test_chunks_do_not_change_the_result(tmp_path: Path, cells: int, monkeypatch
     assert "715 unexpected values found" in validated.data_docs.read_text()
 
 
-def test_great_expectations_is_given_numpy_columns_and_only_those_with_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_great_expectations_is_given_numpy_columns_and_only_those_with_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[pd.DataFrame] = []
     with watched(monkeypatch, seen):
         judge(tmp_path, rows().with_columns(extra=1, note=pl.lit("x")))
@@ -516,7 +621,9 @@ def test_days_may_be_judged_side_by_side(tmp_path: Path) -> None:
     frames = [replaced("amount", {number: -1.0}) for number in range(4)]
     with ThreadPoolExecutor(4) as threads:
         judged = list(threads.map(judge, folders, frames))
-    assert [broken(validated) for validated in judged] == [[(number, "range", "amount")] for number in range(4)]
+    assert [broken(validated) for validated in judged] == [
+        [(number, "range", "amount")] for number in range(4)
+    ]
 
 
 def test_a_table_is_judged_like_a_file(tmp_path: Path) -> None:
@@ -524,7 +631,12 @@ def test_a_table_is_judged_like_a_file(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "bank.duckdb")) as con:
         con.register("frame", frame.to_arrow())
         con.execute("create table payments as from frame")
-    source = {"path": None, "database": str(tmp_path / "bank.duckdb"), "table": "payments", "date_column": "booked"}
+    source = {
+        "path": None,
+        "database": str(tmp_path / "bank.duckdb"),
+        "table": "payments",
+        "date_column": "booked",
+    }
     dataset = configure(tmp_path, source=source)
     validated = validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
     assert (broken(validated), validated.notes) == ([(1, "not_null", "amount")], ())
@@ -535,9 +647,19 @@ def test_a_real_day_of_card_transactions_is_good(tmp_path: Path, shared_data: Pa
         {
             "name": "cards",
             "source": {"path": f"{shared_data}/card_transactions/date={{date}}/*.parquet"},
-            "columns": {"id": "transaction_id", "time": "tx_time", "entity": "customer_id", "label": "is_fraud"},
+            "columns": {
+                "id": "transaction_id",
+                "time": "tx_time",
+                "entity": "customer_id",
+                "label": "is_fraud",
+            },
             "features": {"numeric": ["amount"], "categorical": ["terminal_id"]},
-            "quality": {"columns": {"amount": {"nullable": False, "min": 0, "max": 100_000}, "customer_id": {"nullable": False}}},
+            "quality": {
+                "columns": {
+                    "amount": {"nullable": False, "min": 0, "max": 100_000},
+                    "customer_id": {"nullable": False},
+                }
+            },
         }
     )
     validated = validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
@@ -548,7 +670,9 @@ def test_a_real_day_of_card_transactions_is_good(tmp_path: Path, shared_data: Pa
 AMOUNTS = st.sampled_from([None, math.nan, math.inf, -math.inf, -0.01, 0.0, 50.0, 100.0, 100.01])
 CHANNELS = st.sampled_from(["web", "pos", "WEB", "", None])
 MINUTES = st.sampled_from([None, -1440, -721, -720, 0, 719, 720])
-DRAWN = st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 12)), MINUTES, AMOUNTS, CHANNELS), min_size=1, max_size=12)
+DRAWN = st.lists(
+    st.tuples(st.one_of(st.none(), st.integers(0, 12)), MINUTES, AMOUNTS, CHANNELS), min_size=1, max_size=12
+)
 
 
 def oracle(frame: pl.DataFrame) -> set[tuple[int, str, str]]:
@@ -571,12 +695,16 @@ def oracle(frame: pl.DataFrame) -> set[tuple[int, str, str]]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=DRAWN)
 @pytest.mark.slow
-def test_the_quarantined_rows_are_those_of_an_independent_reading(tmp_path: Path, drawn: list[tuple[Any, ...]]) -> None:
+def test_the_quarantined_rows_are_those_of_an_independent_reading(
+    tmp_path: Path, drawn: list[tuple[Any, ...]]
+) -> None:
     ids, minutes, amounts, channels = zip(*drawn, strict=True)
     frame = pl.DataFrame(
         {
             "id": pl.Series(ids, dtype=pl.Int64),
-            "at": pl.Series([None if m is None else NOON + timedelta(minutes=m) for m in minutes], dtype=pl.Datetime("us")),
+            "at": pl.Series(
+                [None if m is None else NOON + timedelta(minutes=m) for m in minutes], dtype=pl.Datetime("us")
+            ),
             "card": "card",
             "amount": pl.Series(amounts, dtype=pl.Float64),
             "channel": pl.Series(channels, dtype=pl.String),

@@ -1,4 +1,6 @@
-"""The view `alerts`: one line per entity and night, its reasons as one text, and how often it was flagged before."""
+"""The view `alerts`: one line per entity and night, its reasons as one text, and how often it was flagged
+before.
+"""
 
 from datetime import date, datetime, timedelta
 
@@ -22,19 +24,26 @@ def con() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def commit(con: duckdb.DuckDBPyConnection, day: date, *rows: tuple[str, str | None, float, bool], superseded: bool = False) -> None:
+def commit(
+    con: duckdb.DuckDBPyConnection,
+    day: date,
+    *rows: tuple[str, str | None, float, bool],
+    superseded: bool = False,
+) -> None:
     """A run of a date with rows of (id, entity, score, is_flagged)."""
     run_id = f"{day}-{superseded}"
     at = datetime(2024, 6, 1)
     con.execute(
-        "insert into runs by name select $run_id as run_id, $day as partition_date, 'committed' as status, $at as committed_at, "
+        "insert into runs by name select $run_id as run_id, $day as partition_date, 'committed' as "
+        "status, $at as committed_at, "
         "$gone as superseded_at",
         {"run_id": run_id, "day": day, "at": at, "gone": at if superseded else None},
     )
     ranked = sorted(rows, key=lambda row: -row[2])
     for rank, (name, entity, score, is_flagged) in enumerate(ranked, start=1):
         con.execute(
-            "insert into score_rows by name select $run_id as run_id, $day as partition_date, $id as id, $entity as entity, "
+            "insert into score_rows by name select $run_id as run_id, $day as partition_date, $id as "
+            "id, $entity as entity, "
             "$score as score, $rank as rank, $is_flagged as is_flagged, $reasons as reasons",
             {
                 "run_id": run_id,
@@ -49,22 +58,40 @@ def commit(con: duckdb.DuckDBPyConnection, day: date, *rows: tuple[str, str | No
         )
 
 
-def test_an_entity_has_one_line_by_its_strangest_row_and_the_reasons_in_words(con: duckdb.DuckDBPyConnection) -> None:
+def test_an_entity_has_one_line_by_its_strangest_row_and_the_reasons_in_words(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
     commit(
-        con, TONIGHT, ("1", "a", 5.0, True), ("2", "a", 9.0, True), ("3", "b", 7.0, True), ("4", None, 6.0, True), ("5", "c", 1.0, False)
+        con,
+        TONIGHT,
+        ("1", "a", 5.0, True),
+        ("2", "a", 9.0, True),
+        ("3", "b", 7.0, True),
+        ("4", None, 6.0, True),
+        ("5", "c", 1.0, False),
     )
     lines = con.sql("select alert, entity, id, rows_flagged, because from alerts").fetchall()
     words = "amount 950 (expected 42); channel web (expected chip)"
     assert lines == [(1, "a", "2", 2, words), (2, "b", "3", 1, words), (3, "4", "4", 1, words)]
 
 
-def test_earlier_flags_are_those_of_the_thirty_dates_before_of_current_runs(con: duckdb.DuckDBPyConnection) -> None:
+def test_earlier_flags_are_those_of_the_thirty_dates_before_of_current_runs(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
     commit(con, TONIGHT, ("t1", "a", 5.0, True), ("t2", "a", 4.0, True), ("t3", "b", 3.0, True))
-    commit(con, TONIGHT - timedelta(days=1), ("y1", "a", 5.0, True), ("y2", "a", 4.0, True), ("y3", "b", 3.0, False))
+    commit(
+        con,
+        TONIGHT - timedelta(days=1),
+        ("y1", "a", 5.0, True),
+        ("y2", "a", 4.0, True),
+        ("y3", "b", 3.0, False),
+    )
     commit(con, TONIGHT - timedelta(days=2), ("s1", "a", 5.0, True), superseded=True)
     commit(con, TONIGHT - timedelta(days=30), ("m1", "a", 5.0, True))
     commit(con, TONIGHT - timedelta(days=31), ("n1", "a", 5.0, True))
-    before = con.sql("select partition_date, entity, flagged_last_30_days from alerts order by 1 desc, 2").fetchall()
+    before = con.sql(
+        "select partition_date, entity, flagged_last_30_days from alerts order by 1 desc, 2"
+    ).fetchall()
     assert before == [
         (TONIGHT, "a", 3),
         (TONIGHT, "b", 0),

@@ -1,4 +1,6 @@
-"""The questions of docs/queries.md, as they are written there, on real nights; each answer is found once more without DuckDB."""
+"""The questions of docs/queries.md, as they are written there, on real nights; each answer is found once
+more without DuckDB.
+"""
 
 import json
 import re
@@ -22,7 +24,10 @@ NIGHTS = [date(2018, 7, 25), date(2018, 7, 26), date(2018, 7, 27)]
 FIRST, LAST = NIGHTS[0], NIGHTS[-1]
 TABLES = ("runs", "score_rows", "quarantine", "labels", "models", "promotions")
 QUESTION = re.compile(r"^## ([^\n]+)\n\n```sql\n(.+?)\n```\n\n([^\n]+)\n", re.MULTILINE | re.DOTALL)
-QUERIES = {match[1]: match[2] for match in QUESTION.finditer((ROOT / "docs" / "queries.md").read_text(encoding="utf-8"))}
+QUERIES = {
+    match[1]: match[2]
+    for match in QUESTION.finditer((ROOT / "docs" / "queries.md").read_text(encoding="utf-8"))
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,14 @@ class Warehouse:
 
 
 def configure(folder: Path, data: Path) -> Path:
-    """The example of the public card transactions, made small, with a rule that exactly one row of the nights breaks."""
-    text = (ROOT / "examples" / "card_transactions.toml").read_text(encoding="utf-8").replace("${NIGHTSCORE_DATA}", str(data))
+    """The example of the public card transactions, made small, with a rule that exactly one row of the
+    nights breaks.
+    """
+    text = (
+        (ROOT / "examples" / "card_transactions.toml")
+        .read_text(encoding="utf-8")
+        .replace("${NIGHTSCORE_DATA}", str(data))
+    )
     for old, new in {
         "hidden = [100, 20, 100]": "hidden = [8, 3, 8]",
         "members = 3": "members = 1",
@@ -109,13 +120,16 @@ def test_which_cards_first(warehouse: Warehouse) -> None:
     worst = flagged.sort("rank", "id").unique("entity", keep="first", maintain_order=True).head(10)
     answer = warehouse.ask("Which cards do I look at first tonight?")
     assert [(line["alert"], line["entity"], line["id"], line["p_value"]) for line in answer] == [
-        (number, *row) for number, row in enumerate(worst.select("entity", "id", "p_value").iter_rows(), start=1)
+        (number, *row)
+        for number, row in enumerate(worst.select("entity", "id", "p_value").iter_rows(), start=1)
     ]
     before = warehouse.scores.filter(pl.col("is_flagged") & (pl.col("partition_date") < LAST))
     for line, reasons in zip(answer, worst["reasons"], strict=True):
         assert line["rows_flagged"] == flagged.filter(pl.col("entity") == line["entity"]).height
         assert line["flagged_last_30_days"] == before.filter(pl.col("entity") == line["entity"]).height
-        assert line["because"] == "; ".join(f"{one['feature']} {one['observed']} (expected {one['expected']})" for one in reasons)
+        assert line["because"] == "; ".join(
+            f"{one['feature']} {one['observed']} (expected {one['expected']})" for one in reasons
+        )
 
 
 @pytest.mark.slow
@@ -123,7 +137,8 @@ def test_details_are_the_columns_of_the_source(warehouse: Warehouse, shared_data
     source = pl.read_parquet(shared_data / "card_transactions" / f"date={LAST}" / "*.parquet")
     found = {row["id"]: json.loads(row["details"]) for row in warehouse.tonight.iter_rows(named=True)}
     assert found == {
-        str(row["transaction_id"]): {"amount": row["amount"], "terminal_id": row["terminal_id"]} for row in source.iter_rows(named=True)
+        str(row["transaction_id"]): {"amount": row["amount"], "terminal_id": row["terminal_id"]}
+        for row in source.iter_rows(named=True)
     }
     for line in warehouse.ask("Which cards do I look at first tonight?"):
         assert (float(line["amount"]), line["terminal"]) == (
@@ -140,14 +155,21 @@ def test_why_this_one(warehouse: Warehouse) -> None:
     assert [(line["id"], line["feature"], line["observed"], line["expected"]) for line in answer] == [
         (worst["id"], reason["feature"], reason["observed"], reason["expected"]) for reason in expected
     ]
-    assert [line["share_of_score"] for line in answer] == pytest.approx([one["contribution"] / worst["score"] for one in expected])
+    assert [line["share_of_score"] for line in answer] == pytest.approx(
+        [one["contribution"] / worst["score"] for one in expected]
+    )
 
 
 @pytest.mark.slow
 def test_who_was_flagged_again(warehouse: Warehouse) -> None:
     flagged = warehouse.scores.filter("is_flagged")
     before = flagged.filter(pl.col("partition_date") < LAST).group_by("entity").len("before")
-    again = flagged.filter(pl.col("partition_date") == LAST).group_by("entity").len("tonight").join(before, on="entity")
+    again = (
+        flagged.filter(pl.col("partition_date") == LAST)
+        .group_by("entity")
+        .len("tonight")
+        .join(before, on="entity")
+    )
     answer = warehouse.ask("Who was flagged again?")
     assert {(line["entity"], line["rows_flagged"], line["flagged_last_30_days"]) for line in answer} == set(
         again.select("entity", "tonight", "before").iter_rows()
@@ -179,12 +201,19 @@ def test_drift_of_the_error(warehouse: Warehouse) -> None:
     assert [line["partition_date"] for line in answer] == NIGHTS[::-1]
     for line in answer:
         night = warehouse.scores.filter(pl.col("partition_date") == line["partition_date"])
-        assert (line["rows"], [line["model_version"]]) == (night.height, night["model_version"].unique().to_list())
+        assert (line["rows"], [line["model_version"]]) == (
+            night.height,
+            night["model_version"].unique().to_list(),
+        )
         assert line["median_error"] == pytest.approx(night["error"].median(), rel=1e-5)
         assert line["error_99"] == pytest.approx(night["error"].quantile(0.99, "linear"), rel=1e-5)
         assert line["share_unlikely"] == pytest.approx((night["p_value"] <= 0.05).mean())
     newest, middle, first = (line["median_error"] for line in answer)
-    assert [line["change"] for line in answer] == [None, pytest.approx(middle - first), None]  # the last night has a version of its own
+    assert [line["change"] for line in answer] == [
+        None,
+        pytest.approx(middle - first),
+        None,
+    ]  # the last night has a version of its own
     assert newest != middle
 
 
@@ -193,7 +222,12 @@ def test_what_was_quarantined_and_why(warehouse: Warehouse) -> None:
     (line,) = warehouse.ask("What was quarantined, and why?")
     (bad,) = warehouse.tables["quarantine"].to_dicts()
     (run,) = warehouse.runs.filter(pl.col("rows_quarantined") > 0).to_dicts()
-    assert (line["partition_date"], line["rule"], line["column_name"], line["rows"]) == (run["partition_date"], "range", "amount", 1)
+    assert (line["partition_date"], line["rule"], line["column_name"], line["rows"]) == (
+        run["partition_date"],
+        "range",
+        "amount",
+        1,
+    )
     assert line["share_of_night"] == pytest.approx(1 / run["rows_source"])
     assert (line["example_id"], line["example"]) == (bad["id"], bad["content"])
     assert bad["id"] not in warehouse.scores["id"]
@@ -230,7 +264,9 @@ def test_which_version_was_champion_when(warehouse: Warehouse) -> None:
         said[1] | {"last_date": None, "nights": 1, "nights_of_others": 0},
     ]
     before = "Which version was champion when?", second["promoted_at"] - timedelta(microseconds=1)
-    assert [(line["version"], line["last_date"]) for line in warehouse.ask(*before)] == [(first["version"], None)]
+    assert [(line["version"], line["last_date"]) for line in warehouse.ask(*before)] == [
+        (first["version"], None)
+    ]
 
 
 @pytest.mark.slow
@@ -245,7 +281,9 @@ def test_amount_at_risk_by_terminal(warehouse: Warehouse) -> None:
         .head(20)
     )
     answer = warehouse.ask("How much money is at risk, and at which terminals?")
-    assert [(*list(line.values())[:3], float(line["amount_at_risk"]), line["least_p_value"]) for line in answer] == by_terminal.rows()
+    assert [
+        (*list(line.values())[:3], float(line["amount_at_risk"]), line["least_p_value"]) for line in answer
+    ] == by_terminal.rows()
 
 
 @pytest.mark.slow
@@ -265,11 +303,17 @@ def test_frauds_that_nobody_could_have_caught(warehouse: Warehouse) -> None:
 def test_which_of_two_versions_was_better(warehouse: Warehouse) -> None:
     (line,) = warehouse.ask("Which of two versions was better?")
     night = warehouse.tables["score_rows"].filter(pl.col("partition_date") == LAST)
-    other = night.join(warehouse.runs.select("run_id"), on="run_id", how="anti").select("id", "model_version", other="is_flagged")
+    other = night.join(warehouse.runs.select("run_id"), on="run_id", how="anti").select(
+        "id", "model_version", other="is_flagged"
+    )
     both = warehouse.labelled.join(other, on="id", suffix="_other")
     own, others, fraud = both["is_flagged"], both["other"], both["label"]
     assert (line["partition_date"], line["rows"]) == (LAST, both.height)
-    assert [line["model_version"]] == both["model_version"].unique().to_list() != other["model_version"].unique().to_list()
+    assert (
+        [line["model_version"]]
+        == both["model_version"].unique().to_list()
+        != other["model_version"].unique().to_list()
+    )
     assert [line["other_version"]] == other["model_version"].unique().to_list()
     counted = ("flagged", "other_flagged", "flagged_by_both", "frauds_gained", "frauds_lost")
     found = (own, others, own & others, own & fraud & ~others, others & fraud & ~own)
@@ -277,6 +321,7 @@ def test_which_of_two_versions_was_better(warehouse: Warehouse) -> None:
     assert line["precision"] == pytest.approx((own & fraud).sum() / own.sum())
     assert line["other_precision"] == pytest.approx((others & fraud).sum() / others.sum())
     windows = [
-        set(pl.date_range(row["first_date"], row["last_date"], eager=True)) for row in warehouse.tables["models"].iter_rows(named=True)
+        set(pl.date_range(row["first_date"], row["last_date"], eager=True))
+        for row in warehouse.tables["models"].iter_rows(named=True)
     ]
     assert line["training_days_shared"] == len(windows[0] & windows[1]) > 0

@@ -88,7 +88,11 @@ def promote(warehouse: WarehouseSettings, version: str) -> None:
 
 def files(folder: Path) -> dict[Path, bytes]:
     """Every file and its content, but for what SQLite keeps beside a database that is open to readers."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix not in (".sqlite-shm", ".sqlite-wal")}
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in (".sqlite-shm", ".sqlite-wal")
+    }
 
 
 @pytest.mark.slow
@@ -157,7 +161,10 @@ def test_views_show_what_they_showed_at_an_instant(warehouse: WarehouseSettings)
 
     def label(verdict: bool) -> None:
         values = {"id": "second-0", "label": verdict, "day": "2026-01-10"}
-        add = "insert into labels by name select $id as id, $label as label, $day::date as partition_date, $day::date as known_at,"
+        add = (
+            "insert into labels by name select $id as id, $label as label, $day::date as partition_date, "
+            "$day::date as known_at,"
+        )
         transact(warehouse, "bank", lambda con: con.execute(add + " now() as recorded_at", values))
 
     register(warehouse)
@@ -198,7 +205,10 @@ def test_an_instant_is_utc_unless_it_names_a_zone_and_a_date_is_its_end(text: st
     assert instant(text) == datetime.fromisoformat(meant)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-11-31", "2026-11-20T25:00", "0001-01-01T00:00+14:00", "'; drop table runs"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "2026-11-31", "2026-11-20T25:00", "0001-01-01T00:00+14:00", "'; drop table runs"],
+)
 def test_what_is_no_instant_is_wrong_usage(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is no instant; write 2026-11-20"):
         instant(text)
@@ -206,11 +216,16 @@ def test_what_is_no_instant_is_wrong_usage(text: str) -> None:
 
 def test_the_command_line_asks_as_of_an_instant(tmp_path: Path) -> None:
     config = tmp_path / "nightscore.toml"
-    config.write_text('name = "bank"\n[source]\npath = "{date}.parquet"\n[columns]\nid = "id"\n[features]\nnumeric = ["amount"]\n')
+    config.write_text(
+        'name = "bank"\n[source]\npath = "{date}.parquet"\n[columns]\nid = "id"\n[features]\nnumeric = '
+        '["amount"]\n'
+    )
     promote(WarehouseSettings(uri=str(tmp_path / "nightscore.duckdb")), "v1")
 
     def ask(*arguments: str) -> tuple[int, str, str]:
-        asked = CliRunner().invoke(app, ["sql", "select getvariable('as_of')::varchar as t", "--config", str(config), *arguments])
+        asked = CliRunner().invoke(
+            app, ["sql", "select getvariable('as_of')::varchar as t", "--config", str(config), *arguments]
+        )
         return asked.exit_code, asked.stdout, asked.stderr
 
     status, said, _ = ask("--json", "--as-of", "2026-11-20T14:00+01:00")
@@ -229,7 +244,8 @@ import flows.cli.results, flows.settings
 from tasks.warehouse.query import query
 from tasks.warehouse.settings import WarehouseSettings
 query(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", "from promotions")
-print(*{"pandas", "polars", "pyarrow", "numpy", "prefect", "keras", "great_expectations", "sklearn"} & set(sys.modules))
+heavy = {"pandas", "polars", "pyarrow", "numpy", "prefect", "keras", "great_expectations", "sklearn"}
+print(*heavy & set(sys.modules))
 """
     command = [sys.executable, "-c", code, warehouse.model_dump_json()]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == []

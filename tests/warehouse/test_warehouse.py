@@ -34,7 +34,11 @@ def told(what):
 
 
 def promote(warehouse: WarehouseSettings, version: str) -> None:
-    transact(warehouse, "bank", lambda con: con.execute("insert into promotions (version) values ($version)", {"version": version}))
+    transact(
+        warehouse,
+        "bank",
+        lambda con: con.execute("insert into promotions (version) values ($version)", {"version": version}),
+    )
 
 
 def versions(warehouse: WarehouseSettings) -> list[str]:
@@ -47,7 +51,9 @@ class Other:
 
     def __init__(self, warehouse: WarehouseSettings, code: str, *arguments: str) -> None:
         command = [sys.executable, "-c", PRELUDE + code, warehouse.model_dump_json(), *arguments]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
 
     def heard(self) -> str:
         assert self.process.stdout is not None
@@ -63,7 +69,9 @@ class Other:
 
 
 @every_engine
-def test_nothing_is_found_and_nothing_made_where_there_is_no_warehouse_yet(warehouse: WarehouseSettings, tmp_path: Path) -> None:
+def test_nothing_is_found_and_nothing_made_where_there_is_no_warehouse_yet(
+    warehouse: WarehouseSettings, tmp_path: Path
+) -> None:
     assert look_up(warehouse, "bank", "registry/find_version", {"version": "v"}) is None
     with pytest.raises(WarehouseMissing, match="nightscore run"), reading(warehouse, "bank"):
         pass
@@ -100,7 +108,10 @@ HOLD = {
 @pytest.mark.parametrize("warehouse", ["file", "sqlite"], indirect=True)
 def test_a_lock_is_waited_for(warehouse: WarehouseSettings) -> None:
     promote(warehouse, "a")
-    holder = Other(warehouse, HOLD["sqlite" if warehouse.lake else "file"] + "; told('held'); import time; time.sleep(0.4)")
+    holder = Other(
+        warehouse,
+        HOLD["sqlite" if warehouse.lake else "file"] + "; told('held'); import time; time.sleep(0.4)",
+    )
     holder.heard()
     holder.answer()
     promote(warehouse, "b")
@@ -109,7 +120,9 @@ def test_a_lock_is_waited_for(warehouse: WarehouseSettings) -> None:
 
 
 @pytest.mark.parametrize("warehouse", ["file", pytest.param("sqlite", marks=pytest.mark.slow)], indirect=True)
-def test_a_lock_that_stays_is_an_error_that_says_so(warehouse: WarehouseSettings, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lock_that_stays_is_an_error_that_says_so(
+    warehouse: WarehouseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
     promote(warehouse, "a")
     holder = Other(warehouse, HOLD["sqlite" if warehouse.lake else "file"] + "; told('held')")
     holder.heard()
@@ -126,7 +139,8 @@ WRITE = """
 told("ready")
 def work(con):
     con.execute("update publish_lock set updated_at = now()")
-    con.execute("insert into promotions (version) select $version || number from range(20) numbers(number)", {"version": sys.argv[2]})
+    statement = "insert into promotions (version) select $version || number from range(20) numbers(number)"
+    con.execute(statement, {"version": sys.argv[2]})
 for turn in "12":
     transact(warehouse, "bank", work)
 """
@@ -142,12 +156,16 @@ def test_two_writers_at_once_are_both_in_and_neither_fails(warehouse: WarehouseS
         writer.answer()
     assert [writer.end() for writer in writers] == [0, 0]
     with reading(warehouse, "bank") as con:
-        assert con.execute("select left(version, 1), count(*) from promotions group by 1 order by 1").fetchall() == [("a", 40), ("b", 40)]
+        assert con.execute(
+            "select left(version, 1), count(*) from promotions group by 1 order by 1"
+        ).fetchall() == [("a", 40), ("b", 40)]
         assert con.execute("select count(*) from publish_lock").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("warehouse", LAKES[1:], indirect=True)
-def test_of_two_publishers_of_one_moment_the_second_repeats_its_whole_transaction(warehouse: WarehouseSettings) -> None:
+def test_of_two_publishers_of_one_moment_the_second_repeats_its_whole_transaction(
+    warehouse: WarehouseSettings,
+) -> None:
     promote(warehouse, "a")
     seen: list[list[str]] = []
 
@@ -177,7 +195,9 @@ with reading(warehouse, "bank") as con:
 
 @pytest.mark.slow
 @every_lake
-def test_a_reader_that_stays_attached_blocks_nobody_even_with_a_query_open(warehouse: WarehouseSettings) -> None:
+def test_a_reader_that_stays_attached_blocks_nobody_even_with_a_query_open(
+    warehouse: WarehouseSettings,
+) -> None:
     promote(warehouse, "a")
     reader = Other(warehouse, READ)
     assert [reader.heard(), reader.heard()] == ["1", "a"]
@@ -195,7 +215,9 @@ def test_a_night_is_published_once_and_gives_way_to_the_next(warehouse: Warehous
     assert publish_night(ledger(warehouse), first).status == "committed"
     assert publish_night(ledger(warehouse), first).status == "already committed"
     assert publish_night(ledger(warehouse), second).status == "committed"
-    counts = "select (select count(*) from scores), (select count(*) from score_rows), (select count(*) from runs)"
+    counts = (
+        "select (select count(*) from scores), (select count(*) from score_rows), (select count(*) from runs)"
+    )
     assert query(warehouse, "bank", counts).rows == [(30, 50, 2)]
     assert query(warehouse, "bank", "select partition_date, id from alerts").rows == [(DAY, "second-0")]
 
@@ -206,7 +228,8 @@ told("ready")
 looks, halves = 0, 0
 while not Path(sys.argv[2]).exists():
     with reading(warehouse, "bank") as con:
-        counts = "(select count(*) from current_runs), (select sum(rows_scored) from current_runs), (select count(*) from scores)"
+        runs_and_rows = "(select count(*) from current_runs), (select sum(rows_scored) from current_runs)"
+        counts = runs_and_rows + ", (select count(*) from scores)"
         runs, rows, stored = con.execute(f"select {counts}").fetchone()
     looks, halves = looks + 1, halves + (runs != 1 or rows != stored)
 print(looks > 0, halves, flush=True)
@@ -215,7 +238,9 @@ print(looks > 0, halves, flush=True)
 
 @pytest.mark.slow
 @sampled
-def test_a_reader_sees_one_whole_night_or_the_other_while_they_are_published(warehouse: WarehouseSettings, tmp_path: Path) -> None:
+def test_a_reader_sees_one_whole_night_or_the_other_while_they_are_published(
+    warehouse: WarehouseSettings, tmp_path: Path
+) -> None:
     patient, staging = warehouse.model_copy(update={"wait_seconds": 60}), Path(warehouse.files) / "bank"
     register(patient)
     publish_night(ledger(patient), scored_night(staging, "0"))
@@ -238,7 +263,13 @@ def test_a_file_that_is_no_warehouse_is_refused_in_words(warehouse: WarehouseSet
 
 
 @pytest.mark.parametrize(
-    "uri", ["mysql:host=db", "s3://bucket/w.duckdb", "ducklake:mysql:db", "ducklake:postgres:postgresql://app:hunter2@db/lake"]
+    "uri",
+    [
+        "mysql:host=db",
+        "s3://bucket/w.duckdb",
+        "ducklake:mysql:db",
+        "ducklake:postgres:postgresql://app:hunter2@db/lake",
+    ],
 )
 def test_what_is_no_warehouse_is_refused_and_not_repeated(uri: str, tmp_path: Path) -> None:
     with pytest.raises(ValidationError) as refused:
@@ -248,7 +279,9 @@ def test_what_is_no_warehouse_is_refused_and_not_repeated(uri: str, tmp_path: Pa
     assert "hunter2" not in problem["msg"]
 
 
-def test_without_the_extra_a_lake_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_a_lake_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "duckdb_extension_ducklake", None)
     with pytest.raises(WarehouseError, match=r"pip install nightscore\[lake\]"):
         promote(WarehouseSettings(uri=f"ducklake:{tmp_path / 'w.ducklake'}"), "a")
@@ -256,7 +289,9 @@ def test_without_the_extra_a_lake_says_what_to_install(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("password", ["hunter2", "'hun ter2'", r"'hun\'ter2 dbname=hunter2'"])
 def test_a_password_is_in_no_message(password: str, caplog: pytest.LogCaptureFixture) -> None:
-    warehouse = WarehouseSettings(uri=f"ducklake:postgres:host=/nowhere password={password} dbname=lake user=app", wait_seconds=0)
+    warehouse = WarehouseSettings(
+        uri=f"ducklake:postgres:host=/nowhere password={password} dbname=lake user=app", wait_seconds=0
+    )
     with pytest.raises(WarehouseError, match="host=/nowhere dbname=lake user=app") as refused:
         promote(warehouse, "a")
     shown = "".join(traceback.format_exception(refused.value)) + caplog.text + repr(warehouse)
@@ -286,6 +321,8 @@ def test_a_whole_night_on_a_lake(bank: Bank, prefect_server: None) -> None:
     assert warehouse.file == bank.folder / "lake" / "catalog.sqlite"
     assert query(warehouse, "small-bank", "select count(*) from scores").rows == [(ROWS,)]
     moved = bank.folder.rename(bank.folder.parent / "elsewhere")
-    assert query(load_settings(moved / "nightscore.toml").warehouse, "small-bank", "select count(distinct id) from scores").rows == [
-        (ROWS,)
-    ]
+    assert query(
+        load_settings(moved / "nightscore.toml").warehouse,
+        "small-bank",
+        "select count(distinct id) from scores",
+    ).rows == [(ROWS,)]
