@@ -24,7 +24,7 @@ from flows.settings import Settings, load_settings
 from tasks.core.references import Features, Partition, Scored, Validated, Version
 from tasks.labels.known_labels import store_labels
 from tasks.publishing.publish import publish_night
-from tasks.publishing.staged_night import Publication, new_run_id
+from tasks.publishing.staged_night import StagedNight, new_run_id
 from tasks.warehouse.connection import transact
 
 NIGHTS, ROWS, MOST_BYTES_PER_ROW = 365, 10_000, 400
@@ -159,7 +159,7 @@ def publish(settings: Settings, day: date, source: pl.DataFrame, staging: Path) 
     ledger, fingerprint = ledger_of(settings), f"{day.toordinal():064x}"
     page = settings.files / "data-docs" / f"{day}.html"
     version = registered(settings, day - timedelta(days=(day - FIRST).days % RETRAIN_EVERY))
-    publication = Publication(
+    publication = StagedNight(
         run_id=new_run_id(day),
         features=Features(
             Validated(Partition(day, source.height, fingerprint), quarantine, bad.height, page), path=None

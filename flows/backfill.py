@@ -30,17 +30,17 @@ from flows.run_names import run_name
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
 from tasks.core.errors import BackfilledInPart
-from tasks.core.references import Features, LineUp, Night, Scored
+from tasks.core.references import Features, Night, Scored, ScoringModels
 from tasks.core.staging import night_folder
-from tasks.notifications.notify import tell_doubts, troubles_told
+from tasks.notifications.notify import notify_doubts, notify_failure
 from tasks.notifications.prefect_artifacts import Progress, show_night
-from tasks.operations.liveness import alive
-from tasks.publishing.ledger import Ledger, failures_noted
+from tasks.operations.liveness import live_run
+from tasks.publishing.ledger import Ledger, record_failure
 from tasks.publishing.publish import publish, publish_waiting
-from tasks.registry.selection import find_line_up
+from tasks.registry.selection import select_models
 from tasks.scoring.score import score
 from tasks.source.ingest import ingest
-from tasks.training.retraining import line_up, training_due
+from tasks.training.retraining import ensure_models, training_due
 
 log = logging.getLogger(__name__)
 # dates that are begun for each that is scored at once: no worker waits for its turn, and little is left when
@@ -66,7 +66,7 @@ def backfill(config: Path, first: date, last: date) -> list[Night]:
     reason.
     """
     settings = load_settings(config)
-    with alive(settings.files):
+    with live_run(settings.files):
         waited = publish_waiting(ledger_of(settings), settings.files)
         due = due_dates(settings, first, last)
         if due.lacking:
@@ -78,7 +78,7 @@ def backfill(config: Path, first: date, last: date) -> list[Night]:
                 missing,
             )
         done, failed = fill(config, settings, due.missing)
-    tell_doubts(settings.notify, settings.name, [*waited, *done])
+    notify_doubts(settings.notify, settings.name, [*waited, *done])
     if failed:
         reasons = "; ".join(f"{day}: {str(error).removeprefix(f'{day}: ')}" for day, error in failed.items())
         again = f"nightscore backfill --from {min(failed)} --to {max(failed)}"
@@ -154,7 +154,7 @@ def score_stretch(
 
 
 @task(name="score-date", cache_policy=NO_CACHE)
-def score_date(config: Path, day: date, scorers: LineUp, staging: Path) -> Staged:
+def score_date(config: Path, day: date, scorers: ScoringModels, staging: Path) -> Staged:
     """One date, from the source to its staged scores, on whatever machine; what an earlier attempt has left
     is not done again.
     """
@@ -165,7 +165,7 @@ def score_date(config: Path, day: date, scorers: LineUp, staging: Path) -> Stage
     return Staged(clean, scored, step.durations)
 
 
-def _first_line_up(settings: Settings, day: date, staging: Path) -> LineUp:
+def _first_line_up(settings: Settings, day: date, staging: Path) -> ScoringModels:
     """Who scores a date, after the training that is due on it; as on its own night, none begins before its
     rows are known to be good.
     """
@@ -173,13 +173,13 @@ def _first_line_up(settings: Settings, day: date, staging: Path) -> LineUp:
     if training_due(recipe, settings.warehouse, day):
         step = Steps(staging, settings.config_hash)
         clean_rows(settings, step, step(ingest, settings, day), staging)
-    return line_up(recipe, settings.warehouse, settings.notify, day)
+    return ensure_models(recipe, settings.warehouse, settings.notify, day)
 
 
 def _commit(
     settings: Settings,
     ledger: Ledger,
-    scorers: LineUp,
+    scorers: ScoringModels,
     day: date,
     staged: PrefectFuture[Staged],
     folders: "_Folders",
@@ -192,7 +192,7 @@ def _commit(
             night = publish(
                 ledger, found.features, found.scored, scorers.champion, found.durations, folder, False
             )
-        with troubles_told(settings.notify, settings.name, day):
+        with notify_failure(settings.notify, settings.name, day):
             after_commit(settings, night, folder)
     except Exception as error:
         return error
@@ -201,15 +201,15 @@ def _commit(
     return night
 
 
-def _are_due(settings: Settings, scorers: LineUp, day: date) -> bool:
+def _are_due(settings: Settings, scorers: ScoringModels, day: date) -> bool:
     """Whether it is these that score a date."""
     recipe, warehouse = recipe_of(settings), settings.warehouse
-    return training_due(recipe, warehouse, day) is None and find_line_up(recipe, warehouse, day) == scorers
+    return training_due(recipe, warehouse, day) is None and select_models(recipe, warehouse, day) == scorers
 
 
 @contextmanager
 def _noted(settings: Settings, ledger: Ledger, day: date) -> Iterator[None]:
-    with troubles_told(settings.notify, settings.name, day), failures_noted(ledger, day):
+    with notify_failure(settings.notify, settings.name, day), record_failure(ledger, day):
         yield
 
 

@@ -19,7 +19,7 @@ def ledger_of(settings: Settings) -> Ledger:
         started_at=datetime.now(UTC),
         threshold=settings.threshold,
         flagged_share=settings.evaluation.flagged_share,
-        hidden=settings.columns.hidden,
+        masked=settings.columns.masked,
     )
 
 

@@ -14,7 +14,7 @@ from tasks.core.evaluation_result import Evaluation
 from tasks.core.staging import scratch_folder
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.settings import Window
-from tasks.operations.liveness import alive
+from tasks.operations.liveness import live_run
 from tasks.pages.report import report
 from tasks.publishing.ledger import committed_dates
 
@@ -29,7 +29,7 @@ def evaluate_window(
     Nights that are not committed yet are scored first.
     """
     settings = load_settings(config)
-    with alive(settings.files):
+    with live_run(settings.files):
         for day in missing_dates(settings, first, last):
             nightly(config, day, due=False)
         return judge(settings, Window(first, last, as_of or date.today()))
@@ -50,7 +50,7 @@ def evaluate_newest(config: Path) -> tuple[Evaluation, Path]:
             "--date D`"
         )
     newest = known[-settings.evaluation.window_days :]
-    with alive(settings.files):
+    with live_run(settings.files):
         return judge(settings, Window(newest[0], newest[-1], today))
 
 

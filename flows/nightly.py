@@ -15,15 +15,15 @@ from tasks.features.build import features
 from tasks.monitoring.challenger import challenge
 from tasks.monitoring.drift import drift
 from tasks.monitoring.nightly_report import report_matured
-from tasks.notifications.notify import tell_doubts, troubles_told
+from tasks.notifications.notify import notify_doubts, notify_failure
 from tasks.notifications.prefect_artifacts import show_night
-from tasks.operations.liveness import alive
-from tasks.publishing.ledger import Ledger, failures_noted, find_committed
+from tasks.operations.liveness import live_run
+from tasks.publishing.ledger import Ledger, find_committed, record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.versions import find_champion
 from tasks.scoring.score import score
 from tasks.source.ingest import ingest
-from tasks.training.retraining import line_up
+from tasks.training.retraining import ensure_models
 from tasks.validation.validate import validate
 
 
@@ -35,10 +35,10 @@ def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> N
     """
     settings = load_settings(config)
     ledger = ledger_of(settings)
-    with alive(settings.files), troubles_told(settings.notify, settings.name, day, due=due):
+    with live_run(settings.files), notify_failure(settings.notify, settings.name, day, due=due):
         waited = publish_waiting(ledger, settings.files, besides=day)
         with night_folder(settings.files, day, anew=force) as staging:
-            with failures_noted(ledger, day):
+            with record_failure(ledger, day):
                 step = Steps(staging, settings.config_hash)
                 partition = step(ingest, settings, day)
                 champion = find_champion(recipe_of(settings), settings.warehouse, day)
@@ -46,7 +46,7 @@ def nightly(config: Path, day: date, force: bool = False, due: bool = True) -> N
                 night = done or score_partition(settings, ledger, step, partition, staging, force)
             after_commit(settings, night, staging)
     show_night(settings.name, night)
-    tell_doubts(settings.notify, settings.name, [*waited, night])
+    notify_doubts(settings.notify, settings.name, [*waited, night])
     return night
 
 
@@ -57,7 +57,7 @@ def score_partition(
     repeated.
     """
     clean = clean_rows(settings, step, partition, staging)
-    scorers = step(line_up, recipe_of(settings), settings.warehouse, settings.notify, partition.date)
+    scorers = step(ensure_models, recipe_of(settings), settings.warehouse, settings.notify, partition.date)
     scored = step.kept(score, settings, clean, scorers, settings.threshold, staging)
     return step(publish, ledger, clean, scored, scorers.champion, step.durations, staging, force)
 

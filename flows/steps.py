@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from tasks.core.atomic_files import written_whole
+from tasks.core.atomic_files import atomic_path
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +54,7 @@ class Steps:
             self.durations[_name(step)] = seconds
             return result
         result = self(step, *args, **kwargs)
-        with written_whole(path) as staged:
+        with atomic_path(path) as staged:
             staged.write_bytes(kept.dump_json((given, self.durations[_name(step)], result)))
         return result
 

@@ -9,8 +9,8 @@ from flows.context import recipe_of
 from flows.run_names import run_name
 from flows.settings import load_settings
 from tasks.core.references import Version
-from tasks.notifications.notify import troubles_told
-from tasks.operations.liveness import alive
+from tasks.notifications.notify import notify_failure
+from tasks.operations.liveness import live_run
 from tasks.training.train import train
 
 
@@ -20,7 +20,7 @@ def retrain(config: Path, as_of: date, promote: bool = False) -> Version:
     promoted at once.
     """
     settings = load_settings(config)
-    with alive(settings.files), troubles_told(settings.notify, settings.name, as_of):
+    with live_run(settings.files), notify_failure(settings.notify, settings.name, as_of):
         return train(
             recipe_of(settings),
             settings.warehouse,

@@ -18,7 +18,7 @@ import size
 from flows.settings import load_settings
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves
-from models.evaluation.metrics import Figure, Judged, confusion
+from models.evaluation.metrics import Figure, LabelledRows, confusion
 
 EXAMPLES = sorted(quality.EXAMPLES.glob("*.toml"))
 
@@ -154,11 +154,11 @@ def test_what_is_missing_is_said(name: str, tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def judged(rows: int = 400, weighted: bool = True) -> Judged:
+def judged(rows: int = 400, weighted: bool = True) -> LabelledRows:
     random = np.random.default_rng(3)
     labels = random.random(rows) < 0.2
     scores = np.round(random.normal(size=rows) + 1.5 * labels, 1)  # with ties
-    return Judged(
+    return LabelledRows(
         dates=np.full(rows, "2000-01-02", "datetime64[D]"),
         entities=None,
         labels=labels,

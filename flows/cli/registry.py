@@ -90,10 +90,10 @@ def rollback(why: Why = None, config: Config = None, as_json: AsJson = False, de
 
 
 def _tell_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
-    from tasks.notifications.notify import tell_promotion
+    from tasks.notifications.notify import notify_promotion
 
     if change.done:
-        tell_promotion(settings.notify, settings.name, change.version, change.effective_from, change.why)
+        notify_promotion(settings.notify, settings.name, change.version, change.effective_from, change.why)
     if as_json:
         print_json(dataclasses.asdict(change))
         return

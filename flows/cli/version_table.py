@@ -5,12 +5,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from flows.console import data_table, say
-from tasks.registry.listing import Judged, Listed, Reign
+from tasks.registry.listing import ChampionPeriod, LatestFigures, ListedVersion
 
 CARDS = "card_precision_at_"
 
 
-def version_tables(listed: Sequence[Listed]) -> None:
+def version_tables(listed: Sequence[ListedVersion]) -> None:
     """One line per version, then who promoted the champion of the newest nights, and why others are not in
     service.
     """
@@ -55,7 +55,7 @@ def version_tables(listed: Sequence[Listed]) -> None:
             say(f"Decided: {version.version} {verdict}: {version.decision.why}")
 
 
-def _service(version: Listed) -> str:
+def _service(version: ListedVersion) -> str:
     """The newest two periods as champion, and what it is instead."""
     reigns = [_reign(reign) for reign in version.champion]
     shown = [f"{len(reigns) - 2} earlier"] * (len(reigns) > 2) + reigns[-2:]
@@ -65,7 +65,7 @@ def _service(version: Listed) -> str:
     return "\n".join(shown + ([f"pruned {version.pruned_at:%Y-%m-%d}"] if version.pruned_at else []))
 
 
-def _reign(reign: Reign) -> str:
+def _reign(reign: ChampionPeriod) -> str:
     last = reign.effective_until
     return _period(reign.effective_from, last - timedelta(days=1)) if last else f"{reign.effective_from}.."
 
@@ -75,7 +75,7 @@ def _period(first: date, last: date) -> str:
     return f"{first}..{last:%m-%d}" if first.year == last.year else f"{first}..{last}"
 
 
-def _best_figures(judged: Judged | None) -> tuple[str, str]:
+def _best_figures(judged: LatestFigures | None) -> tuple[str, str]:
     """Average precision, and card precision of the smallest budget that was judged."""
     if judged is None:
         return "-", "-"

@@ -12,12 +12,12 @@ from prefect.states import Cancelled
 from pydantic import WithJsonSchema
 
 from flows.run_names import run_name
-from flows.serving.run_logs import narrated
+from flows.serving.run_logs import run_logs
 from flows.serving.scheduled_night import score_scheduled
 from flows.settings import load_settings
 from tasks.core.errors import Overtaken
 from tasks.core.references import Night, Version
-from tasks.operations.liveness import alive
+from tasks.operations.liveness import live_run
 
 if TYPE_CHECKING:
     from tasks.core.evaluation_result import Evaluation
@@ -39,7 +39,7 @@ def nightly(config: Path, day: BusinessDate | None = None, force: bool = False) 
         force: Score the date again although the same night is committed.
     """
     settings = load_settings(config)
-    with narrated(), alive(settings.files):
+    with run_logs(), live_run(settings.files):
         try:
             return score_scheduled(config, settings, day, force)
         except Overtaken as error:
@@ -58,7 +58,7 @@ def retrain(config: Path, as_of: BusinessDate, promote: bool = False) -> Version
     """
     from flows import training
 
-    with narrated():
+    with run_logs():
         return training.retrain.fn(config, as_of, promote)
 
 
@@ -73,7 +73,7 @@ def backfill(config: Path, first: BusinessDate, last: BusinessDate) -> list[Nigh
     """
     from flows import backfill
 
-    with narrated():
+    with run_logs():
         return backfill.backfill.fn(config, first, last)
 
 
@@ -91,5 +91,5 @@ def evaluate(
     """
     from flows import evaluation
 
-    with narrated():
+    with run_logs():
         return evaluation.evaluate_window.fn(config, first, last, as_of)

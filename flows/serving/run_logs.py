@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def narrated() -> Iterator[None]:
+def run_logs() -> Iterator[None]:
     """What our code logs goes to Prefect for the length of the block, and a failure is said in one line
     there.
     """

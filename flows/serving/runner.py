@@ -23,7 +23,7 @@ from flows.errors import ServingError, SettingsError
 from flows.schedule import business_date
 from flows.serving.deployments import backfill, evaluate, nightly, retrain
 from flows.settings import Settings
-from tasks.operations.liveness import mark_killed
+from tasks.operations.liveness import mark_crashed
 
 SERVED: tuple[Flow[..., Any], ...] = (nightly, retrain, backfill, evaluate)
 
@@ -81,7 +81,7 @@ def serve_dataset(config: Path, settings: Settings) -> None:
         raise ServingError(
             f"the Prefect server at {PREFECT_API_URL.value()} does not answer ({type(error).__name__})"
         ) from error
-    mark_killed(settings.files)
+    mark_crashed(settings.files)
     for deployment in served:
         say(
             f"{deployment.flow_name}/{deployment.name}: "

@@ -16,7 +16,7 @@ from flows.settings import Settings
 from tasks.core.errors import SourceError
 from tasks.core.references import Night
 from tasks.notifications.prefect_artifacts import show_missed
-from tasks.operations.coalescing import turn
+from tasks.operations.coalescing import coalesced
 from tasks.source.arrival import arrival, may_still_come
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def score_scheduled(config: Path, settings: Settings, day: date | None, force: b
     """
     if day is not None:
         return score_night(config, day, force)
-    with turn(settings.files) as newest:
+    with coalesced(settings.files) as newest:
         day = business_date(newest, settings.schedule)
         if newest != flow_run.scheduled_start_time:
             rename(f"{settings.name} {day}")

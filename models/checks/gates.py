@@ -39,7 +39,7 @@ def check(detector: Detector) -> tuple[Gate, ...]:
     return tuple(gate(detector) for gate in GATES)
 
 
-def withheld(gates: Sequence[Gate], strict: bool) -> str | None:
+def withholding_reason(gates: Sequence[Gate], strict: bool) -> str | None:
     """Why a version is kept out of service: the findings of the gates that failed; None where it is not."""
     failed = [
         f"{gate.name} failed. {gate.finding}"

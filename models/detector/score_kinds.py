@@ -17,7 +17,7 @@ Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreKind:
     """contributions: from residuals (rows, width), and the mean (width,) and root (width, width) of held-out
         normal ones, and the number of features, to float32 (rows, width), at least 0; the score is their sum.
     moments: that mean and root, from residuals (rows, width) of held-out normal rows.
@@ -63,14 +63,14 @@ def _whitened(residual: tf.Tensor, mean: tf.Tensor, root: tf.Tensor, features: i
     return tf.square(tf.matmul(residual - mean, root, transpose_b=True))
 
 
-SCORES: dict[str, Score] = {
+SCORES: dict[str, ScoreKind] = {
     # mean r^2
-    "error": Score(_error, _nothing),
+    "error": ScoreKind(_error, _nothing),
     # mean |r|
-    "mae": Score(_mae, _nothing),
+    "mae": ScoreKind(_mae, _nothing),
     # (r - mean)' inverse(covariance) (r - mean), the squared Mahalanobis distance
-    "whitened": Score(_whitened, _covariance),
+    "whitened": ScoreKind(_whitened, _covariance),
     # -log p(x | z), averaged over draws of z (An & Cho, 2015), less the constant that does not depend on the
     # row
-    "reconstruction_probability": Score(_whitened, _variances, sampled=True),
+    "reconstruction_probability": ScoreKind(_whitened, _variances, sampled=True),
 }

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
-from models.evaluation.metrics import Judged, Metric, copies
+from models.evaluation.metrics import LabelledRows, Metric, copies
 
 REPLICATES = 200
 
@@ -39,8 +39,8 @@ class Agreement:
 
 
 def paired_difference(
-    champion: Judged,
-    challenger: Judged,
+    champion: LabelledRows,
+    challenger: LabelledRows,
     metric: Metric,
     confidence: float,
     replicates: int = REPLICATES,

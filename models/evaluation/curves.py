@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from models.evaluation.metrics import Floats, Judged, frauds_in, pools
+from models.evaluation.metrics import Floats, LabelledRows, frauds_in, pools
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Distribution:
     log: bool
 
 
-def curves(judged: Judged, points: int = 300) -> Curves | None:
+def curves(judged: LabelledRows, points: int = 300) -> Curves | None:
     """Precision-recall and ROC, each thinned to about `points` points; None unless there are both frauds and
     normal rows.
 

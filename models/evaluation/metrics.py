@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Judged:
+class LabelledRows:
     """Scored rows whose labels are known.
 
     dates: datetime64[D] (rows,), the partition of each row.
@@ -79,10 +79,10 @@ class Metric:
     resampling is cheap.
     """
 
-    value: Callable[[Judged], float]
-    merge: Callable[[Judged], Callable[[Floats], Judged]]
+    value: Callable[[LabelledRows], float]
+    merge: Callable[[LabelledRows], Callable[[Floats], LabelledRows]]
 
-    def __call__(self, judged: Judged) -> float:
+    def __call__(self, judged: LabelledRows) -> float:
         return self.value(self.merge(judged)(judged.weight))
 
 
@@ -91,11 +91,11 @@ def metrics(top_k: Iterable[int] = (100,)) -> dict[str, Metric]:
     f1.
     """
     cards = {f"card_precision_at_{k}": Metric(partial(_card_precision, k=k), _entity_days) for k in top_k}
-    return RANKING | cards | VERDICT
+    return RANKING | cards | FLAG_METRICS
 
 
 def measure(
-    judged: Judged, metrics: Mapping[str, Metric], replicates: int = 100, seed: int = 0
+    judged: LabelledRows, metrics: Mapping[str, Metric], replicates: int = 100, seed: int = 0
 ) -> dict[str, Figure]:
     """Each metric with its 95% percentile bootstrap interval (Efron, 1979).
 
@@ -117,26 +117,26 @@ def measure(
     }
 
 
-def confusion(judged: Judged) -> Confusion:
+def confusion(judged: LabelledRows) -> Confusion:
     """The weighted number of rows for each verdict and label."""
     counts = np.bincount(2 * judged.flagged + judged.labels, judged.weight, minlength=4)
     tn, fn, fp, tp = map(float, counts)
     return Confusion(tp=tp, fp=fp, fn=fn, tn=tn)
 
 
-def frauds_in(rows: Judged) -> float:
+def frauds_in(rows: LabelledRows) -> float:
     """Their number, weighted."""
     return float(rows.weight[rows.labels].sum())
 
 
-def copies(judged: Judged) -> Callable[[np.random.Generator], Floats]:
+def copies(judged: LabelledRows) -> Callable[[np.random.Generator], Floats]:
     """How often a replicate holds each row (rows,): the same for all rows of an entity."""
     codes = _codes(judged)
     entities = int(codes.max(initial=-1)) + 1
     return lambda random: random.poisson(1.0, entities).astype(np.float64)[codes]
 
 
-def pools(judged: Judged) -> Callable[[Floats], Judged]:
+def pools(judged: LabelledRows) -> Callable[[Floats], LabelledRows]:
     """Normal rows between the same two neighbouring scores of frauds are alike to every ranking metric: one
     row each.
 
@@ -147,34 +147,34 @@ def pools(judged: Judged) -> Callable[[Floats], Judged]:
     return _merged(judged, 2 * gap + judged.labels)
 
 
-def _auc_roc(rows: Judged) -> float:
+def _auc_roc(rows: LabelledRows) -> float:
     if not 0 < frauds_in(rows) < rows.weight.sum():
         return np.nan
     return float(roc_auc_score(rows.labels, rows.scores, sample_weight=rows.weights))
 
 
-def _average_precision(rows: Judged) -> float:
+def _average_precision(rows: LabelledRows) -> float:
     if not frauds_in(rows):
         return np.nan
     return float(average_precision_score(rows.labels, rows.scores, sample_weight=rows.weights))
 
 
-def _precision(rows: Judged) -> float:
+def _precision(rows: LabelledRows) -> float:
     counts = confusion(rows)
     return _ratio(counts.tp, counts.tp + counts.fp)
 
 
-def _recall(rows: Judged) -> float:
+def _recall(rows: LabelledRows) -> float:
     counts = confusion(rows)
     return _ratio(counts.tp, counts.tp + counts.fn)
 
 
-def _f1(rows: Judged) -> float:
+def _f1(rows: LabelledRows) -> float:
     counts = confusion(rows)
     return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn) if frauds_in(rows) else np.nan
 
 
-def _card_precision(days: Judged, k: int) -> float:
+def _card_precision(days: LabelledRows, k: int) -> float:
     """Card precision top-k (Le Borgne et al., Fraud Detection Handbook, 2022), from one row per day and
     entity.
 
@@ -203,14 +203,14 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else np.nan
 
 
-def _verdicts(judged: Judged) -> Callable[[Floats], Judged]:
+def _verdicts(judged: LabelledRows) -> Callable[[Floats], LabelledRows]:
     """Rows with the same label and verdict become one."""
     return _merged(judged, 2 * judged.flagged + judged.labels)
 
 
-def _merged(judged: Judged, group: NDArray[np.intp]) -> Callable[[Floats], Judged]:
+def _merged(judged: LabelledRows, group: NDArray[np.intp]) -> Callable[[Floats], LabelledRows]:
     _, first, number = np.unique(group, return_index=True, return_inverse=True)
-    rows = Judged(
+    rows = LabelledRows(
         judged.dates[first], None, judged.labels[first], judged.scores[first], judged.flagged[first]
     )
     return lambda weights: replace(
@@ -218,7 +218,7 @@ def _merged(judged: Judged, group: NDArray[np.intp]) -> Callable[[Floats], Judge
     )
 
 
-def _entity_days(judged: Judged) -> Callable[[Floats], Judged]:
+def _entity_days(judged: LabelledRows) -> Callable[[Floats], LabelledRows]:
     """One row per day and entity, with its highest score, label and verdict; it weighs what its highest row
     weighs.
     """
@@ -235,11 +235,13 @@ def _entity_days(judged: Judged) -> Callable[[Floats], Judged]:
         .agg(highest, pl.col("score", "label", "flagged").max())
     )
     columns = {name: days[name].to_numpy() for name in days.columns}
-    rows = Judged(columns["date"], columns["entity"], columns["label"], columns["score"], columns["flagged"])
+    rows = LabelledRows(
+        columns["date"], columns["entity"], columns["label"], columns["score"], columns["flagged"]
+    )
     return lambda weights: replace(rows, weights=weights[columns["row"]])
 
 
-def _codes(judged: Judged) -> NDArray[np.int64]:
+def _codes(judged: LabelledRows) -> NDArray[np.int64]:
     """A number from 0 for every entity; the row's own number where there are no entities."""
     if judged.entities is None:
         return np.arange(judged.scores.size)
@@ -258,7 +260,7 @@ def _figure(value: float, drawn: list[float]) -> Figure:
 
 
 RANKING = {"auc_roc": Metric(_auc_roc, pools), "average_precision": Metric(_average_precision, pools)}
-VERDICT = {
+FLAG_METRICS = {
     "precision": Metric(_precision, _verdicts),
     "recall": Metric(_recall, _verdicts),
     "f1": Metric(_f1, _verdicts),

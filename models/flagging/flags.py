@@ -21,7 +21,7 @@ class NightScores:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Flags:
     """threshold: the lowest score that is flagged, finite; above every score where nothing is. flagged: bool
     (rows,).
 
@@ -33,20 +33,20 @@ class Verdict:
     why_none: str = ""
 
 
-def at_least(night: NightScores, threshold: float) -> Verdict:
+def at_least(night: NightScores, threshold: float) -> Flags:
     """The rows whose score is at least the threshold."""
-    return Verdict(threshold, night.scores.astype(np.float64) >= threshold)
+    return Flags(threshold, night.scores.astype(np.float64) >= threshold)
 
 
-def chosen(night: NightScores, flagged: NDArray[np.bool_], why_none: str = "") -> Verdict:
+def chosen(night: NightScores, flagged: NDArray[np.bool_], why_none: str = "") -> Flags:
     """These rows, with the threshold that follows from them."""
     if flagged.any():
-        return Verdict(float(night.scores[flagged].min()), flagged)
+        return Flags(float(night.scores[flagged].min()), flagged)
     highest = night.scores.max() if len(night.scores) else np.float32(0)
-    return Verdict(float(np.nextafter(highest, np.inf, dtype=night.scores.dtype)), flagged, why_none)
+    return Flags(float(np.nextafter(highest, np.inf, dtype=night.scores.dtype)), flagged, why_none)
 
 
-def doubt(night: NightScores, verdict: Verdict) -> str | None:
+def doubt(night: NightScores, verdict: Flags) -> str | None:
     """What to look into, in one line with figures: every row of the night is flagged, or none, or all have
     one score; else None.
     """

@@ -12,13 +12,13 @@ from sklearn.metrics import confusion_matrix_at_thresholds
 
 from models.detector.calibration import Calibration
 from models.errors import ThresholdError
-from models.flagging.flags import NightScores, Verdict, at_least, chosen
+from models.flagging.flags import Flags, NightScores, at_least, chosen
 from models.settings import ThresholdSettings
 
-Strategy = Callable[[NightScores, Calibration, float], Verdict]
+Strategy = Callable[[NightScores, Calibration, float], Flags]
 
 
-def decide(night: NightScores, calibration: Calibration, threshold: ThresholdSettings) -> Verdict:
+def decide(night: NightScores, calibration: Calibration, threshold: ThresholdSettings) -> Flags:
     """The verdict of the configured strategy.
 
     Raises ThresholdError where a score is not finite, or the strategy cannot be applied.
@@ -31,7 +31,7 @@ def decide(night: NightScores, calibration: Calibration, threshold: ThresholdSet
     return THRESHOLDS[threshold.strategy](night, calibration, threshold.value)
 
 
-def standing(calibration: Calibration, threshold: ThresholdSettings) -> float | None:
+def fixed_threshold(calibration: Calibration, threshold: ThresholdSettings) -> float | None:
     """The threshold of any night; None where it follows from the scores of each, or from known frauds that
     there are none of.
     """
@@ -43,7 +43,7 @@ def standing(calibration: Calibration, threshold: ThresholdSettings) -> float | 
     return None
 
 
-def fixed(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+def fixed(night: NightScores, calibration: Calibration, value: float) -> Flags:
     """Scores of at least `value`."""
     if not math.isfinite(value):
         raise ThresholdError(
@@ -52,13 +52,13 @@ def fixed(night: NightScores, calibration: Calibration, value: float) -> Verdict
     return at_least(night, value)
 
 
-def train_quantile(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+def train_quantile(night: NightScores, calibration: Calibration, value: float) -> Flags:
     """Scores of at least the quantile `value` of the scores of the rows that the networks were trained on."""
     _require_share(value, "the quantile of the training rows' scores")
     return at_least(night, float(np.quantile(calibration.training.astype(np.float64), value)))
 
 
-def batch_quantile(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+def batch_quantile(night: NightScores, calibration: Calibration, value: float) -> Flags:
     """Scores of at least the quantile `value` of tonight's scores."""
     _require_share(value, "the quantile of tonight's scores")
     return at_least(
@@ -66,7 +66,7 @@ def batch_quantile(night: NightScores, calibration: Calibration, value: float) -
     )
 
 
-def midpoint(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+def midpoint(night: NightScores, calibration: Calibration, value: float) -> Flags:
     """Scores of at least the middle between two means: that of the held-out normal rows and that of the known
     frauds.
 
@@ -85,7 +85,7 @@ def midpoint(night: NightScores, calibration: Calibration, value: float) -> Verd
     return at_least(night, (normal + fraud) / 2)
 
 
-def best_f1(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+def best_f1(night: NightScores, calibration: Calibration, value: float) -> Flags:
     """Scores of at least the cut with the highest F1 on the training window; of equally good cuts the
     highest.
 
@@ -96,7 +96,7 @@ def best_f1(night: NightScores, calibration: Calibration, value: float) -> Verdi
     return at_least(night, float(cuts.scores[np.argmax(f1)]))
 
 
-def cost(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+def cost(night: NightScores, calibration: Calibration, value: float) -> Flags:
     """Scores of at least the cut with the lowest cost on the training window; of equally cheap cuts the
     highest.
 
@@ -110,7 +110,7 @@ def cost(night: NightScores, calibration: Calibration, value: float) -> Verdict:
     return at_least(night, float(cuts.scores[np.argmin(value * cuts.missed + cuts.false_alarms)]))
 
 
-def budget(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+def budget(night: NightScores, calibration: Calibration, value: float) -> Flags:
     """The highest row of each of the `value` entities that have the highest scores: what can be looked at in
     a day.
 
@@ -132,7 +132,7 @@ def budget(night: NightScores, calibration: Calibration, value: float) -> Verdic
     return chosen(night, flagged)
 
 
-def fdr(night: NightScores, calibration: Calibration, value: float) -> Verdict:
+def fdr(night: NightScores, calibration: Calibration, value: float) -> Flags:
     """The rows that Benjamini & Hochberg (1995) reject at level `value`, by their conformal p-values (Bates
     et al., 2023).
 

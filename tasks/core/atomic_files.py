@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Where to write what takes its place at `path` when the block ends well; several may do so at once, and
     the last one stays.
     """
@@ -21,8 +21,8 @@ def written_whole(path: Path) -> Iterator[Path]:
         staged.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Writes a text file in a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as staged:
+    with atomic_path(path) as staged:
         staged.write_text(text, encoding="utf-8")

@@ -54,16 +54,16 @@ class ColumnSettings(Section):
 
     @model_validator(mode="after")
     def _details_may_be_shown(self) -> Self:
-        if hidden := [name for name in self.details if name in self.private]:
+        if masked := [name for name in self.details if name in self.private]:
             raise ValueError(
-                f"details would show what private hides: {', '.join(hidden)}; remove it from one of them"
+                f"details would show what private hides: {', '.join(masked)}; remove it from one of them"
             )
         if len(set(self.details)) < len(self.details):
             raise ValueError("details names a column twice")
         return self
 
     @property
-    def hidden(self) -> tuple[str, ...]:
+    def masked(self) -> tuple[str, ...]:
         """The columns of the results that messages mask: id and entity, where theirs is private."""
         return tuple(
             name for name, column in (("id", self.id), ("entity", self.entity)) if column in self.private

@@ -32,7 +32,7 @@ class WarehouseHeld(WarehouseError):
     """Another process holds the warehouse for longer than the configuration waits."""
 
 
-class NightKept(WarehouseHeld):
+class PublishDeferred(WarehouseHeld):
     """The night is scored and kept, and waits to be committed until the warehouse is free."""
 
 

@@ -82,7 +82,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class LineUp:
+class ScoringModels:
     """Who scores a date: the champion, which flags, and the challengers that are scored beside it and flag
     nothing, oldest first.
     """

@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 
 import sql
 from models.evaluation.curves import curves, distribution
-from models.evaluation.metrics import RANKING, Judged, confusion, measure, metrics
+from models.evaluation.metrics import RANKING, LabelledRows, confusion, measure, metrics
 from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import DETECTOR, Evaluation, Figure, Ranking
 from tasks.core.recipe import Recipe
@@ -224,9 +224,9 @@ def _columns(scored: pl.DataFrame, prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): name for name in chosen}
 
 
-def _judged(rows: pl.DataFrame, column: str, bench: Bench) -> Judged:
+def _judged(rows: pl.DataFrame, column: str, bench: Bench) -> LabelledRows:
     columns = bench.recipe.dataset.columns
-    return Judged(
+    return LabelledRows(
         dates=rows["partition_date"].to_numpy(),
         entities=rows["entity"].fill_null(rows["id"]).to_numpy() if columns.entity else None,
         labels=rows["label"].to_numpy(),

@@ -11,10 +11,10 @@ import polars as pl
 from models.errors import ModelError
 from tasks.core.errors import EvaluationError, FeatureError, PartitionRejected, SourceError
 from tasks.core.recipe import Recipe
-from tasks.core.references import Features, LineUp, Version
+from tasks.core.references import Features, ScoringModels, Version
 from tasks.evaluation.baseline_scores import stored_features, unchanged
 from tasks.evaluation.replay_text import moment, reasons, words
-from tasks.evaluation.snapshot import Known, PastChampion, known_at
+from tasks.evaluation.snapshot import PastChampion, Snapshot, read_snapshot
 from tasks.features.build import build_features
 from tasks.scoring.score import score_day
 from tasks.source.ingest import read_partition
@@ -25,7 +25,7 @@ CANNOT = (EvaluationError, SourceError, PartitionRejected, FeatureError, ModelEr
 
 
 @dataclass(frozen=True)
-class Flags:
+class ReplaySide:
     """What one of the two flagged; what is unknown is None.
 
     run_id: of a stored run. rule: strategy and value of the threshold. rows: scored ones. flagged: of them.
@@ -67,8 +67,8 @@ class Replay:
 
     date: date
     as_of: datetime
-    stored: Flags
-    computed: Flags
+    stored: ReplaySide
+    computed: ReplaySide
     known_frauds: int | None
     differences: tuple[Difference, ...]
     why: tuple[str, ...]
@@ -83,7 +83,7 @@ def replay(
     with the threshold rule of that time, on the features of the source as it is now. config_hash: of the
     configuration now. Raises WarehouseMissing where nothing of the dataset was ever written.
     """
-    known = known_at(warehouse, recipe.dataset.name, day, as_of)
+    known = read_snapshot(warehouse, recipe.dataset.name, day, as_of)
     stored, (computed, scored) = _stored(known), _computed(recipe, warehouse, known, staging)
     both = stored.missing is None and computed.missing is None
     differences = _differences(known.rows, scored) if both else ()
@@ -102,29 +102,33 @@ def replay(
     )
 
 
-def _stored(known: Known) -> Flags:
+def _stored(known: Snapshot) -> ReplaySide:
     run = known.run
     if run is None:
         later = f"; the first was at {moment(known.first_commit)}" if known.first_commit else ""
-        return Flags(missing=f"no run of {known.date} was committed by {moment(known.as_of)}{later}")
-    flags = Flags(run.run_id, run.version, words(run.rule), run.threshold, run.rows, run.flagged)
+        return ReplaySide(missing=f"no run of {known.date} was committed by {moment(known.as_of)}{later}")
+    flags = ReplaySide(run.run_id, run.version, words(run.rule), run.threshold, run.rows, run.flagged)
     if run.pruned_at:
         return replace(flags, missing=f"the rows of {run.run_id} were pruned at {moment(run.pruned_at)}")
     return replace(flags, frauds=_frauds(known, known.rows))
 
 
 def _computed(
-    recipe: Recipe, warehouse: WarehouseSettings, known: Known, staging: Path
-) -> tuple[Flags, pl.DataFrame]:
+    recipe: Recipe, warehouse: WarehouseSettings, known: Snapshot, staging: Path
+) -> tuple[ReplaySide, pl.DataFrame]:
     """What would have been flagged, and the rows: id, entity, score, p_value, is_flagged; none where they
     cannot be had.
     """
     champion, rule = known.champion, known.rule or recipe.threshold
-    flags = Flags(version=champion.version.name if champion else None, rule=words(rule))
+    flags = ReplaySide(version=champion.version.name if champion else None, rule=words(rule))
     try:
         version = _in_service(champion, known)
         scored = score_day(
-            recipe.dataset, _features(recipe, warehouse, known, staging), LineUp(version), rule, staging
+            recipe.dataset,
+            _features(recipe, warehouse, known, staging),
+            ScoringModels(version),
+            rule,
+            staging,
         )
     except CANNOT as error:
         return replace(flags, missing=str(error)), known.rows.clear()
@@ -138,7 +142,7 @@ def _computed(
     ), rows
 
 
-def _in_service(champion: PastChampion | None, known: Known) -> Version:
+def _in_service(champion: PastChampion | None, known: Snapshot) -> Version:
     """The champion's version; raises EvaluationError where there was none, or its artifact is gone."""
     if champion is None:
         raise EvaluationError(f"{known.date}: no version was its champion by {moment(known.as_of)}")
@@ -150,7 +154,7 @@ def _in_service(champion: PastChampion | None, known: Known) -> Version:
     return champion.version
 
 
-def _features(recipe: Recipe, warehouse: WarehouseSettings, known: Known, staging: Path) -> Features:
+def _features(recipe: Recipe, warehouse: WarehouseSettings, known: Snapshot, staging: Path) -> Features:
     """Of the rows that the run scored; where it is gone with its quarantine, or never was, of those that
     pass today's rules.
     """
@@ -169,7 +173,7 @@ def _features(recipe: Recipe, warehouse: WarehouseSettings, known: Known, stagin
     )
 
 
-def _frauds(known: Known, rows: pl.DataFrame) -> int | None:
+def _frauds(known: Snapshot, rows: pl.DataFrame) -> int | None:
     """How many known frauds are among the flagged rows; None where no label is known."""
     frauds = known.labels.filter("label").select("id")
     return rows.filter("is_flagged").join(frauds, on="id", how="semi").height if known.labels.height else None

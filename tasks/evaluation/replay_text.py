@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from models.settings import ThresholdSettings
 from tasks.core.recipe import Recipe
-from tasks.evaluation.snapshot import Known
+from tasks.evaluation.snapshot import Snapshot
 
 
 def moment(instant: datetime) -> str:
@@ -19,7 +19,7 @@ def words(rule: ThresholdSettings | None) -> str | None:
 
 
 def reasons(
-    known: Known, recipe: Recipe, config_hash: str, other_threshold: bool, other_rows: bool
+    known: Snapshot, recipe: Recipe, config_hash: str, other_threshold: bool, other_rows: bool
 ) -> Iterator[str]:
     """What sets the two apart; something is said wherever rows differ (`other_rows`).
 

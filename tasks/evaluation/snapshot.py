@@ -61,7 +61,7 @@ class PastChampion:
 
 
 @dataclass(frozen=True)
-class Known:
+class Snapshot:
     """What was known of `date` at `as_of`.
 
     rule: the threshold rule of that time, of the run, else of the newest run of any date; None where there
@@ -81,7 +81,7 @@ class Known:
     first_commit: datetime | None
 
 
-def known_at(warehouse: WarehouseSettings, dataset: str, day: date, as_of: datetime) -> Known:
+def read_snapshot(warehouse: WarehouseSettings, dataset: str, day: date, as_of: datetime) -> Snapshot:
     """Looks it up, in one reading. Raises WarehouseMissing where nothing of the dataset was ever written."""
     with reading(warehouse, dataset) as con:
         see_as_of(con, as_of)
@@ -89,7 +89,7 @@ def known_at(warehouse: WarehouseSettings, dataset: str, day: date, as_of: datet
         found = _first(con, "evaluation/find_run_as_of", values)
         run = PastRun(**found | {"rule": _rule(found["rule"])}) if found else None
         newest = _first(con, "evaluation/find_threshold_as_of", {})
-        return Known(
+        return Snapshot(
             date=day,
             as_of=as_of,
             run=run,

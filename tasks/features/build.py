@@ -19,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 import sql
 from models.encoding.layout import rows_at_once
 from sql import identifier, literal
-from tasks.core.atomic_files import written_whole
+from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import FeatureError, SourceError, first_line
 from tasks.core.references import Features, Validated
@@ -65,7 +65,7 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
         with readable(dataset.source, day, first_history_date(dataset, day)):
             create_clean(con, dataset, validated)
             create_history(con, dataset, day, label_delay_days)
-        with written_whole(path) as staged:
+        with atomic_path(path) as staged:
             _write(con, dataset, day, label_delay_days, staged)
         _check(con, dataset, day, path)
     log.info(

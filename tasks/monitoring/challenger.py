@@ -20,12 +20,12 @@ from tasks.core.errors import NightError
 from tasks.core.references import Version
 from tasks.evaluation.evaluate import Bench
 from tasks.labels.known_labels import known_compromised
-from tasks.monitoring.promotion_rule import Decision, verdict_on
+from tasks.monitoring.promotion_rule import Decision, apply_rule
 from tasks.monitoring.settings import ChallengerSettings
-from tasks.notifications.notify import tell_promotion
+from tasks.notifications.notify import notify_promotion
 from tasks.notifications.settings import NotifySettings
 from tasks.registry.promotions import promote_within
-from tasks.registry.selection import find_line_up
+from tasks.registry.selection import select_models
 from tasks.warehouse.connection import look_up, reading, transact
 from tasks.warehouse.settings import WarehouseSettings
 
@@ -53,7 +53,7 @@ def challenge(bench: Bench, rule: ChallengerSettings, notify: NotifySettings, da
 def _decisions(bench: Bench, rule: ChallengerSettings, day: date) -> Iterator[Decision]:
     """The decisions that are due, each written down before the next one; none follows a promotion."""
     warehouse, dataset = bench.warehouse, bench.recipe.dataset.name
-    scorers = find_line_up(bench.recipe, warehouse, day)
+    scorers = select_models(bench.recipe, warehouse, day)
     for challenger in scorers.challengers if scorers else ():
         if look_up(warehouse, dataset, "monitoring/find_decision", {"version": challenger.name}):
             continue
@@ -87,7 +87,7 @@ def _decide(
     rows = _judged_rows(bench, rows, champion)
     if rows.is_empty():
         return None
-    verdict = verdict_on(rows, rule, has_entities=bool(recipe.dataset.columns.entity))
+    verdict = apply_rule(rows, rule, has_entities=bool(recipe.dataset.columns.entity))
     return Decision(
         version=challenger.name,
         champion=champion.name,
@@ -141,4 +141,4 @@ def _tell(bench: Bench, notify: NotifySettings, decision: Decision) -> None:
         verdict.why,
     )
     if decision.promoted:
-        tell_promotion(notify, bench.recipe.dataset.name, decision.version, first, verdict.why)
+        notify_promotion(notify, bench.recipe.dataset.name, decision.version, first, verdict.why)

@@ -18,7 +18,7 @@ from models.drift.measures import Drift, drifts
 from tasks.core.errors import NightError
 from tasks.core.recipe import Recipe
 from tasks.core.references import Night
-from tasks.notifications.notify import tell_drift
+from tasks.notifications.notify import notify_drift
 from tasks.notifications.settings import NotifySettings
 from tasks.training.retraining import drifted_features
 from tasks.warehouse.connection import reading, transact
@@ -42,7 +42,7 @@ def drift(
             log.warning("%s  drift      %s", night.date, message)
             before = drifted_features(warehouse, recipe.dataset.name, night.model_version, night.date)
             if {each.feature for each in found if each.over} - set(before):
-                tell_drift(notify, recipe.dataset.name, night, message)
+                notify_drift(notify, recipe.dataset.name, night, message)
     except (NightError, duckdb.Error) as error:
         log.warning("%s  drift      it could not be measured: %s", night.date, error)
         return ()

@@ -6,12 +6,12 @@ from datetime import date
 import polars as pl
 
 from models.evaluation.comparison import agreement, paired_difference
-from models.evaluation.metrics import Judged, metrics
+from models.evaluation.metrics import LabelledRows, metrics
 from tasks.monitoring.settings import ChallengerSettings
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PromotionDecision:
     """The rule's verdict with its figures, in the columns of the table `decisions`; those of the other rule
     are None.
 
@@ -46,11 +46,11 @@ class Decision:
     first_date: date
     last_date: date
     dates: int
-    verdict: Verdict
+    verdict: PromotionDecision
     promoted: bool
 
 
-def verdict_on(rows: pl.DataFrame, rule: ChallengerSettings, *, has_entities: bool) -> Verdict:
+def apply_rule(rows: pl.DataFrame, rule: ChallengerSettings, *, has_entities: bool) -> PromotionDecision:
     """The verdict on the rows of `sql/monitoring/list_shared_scores.sql`.
 
     It is by their labels where enough frauds are known, else by agreement.
@@ -63,7 +63,7 @@ def verdict_on(rows: pl.DataFrame, rule: ChallengerSettings, *, has_entities: bo
 
 def _by_labels(
     rows: pl.DataFrame, frauds: int, rule: ChallengerSettings, has_entities: bool
-) -> Verdict | None:
+) -> PromotionDecision | None:
     champion, challenger = (_judged(rows, who, has_entities) for who in ("champion", "challenger"))
     found = paired_difference(champion, challenger, metrics()[rule.metric], rule.confidence)
     if found is None:
@@ -74,7 +74,7 @@ def _by_labels(
         f"{found.low:+.3f}..{found.high:+.3f}"
     )
     bound = f"its lower bound is {'not ' if fit else ''}below {-rule.tolerance:g}"
-    return Verdict(
+    return PromotionDecision(
         rule="labels",
         rows=rows.height,
         frauds=frauds,
@@ -92,11 +92,11 @@ def _by_labels(
     )
 
 
-def _by_agreement(rows: pl.DataFrame, frauds: int, rule: ChallengerSettings) -> Verdict:
+def _by_agreement(rows: pl.DataFrame, frauds: int, rule: ChallengerSettings) -> PromotionDecision:
     p_values = (rows[f"{who}_p_value"].to_numpy() for who in ("champion", "challenger"))
     found = agreement(_alerts(rows, "champion"), _alerts(rows, "challenger"), *p_values)
     fit = found.overlap >= rule.least_overlap and found.shift <= rule.most_shift
-    return Verdict(
+    return PromotionDecision(
         rule="agreement",
         rows=rows.height,
         frauds=frauds,
@@ -115,8 +115,8 @@ def _alerts(rows: pl.DataFrame, who: str) -> set[tuple[object, ...]]:
     return set(flagged.select("partition_date", pl.coalesce("entity", "id")).rows())
 
 
-def _judged(rows: pl.DataFrame, who: str, has_entities: bool) -> Judged:
-    return Judged(
+def _judged(rows: pl.DataFrame, who: str, has_entities: bool) -> LabelledRows:
+    return LabelledRows(
         dates=rows["partition_date"].to_numpy(),
         entities=rows["entity"].fill_null(rows["id"]).to_numpy() if has_entities else None,
         labels=rows["label"].to_numpy(),

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 
 from models.errors import ModelError
-from tasks.core.errors import NightError, NightKept, PartitionMissing, PartitionRejected
+from tasks.core.errors import NightError, PartitionMissing, PartitionRejected, PublishDeferred
 from tasks.core.references import Night
 from tasks.notifications.settings import Event, NotifySettings, Webhook
 from tasks.notifications.webhooks import Answer, Post, deliver
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 TROUBLES: tuple[tuple[type[Exception], Event], ...] = (
     (PartitionMissing, "missing"),
     (PartitionRejected, "rejected"),
-    (NightKept, "waiting"),
+    (PublishDeferred, "waiting"),
     (Exception, "failed"),
 )
 ADVICE = {
@@ -63,7 +63,7 @@ class Notice:
 
 
 @contextmanager
-def troubles_told(settings: NotifySettings, dataset: str, day: date, *, due: bool = True) -> Iterator[None]:
+def notify_failure(settings: NotifySettings, dataset: str, day: date, *, due: bool = True) -> Iterator[None]:
     """Whatever fails inside is told and raised again; but for a partition that is missing of a date that is
     not `due`.
     """
@@ -73,39 +73,39 @@ def troubles_told(settings: NotifySettings, dataset: str, day: date, *, due: boo
         event = next(event for kind, event in TROUBLES if isinstance(error, kind))
         if due or event != "missing":
             status = "failed" if event == "missing" else event
-            tell(settings, Notice(event, dataset, day, status, _in_words(error)))
+            send(settings, Notice(event, dataset, day, status, _in_words(error)))
         raise
 
 
-def tell_doubts(settings: NotifySettings, dataset: str, nights: Sequence[Night]) -> None:
+def notify_doubts(settings: NotifySettings, dataset: str, nights: Sequence[Night]) -> None:
     """Tells of each night that was committed although something in it is worth a look."""
     for night in nights:
         if night.doubts:
             known = {
                 name: value for name, value in asdict(night).items() if name not in ("doubts", "threshold")
             }
-            tell(settings, Notice("doubt", dataset, message="; ".join(night.doubts), **known))
+            send(settings, Notice("doubt", dataset, message="; ".join(night.doubts), **known))
 
 
-def tell_drift(settings: NotifySettings, dataset: str, night: Night, message: str) -> None:
+def notify_drift(settings: NotifySettings, dataset: str, night: Night, message: str) -> None:
     """Tells that the rows of a night, and of those before it, are no longer what its version learnt from."""
     known = {
         name: value for name, value in asdict(night).items() if name not in ("status", "doubts", "threshold")
     }
-    tell(settings, Notice("drift", dataset, status="committed", message=message, **known))
+    send(settings, Notice("drift", dataset, status="committed", message=message, **known))
 
 
-def tell_failed_training(
+def notify_failed_training(
     settings: NotifySettings, dataset: str, day: date, champion: str, error: Exception
 ) -> None:
     """Tells of a training that failed on a night that went on without it."""
     message = f"the training failed, and the night went on with {champion}: {_in_words(error)}"
-    tell(settings, Notice("failed", dataset, day, "training failed", message, model_version=champion))
+    send(settings, Notice("failed", dataset, day, "training failed", message, model_version=champion))
 
 
-def tell_promotion(settings: NotifySettings, dataset: str, version: str, first: date, why: str) -> None:
+def notify_promotion(settings: NotifySettings, dataset: str, version: str, first: date, why: str) -> None:
     """Tells of a new champion, of the date `first` and of those after it."""
-    tell(
+    send(
         settings,
         Notice(
             "promoted",
@@ -118,7 +118,7 @@ def tell_promotion(settings: NotifySettings, dataset: str, version: str, first: 
     )
 
 
-def tell(settings: NotifySettings, notice: Notice) -> None:
+def send(settings: NotifySettings, notice: Notice) -> None:
     """Posts a notice to the webhooks that want it; one that does not take it is a warning, never an error."""
     try:
         answers = deliver(_posts(settings, notice), settings)

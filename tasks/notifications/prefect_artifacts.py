@@ -39,7 +39,7 @@ def show_night(dataset: str, night: Night) -> None:
         "run": night.run_id,
         "doubts": "; ".join(night.doubts),
     }
-    with _by_courtesy():
+    with _best_effort():
         create_table_artifact(
             [line], key=key("night", dataset), description=f"{dataset} {night.date}: {night.status}"
         )
@@ -48,7 +48,7 @@ def show_night(dataset: str, night: Night) -> None:
 def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
     """A table of the dates before `day` that were still to be scored, and what became of each."""
     if lines:
-        with _by_courtesy():
+        with _best_effort():
             create_table_artifact(
                 lines, key=key("missed", dataset), description=f"{dataset}: dates before {day} that were due"
             )
@@ -56,7 +56,7 @@ def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
 
 def show_report(dataset: str, days: str, markdown: str, page: Path) -> None:
     """The figures of an evaluation, and a link to its page. days: the dates that it is about, in words."""
-    with _by_courtesy():
+    with _best_effort():
         create_markdown_artifact(markdown, key=key("report", dataset), description=f"{dataset}, {days}")
         create_link_artifact(
             page.resolve().as_uri(),
@@ -81,7 +81,7 @@ class Progress:
         if self._refused:
             return
         self._refused = True
-        with _by_courtesy():
+        with _best_effort():
             description = f"{self._name}: {words}"
             if self._artifact is None:
                 made = create_progress_artifact(percent, key=self._key, description=description)
@@ -126,7 +126,7 @@ def key(kind: str, dataset: str) -> str:
 
 
 @contextmanager
-def _by_courtesy() -> Iterator[None]:
+def _best_effort() -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, PrefectException, OSError, RuntimeError) as error:

@@ -1,6 +1,4 @@
-"""Scheduled nights in turn: late ones do not stampede, for the first one that runs takes the dates of all
-that are due.
-"""
+"""Late scheduled nights do not stampede: the first one that runs takes the dates of all that are due."""
 
 import json
 import logging
@@ -35,7 +33,7 @@ BEGUN = (StateType.PENDING, StateType.RUNNING)
 
 
 @contextmanager
-def turn(files: Path) -> Iterator[datetime]:
+def coalesced(files: Path) -> Iterator[datetime]:
     """Gives the newest scheduled start that this flow run stands in for: its own, or that of a later run
     which is due as well.
 
@@ -64,7 +62,8 @@ def _waited_for(path: Path, own: datetime) -> Iterator[IO[str]]:
             raise Overtaken(f"overtaken by {holder['run']}, which scores every date that is missing by then")
         if not told:
             log.info(
-                "waiting for %s, which has the turn", holder["run"] if holder else "the run that has the turn"
+                "waiting for %s, which has the turn",
+                holder["run"] if holder else "the run that has the turn",
             )
             told = True
         time.sleep(1)

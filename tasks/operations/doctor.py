@@ -17,7 +17,7 @@ from tasks.core.dataset import Dataset
 from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line
 from tasks.notifications.settings import NotifySettings
 from tasks.operations.installation import INSTALLATION, Check
-from tasks.publishing.integrity import offences
+from tasks.publishing.integrity import violations
 from tasks.publishing.publish import waiting_folders
 from tasks.source.connection import connect, create_view, list_dates, place, readable
 from tasks.source.ingest import read_partition
@@ -142,7 +142,7 @@ def check_results(setup: Setup) -> Check:
     try:
         with reading(setup.impatient, setup.dataset.name) as con:
             (nights,) = con.execute("select count(*) from current_runs").fetchall()[0]
-            broken = [str(offence) for offence in offences(con, hidden=setup.dataset.columns.hidden)]
+            broken = [str(offence) for offence in violations(con, masked=setup.dataset.columns.masked)]
     except (WarehouseMissing, WarehouseHeld) as error:
         return Check("results", None, str(error))
     if broken:

@@ -24,13 +24,13 @@ FOLDER = "running"
 
 
 @contextmanager
-def alive(files: Path) -> Iterator[None]:
+def live_run(files: Path) -> Iterator[None]:
     """The flow run that calls this lives for the length of the block; earlier ones that were killed are
     marked Crashed first.
 
     files: the dataset's folder, which all machines that run its flows share.
     """
-    mark_killed(files)
+    mark_crashed(files)
     lock = _announce(files / FOLDER, str(flow_run.id)) if flow_run.id else None
     if lock is None:  # no run of Prefect, or one whose caller has said it already
         yield
@@ -42,7 +42,7 @@ def alive(files: Path) -> Iterator[None]:
             (files / FOLDER / str(flow_run.id)).unlink(missing_ok=True)
 
 
-def mark_killed(files: Path) -> list[str]:
+def mark_crashed(files: Path) -> list[str]:
     """Marks every flow run Crashed whose process has ended without a word; gives their ids.
 
     Where the Prefect server does not answer, the next run asks again.

@@ -24,7 +24,7 @@ import sql
 from tasks.operations.prune_artifacts import OldArtifact, is_in_store, old_artifacts, remove_artifacts
 from tasks.operations.prune_files import OldFile, Registered, old_files, remove_file
 from tasks.publishing.publish import waiting_folders
-from tasks.publishing.staged_night import read_kept
+from tasks.publishing.staged_night import read_staged
 from tasks.registry.artifact_store import root_of
 from tasks.warehouse.connection import reading, tidy, transact
 from tasks.warehouse.settings import WarehouseSettings
@@ -187,7 +187,7 @@ def _waiting(files: Path) -> tuple[str, ...]:
     versions = []
     for folder in waiting_folders(files):
         with suppress(ValidationError):
-            publication = read_kept(folder)
+            publication = read_staged(folder)
             versions += [publication.version.name] if publication else []
     return tuple(versions)
 

@@ -5,7 +5,7 @@ import logging
 from models.detector.detector import Detector
 from models.inspection.pictures import Pixels
 from models.inspection.summary import inspect
-from tasks.core.atomic_files import write_whole
+from tasks.core.atomic_files import write_atomically
 from tasks.core.references import Version
 from tasks.pages.charts import environment
 from tasks.pages.model_card_charts import (
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 def write_card(version: Version, detector: Detector, facts: CardFacts) -> None:
     """Writes the version's card in place of an earlier one."""
-    write_whole(version.card, render_card(version, detector, facts))
+    write_atomically(version.card, render_card(version, detector, facts))
     log.info("%s  train      the model card is at %s", version.as_of, version.card)
 
 

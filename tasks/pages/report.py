@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.core.atomic_files import write_whole
+from tasks.core.atomic_files import write_atomically
 from tasks.core.evaluation_result import Evaluation, Figure
 from tasks.notifications.prefect_artifacts import show_report
 from tasks.pages.charts import UNDEFINED, count, environment, figure, percent, words
@@ -20,7 +20,7 @@ from tasks.pages.report_text import lead, long_date, methods, span, warning
 
 log = logging.getLogger(__name__)
 
-VERDICT = ("precision", "recall", "f1")
+FLAG_METRICS = ("precision", "recall", "f1")
 UNKNOWN = Figure(None)
 
 
@@ -39,11 +39,11 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     A reader finds either the earlier file or the whole new one.
     """
     page = folder / f"report-{evaluation.first_date}_{evaluation.last_date}.html"
-    write_whole(
+    write_atomically(
         page.with_suffix(".json"),
         json.dumps(evaluation.to_json(report=page.name), indent=2, allow_nan=False) + "\n",
     )
-    write_whole(page, render(evaluation))
+    write_atomically(page, render(evaluation))
     log.info("%s, %s: the report is at %s", evaluation.dataset, span(evaluation), page)
     return page
 
@@ -54,7 +54,7 @@ def render(evaluation: Evaluation) -> str:
     It asks for nothing from outside; its only links are those to the nights' Data Docs.
     """
     ranking = evaluation.ranking
-    shown = [name for name in ranking.detector if name not in VERDICT] if ranking else []
+    shown = [name for name in ranking.detector if name not in FLAG_METRICS] if ranking else []
     return (
         environment()
         .get_template("report.html.j2")
@@ -66,7 +66,7 @@ def render(evaluation: Evaluation) -> str:
             warning=warning(evaluation),
             ranking_names=shown,
             key_figures=[(name, dots(name, ranking)) for name in shown] if ranking else [],
-            verdict_figures=[name for name in VERDICT if ranking and name in ranking.detector],
+            verdict_figures=[name for name in FLAG_METRICS if ranking and name in ranking.detector],
             threshold=between(evaluation.thresholds),
             curves=curves(evaluation),
             spread=spread(evaluation.distribution, evaluation.thresholds)

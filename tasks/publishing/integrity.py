@@ -12,7 +12,7 @@ SHOWN, MASK = 3, "***"
 
 
 @dataclass(frozen=True)
-class Offence:
+class Violation:
     """A check that did not pass. rows: how many offend; shown: the first of them, by column."""
 
     check: str
@@ -25,20 +25,20 @@ class Offence:
         return f"{self.check} found {self.rows:,}: {'; '.join(lines)}{more}"
 
 
-def offences(
-    con: duckdb.DuckDBPyConnection, run_id: str | None = None, hidden: Collection[str] = ()
-) -> Iterator[Offence]:
+def violations(
+    con: duckdb.DuckDBPyConnection, run_id: str | None = None, masked: Collection[str] = ()
+) -> Iterator[Violation]:
     """The checks that do not pass, of one run or of every current one.
 
-    hidden: columns whose values are masked.
+    masked: columns whose values are masked.
     """
     for name in sql.names("checks/*"):
-        yield from _look(con, name, {"run_id": run_id}, hidden)
+        yield from _look(con, name, {"run_id": run_id}, masked)
 
 
-def doubts(
+def warnings(
     con: duckdb.DuckDBPyConnection, band: tuple[float, float], run_id: str | None = None
-) -> Iterator[Offence]:
+) -> Iterator[Violation]:
     """What is worth a look and stops nothing.
 
     band: the shares of rows between which a night is expected to flag.
@@ -47,14 +47,14 @@ def doubts(
 
 
 def _look(
-    con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any], hidden: Collection[str] = ()
-) -> Iterator[Offence]:
+    con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any], masked: Collection[str] = ()
+) -> Iterator[Violation]:
     found = con.execute(sql.read(name), values)
     columns = [column[0] for column in found.description or []]
     if rows := found.fetchall():
         shown = [dict(zip(columns, row, strict=True)) for row in rows[:SHOWN]]
-        yield Offence(
+        yield Violation(
             name,
             len(rows),
-            tuple({key: MASK if key in hidden else value for key, value in row.items()} for row in shown),
+            tuple({key: MASK if key in masked else value for key, value in row.items()} for row in shown),
         )

@@ -16,7 +16,7 @@ import sql
 from models.settings import ThresholdSettings
 from tasks.core.errors import PartitionRejected, WarehouseError, WarehouseHeld, WarehouseMissing
 from tasks.core.references import Night, Partition, Version
-from tasks.publishing.staged_night import Publication, new_run_id
+from tasks.publishing.staged_night import StagedNight, new_run_id
 from tasks.warehouse.connection import look_up, reading, transact
 from tasks.warehouse.settings import WarehouseSettings
 
@@ -30,7 +30,7 @@ class Ledger:
 
     config_hash: of the sections that decide scores. started_at: instant, UTC. threshold: what rows are
     flagged by.
-    flagged_share: the band in which the share of flagged rows is expected. hidden: columns of the results
+    flagged_share: the band in which the share of flagged rows is expected. masked: columns of the results
     that messages mask.
     """
 
@@ -40,7 +40,7 @@ class Ledger:
     started_at: datetime
     threshold: ThresholdSettings
     flagged_share: tuple[float, float]
-    hidden: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
 
 
 def committed_dates(warehouse: WarehouseSettings, dataset: str) -> list[date]:
@@ -96,7 +96,7 @@ def already_committed(day: date, version: Version, found: tuple[Any, ...]) -> Ni
     )
 
 
-def insert_run(con: duckdb.DuckDBPyConnection, ledger: Ledger, publication: Publication) -> None:
+def insert_run(con: duckdb.DuckDBPyConnection, ledger: Ledger, publication: StagedNight) -> None:
     """The row of a committed run."""
     night, validated = publication.night(), publication.features.validated
     values = {
@@ -115,7 +115,7 @@ def insert_run(con: duckdb.DuckDBPyConnection, ledger: Ledger, publication: Publ
 
 
 @contextmanager
-def failures_noted(ledger: Ledger, day: date) -> Iterator[None]:
+def record_failure(ledger: Ledger, day: date) -> Iterator[None]:
     """Whatever fails inside is noted in the ledger and raised again; but for a warehouse that is held, which
     could not take the note.
     """

@@ -12,12 +12,12 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
 import sql
-from tasks.core.errors import NightError, NightKept, WarehouseError, WarehouseHeld, first_line
+from tasks.core.errors import NightError, PublishDeferred, WarehouseError, WarehouseHeld, first_line
 from tasks.core.references import Features, Night, Scored, Version
 from tasks.core.staging import abandoned, remove, staging
-from tasks.publishing.integrity import doubts, offences
+from tasks.publishing.integrity import violations, warnings
 from tasks.publishing.ledger import Ledger, already_committed, identity, insert_run
-from tasks.publishing.staged_night import FILE, Publication, keep, new_run_id, read_kept
+from tasks.publishing.staged_night import FILE, StagedNight, new_run_id, read_staged, stage
 from tasks.warehouse.connection import look_up, transact
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def publish(
 
     What is committed is first written down in the night's folder.
     """
-    publication = Publication(
+    publication = StagedNight(
         run_id=new_run_id(features.date),
         features=features,
         scored=scored,
@@ -49,23 +49,23 @@ def publish(
         durations=durations,
         force=force,
     )
-    keep(publication, folder)
+    stage(publication, folder)
     return publish_night(ledger, publication)
 
 
-def publish_night(ledger: Ledger, publication: Publication) -> Night:
+def publish_night(ledger: Ledger, publication: StagedNight) -> Night:
     """In one transaction: the staged rows under a new run, the ledger row, the earlier run of the date
     superseded, every check passed.
 
     Where another process has committed the same night meanwhile, that one stands.
-    Raises NightKept where the warehouse is held for too long, WarehouseError where a check fails or the
+    Raises PublishDeferred where the warehouse is held for too long, WarehouseError where a check fails or the
     transaction is refused; then nothing has changed.
     """
     day = publication.date
     try:
         night = transact(ledger.warehouse, ledger.dataset, partial(_insert, ledger, publication))
     except WarehouseHeld as error:
-        raise NightKept(f"{day}: {error}; {KEPT}") from error
+        raise PublishDeferred(f"{day}: {error}; {KEPT}") from error
     except duckdb.Error as error:
         raise WarehouseError(
             f"{day}: the warehouse refused the night: {first_line(error)}; run it again"
@@ -98,7 +98,7 @@ def _publish_folder(ledger: Ledger, folder: Path) -> Night | None:
         if not free:
             return None
         try:
-            publication = read_kept(folder)
+            publication = read_staged(folder)
             night = _publish_unless_late(ledger, publication) if publication else None
         except WarehouseHeld:
             raise
@@ -111,7 +111,7 @@ def _publish_folder(ledger: Ledger, folder: Path) -> Night | None:
         return night
 
 
-def _publish_unless_late(ledger: Ledger, publication: Publication) -> Night | None:
+def _publish_unless_late(ledger: Ledger, publication: StagedNight) -> Night | None:
     day = {"partition_date": publication.date, "started_at": publication.started_at}
     if later := look_up(ledger.warehouse, ledger.dataset, "publish/find_newer_run", day):
         log.info(
@@ -123,7 +123,7 @@ def _publish_unless_late(ledger: Ledger, publication: Publication) -> Night | No
     return publish_night(ledger, publication)
 
 
-def _insert(ledger: Ledger, publication: Publication, con: duckdb.DuckDBPyConnection) -> Night:
+def _insert(ledger: Ledger, publication: StagedNight, con: duckdb.DuckDBPyConnection) -> Night:
     day, validated, version = publication.date, publication.features.validated, publication.version
     con.execute(sql.read("publish/lock_dataset"))
     same = identity(validated.partition, version, publication.config_hash)
@@ -156,12 +156,12 @@ def _check(con: duckdb.DuckDBPyConnection, ledger: Ledger, day: date, run_id: st
 
     Raises WarehouseError where it must not be committed.
     """
-    if found := "; ".join(map(str, offences(con, run_id, ledger.hidden))):
+    if found := "; ".join(map(str, violations(con, run_id, ledger.masked))):
         raise WarehouseError(
             f"{day}: {found}; nothing was published: mend what it names, or run the night again with --force"
         )
     notes = []
-    for doubt in doubts(con, ledger.flagged_share, run_id):
+    for doubt in warnings(con, ledger.flagged_share, run_id):
         low, high = ledger.flagged_share
         note = (
             f"{doubt.shown[0]['flagged_share']:.2%} of the rows are flagged, outside "

@@ -10,14 +10,14 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from models.settings import ThresholdSettings
-from tasks.core.atomic_files import write_whole
+from tasks.core.atomic_files import write_atomically
 from tasks.core.references import Features, Night, Scored, Version
 
 FILE = "publication.json"
 
 
 @dataclass(frozen=True)
-class Publication:
+class StagedNight:
     """Everything that one commit writes, staged.
 
     config_hash: of the sections that decide scores. started_at: instant, UTC. durations: seconds by step.
@@ -59,12 +59,12 @@ def new_run_id(day: date) -> str:
     return f"{day}-{secrets.token_hex(4)}"
 
 
-def keep(publication: Publication, staging: Path) -> None:
+def stage(publication: StagedNight, staging: Path) -> None:
     """Writes it into the night's folder, beside what it refers to."""
-    write_whole(staging / FILE, _ADAPTER.dump_json(publication).decode())
+    write_atomically(staging / FILE, _ADAPTER.dump_json(publication).decode())
 
 
-def read_kept(staging: Path) -> Publication | None:
+def read_staged(staging: Path) -> StagedNight | None:
     """The publication that waits in a folder; None where there is none.
 
     Raises ValidationError where it cannot be read.
@@ -73,4 +73,4 @@ def read_kept(staging: Path) -> Publication | None:
     return _ADAPTER.validate_json(path.read_bytes()) if path.is_file() else None
 
 
-_ADAPTER = TypeAdapter(Publication)
+_ADAPTER = TypeAdapter(StagedNight)

@@ -13,7 +13,7 @@ from tasks.warehouse.settings import WarehouseSettings
 
 
 @dataclass(frozen=True)
-class Reign:
+class ChampionPeriod:
     """The dates from `effective_from` on, before `effective_until` (None: all of them) that a version is
     champion of, and who said so.
     """
@@ -26,7 +26,7 @@ class Reign:
 
 
 @dataclass(frozen=True)
-class Judged:
+class LatestFigures:
     """The figures of the newest judged window that a version alone has flagged.
 
     metrics: by name value, low and high (95% interval).
@@ -52,7 +52,7 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedVersion:
     """One version. rows: training rows, `unconfirmed` ones among them, which nothing was fitted to; the known
     frauds are not.
 
@@ -80,12 +80,14 @@ class Listed:
     withheld: str | None
     trained_at: datetime
     pruned_at: datetime | None
-    champion: list[Reign]
-    judged: Judged | None
+    champion: list[ChampionPeriod]
+    judged: LatestFigures | None
     decision: Decided | None
 
 
-def list_versions(warehouse: WarehouseSettings, dataset: str, as_of: datetime | None = None) -> list[Listed]:
+def list_versions(
+    warehouse: WarehouseSettings, dataset: str, as_of: datetime | None = None
+) -> list[ListedVersion]:
     """The registered versions, the newest first, as they are, or as they were at the instant `as_of`.
 
     Raises WarehouseMissing.
@@ -95,20 +97,20 @@ def list_versions(warehouse: WarehouseSettings, dataset: str, as_of: datetime | 
             see_as_of(con, as_of)
         result = con.execute(sql.read("registry/list_versions"))
         columns = [column[0] for column in result.description or []]
-        return [_listed(dict(zip(columns, row, strict=True))) for row in result.fetchall()]
+        return [_listed_version(dict(zip(columns, row, strict=True))) for row in result.fetchall()]
 
 
-def _listed(row: dict[str, Any]) -> Listed:
+def _listed_version(row: dict[str, Any]) -> ListedVersion:
     read = {
         "training": json.loads(row["training"] or "{}"),
         "gates": json.loads(row["gates"] or "[]"),
-        "champion": [Reign(**reign) for reign in row["champion"]],
-        "judged": _judged(row["judged"]) if row["judged"] else None,
+        "champion": [ChampionPeriod(**reign) for reign in row["champion"]],
+        "judged": _latest_figures(row["judged"]) if row["judged"] else None,
         "decision": Decided(**row["decision"]) if row["decision"] else None,
     }
-    return Listed(**row | read)
+    return ListedVersion(**row | read)
 
 
-def _judged(found: dict[str, Any]) -> Judged:
+def _latest_figures(found: dict[str, Any]) -> LatestFigures:
     figures = found.pop("figures")
-    return Judged(**found, metrics={figure.pop("metric"): figure for figure in figures})
+    return LatestFigures(**found, metrics={figure.pop("metric"): figure for figure in figures})

@@ -52,7 +52,9 @@ class Change:
 
 
 @dataclass(frozen=True)
-class _Standing:
+class Promotability:
+    """What decides whether a version may be promoted: withheld and pruned_at are None where it may."""
+
     version: str
     as_of: date
     artifact_path: str
@@ -148,12 +150,12 @@ def roll_back_within(warehouse: WarehouseSettings, why: str, con: duckdb.DuckDBP
     )
 
 
-def _fit(con: duckdb.DuckDBPyConnection, warehouse: WarehouseSettings, name: str) -> _Standing:
+def _fit(con: duckdb.DuckDBPyConnection, warehouse: WarehouseSettings, name: str) -> Promotability:
     """A version that may be champion. Raises PromotionRefused, or ArtifactError, where it may not."""
     found = _row(con, "registry/find_promotability", {"version": name})
     if not found:
         raise PromotionRefused(f"no version {name} is registered; {_nearest(con, name)}")
-    standing = _Standing(**found)
+    standing = Promotability(**found)
     if standing.withheld:
         raise PromotionRefused(f"{name} is withheld: {standing.withheld}")
     if standing.pruned_at:
@@ -182,7 +184,7 @@ def _insert(promotion: dict[str, Any], con: duckdb.DuckDBPyConnection) -> bool:
 
 def _change(
     con: duckdb.DuckDBPyConnection,
-    fit: _Standing,
+    fit: Promotability,
     promotion: dict[str, Any],
     before: str | None,
     *,

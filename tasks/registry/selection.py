@@ -4,13 +4,13 @@ from datetime import date
 
 import sql
 from tasks.core.recipe import Recipe
-from tasks.core.references import LineUp
+from tasks.core.references import ScoringModels
 from tasks.registry.versions import find_champion, stored_version
 from tasks.warehouse.connection import reading
 from tasks.warehouse.settings import WarehouseSettings
 
 
-def find_line_up(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> LineUp | None:
+def select_models(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> ScoringModels | None:
     """The champion of a date and its challengers, as far as they are trained with this configuration; None
     without a champion.
     """
@@ -25,4 +25,4 @@ def find_line_up(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> Lin
     }
     with reading(warehouse, recipe.dataset.name) as con:
         found = con.execute(sql.read("registry/find_challengers"), key).fetchall()
-    return LineUp(champion, tuple(stored_version(warehouse, row[:-1]) for row in found))
+    return ScoringModels(champion, tuple(stored_version(warehouse, row[:-1]) for row in found))

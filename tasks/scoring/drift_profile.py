@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.detector.detector import Detector, Scores
 from models.drift.profiles import Rows
 from models.encoding.samples import MOST_CELLS, MOST_ROWS
-from tasks.core.atomic_files import written_whole
+from tasks.core.atomic_files import atomic_path
 
 SHARES = 1 << 20
 
@@ -45,7 +45,7 @@ class Profiler:
             )
         )
         weight = self._seen / max(1, len(rows.error))
-        with written_whole(path) as staged:
+        with atomic_path(path) as staged:
             self._detector.reference.profile(rows, threshold, weight).write_parquet(staged)
         return path
 

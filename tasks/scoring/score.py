@@ -15,10 +15,10 @@ from prefect.cache_policies import NO_CACHE
 from models.flagging.flags import NightScores, doubt
 from models.flagging.thresholds import decide
 from models.settings import ThresholdSettings
-from tasks.core.atomic_files import written_whole
+from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
-from tasks.core.references import Features, LineUp, Scored
+from tasks.core.references import Features, Scored, ScoringModels
 from tasks.features.build import feature_batches
 from tasks.features.row_details import read_details
 from tasks.registry.artifact_store import load
@@ -32,16 +32,24 @@ KEYS = ["row", "id", "entity", "event_time"]
 
 @task(cache_policy=NO_CACHE)
 def score(
-    dataset: Dataset, features: Features, line_up: LineUp, threshold: ThresholdSettings, staging: Path
+    dataset: Dataset,
+    features: Features,
+    scoring_models: ScoringModels,
+    threshold: ThresholdSettings,
+    staging: Path,
 ) -> Scored:
     """Error, score, p-value, rank, flag and reasons of every clean row, and what the challengers say of it;
     see `score_day`.
     """
-    return score_day(dataset, features, line_up, threshold, staging)
+    return score_day(dataset, features, scoring_models, threshold, staging)
 
 
 def score_day(
-    dataset: Dataset, features: Features, line_up: LineUp, threshold: ThresholdSettings, staging: Path
+    dataset: Dataset,
+    features: Features,
+    scoring_models: ScoringModels,
+    threshold: ThresholdSettings,
+    staging: Path,
 ) -> Scored:
     """Writes `scores.parquet`, `profile.parquet`, and where there are challengers `shadows.parquet`, into the
     staging folder.
@@ -51,7 +59,7 @@ def score_day(
     the strategy cannot be applied, NightError where the rows that were read are not the rows that were
     validated.
     """
-    version, shadows = line_up.champion, Shadows(features.date, line_up.challengers)
+    version, shadows = scoring_models.champion, Shadows(features.date, scoring_models.challengers)
     detector = load(version.path, version.sha256)
     explain_below, profiler = detector.settings.explain_below, Profiler(detector, features.rows)
     scored: list[pl.DataFrame] = []
@@ -84,7 +92,7 @@ def score_day(
     reasons = explained.select("row", detector.reasons(explained).alias("reasons"))
     rank = pl.col("score").rank("min", descending=True).cast(pl.Int64).alias("rank")
     path = staging / "scores.parquet"
-    with written_whole(path) as staged:
+    with atomic_path(path) as staged:
         whole = rows.with_columns(rank, flagged).join(reasons, on="row", how="left", maintain_order="left")
         whole.write_parquet(staged, compression="lz4")
     count = int(np.count_nonzero(verdict.flagged))

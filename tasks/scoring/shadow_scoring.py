@@ -18,7 +18,7 @@ from models.errors import ModelError
 from models.flagging.flags import NightScores
 from models.flagging.thresholds import decide
 from models.settings import ThresholdSettings
-from tasks.core.atomic_files import written_whole
+from tasks.core.atomic_files import atomic_path
 from tasks.core.references import Version
 from tasks.registry.artifact_store import load
 
@@ -60,7 +60,7 @@ class Shadows:
                 )
         if not found:
             return None
-        with written_whole(path) as staged:
+        with atomic_path(path) as staged:
             pl.concat(found).write_parquet(staged, compression="lz4")
         return path
 

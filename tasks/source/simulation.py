@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.core.atomic_files import written_whole
+from tasks.core.atomic_files import atomic_path
 
 MAP_SIDE = 100.0
 DAY_SECONDS = 86_400
@@ -109,7 +109,7 @@ def write_partitions(frame: pl.DataFrame, folder: Path) -> list[date]:
     for day in dates:
         path = folder / f"date={day}" / "part-0.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as staged:
+        with atomic_path(path) as staged:
             parts[(day,)].write_parquet(staged)
     log.info("wrote %d simulated transactions of %d dates to %s", frame.height, len(dates), folder)
     return dates

@@ -12,10 +12,10 @@ import sql
 from models.errors import ModelError
 from tasks.core.errors import GateFailed, NoChampion, SourceError, WarehouseMissing
 from tasks.core.recipe import Recipe
-from tasks.core.references import LineUp
-from tasks.notifications.notify import tell_failed_training
+from tasks.core.references import ScoringModels
+from tasks.notifications.notify import notify_failed_training
 from tasks.notifications.settings import NotifySettings
-from tasks.registry.selection import find_line_up
+from tasks.registry.selection import select_models
 from tasks.registry.versions import find_champion
 from tasks.training.train import train
 from tasks.warehouse.connection import look_up, reading
@@ -26,7 +26,9 @@ UNTRAINED = (ModelError, GateFailed, SourceError)
 
 
 @task(cache_policy=NO_CACHE)
-def line_up(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, day: date) -> LineUp:
+def ensure_models(
+    recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings, day: date
+) -> ScoringModels:
     """Who scores a date, after the training that is due on it; see `training_due`.
 
     A training that fails does not stop a night that has a champion: it is told, and tried again on the next
@@ -42,8 +44,8 @@ def line_up(recipe: Recipe, warehouse: WarehouseSettings, notify: NotifySettings
             if champion is None:
                 raise
             log.warning("%s  train      failed, the night goes on with %s: %s", day, champion.name, error)
-            tell_failed_training(notify, recipe.dataset.name, day, champion.name, error)
-    found = find_line_up(recipe, warehouse, day)
+            notify_failed_training(notify, recipe.dataset.name, day, champion.name, error)
+    found = select_models(recipe, warehouse, day)
     if found is None:
         raise NoChampion(
             f'{day}: no version of this configuration is champion, and training.promotion is "manual"; '

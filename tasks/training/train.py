@@ -11,20 +11,20 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter, ValidationError
 
-from models.checks.gates import Gate, check, withheld
+from models.checks.gates import Gate, check, withholding_reason
 from models.detector import artifacts, detector
 from models.detector.detector import Detector
 from models.errors import ArtifactError
-from models.flagging.thresholds import standing
+from models.flagging.thresholds import fixed_threshold
 from models.networks.fitting import OnEpoch
 from models.settings import TrainingSettings
-from tasks.core.atomic_files import write_whole
+from tasks.core.atomic_files import write_atomically
 from tasks.core.errors import GateFailed
 from tasks.core.recipe import Recipe
 from tasks.core.references import Partition, Version
 from tasks.core.staging import work_folder
 from tasks.labels.known_labels import known_labels
-from tasks.notifications.notify import tell_promotion
+from tasks.notifications.notify import notify_promotion
 from tasks.notifications.prefect_artifacts import TrainingProgress
 from tasks.notifications.settings import NotifySettings
 from tasks.pages.model_card import CardFacts, write_card
@@ -65,7 +65,7 @@ def train(
     champion = find_champion(recipe, warehouse, as_of)
     if promoted or (champion is None and recipe.training.promotion == "automatic"):
         if promote(warehouse, recipe.dataset.name, version, why):
-            tell_promotion(notify, recipe.dataset.name, version.name, version.as_of, why)
+            notify_promotion(notify, recipe.dataset.name, version.name, version.as_of, why)
     elif champion != version:
         log.info(
             "%s  train      %s is a challenger of %s",
@@ -117,7 +117,7 @@ def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date) -> 
         artifact = _learnt_earlier(note, as_of) or _learn(
             recipe, rows, as_of, staging / name, root_of(warehouse, dataset)
         )
-        write_whole(note, _ARTIFACT.dump_json(artifact).decode())
+        write_atomically(note, _ARTIFACT.dump_json(artifact).decode())
         version = _register(recipe, warehouse, artifact, name, as_of, rows)
         note.unlink(missing_ok=True)
         return (
@@ -162,7 +162,7 @@ def _register(
         artifact.path,
         artifact.sha256,
         recipe.files / "cards" / f"{name}.html",
-        withheld=withheld(gates, strict=recipe.training.gate == "strict"),
+        withheld=withholding_reason(gates, strict=recipe.training.gate == "strict"),
     )
     write_card(version, learnt, _card_facts(recipe, learnt, rows, gates))
     register(recipe, warehouse, version, learnt, rows.normals.height, rows.left_out, gates)
@@ -196,7 +196,7 @@ def _card_facts(recipe: Recipe, learnt: Detector, rows: TrainingRows, gates: tup
         rows=rows.normals.height,
         left_out=rows.left_out,
         rule=f"{threshold.strategy} {threshold.value:g}",
-        threshold=standing(learnt.calibration, threshold),
+        threshold=fixed_threshold(learnt.calibration, threshold),
         gates=gates,
         private=recipe.dataset.columns.private,
     )

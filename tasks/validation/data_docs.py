@@ -18,10 +18,10 @@ from great_expectations.render.renderer.page_renderer import ValidationResultsPa
 from great_expectations.render.view.view import DefaultJinjaPageView
 from jinja2 import ChoiceLoader, DictLoader
 
-from tasks.core.atomic_files import write_whole
+from tasks.core.atomic_files import write_atomically
 from tasks.core.dataset import Dataset
 from tasks.core.references import Partition
-from tasks.validation.expectations import Verdict
+from tasks.validation.expectations import RuleResult
 
 MASK = "***"
 
@@ -102,21 +102,21 @@ ked) :is(tr:has(i.text-success), .ge-section:not(:first-child):not(:has(i.text-d
 
 
 def write_page(
-    path: Path, dataset: Dataset, partition: Partition, verdicts: Sequence[Verdict], quarantined: int
+    path: Path, dataset: Dataset, partition: Partition, results: Sequence[RuleResult], quarantined: int
 ) -> Path:
     """Writes what Great Expectations found in one partition as one self-contained HTML page; values of
     private columns are masked.
     """
     private = dataset.columns.private
-    results = [_result(verdict, masked=verdict.column in private) for verdict in verdicts]
-    document = ValidationResultsPageRenderer().render(_suite_result(dataset, partition, results))
+    shown = [_result(result, masked=result.column in private) for result in results]
+    document = ValidationResultsPageRenderer().render(_suite_result(dataset, partition, shown))
     summary = (
-        f"{partition.rows:,} rows, {quarantined:,} bad; {len(results)} rules, "
-        f"{sum(not r.success for r in results)} broken"
+        f"{partition.rows:,} rows, {quarantined:,} bad; {len(shown)} rules, "
+        f"{sum(not r.success for r in shown)} broken"
     )
     heading = f"Data quality of {dataset.name}, {partition.date}"
     page = _view().render(document, heading=heading, summary=summary, style=STYLE)  # type: ignore[no-untyped-call]
-    write_whole(path, re.sub(r' href="\.\./[^"]*"', "", page))  # links to pages of a whole site
+    write_atomically(path, re.sub(r' href="\.\./[^"]*"', "", page))  # links to pages of a whole site
     return path
 
 
@@ -155,37 +155,37 @@ def _suite_result(
     )
 
 
-def _result(verdict: Verdict, masked: bool) -> ExpectationValidationResult:
-    """A verdict as Great Expectations renders it: its templates put text on the page as it is, so it is
+def _result(result: RuleResult, masked: bool) -> ExpectationValidationResult:
+    """A result as Great Expectations renders it: its templates put text on the page as it is, so it is
     escaped here.
     """
-    config = verdict.expectation
-    column = {} if verdict.column is None else {"column": escape(verdict.column).replace("$", "&#36;")}
+    config = result.expectation
+    column = {} if result.column is None else {"column": escape(result.column).replace("$", "&#36;")}
     shown = ExpectationConfiguration(
         type=config.type,
         kwargs={**config.kwargs, **column},
         meta=dict(config.meta),
-        description=escape(f"{config.description} [{verdict.rule}]"),
+        description=escape(f"{config.description} [{result.rule}]"),
     )
     return ExpectationValidationResult(
-        success=verdict.success,
+        success=result.success,
         expectation_config=shown,
-        result=_numbers(verdict, masked),
+        result=_numbers(result, masked),
         exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
     )
 
 
-def _numbers(verdict: Verdict, masked: bool) -> dict[str, Any]:
-    if verdict.checked == 0 or verdict.observed is not None:
-        return {"observed_value": None if verdict.observed is None else escape(str(verdict.observed))}
-    bad = verdict.rows.size
-    examples = () if verdict.rule == "not_null" else verdict.examples
+def _numbers(result: RuleResult, masked: bool) -> dict[str, Any]:
+    if result.checked == 0 or result.observed is not None:
+        return {"observed_value": None if result.observed is None else escape(str(result.observed))}
+    bad = result.rows.size
+    examples = () if result.rule == "not_null" else result.examples
     values = Counter(MASK if masked else escape(str(value)) for value in examples)
     return {
-        "element_count": verdict.checked,
-        "missing_count": verdict.missing,
+        "element_count": result.checked,
+        "missing_count": result.missing,
         "unexpected_count": bad,
-        "unexpected_percent": 100 * bad / verdict.checked,
+        "unexpected_percent": 100 * bad / result.checked,
         "partial_unexpected_list": list(values),
         "partial_unexpected_counts": [
             {"value": value, "count": count} for value, count in values.most_common()

@@ -58,7 +58,7 @@ RESULT_FORMAT = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RuleResult:
     """What Great Expectations said of one rule.
 
     rows: int64, positions in the partition of the rows that break the rule; none for a rule about the whole
@@ -202,8 +202,8 @@ def is_number(duckdb_type: str) -> bool:
 
 
 @contextmanager
-def gate(day: date) -> Iterator[Callable[[pd.DataFrame, Rules], tuple[Verdict, ...]]]:
-    """A function that gives the verdict on a frame, whose index is the rows' positions, for each rule.
+def gate(day: date) -> Iterator[Callable[[pd.DataFrame, Rules], tuple[RuleResult, ...]]]:
+    """A function that gives the result on a frame, whose index is the rows' positions, for each rule.
 
     Every gate has a data source of its own: gates in several threads do not meet, and no frame outlives its
     gate. The function raises PartitionRejected where a rule cannot be evaluated.
@@ -221,13 +221,13 @@ def gate(day: date) -> Iterator[Callable[[pd.DataFrame, Rules], tuple[Verdict, .
             sources.delete(name)
 
 
-def merge(chunks: Iterable[tuple[Verdict, ...]]) -> tuple[Verdict, ...]:
-    """The verdicts on a day from the verdicts on its chunks."""
+def merge(chunks: Iterable[tuple[RuleResult, ...]]) -> tuple[RuleResult, ...]:
+    """The results on a day from the results on its chunks."""
     return tuple(_merge_rule(parts) for parts in zip(*chunks, strict=True))
 
 
-def _merge_rule(parts: Sequence[Verdict]) -> Verdict:
-    return Verdict(
+def _merge_rule(parts: Sequence[RuleResult]) -> RuleResult:
+    return RuleResult(
         expectation=parts[0].expectation,
         success=all(part.success for part in parts),
         rows=np.concatenate([part.rows for part in parts]),
@@ -251,36 +251,35 @@ def _context() -> EphemeralDataContext:
     return gx.get_context(mode="ephemeral", project_config=config)
 
 
-def _check(batch: BatchDefinition[Any], day: date, frame: pd.DataFrame, rules: Rules) -> tuple[Verdict, ...]:
+def _check(
+    batch: BatchDefinition[Any], day: date, frame: pd.DataFrame, rules: Rules
+) -> tuple[RuleResult, ...]:
     suite = gx.ExpectationSuite("partition", expectations=list(rules))
-    results = batch.get_batch({"dataframe": frame}).validate(suite, result_format=RESULT_FORMAT).results
-    verdicts = {
-        (verdict.rule, verdict.column): verdict for verdict in (_verdict(result, day) for result in results)
-    }
+    found = batch.get_batch({"dataframe": frame}).validate(suite, result_format=RESULT_FORMAT).results
+    results = {(result.rule, result.column): result for result in (_rule_result(each, day) for each in found)}
     # Great Expectations reorders its results.
-    return tuple(verdicts[rule.configuration.meta["rule"], getattr(rule, "column", None)] for rule in rules)
+    return tuple(results[rule.configuration.meta["rule"], getattr(rule, "column", None)] for rule in rules)
 
 
-def _verdict(result: ExpectationValidationResult, day: date) -> Verdict:
-    config, found = result.expectation_config, result.result
+def _rule_result(outcome: ExpectationValidationResult, day: date) -> RuleResult:
+    config, found = outcome.expectation_config, outcome.result
     assert config is not None
-    verdict = Verdict(
+    result = RuleResult(
         expectation=config,
-        success=bool(result.success),
+        success=bool(outcome.success),
         rows=np.asarray(found.get("unexpected_index_list", []), dtype=np.int64),
         checked=found.get("element_count", 0),
         missing=found.get("missing_count", 0),
         examples=tuple(found.get("partial_unexpected_list", ())),
         observed=found.get("observed_value"),
     )
-    if (result.exception_info or {}).get("raised_exception", True):
+    if (outcome.exception_info or {}).get("raised_exception", True):
         # What Great Expectations says of it may quote values of a private column.
-        name = verdict.column
+        name = result.column
         raise PartitionRejected(
-            f"{day}: the rule {verdict.rule} of column {name} cannot be evaluated; mend "
-            f"quality.columns.{name}"
+            f"{day}: the rule {result.rule} of column {name} cannot be evaluated; mend quality.columns.{name}"
         )
-    return verdict
+    return result
 
 
 def _column_rules(name: str, rule: ColumnRule, own_null_rule: bool, private: bool) -> list[Expectation]:

@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 
 from models.settings import ImageSettings
 from sql import identifier
-from tasks.core.atomic_files import written_whole
+from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import PartitionRejected, SourceError
 from tasks.core.json_value import json_value
@@ -27,8 +27,8 @@ from tasks.validation.expectations import (
     READABLE,
     TYPES,
     UNREADABLE,
+    RuleResult,
     Rules,
-    Verdict,
     configured,
     gate,
     is_number,
@@ -67,24 +67,24 @@ def validate_partition(
     day = partition.date
     with connect(dataset.source) as con, readable(dataset.source, day):
         types = create_view(con, dataset, "day", day, day)
-        verdicts = _judge(con, dataset, partition, types)
-        broken = [verdict for verdict in verdicts if verdict.rows.size and verdict.rule != "label_values"]
+        results = _judge(con, dataset, partition, types)
+        broken = [result for result in results if result.rows.size and result.rule != "label_values"]
         quarantined = _distinct(broken, partition.rows)
-        page = write_page(data_docs or staging / "data_docs.html", dataset, partition, verdicts, quarantined)
-        if refusals := list(_refusals(dataset, partition, types, verdicts, quarantined)):
+        page = write_page(data_docs or staging / "data_docs.html", dataset, partition, results, quarantined)
+        if refusals := list(_refusals(dataset, partition, types, results, quarantined)):
             if data_docs:
                 log.info("%s  validate   every rule and the rows that broke it: %s", day, data_docs)
             raise PartitionRejected(f"{day}: {'; '.join(refusals)}")
         quarantine = _write_quarantine(con, dataset, types, broken, staging / "quarantine.parquet")
-    notes = tuple(_notes(dataset, types, verdicts))
+    notes = tuple(_notes(dataset, types, results))
     for note in notes:
         log.info("%s  validate   %s", day, note)
-    worst = f": {_worst(verdicts)}" if quarantined else ""
+    worst = f": {_worst(results)}" if quarantined else ""
     log.info(
         "%s  validate   %s rows, %s rules, %s quarantined%s",
         day,
         f"{partition.rows:,}",
-        len(verdicts),
+        len(results),
         f"{quarantined:,}",
         worst,
     )
@@ -93,15 +93,15 @@ def validate_partition(
 
 def _judge(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, partition: Partition, types: dict[str, str]
-) -> list[Verdict]:
-    """The verdicts on the schema, and, where it is whole, on the rows."""
+) -> list[RuleResult]:
+    """The results on the schema, and, where it is whole, on the rows."""
     with gate(partition.date) as check:
         one_row = pd.DataFrame({name: pd.Series([kind], dtype=object) for name, kind in types.items()})
         schema = [
-            replace(verdict, rows=np.empty(0, np.int64), examples=(), observed=types.get(str(verdict.column)))
-            for verdict in check(one_row, schema_rules(dataset, types))
+            replace(result, rows=np.empty(0, np.int64), examples=(), observed=types.get(str(result.column)))
+            for result in check(one_row, schema_rules(dataset, types))
         ]
-        if not all(verdict.success for verdict in schema):
+        if not all(result.success for result in schema):
             return schema
         ids = con.execute(
             f"select _row, cast({_not_nan(dataset.columns.id, types)} as varchar) as id from "
@@ -112,9 +112,7 @@ def _judge(
                 f"{partition.date}: {partition.rows:,} rows were ingested and {ids.height:,} found; "
                 "run the night again"
             )
-        whole = [
-            _keep_first(verdict, ids) for verdict in check(_codes(dataset, ids), partition_rules(dataset))
-        ]
+        whole = [_keep_first(result, ids) for result in check(_codes(dataset, ids), partition_rules(dataset))]
         rules = row_rules(dataset, types, partition.date)
         rows = (
             merge(check(frame, rules) for frame in _frames(con, dataset, types, rules, partition))
@@ -130,15 +128,15 @@ def _codes(dataset: Dataset, ids: pl.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({dataset.columns.id: codes}, index=ids["_row"].to_numpy())
 
 
-def _keep_first(verdict: Verdict, ids: pl.DataFrame) -> Verdict:
+def _keep_first(result: RuleResult, ids: pl.DataFrame) -> RuleResult:
     """Great Expectations names every copy of an id, by its number; the first row of each stays, the others
     are bad.
     """
-    if verdict.rule != "unique_id":
-        return verdict
-    copies = ids.filter(pl.col("_row").is_in(verdict.rows)).sort("_row")
+    if result.rule != "unique_id":
+        return result
+    copies = ids.filter(pl.col("_row").is_in(result.rows)).sort("_row")
     later = copies.filter(~pl.col("id").is_first_distinct())
-    return replace(verdict, rows=later["_row"].to_numpy(), examples=tuple(later["id"].head(EXAMPLES)))
+    return replace(result, rows=later["_row"].to_numpy(), examples=tuple(later["id"].head(EXAMPLES)))
 
 
 def _frames(
@@ -208,44 +206,44 @@ def _not_nan(name: str, types: dict[str, str]) -> str:
     )
 
 
-def _distinct(broken: list[Verdict], rows: int) -> int:
+def _distinct(broken: list[RuleResult], rows: int) -> int:
     """Rows that break at least one rule."""
     bad = np.zeros(rows, dtype=bool)
-    for verdict in broken:
-        bad[verdict.rows] = True
+    for result in broken:
+        bad[result.rows] = True
     return int(bad.sum())
 
 
 def _refusals(
-    dataset: Dataset, partition: Partition, types: dict[str, str], verdicts: list[Verdict], quarantined: int
+    dataset: Dataset, partition: Partition, types: dict[str, str], results: list[RuleResult], quarantined: int
 ) -> Iterator[str]:
     """Every reason to refuse the whole partition, and what to do."""
-    broken = {(verdict.rule, str(verdict.column)): verdict for verdict in verdicts if not verdict.success}
+    broken = {(result.rule, str(result.column)): result for result in results if not result.success}
     if missing := [column for rule, column in broken if rule == "column_exists"]:
         yield (
             f"missing columns: {', '.join(missing)} (there are {', '.join(types)}); deliver them or mend "
             "the configuration"
         )
-    for (rule, column), verdict in broken.items():
+    for (rule, column), result in broken.items():
         if rule in TYPES:
             yield (
-                f"column {column} is {verdict.observed} and must be {TYPES[rule][1]}; deliver it so or "
+                f"column {column} is {result.observed} and must be {TYPES[rule][1]}; deliver it so or "
                 "mend the configuration"
             )
         if rule == "min_rows":
             yield (
-                f"{verdict.observed:,} rows, and quality.min_rows is {dataset.quality.min_rows:,}; "
+                f"{result.observed:,} rows, and quality.min_rows is {dataset.quality.min_rows:,}; "
                 "deliver the whole day"
             )
         if rule == "label_values":
-            example = MASK if column in dataset.columns.private else verdict.examples[0]
+            example = MASK if column in dataset.columns.private else result.examples[0]
             found = (
-                f"{verdict.rows.size:,} labels in column {column} are not 0, 1, true, false or null, "
+                f"{result.rows.size:,} labels in column {column} are not 0, 1, true, false or null, "
                 f"such as {example}"
             )
             yield f"{found}; mend the labels and deliver the day again"
     quality, share = dataset.quality, quarantined / max(partition.rows, 1)
-    found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.2%} ({_worst(verdicts)})"
+    found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.2%} ({_worst(results)})"
     if quarantined and quarantined == partition.rows:
         yield f"{found}, and none is left; deliver the day again or mend [quality]"
     elif quarantined and quality.on_bad_rows == "reject":
@@ -257,27 +255,29 @@ def _refusals(
         )
 
 
-def _worst(verdicts: list[Verdict]) -> str:
+def _worst(results: list[RuleResult]) -> str:
     """The three rules that most rows break, such as `amount range 12`."""
-    worst = sorted(
-        (verdict for verdict in verdicts if verdict.rows.size), key=lambda verdict: -verdict.rows.size
-    )
-    return ", ".join(f"{verdict.column} {verdict.rule} {verdict.rows.size:,}" for verdict in worst[:3])
+    worst = sorted((result for result in results if result.rows.size), key=lambda result: -result.rows.size)
+    return ", ".join(f"{result.column} {result.rule} {result.rows.size:,}" for result in worst[:3])
 
 
-def _notes(dataset: Dataset, types: dict[str, str], verdicts: list[Verdict]) -> Iterator[str]:
+def _notes(dataset: Dataset, types: dict[str, str], results: list[RuleResult]) -> Iterator[str]:
     # Feature SQL may read any column, so only without it is a column unknown.
     known = {*configured(dataset), dataset.source.date_column}
     if dataset.features.sql is None:
         yield from (
             f"column {name} is not configured; it was left alone" for name in types if name not in known
         )
-    if repeats := sum(verdict.rows.size for verdict in verdicts if verdict.rule == "unique_id"):
+    if repeats := sum(result.rows.size for result in results if result.rule == "unique_id"):
         yield f"{repeats:,} rows repeat an id; the first row of each id in the partition was kept"
 
 
 def _write_quarantine(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str], broken: list[Verdict], path: Path
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    types: dict[str, str],
+    broken: list[RuleResult],
+    path: Path,
 ) -> Path:
     """One line per bad row and rule; private columns are masked, in the content and as id."""
     schema = {"row": pl.Int64, "rule": pl.String, "column": pl.String}
@@ -299,7 +299,7 @@ def _write_quarantine(
         """,
         params={"mask": MASK} if dataset.columns.private else None,
     )
-    with written_whole(path) as staged:
+    with atomic_path(path) as staged:
         found.write_parquet(str(staged))
     return path
 

@@ -42,7 +42,7 @@ from tasks.core.errors import PartitionMissing
 from tasks.core.file_lock import locked
 from tasks.notifications.prefect_artifacts import Progress, TrainingProgress
 from tasks.operations.coalescing import FILE
-from tasks.operations.liveness import FOLDER, alive, mark_killed
+from tasks.operations.liveness import FOLDER, live_run, mark_crashed
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -281,11 +281,11 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from prefect import flow
-from tasks.operations.liveness import alive
+from tasks.operations.liveness import live_run
 
 @flow(flow_run_name="killed")
 def dies():
-    with alive(Path(sys.argv[1])):
+    with live_run(Path(sys.argv[1])):
         os.kill(os.getpid(), signal.SIGKILL)
 
 dies()
@@ -313,8 +313,8 @@ def test_a_killed_run_is_marked_crashed_by_the_time_the_next_one_starts(
 def test_a_run_that_lives_or_has_ended_is_not_marked(tmp_path: Path, client: SyncPrefectClient) -> None:
     @flow
     def lives() -> None:
-        with alive(tmp_path), alive(tmp_path):
-            assert mark_killed(tmp_path) == []
+        with live_run(tmp_path), live_run(tmp_path):
+            assert mark_crashed(tmp_path) == []
             (path,) = (tmp_path / FOLDER).iterdir()
             assert locked(path) is None
             assert client.read_flow_run(path.name).state_name == "Running"
@@ -323,11 +323,11 @@ def test_a_run_that_lives_or_has_ended_is_not_marked(tmp_path: Path, client: Syn
     assert list((tmp_path / FOLDER).iterdir()) == []
     ended = client.create_flow_run(lives, state=Running())
     (tmp_path / FOLDER / str(ended.id)).touch()
-    assert mark_killed(tmp_path) == [str(ended.id)]
+    assert mark_crashed(tmp_path) == [str(ended.id)]
     (tmp_path / FOLDER / str(ended.id)).touch()
-    assert mark_killed(tmp_path) == []
+    assert mark_crashed(tmp_path) == []
     (tmp_path / FOLDER / "00000000-0000-0000-0000-000000000000").touch()  # a run of another server
-    assert mark_killed(tmp_path) == []
+    assert mark_crashed(tmp_path) == []
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 

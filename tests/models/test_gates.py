@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.checks.gates import Gate, check, withheld
+from models.checks.gates import Gate, check, withholding_reason
 from models.detector.detector import Detector, train
 from models.settings import ModelSettings, TrainingSettings
 
@@ -99,9 +99,11 @@ def test_what_is_advisory_keeps_a_version_out_of_service_only_where_gates_are_st
 ) -> None:
     far = detector.encoder.encode(correlated(40, 3).select(pl.all() * 3))
     useless = check(replace(detector, samples=replace(detector.samples, anomalies=far)))
-    assert withheld(useless, strict=False) is None
-    assert str(withheld(useless, strict=True)).startswith("usefulness failed. Average precision")
+    assert withholding_reason(useless, strict=False) is None
+    assert str(withholding_reason(useless, strict=True)).startswith("usefulness failed. Average precision")
     held_out = np.full_like(detector.calibration.held_out, 1.0)
     alike = check(replace(detector, calibration=replace(detector.calibration, held_out=held_out)))
-    assert str(withheld(alike, strict=False)).startswith("score diversity failed. 1 distinct scores")
-    assert withheld(check(detector), strict=True) is None
+    assert str(withholding_reason(alike, strict=False)).startswith(
+        "score diversity failed. 1 distinct scores"
+    )
+    assert withholding_reason(check(detector), strict=True) is None

@@ -17,7 +17,7 @@ from sklearn.metrics import (
 )
 
 from models.evaluation.curves import _thinned, curves, distribution
-from models.evaluation.metrics import Judged, confusion, measure, metrics
+from models.evaluation.metrics import LabelledRows, confusion, measure, metrics
 
 EVERY = metrics([1, 3, 100])
 FIRST = np.datetime64("2018-07-25", "D")
@@ -28,7 +28,7 @@ def judged(rows=2000, seed=0, entities=150, fraud_share=0.05, ties=False, weight
     labels = random.random(rows) < fraud_share
     scores = np.exp(random.normal(size=rows) + 1.5 * labels)
     scores = np.round(scores) if ties else scores
-    return Judged(
+    return LabelledRows(
         dates=FIRST + random.integers(0, 5, rows),
         entities=np.array([f"card {number}" for number in random.integers(0, entities, rows)], dtype=object)
         if entities
@@ -81,7 +81,7 @@ def test_card_precision_without_entities_takes_each_row_for_one():
 
 
 def test_equal_scores_share_the_last_place():
-    rows = Judged(
+    rows = LabelledRows(
         np.full(4, FIRST), np.arange(4), np.array([True, False, False, False]), np.ones(4), np.zeros(4, bool)
     )
     assert EVERY["card_precision_at_1"](rows) == pytest.approx(0.25)
@@ -118,7 +118,7 @@ def any_rows(draw):
     def column(values):
         return np.array(draw(st.lists(values, min_size=rows, max_size=rows)))
 
-    return Judged(
+    return LabelledRows(
         dates=FIRST + column(st.integers(0, 3)),
         entities=column(st.integers(0, 8)),
         labels=column(st.booleans()),

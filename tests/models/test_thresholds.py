@@ -11,7 +11,7 @@ from flows.settings import FROM_LABELS
 from models.detector.calibration import Calibration
 from models.errors import ThresholdError
 from models.flagging.flags import NightScores, doubt
-from models.flagging.thresholds import THRESHOLDS, decide, standing
+from models.flagging.thresholds import THRESHOLDS, decide, fixed_threshold
 from models.settings import ThresholdSettings
 
 EMPTY = np.zeros((1, 1), dtype=np.float32)
@@ -303,5 +303,5 @@ def test_a_standing_threshold_is_that_of_every_night(name: str) -> None:
     of_nights = {
         decide(night(scores), calibration(), strategy).threshold for scores in (SCORES, SCORES[:100] * 3)
     }
-    assert standing(calibration(), strategy) == (of_nights.pop() if len(of_nights) == 1 else None)
-    assert standing(known([1.0, 2.0], [], 10), strategy) is None or name not in FROM_LABELS
+    assert fixed_threshold(calibration(), strategy) == (of_nights.pop() if len(of_nights) == 1 else None)
+    assert fixed_threshold(known([1.0, 2.0], [], 10), strategy) is None or name not in FROM_LABELS

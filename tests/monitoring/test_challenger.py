@@ -20,17 +20,17 @@ from flows.nightly import nightly
 from flows.training import retrain
 from models.errors import TrainingError
 from models.evaluation.comparison import agreement, paired_difference
-from models.evaluation.metrics import Judged, metrics
-from tasks.monitoring.promotion_rule import verdict_on
+from models.evaluation.metrics import LabelledRows, metrics
+from tasks.monitoring.promotion_rule import apply_rule
 from tasks.monitoring.settings import ChallengerSettings
 
 AP = metrics()["average_precision"]
 NEXT = [NIGHT + timedelta(days=number) for number in range(1, 6)]
 
 
-def judged(scores: np.ndarray, labels: np.ndarray) -> Judged:
+def judged(scores: np.ndarray, labels: np.ndarray) -> LabelledRows:
     days = np.full(len(scores), np.datetime64("2026-03-01"))
-    return Judged(days, np.arange(len(scores)) // 3, labels, scores.astype(np.float64), scores > 1)
+    return LabelledRows(days, np.arange(len(scores)) // 3, labels, scores.astype(np.float64), scores > 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -108,7 +108,7 @@ def compared(rows: int, better: float, seed: int = 0, known: bool = True) -> pl.
 @pytest.mark.parametrize(("better", "fit"), [(1.0, True), (0.0, True), (-1.0, False)])
 def test_a_challenger_that_is_not_worse_is_fit_and_one_that_is_worse_is_not(better: float, fit: bool) -> None:
     rows = compared(2_000, better)
-    verdict = verdict_on(rows, ChallengerSettings(), has_entities=True)
+    verdict = apply_rule(rows, ChallengerSettings(), has_entities=True)
     assert (verdict.rule, verdict.rows, verdict.frauds, verdict.fit) == ("labels", 2_000, 100, fit)
     values = [
         average_precision_score(rows["label"], rows[f"{who}_score"]) for who in ("champion", "challenger")
@@ -120,22 +120,22 @@ def test_a_challenger_that_is_not_worse_is_fit_and_one_that_is_worse_is_not(bett
 
 def test_the_tolerance_is_what_the_lower_bound_is_held_against() -> None:
     rows = compared(2_000, -1.0)
-    low = verdict_on(rows, ChallengerSettings(), has_entities=True).low
+    low = apply_rule(rows, ChallengerSettings(), has_entities=True).low
     assert low is not None
-    assert verdict_on(rows, ChallengerSettings(tolerance=-low + 1e-9), has_entities=True).fit
-    assert not verdict_on(rows, ChallengerSettings(tolerance=-low - 1e-9), has_entities=True).fit
+    assert apply_rule(rows, ChallengerSettings(tolerance=-low + 1e-9), has_entities=True).fit
+    assert not apply_rule(rows, ChallengerSettings(tolerance=-low - 1e-9), has_entities=True).fit
 
 
 def test_without_enough_frauds_alerts_and_scores_must_agree() -> None:
     rows = compared(2_000, 0.0, known=False)
-    same = verdict_on(rows, ChallengerSettings(), has_entities=True)
+    same = apply_rule(rows, ChallengerSettings(), has_entities=True)
     assert (same.rule, same.overlap, same.shift, same.fit) == ("agreement", 1, 0, True)
     other = rows.with_columns(challenger_flagged=~pl.col("challenger_flagged"))
-    assert not verdict_on(other, ChallengerSettings(), has_entities=True).fit
+    assert not apply_rule(other, ChallengerSettings(), has_entities=True).fit
     shifted = rows.with_columns(challenger_p_value=pl.col("challenger_p_value") / 2)
-    assert not verdict_on(shifted, ChallengerSettings(), has_entities=True).fit
+    assert not apply_rule(shifted, ChallengerSettings(), has_entities=True).fit
     assert (
-        verdict_on(compared(2_000, 0.0), ChallengerSettings(least_frauds=101), has_entities=True).rule
+        apply_rule(compared(2_000, 0.0), ChallengerSettings(least_frauds=101), has_entities=True).rule
         == "agreement"
     )
 

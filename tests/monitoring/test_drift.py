@@ -21,7 +21,7 @@ from tasks.core.references import Night
 from tasks.monitoring.drift import drift
 from tasks.notifications.settings import NotifySettings
 from tasks.operations.prune import prune
-from tasks.publishing.integrity import offences
+from tasks.publishing.integrity import violations
 from tasks.publishing.publish import publish_night
 from tasks.training.retraining import training_due
 from tasks.warehouse.connection import reading, transact
@@ -218,10 +218,10 @@ def test_profiles_go_with_the_rows_of_their_run(nights: Nights) -> None:
 def test_a_profile_that_cannot_be_is_an_offence(nights: Nights, broken: str) -> None:
     nights.publish(0)
     with reading(nights.warehouse, nights.settings.name) as con:
-        assert list(offences(con)) == []
+        assert list(violations(con)) == []
     nights.do(f"update profiles set {broken} where kind = 'numeric'")
     with reading(nights.warehouse, nights.settings.name) as con:
-        assert [found.check for found in offences(con)] == ["checks/profiles"]
+        assert [found.check for found in violations(con)] == ["checks/profiles"]
 
 
 @pytest.mark.slow

@@ -26,13 +26,13 @@ from flows.settings import Settings, load_settings
 from models.errors import TrainingError
 from tasks.core.errors import (
     NightError,
-    NightKept,
     PartitionMissing,
     PartitionRejected,
+    PublishDeferred,
     SourceError,
     WarehouseHeld,
 )
-from tasks.notifications.notify import FORMATS, Notice, tell, troubles_told
+from tasks.notifications.notify import FORMATS, Notice, notify_failure, send
 from tasks.notifications.settings import EVENTS, NotifySettings
 from tasks.operations.doctor import check_webhooks
 
@@ -95,7 +95,7 @@ def test_a_server_in_trouble_is_asked_again_with_growing_pauses_until_it_takes_i
     pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening(500, 503, 200) as hook:
-        tell(told_to(hook), DOUBT)
+        send(told_to(hook), DOUBT)
     assert hook.bodies == [FORMATS["json"](DOUBT)] * 3
     assert pauses == [0.5, 1.0]
     assert warnings(caplog) == []
@@ -106,7 +106,7 @@ def test_a_refusal_is_final_and_one_warning(
     status: int, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening(status) as hook:
-        tell(told_to(hook), DOUBT)
+        send(told_to(hook), DOUBT)
     assert (len(hook.got), pauses) == (1, [])
     place = f"webhook 1 (127.0.0.1:{hook.port})"
     assert warnings(caplog) == [
@@ -119,7 +119,7 @@ def test_what_is_sent_follows_no_redirect(
     status: int, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening() as elsewhere, listening(status, location=elsewhere.url) as hook:
-        tell(told_to(hook), DOUBT)
+        send(told_to(hook), DOUBT)
     assert (len(hook.got), elsewhere.got) == (1, [])
     assert "a redirect is not followed" in warnings(caplog)[0]
 
@@ -128,7 +128,7 @@ def test_too_many_requests_are_repeated_when_the_server_says(
     pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening(429, 200, retry_after="7") as hook:
-        tell(told_to(hook), DOUBT)
+        send(told_to(hook), DOUBT)
     assert (len(hook.got), pauses, warnings(caplog)) == (2, [7.0], [])
 
 
@@ -137,7 +137,7 @@ def test_a_pause_beyond_the_bound_is_not_waited_for(
     retry_after: str, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening(429, retry_after=retry_after) as hook:
-        tell(told_to(hook), DOUBT)
+        send(told_to(hook), DOUBT)
     assert (len(hook.got), pauses) == (1, [])
     assert "answered 429" in warnings(caplog)[0]
 
@@ -150,7 +150,7 @@ def test_a_strange_retry_after_counts_as_none_and_one_that_is_over_as_now(
     retry_after: str, pause: float, pauses: list[float]
 ) -> None:
     with listening(503, 200, retry_after=retry_after) as hook:
-        tell(told_to(hook), DOUBT)
+        send(told_to(hook), DOUBT)
     assert (len(hook.got), pauses) == (2, [pause])
 
 
@@ -160,7 +160,7 @@ def test_nobody_is_waited_for_longer_than_the_bound_and_all_are_told_at_once(
 ) -> None:
     with listening(status) as first, listening(status) as second, listening() as third:
         began = time.monotonic()
-        tell(told_to(first, second, third, timeout_seconds=0.8, retries=1), DOUBT)
+        send(told_to(first, second, third, timeout_seconds=0.8, retries=1), DOUBT)
         assert time.monotonic() - began < 10  # they would keep it for 20
     assert len(third.got) == 1  # after the first two, there would be no time left for it
     assert [re.search(r"webhook (\d) .*(no answer within)", line).groups() for line in warnings(caplog)] == [  # type: ignore[union-attr]
@@ -177,7 +177,7 @@ def test_nobody_is_waited_for_longer_than_the_bound_and_all_are_told_at_once(
 def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
     url: str, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    tell(NotifySettings.model_validate({"webhooks": [{"url": url}], "retries": 2}), DOUBT)
+    send(NotifySettings.model_validate({"webhooks": [{"url": url}], "retries": 2}), DOUBT)
     assert pauses == [0.5, 1.0]
     (line,) = warnings(caplog)
     assert re.search(
@@ -195,7 +195,7 @@ def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
         (PartitionMissing("no partition"), "missing", "failed"),
         (SourceError("cannot be read"), "failed", "failed"),
         (PartitionRejected("too many bad rows"), "rejected", "rejected"),
-        (NightKept("held; kept"), "waiting", "waiting"),
+        (PublishDeferred("held; kept"), "waiting", "waiting"),
         (WarehouseHeld("held"), "failed", "failed"),
         (TrainingError("no rows"), "failed", "failed"),
     ],
@@ -208,7 +208,7 @@ def test_every_trouble_is_told_by_its_own_name_and_raised_as_it_was(
     with (
         listening(answer) as hook,
         pytest.raises(type(error)) as raised,
-        troubles_told(told_to(hook), "bank", DAY),
+        notify_failure(told_to(hook), "bank", DAY),
     ):
         raise error
     assert raised.value is error
@@ -227,20 +227,20 @@ def test_a_missing_date_that_nobody_waits_for_is_no_event() -> None:
     with (
         listening() as hook,
         pytest.raises(PartitionMissing),
-        troubles_told(told_to(hook), "bank", DAY, due=False),
+        notify_failure(told_to(hook), "bank", DAY, due=False),
     ):
         raise PartitionMissing("no partition")
     assert hook.got == []
 
 
 def test_a_night_that_went_well_is_no_event() -> None:
-    with listening() as hook, troubles_told(told_to(hook), "bank", DAY):
+    with listening() as hook, notify_failure(told_to(hook), "bank", DAY):
         pass
     assert hook.got == []
 
 
 def test_of_an_error_that_is_not_ours_only_the_kind_is_told() -> None:
-    with listening() as hook, pytest.raises(KeyError), troubles_told(told_to(hook), "bank", DAY):
+    with listening() as hook, pytest.raises(KeyError), notify_failure(told_to(hook), "bank", DAY):
         raise KeyError("4929 1234 5678 9012")
     assert "unexpected KeyError" in hook.bodies[0]["message"]
     assert b"4929" not in hook.got[0]
@@ -251,7 +251,7 @@ def test_a_webhook_is_told_of_what_it_wants_alone(event: str) -> None:
     with listening() as hook:
         settings = NotifySettings.model_validate({"webhooks": [{"url": hook.url, "on": [event]}]})
         for told in EVENTS:
-            tell(settings, Notice(told, "bank", DAY, "status", "message"))
+            send(settings, Notice(told, "bank", DAY, "status", "message"))
     assert [body["event"] for body in hook.bodies] == [event]
 
 
@@ -397,7 +397,7 @@ def test_nights_tell_what_happens_and_are_the_same_whatever_the_webhooks_do(
         assert events() == ["rejected"]
 
         monkeypatch.setattr(tasks.publishing.publish, "transact", never)
-        with pytest.raises(NightKept):
+        with pytest.raises(PublishDeferred):
             nightly(bank.config, NIGHT + timedelta(days=2))
         monkeypatch.undo()
         assert events() == ["waiting"]

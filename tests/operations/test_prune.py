@@ -32,9 +32,9 @@ from tasks.core.errors import EvaluationError, WarehouseMissing
 from tasks.core.references import Features, Partition, Scored, Validated, Version
 from tasks.operations import prune as pruning
 from tasks.operations.prune import Pruning, prune
-from tasks.publishing.integrity import Offence, offences
+from tasks.publishing.integrity import Violation, violations
 from tasks.publishing.publish import publish_night
-from tasks.publishing.staged_night import FILE, Publication, keep
+from tasks.publishing.staged_night import FILE, StagedNight, stage
 from tasks.registry.versions import find_champion
 from tasks.warehouse.connection import reading, transact
 from tasks.warehouse.settings import WarehouseSettings
@@ -318,7 +318,7 @@ def test_the_version_of_a_night_that_waits_stays(branch: Branch) -> None:
         branch.files / "cards" / "first.html",
     )
     scored = Scored(staged / "scores.parquet", 3, 0, 1.0)
-    keep(Publication("run", features, scored, version, "hash", ThresholdSettings(), at(OLD), {}), staged)
+    stage(StagedNight("run", features, scored, version, "hash", ThresholdSettings(), at(OLD), {}), staged)
     branch.prune(yes=True)
     assert staged.is_dir()
     assert (branch.files / "models" / "first").is_dir()
@@ -487,9 +487,9 @@ def test_a_night_whose_rows_were_pruned_keeps_its_line_and_is_not_judged(scored_
     assert nightly(scored_bank.config, NIGHT).status == "already committed"
 
 
-def offences_of(settings: Settings) -> list[Offence]:
+def offences_of(settings: Settings) -> list[Violation]:
     with reading(settings.warehouse, settings.name) as con:
-        return list(offences(con))
+        return list(violations(con))
 
 
 def test_a_lake_lets_go_of_the_files_of_pruned_rows(tmp_path: Path) -> None:

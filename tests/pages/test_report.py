@@ -10,7 +10,7 @@ import pytest
 
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves, distribution
-from models.evaluation.metrics import Judged, confusion, measure, metrics
+from models.evaluation.metrics import LabelledRows, confusion, measure, metrics
 from tasks.core.evaluation_result import AlertLine, Evaluation, Figure, NightLine, Ranking
 from tasks.pages.charts import TEMPLATES, axis, figure, log_axis, score, steps, words
 from tasks.pages.report import markdown, render, report, write_report
@@ -46,7 +46,7 @@ def evaluation():
     labels = random.random(ROWS) < 0.03
     noise = random.normal(size=ROWS)
     scores = np.exp(noise + 2 * labels)
-    rows = Judged(
+    rows = LabelledRows(
         np.datetime64(FIRST) + np.arange(ROWS) % DAYS,
         random.integers(0, 300, ROWS),
         labels,

@@ -23,7 +23,7 @@ from flows.settings import load_settings
 from tasks.core.errors import WarehouseHeld
 from tasks.core.references import Scored
 from tasks.publishing.publish import publish_night, publish_waiting, waiting_folders
-from tasks.publishing.staged_night import read_kept
+from tasks.publishing.staged_night import read_staged
 from tasks.warehouse.query import query
 
 SECOND = NIGHT + timedelta(days=1)
@@ -154,7 +154,7 @@ def test_a_night_that_met_a_held_warehouse_is_committed_at_the_next_chance_and_n
 def test_what_waits_gives_way_to_a_run_that_began_later_and_is_committed_only_once(waiting: Bank) -> None:
     settings = load_settings(waiting.config)
     ledger, (folder,) = ledger_of(settings), waiting_folders(settings.files)
-    publication = read_kept(folder)
+    publication = read_staged(folder)
     assert publication
     later = replace(publication, run_id="later", started_at=ledger.started_at, config_hash="another")
     assert publish_night(ledger, later).status == "committed"

@@ -17,10 +17,10 @@ from flows.nightly import nightly
 from flows.settings import load_settings
 from tasks.core.errors import WarehouseError, WarehouseHeld
 from tasks.operations.doctor import Setup, check_results, check_waiting
-from tasks.publishing.integrity import offences
+from tasks.publishing.integrity import violations
 from tasks.publishing.ledger import Ledger
 from tasks.publishing.publish import publish_night, waiting_folders
-from tasks.publishing.staged_night import Publication, read_kept
+from tasks.publishing.staged_night import StagedNight, read_staged
 from tasks.warehouse.connection import reading, transact
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -34,7 +34,7 @@ def never(*_: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Publication]:
+def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, StagedNight]:
     """A scored second night that was not committed; a test must leave the warehouse as it is."""
     bank = Bank(tmp_path_factory.mktemp("kept") / "bank")
     shutil.copytree(scored_bank_template.folder, bank.folder)
@@ -43,7 +43,7 @@ def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -
         patched.setattr(tasks.publishing.publish, "publish_night", never)
         with pytest.raises(WarehouseHeld):
             nightly(bank.config, SECOND)
-    publication = read_kept(waiting_folders(settings.files)[0])
+    publication = read_staged(waiting_folders(settings.files)[0])
     assert publication
     return ledger_of(settings), publication
 
@@ -65,7 +65,7 @@ def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -
     ],
 )
 def test_a_failed_check_stops_the_commit_and_shows_what_offends(
-    kept: tuple[Ledger, Publication], check: str, spoil: Spoil
+    kept: tuple[Ledger, StagedNight], check: str, spoil: Spoil
 ) -> None:
     ledger, publication = kept
     spoilt = publication.scored.path.with_name("spoilt.parquet")
@@ -81,25 +81,25 @@ def test_a_failed_check_stops_the_commit_and_shows_what_offends(
 
 
 def test_a_private_id_is_masked_in_what_a_check_shows(
-    kept: tuple[Ledger, Publication], tmp_path: Path
+    kept: tuple[Ledger, StagedNight], tmp_path: Path
 ) -> None:
     ledger, publication = kept
     rows = pl.read_parquet(publication.scored.path)
     pl.concat([rows, rows.head(1)]).write_parquet(tmp_path / "twice.parquet")
     twice = replace(publication, scored=replace(publication.scored, path=tmp_path / "twice.parquet"))
     with pytest.raises(WarehouseError, match=r"checks/unique_ids found 1: .* id=\*\*\* times=2") as refused:
-        publish_night(replace(ledger, hidden=("id",)), twice)
+        publish_night(replace(ledger, masked=("id",)), twice)
     assert rows["id"][0] not in str(refused.value)
 
 
-def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Ledger, Publication]) -> None:
+def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Ledger, StagedNight]) -> None:
     ledger, publication = kept
     with pytest.raises(WarehouseError, match=r"checks/models found 1: .*model_version=unknown"):
         publish_night(ledger, replace(publication, version=replace(publication.version, name="unknown")))
 
 
 def test_a_night_of_attacks_is_published_with_a_warning(
-    kept: tuple[Ledger, Publication], tmp_path: Path
+    kept: tuple[Ledger, StagedNight], tmp_path: Path
 ) -> None:
     ledger, publication = kept
     shutil.copy(ledger.warehouse.uri, tmp_path / "copy.duckdb")
@@ -114,7 +114,7 @@ def test_a_night_of_attacks_is_published_with_a_warning(
         ((message,),) = con.execute(
             "select message from runs where run_id = $run_id", {"run_id": publication.run_id}
         ).fetchall()
-        assert list(offences(con)) == []
+        assert list(violations(con)) == []
     assert message == "100.00% of the rows are flagged, outside evaluation.flagged_share 0.00%..10.00%"
 
 
@@ -153,7 +153,7 @@ def test_every_check_says_what_it_returns() -> None:
     )
 
 
-def test_doctor_names_the_nights_that_wait(kept: tuple[Ledger, Publication]) -> None:
+def test_doctor_names_the_nights_that_wait(kept: tuple[Ledger, StagedNight]) -> None:
     ledger, publication = kept
     settings = load_settings(publication.scored.path.parents[4] / "nightscore.toml")
     found = check_waiting(Setup(settings, ledger.warehouse))

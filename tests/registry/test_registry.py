@@ -24,7 +24,7 @@ from flows.training import retrain
 from models.detector.manifest import MANIFEST, fingerprint, sha256_of
 from models.errors import ArtifactError
 from tasks.core.errors import PromotionRefused
-from tasks.registry.listing import Listed, list_versions
+from tasks.registry.listing import ListedVersion, list_versions
 from tasks.registry.promotions import Change, promote_by_name, promote_within, roll_back, roll_back_within
 from tasks.warehouse.connection import reading, see_as_of, transact
 from tasks.warehouse.settings import WarehouseSettings
@@ -144,7 +144,7 @@ class Registry:
         assert [row[0] for row in newest] == [name for name in champions[-1:] if name]
         return champions
 
-    def listed(self, as_of: datetime | None = None) -> dict[str, Listed]:
+    def listed(self, as_of: datetime | None = None) -> dict[str, ListedVersion]:
         return {version.version: version for version in list_versions(self.warehouse, self.dataset, as_of)}
 
     def invoke(self, *arguments: str, more: str = "") -> tuple[int, str, str]:

@@ -10,7 +10,7 @@ from banks import CONFIG
 import sql
 from flows.context import recipe_of
 from flows.settings import Settings, load_settings
-from tasks.registry.selection import find_line_up
+from tasks.registry.selection import select_models
 from tasks.training.retraining import training_due
 from tasks.warehouse.connection import transact
 
@@ -80,9 +80,9 @@ class Registry:
     def due(self, day: int) -> bool:
         return training_due(self.recipe, self.settings.warehouse, START + timedelta(days=day)) is not None
 
-    def line_up(self, day: int) -> list[str]:
+    def challengers(self, day: int) -> list[str]:
         """The champion and its challengers."""
-        found = find_line_up(self.recipe, self.settings.warehouse, START + timedelta(days=day))
+        found = select_models(self.recipe, self.settings.warehouse, START + timedelta(days=day))
         return [version.name for version in (found.champion, *found.challengers)] if found else []
 
 
@@ -113,8 +113,8 @@ def test_age_counts_from_the_newest_version_of_any_state(registry: Registry) -> 
 def test_a_champion_of_another_configuration_is_none(registry: Registry) -> None:
     registry.add("another", 3, another=True)
     registry.promote("another", 3)
-    assert registry.line_up(2) == ["a"]
-    assert registry.line_up(3) == []
+    assert registry.challengers(2) == ["a"]
+    assert registry.challengers(3) == []
     assert registry.due(3)
 
 
@@ -127,7 +127,7 @@ def test_without_a_champion_a_version_is_due_unless_one_waits_for_a_person(tmp_p
         assert registry.due(1)
         registry.add("fit", 0)
         assert registry.due(1) != waits
-        assert registry.line_up(1) == []
+        assert registry.challengers(1) == []
 
 
 def test_a_challenger_is_scored_from_its_as_of_until_it_is_decided_on_or_promoted(registry: Registry) -> None:
@@ -135,11 +135,11 @@ def test_a_challenger_is_scored_from_its_as_of_until_it_is_decided_on_or_promote
     registry.add("c", 5)
     registry.add("unfit", 5, withheld="a gate failed")
     registry.add("another", 5, another=True)
-    assert [registry.line_up(day) for day in (2, 3, 5)] == [["a"], ["a", "b"], ["a", "b", "c"]]
+    assert [registry.challengers(day) for day in (2, 3, 5)] == [["a"], ["a", "b"], ["a", "b", "c"]]
     registry.decide("b", 6)
-    assert [registry.line_up(day) for day in (6, 7)] == [["a", "b", "c"], ["a", "c"]]
+    assert [registry.challengers(day) for day in (6, 7)] == [["a", "b", "c"], ["a", "c"]]
     registry.promote("c", 8)
-    assert [registry.line_up(day) for day in (7, 8)] == [["a", "c"], ["c"]]
+    assert [registry.challengers(day) for day in (7, 8)] == [["a", "c"], ["c"]]
 
 
 def test_a_version_that_is_older_than_the_champion_or_was_rolled_back_challenges_nobody(
@@ -148,10 +148,10 @@ def test_a_version_that_is_older_than_the_champion_or_was_rolled_back_challenges
     registry.add("b", 3)
     registry.add("c", 5)
     registry.promote("c", 5)
-    assert registry.line_up(6) == ["c"]
+    assert registry.challengers(6) == ["c"]
     registry.do(
         "insert into promotions by name select $day as effective_from, now() as promoted_at, 'a' as version, "
         "(select promoted_at from promotions where version = 'c') as undoes",
         day=START + timedelta(days=5),
     )
-    assert registry.line_up(6) == ["a", "b"]
+    assert registry.challengers(6) == ["a", "b"]

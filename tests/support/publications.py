@@ -8,7 +8,7 @@ import polars as pl
 from models.settings import ThresholdSettings
 from tasks.core.references import Features, Partition, Scored, Validated, Version
 from tasks.publishing.ledger import Ledger
-from tasks.publishing.staged_night import Publication, new_run_id
+from tasks.publishing.staged_night import StagedNight, new_run_id
 from tasks.warehouse.connection import transact
 from tasks.warehouse.settings import WarehouseSettings
 
@@ -35,7 +35,7 @@ def register(warehouse: WarehouseSettings, dataset: str = "bank") -> None:
 
 def scored_night(
     folder: Path, fingerprint: str, rows: int = 20, day: date = DAY, profile: Path | None = None
-) -> Publication:
+) -> StagedNight:
     """One day of `rows` rows, the first of which is flagged; nothing is quarantined.
 
     folder: below warehouse.files.
@@ -63,7 +63,7 @@ def scored_night(
         schema={"row": pl.Int64, **dict.fromkeys(("id", "rule", "column", "content"), pl.String)}
     ).write_parquet(quarantine)
     validated = Validated(Partition(day, rows, fingerprint), quarantine, 0, folder / "docs.html")
-    return Publication(
+    return StagedNight(
         run_id=new_run_id(day),
         features=Features(validated, None),
         scored=Scored(scores, rows, 1, rows - 0.5, profile=profile),
