@@ -121,7 +121,7 @@ def run_all(protocols: Iterable[Protocol], folder: Path) -> tuple[list[Row], lis
 
 def run(protocol: Protocol, folder: Path) -> Iterator[Row]:
     """Scores and judges the nights of a protocol in a warehouse of their configuration's own."""
-    from flows.evaluation import evaluate_window
+    from flows.serving.deployments import evaluate
     from flows.settings import load_settings
 
     if protocol.data in SETS:
@@ -136,7 +136,7 @@ def run(protocol: Protocol, folder: Path) -> Iterator[Row]:
     shutil.copy(EXAMPLES / f"{protocol.config}.toml", config)
     settings = load_settings(config)
     windows = [
-        evaluate_window(config, *window, window[1] + timedelta(days=protocol.label_delay_days))[0]
+        evaluate(config, *window, window[1] + timedelta(days=protocol.label_delay_days))[0]
         for window in protocol.windows
     ]
     found = mean([figures_of(window) for window in windows])

@@ -10,7 +10,7 @@ its version take beside the warehouse.
 import argparse
 import json
 import os
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,13 +19,13 @@ import numpy as np
 import polars as pl
 
 import sql
-from flows.context import ledger_of
 from flows.settings import Settings, load_settings
+from tasks.core.identity import training_identity
 from tasks.core.references import Features, Partition, Scored, Validated, Version
 from tasks.labels.known_labels import store_labels
 from tasks.publishing.publish import publish_night
-from tasks.publishing.staged_night import StagedNight, new_run_id
-from tasks.warehouse.connection import transact
+from tasks.publishing.staged_night import stage_night
+from tasks.warehouse.connection import Warehouse
 
 NIGHTS, ROWS, MOST_BYTES_PER_ROW = 365, 10_000, 400
 FIRST, NIGHT = (
@@ -92,7 +92,7 @@ def measure(folder: Path, nights: int, rows: int) -> dict[str, object]:
             write_partition(folder, day, source)
             publish(settings, day, source, folder / "staging")
         if FIRST <= matured < FIRST + timedelta(days=nights):
-            store_labels(settings, settings.warehouse, matured, matured, DELAY, as_of=day)
+            store_labels(settings, Warehouse(settings.warehouse, settings.name), matured, matured, as_of=day)
     size = Path(settings.warehouse.uri).stat().st_size
     published, floor = as_parquet(settings, folder)
     total = published["score_rows"]
@@ -156,27 +156,18 @@ def publish(settings: Settings, day: date, source: pl.DataFrame, staging: Path) 
     scores, quarantine = staged(source, staging / "scores.parquet"), staging / "quarantine.parquet"
     bad = quarantined(source)
     bad.write_parquet(quarantine)
-    ledger, fingerprint = ledger_of(settings), f"{day.toordinal():064x}"
+    fingerprint = f"{day.toordinal():064x}"
+    warehouse = Warehouse(settings.warehouse, settings.name)
     page = settings.files / "data-docs" / f"{day}.html"
     version = registered(settings, day - timedelta(days=(day - FIRST).days % RETRAIN_EVERY))
-    publication = StagedNight(
-        run_id=new_run_id(day),
-        features=Features(
-            Validated(Partition(day, source.height, fingerprint), quarantine, bad.height, page), path=None
-        ),
-        scored=Scored(
-            scores,
-            source.height - bad.height,
-            int(pl.read_parquet(scores)["is_flagged"].sum()),
-            threshold=THRESHOLD,
-        ),
-        version=version,
-        config_hash=ledger.config_hash,
-        threshold=ledger.threshold,
-        started_at=ledger.started_at,
-        durations=dict.fromkeys(("ingest", "validate", "features", "score"), 1.234),
+    features = Features(
+        Validated(Partition(day, source.height, fingerprint), quarantine, bad.height, page), path=None
     )
-    publish_night(ledger, publication)
+    flagged = int(pl.read_parquet(scores)["is_flagged"].sum())
+    scored = Scored(scores, source.height - bad.height, flagged, threshold=THRESHOLD)
+    durations = dict.fromkeys(("ingest", "validate", "features", "score"), 1.234)
+    night = stage_night(settings, features, scored, version, datetime.now(UTC), durations)
+    publish_night(settings, warehouse, settings.evaluation.flagged_share, night)
 
 
 def registered(settings: Settings, as_of: date) -> Version:
@@ -204,7 +195,7 @@ def registered(settings: Settings, as_of: date) -> Version:
         "contamination": 560 / 70_560,
         "architecture": "dense",
         "score": "whitened",
-        "training_hash": settings.training_hash,
+        "training_hash": training_identity(settings).current,
         "metrics": json.dumps({"epochs": 40, "loss": 0.1234, "validation_loss": 0.2345}),
         "gates": "[]",
         "withheld": None,
@@ -213,8 +204,8 @@ def registered(settings: Settings, as_of: date) -> Version:
         "card_path": str(card.relative_to(settings.warehouse.files)),
         "device": "cpu",
     }
-    transact(
-        settings.warehouse, settings.name, lambda con: con.execute(sql.read("registry/insert_version"), model)
+    Warehouse(settings.warehouse, settings.name).transact(
+        lambda con: con.execute(sql.read("registry/insert_version"), model)
     )
     return version
 
@@ -296,13 +287,13 @@ def page_bytes(folder: Path, rows: int) -> dict[str, int]:
     from flows.console import show_progress
 
     show_progress()
-    from flows.evaluation import evaluate_window
+    from flows.serving.deployments import evaluate
 
     settings = found(folder)
     for offset in range((NIGHT - FIRST).days + 1):
         day = FIRST + timedelta(days=offset)
         write_partition(folder, day, transactions(day, rows))
-    evaluate_window(folder / "nightscore.toml", NIGHT, NIGHT, as_of=NIGHT + timedelta(days=DELAY))
+    evaluate(folder / "nightscore.toml", NIGHT, NIGHT, as_of=NIGHT + timedelta(days=DELAY))
     return {name: folder_bytes(settings.files / name) for name in ("data-docs", "reports", "models", "cards")}
 
 

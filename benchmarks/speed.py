@@ -112,7 +112,7 @@ def train(folder: Path, rows: int) -> dict[str, Any]:
     from flows.console import show_progress
 
     show_progress()
-    from flows.training import retrain
+    from flows.serving.deployments import retrain
 
     retrain(folder / "nightscore.toml", NIGHT)
     return {"rows": TRAINING_ROWS * TRAINING_DAYS}
@@ -124,20 +124,22 @@ def night(folder: Path, rows: int) -> dict[str, Any]:
 
     show_progress()
     from flows import nightly as nights
+    from flows.serving.deployments import nightly
     from flows.steps import Steps
+    from tasks.core.dataset import Dataset
 
     class Kept(Steps):
         """The steps' times, publishing among them, which the ledger's row cannot hold as it is written by
         then.
         """
 
-        def __init__(self, staging: Path, config_hash: str) -> None:
-            super().__init__(staging, config_hash)
+        def __init__(self, staging: Path, dataset: Dataset) -> None:
+            super().__init__(staging, dataset)
             kept.append(self.durations)
 
     kept: list[dict[str, float]] = []
     nights.Steps = Kept  # type: ignore[misc]
-    done = nights.nightly(folder / "nightscore.toml", NIGHT)
+    done = nightly(folder / "nightscore.toml", NIGHT)
     if (done.status, done.rows_scored) != ("committed", rows):
         raise SystemExit(f"the night is {done.status} with {done.rows_scored} rows scored; {rows} were to be")
     (durations,) = kept

@@ -1,64 +1,61 @@
 """Backfill: the dates of a span that were never scored, several at once, with the tables that night after
-night would have given.
+night gives.
 
 It goes in stretches: the dates that the same versions score. A version may be due after each of them, trained
 on what was flagged before it, and a challenger may be decided on; so the parent publishes in the order of the
-dates, and looks each time whether those that follow are still scored by the right versions. What workers do
-is independent: they write staged Parquet, and hand references back.
+dates, and checks each time whether the dates that follow are still scored by the right versions. What workers
+do is independent: they write staged Parquet, and hand references back.
 """
 
 import logging
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from itertools import islice, takewhile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from prefect import flow, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from flows.compute import Workers, running
-from flows.context import ledger_of, recipe_of
 from flows.due_dates import due_dates
-from flows.nightly import after_commit, clean_rows
-from flows.run_names import run_name
+from flows.nightly import clean_features, monitor
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
 from tasks.core.errors import BackfilledInPart
 from tasks.core.references import Features, Night, Scored, ScoringModels
-from tasks.core.staging import night_folder
+from tasks.core.staging import empty, night_folder
 from tasks.notifications.notify import notify_doubts, notify_failure
-from tasks.notifications.prefect_artifacts import Progress, show_night
+from tasks.notifications.prefect_artifacts import Progress
 from tasks.operations.liveness import live_run
-from tasks.publishing.ledger import Ledger, record_failure
+from tasks.publishing.ledger import record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.selection import select_models
 from tasks.scoring.score import score
 from tasks.source.ingest import ingest
 from tasks.training.retraining import ensure_models, training_due
+from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
-# dates that are begun for each that is scored at once: no worker waits for its turn, and little is left when
-# the stretch ends
+# Dates begun for each that is scored at once: no worker waits for its turn, and little is left when the
+# stretch ends.
 AHEAD = 2
 
 
 @dataclass(frozen=True)
 class Staged:
-    """What a worker leaves of a date in its folder. durations: seconds by step."""
+    """What a worker leaves of a date in its folder. started_at: instant, UTC. durations: seconds by step."""
 
     features: Features
     scored: Scored
+    started_at: datetime
     durations: dict[str, float]
 
 
-@flow(name="backfill", flow_run_name=run_name)
-def backfill(config: Path, first: date, last: date) -> list[Night]:
+def backfill_dates(config: Path, first: date, last: date) -> list[Night]:
     """Scores every date of the source from `first` to `last` that has no committed run, several at once; see
     [compute].
 
@@ -66,19 +63,19 @@ def backfill(config: Path, first: date, last: date) -> list[Night]:
     reason.
     """
     settings = load_settings(config)
+    warehouse = Warehouse(settings.warehouse, settings.name)
     with live_run(settings.files):
-        waited = publish_waiting(ledger_of(settings), settings.files)
+        notify_doubts(
+            settings.notify,
+            settings.name,
+            publish_waiting(settings, warehouse, settings.evaluation.flagged_share),
+        )
         due = due_dates(settings, first, last)
         if due.lacking:
             missing = ", ".join(map(str, due.lacking))
-            log.warning(
-                "%s  backfill   the source has no partition of %d dates: %s",
-                due.lacking[0],
-                len(due.lacking),
-                missing,
-            )
+            message = "%s  backfill   the source has no partition of %d dates: %s"
+            log.warning(message, due.lacking[0], len(due.lacking), missing)
         done, failed = fill(config, settings, due.missing)
-    notify_doubts(settings.notify, settings.name, [*waited, *done])
     if failed:
         reasons = "; ".join(f"{day}: {str(error).removeprefix(f'{day}: ')}" for day, error in failed.items())
         again = f"nightscore backfill --from {min(failed)} --to {max(failed)}"
@@ -89,7 +86,7 @@ def backfill(config: Path, first: date, last: date) -> list[Night]:
 
 
 def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[Night], dict[date, Exception]]:
-    """The nights of these dates, in order, and what kept the others from being committed."""
+    """The nights of these dates, in order, and the errors of those that were not committed."""
     done: list[Night] = []
     failed: dict[date, Exception] = {}
     if not days:
@@ -97,13 +94,14 @@ def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[N
     progress = Progress("backfill", settings.name, f"{settings.name} {days[0]}..{days[-1]}")
     with running(settings.compute) as workers:
         while left := days[len(done) + len(failed) :]:
-            with closing(score_stretch(config, settings, workers, left)) as outcomes:
-                for day, outcome in outcomes:
-                    if isinstance(outcome, Exception):
-                        failed[day] = outcome
-                        log.warning("%s  backfill   failed: %s", day, outcome)
+            with open_stretch(config, settings, workers, left) as stretch:
+                while outcome := stretch.next_outcome():
+                    day, found = outcome
+                    if isinstance(found, Exception):
+                        failed[day] = found
+                        log.warning("%s  backfill   failed: %s", day, found)
                     else:
-                        done.append(outcome)
+                        done.append(found)
                     through = len(done) + len(failed)
                     words = f"{through} of {len(days)} dates are through"
                     log.info("%s  backfill   %s", day, words)
@@ -111,136 +109,151 @@ def fill(config: Path, settings: Settings, days: Sequence[date]) -> tuple[list[N
     return done, failed
 
 
-def score_stretch(
+@contextmanager
+def open_stretch(
     config: Path, settings: Settings, workers: Workers, days: Sequence[date]
-) -> Generator[tuple[date, Night | Exception]]:
-    """Scores the first of the dates, and those after it that the same versions score; gives what became of
-    each, in order.
+) -> Iterator["Stretch"]:
+    """The first of the dates, and those after it that the same versions score.
 
-    It ends where other versions are to score the next date, since a night of the stretch had a challenger
-    promoted, or made a training due.
+    The folders of its dates are this process's alone until no worker writes in them.
     """
-    ledger = ledger_of(settings)
-    with _Folders(settings.files) as folders:
+    with ExitStack() as folders:
+        stretch = Stretch(config, settings, workers, days, folders)
         try:
-            with _noted(settings, ledger, days[0]):
-                scorers = _first_line_up(settings, days[0], folders.open(days[0]))
-        except Exception as error:
-            yield days[0], error
-            return
-        alike = takewhile(lambda day: day == days[0] or _are_due(settings, scorers, day), days)
-        begun: deque[tuple[date, PrefectFuture[Staged]]] = deque()
+            yield stretch
+        finally:
+            stretch.drain()
+
+
+class Stretch:
+    """Dates that the same versions score: begun by workers, committed by this process in the order of the
+    dates.
+
+    It ends where other versions score the next date: a challenger was promoted, or a training is due.
+    """
+
+    def __init__(
+        self, config: Path, settings: Settings, workers: Workers, days: Sequence[date], folders: ExitStack
+    ) -> None:
+        self._config, self._settings, self._workers, self._folders = config, settings, workers, folders
+        self._warehouse = Warehouse(settings.warehouse, settings.name)
+        self._first = days[0]
+        self._models: ScoringModels | None = None
+        self._open: dict[date, tuple[Path, ExitStack]] = {}
+        self._begun: deque[tuple[date, PrefectFuture[Staged]]] = deque()
+        self._ended = False
+        self._alike = takewhile(lambda day: day == self._first or self._is_scored_alike(day), days)
+
+    def next_outcome(self) -> tuple[date, Night | Exception] | None:
+        """Commits the next date; returns its night, or the error that kept it from being committed; None at
+        the end.
+        """
+        if self._ended:
+            return None
+        if self._models is None:
+            try:
+                self._models = self._first_models()
+            except Exception as error:
+                self._ended = True
+                return self._first, error
+        self._begin(self._models)
+        if not self._begun:
+            return None
+        day, staged = self._begun[0]
+        if day != self._first and not self._is_scored_alike(day):
+            return None
+        outcome = self._commit(self._models, day, staged)
+        self._begun.popleft()
+        return day, outcome
+
+    def drain(self) -> None:
+        """Waits until no worker writes in a folder of the stretch; what they have staged stays for the next
+        run.
+        """
+        if self._begun:
+            waiting = ", ".join(str(day) for day, _ in self._begun)
+            first = self._begun[0][0]
+            log.info("%s  backfill   waiting until what is begun is done: %s", first, waiting)
+        for _, staged in self._begun:
+            staged.wait()
+
+    def _begin(self, models: ScoringModels) -> None:
+        for day in islice(self._alike, max(0, AHEAD * self._workers.at_once() - len(self._begun))):
+            job = {"config": self._config, "day": day, "models": models, "staging": self._folder(day)}
+            self._begun.append((day, self._workers.runner.submit(score_date, job)))
+
+    def _first_models(self) -> ScoringModels:
+        """The versions of the first date, after the training that is due on it.
+
+        As on its own night, no training begins before the rows of the date are known to be good.
+        """
+        settings, day = self._settings, self._first
+        folder = self._folder(day)
+        with self._recorded(day):
+            if training_due(settings, self._warehouse, day):
+                step = Steps(folder, settings)
+                clean_features(settings, step, step(ingest, settings, day))
+            return ensure_models(settings, self._warehouse, settings.notify, day)
+
+    def _commit(self, models: ScoringModels, day: date, staged: PrefectFuture[Staged]) -> Night | Exception:
+        settings, folder = self._settings, self._folder(day)
         try:
-            while True:
-                for day in islice(alike, max(0, AHEAD * workers.at_once() - len(begun))):
-                    job = {"config": config, "day": day, "scorers": scorers, "staging": folders.open(day)}
-                    begun.append((day, workers.runner.submit(score_date, job)))
-                if not begun:
-                    return
-                day, staged = begun[0]
-                if day != days[0] and not _are_due(settings, scorers, day):
-                    return
-                yield day, _commit(settings, ledger, scorers, day, staged, folders)
-                begun.popleft()
-        finally:  # the folders are held for as long as a worker writes in them
-            if begun:
-                log.info(
-                    "%s  backfill   waiting until what is begun is done: %s",
-                    begun[0][0],
-                    ", ".join(str(day) for day, _ in begun),
+            with self._recorded(day):
+                found = staged.result()
+                night = publish(
+                    settings,
+                    self._warehouse,
+                    settings.evaluation.flagged_share,
+                    found.features,
+                    found.scored,
+                    models.champion,
+                    found.started_at,
+                    found.durations,
+                    folder,
+                    False,
                 )
-            for _, staged in begun:
-                staged.wait()
+            monitor(settings, self._warehouse, night)
+        except Exception as error:
+            return error
+        self._remove_folder(day)
+        return night
+
+    def _is_scored_alike(self, day: date) -> bool:
+        """Whether the versions of this stretch score a date."""
+        if training_due(self._settings, self._warehouse, day) is not None:
+            return False
+        return select_models(self._settings, self._warehouse, day) == self._models
+
+    def _folder(self, day: date) -> Path:
+        """The folder of a date; another process that has it is waited for."""
+        if day not in self._open:
+            stack = self._folders.enter_context(ExitStack())
+            folder = stack.enter_context(night_folder(self._settings.files, day, keep=True))
+            self._open[day] = folder, stack
+        return self._open[day][0]
+
+    def _remove_folder(self, day: date) -> None:
+        folder, stack = self._open.pop(day)
+        empty(folder)
+        stack.close()
+
+    @contextmanager
+    def _recorded(self, day: date) -> Iterator[None]:
+        settings = self._settings
+        with (
+            notify_failure(settings.notify, settings.name, day),
+            record_failure(settings, self._warehouse, day),
+        ):
+            yield
 
 
 @task(name="score-date", cache_policy=NO_CACHE)
-def score_date(config: Path, day: date, scorers: ScoringModels, staging: Path) -> Staged:
-    """One date, from the source to its staged scores, on whatever machine; what an earlier attempt has left
-    is not done again.
+def score_date(config: Path, day: date, models: ScoringModels, staging: Path) -> Staged:
+    """One date, from the source to its staged scores, on whatever machine; finished steps are not
+    repeated.
     """
     settings = load_settings(config)
-    step = Steps(staging, settings.config_hash)
-    clean = clean_rows(settings, step, step(ingest, settings, day), staging)
-    scored = step.kept(score, settings, clean, scorers, settings.threshold, staging)
-    return Staged(clean, scored, step.durations)
-
-
-def _first_line_up(settings: Settings, day: date, staging: Path) -> ScoringModels:
-    """Who scores a date, after the training that is due on it; as on its own night, none begins before its
-    rows are known to be good.
-    """
-    recipe = recipe_of(settings)
-    if training_due(recipe, settings.warehouse, day):
-        step = Steps(staging, settings.config_hash)
-        clean_rows(settings, step, step(ingest, settings, day), staging)
-    return ensure_models(recipe, settings.warehouse, settings.notify, day)
-
-
-def _commit(
-    settings: Settings,
-    ledger: Ledger,
-    scorers: ScoringModels,
-    day: date,
-    staged: PrefectFuture[Staged],
-    folders: "_Folders",
-) -> Night | Exception:
-    """The night of a date, once its rows are scored; or what keeps it from being committed."""
-    folder = folders.open(day)
-    try:
-        with _noted(settings, ledger, day):
-            found = staged.result()
-            night = publish(
-                ledger, found.features, found.scored, scorers.champion, found.durations, folder, False
-            )
-        with notify_failure(settings.notify, settings.name, day):
-            after_commit(settings, night, folder)
-    except Exception as error:
-        return error
-    show_night(settings.name, night)
-    folders.remove(day)
-    return night
-
-
-def _are_due(settings: Settings, scorers: ScoringModels, day: date) -> bool:
-    """Whether it is these that score a date."""
-    recipe, warehouse = recipe_of(settings), settings.warehouse
-    return training_due(recipe, warehouse, day) is None and select_models(recipe, warehouse, day) == scorers
-
-
-@contextmanager
-def _noted(settings: Settings, ledger: Ledger, day: date) -> Iterator[None]:
-    with notify_failure(settings.notify, settings.name, day), record_failure(ledger, day):
-        yield
-
-
-class _Folders:
-    """The folders of a stretch's dates, this process's alone; but for those that are removed, what is in
-    them stays for the next run.
-    """
-
-    def __init__(self, files: Path) -> None:
-        self._files = files
-        self._open: dict[date, tuple[Path, ExitStack]] = {}
-
-    def open(self, day: date) -> Path:
-        """The folder of a date; another process that has it is waited for."""
-        if day not in self._open:
-            stack = ExitStack()
-            self._open[day] = stack.enter_context(night_folder(self._files, day)), stack
-        return self._open[day][0]
-
-    def remove(self, day: date) -> None:
-        self._open.pop(day)[1].close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for _, stack in self._open.values():
-            stack.__exit__(_Kept, _Kept(), None)
-
-
-class _Kept(Exception):
-    """Leaves a night's folder without its being emptied."""
+    step = Steps(staging, settings)
+    featured = clean_features(settings, step, step(ingest, settings, day))
+    scored = step.kept(score, settings, featured, models, settings.threshold, staging)
+    return Staged(featured, scored, step.started_at, step.durations)

@@ -1,15 +1,12 @@
 """Catching up: the dates that were never scored, and those whose source has changed since, in order."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from prefect import flow
-
 from flows.due_dates import due_dates
-from flows.nightly import nightly
-from flows.run_names import run_name
+from flows.nightly import score_night
 from flows.settings import Settings, load_settings
 from models.errors import ModelError
 from tasks.core.errors import CaughtUpInPart, NightError
@@ -18,22 +15,25 @@ from tasks.operations.liveness import live_run
 from tasks.publishing.changed_source import changed_since
 from tasks.publishing.ledger import committed_dates
 from tasks.source.connection import list_dates
+from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
+ScoreNight = Callable[[Path, date], Night]
 
 
-@flow(name="catch-up", flow_run_name=run_name)
-def catch_up(config: Path, first: date | None = None, last: date | None = None) -> list[Night]:
+def score_missed(
+    config: Path, first: date | None = None, last: date | None = None, night: ScoreNight = score_night
+) -> list[Night]:
     """Scores every date of the source from `first` to `last` that has no committed run, or whose source has
-    changed since.
+    changed.
 
     Unless given, `first` is `source.start`, else the first committed night; `last` is the newest date of the
-    source. A date that fails does not stop the others. Raises CaughtUpInPart, naming the failed dates, at the
-    end.
+    source. Each date is scored by `night`; one that fails does not stop the others. Raises CaughtUpInPart,
+    naming the failed dates, at the end.
     """
     settings = load_settings(config)
     with live_run(settings.files):
-        done, failed = score_dates(config, dates_to_run(settings, first, last))
+        done, failed = score_dates(config, dates_to_run(settings, first, last), night)
     if failed:
         why = "; ".join(map(str, failed.values()))
         raise CaughtUpInPart(
@@ -42,15 +42,15 @@ def catch_up(config: Path, first: date | None = None, last: date | None = None) 
     return done
 
 
-def score_dates(config: Path, days: Sequence[date]) -> tuple[list[Night], dict[date, Exception]]:
-    """The nights of these dates, each a run of its own, in order, and what kept the others from being
-    committed.
-    """
+def score_dates(
+    config: Path, days: Sequence[date], night: ScoreNight = score_night
+) -> tuple[list[Night], dict[date, Exception]]:
+    """The nights of these dates, in order, and the errors of those that were not committed."""
     done: list[Night] = []
     failed: dict[date, Exception] = {}
     for day in days:
         try:
-            done.append(nightly(config, day))
+            done.append(night(config, day))
         except (NightError, ModelError) as error:
             log.warning("%s  catch-up   failed: %s", day, error)
             failed[day] = error
@@ -64,11 +64,12 @@ def dates_to_run(settings: Settings, first: date | None, last: date | None) -> l
     due = due_dates(settings, first, last)
     if due.lacking:
         log.info("catch-up   the source has no partition of %s", ", ".join(map(str, due.lacking)))
-    committed, found = committed_dates(settings.warehouse, settings.name), list_dates(settings.source)
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    committed, found = committed_dates(warehouse), list_dates(settings.source)
     begin = first or settings.source.start or min(committed, default=None)
     wanted = [
         day
         for day in found
         if day in committed and (begin is None or day >= begin) and (last is None or day <= last)
     ]
-    return sorted(due.missing + changed_since(settings, settings.warehouse, wanted))
+    return sorted(due.missing + changed_since(settings, warehouse, wanted))

@@ -4,11 +4,13 @@ and judged.
 
 import logging
 import shutil
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
-from flows.evaluation import evaluate_window
-from flows.nightly import nightly
+from flows.evaluation import evaluate_nights
+from flows.nightly import score_night
 from flows.settings import load_settings
 from tasks.core.evaluation_result import Evaluation
 from tasks.core.references import Night
@@ -34,14 +36,18 @@ def prepare(folder: Path) -> Path:
     return config.resolve()
 
 
-def play(folder: Path) -> tuple[list[Night], Evaluation, Path]:
-    """Scores the nights that are not committed yet and judges them all; gives the nights, the figures and
-    the page.
+def play(
+    folder: Path,
+    night: Callable[..., Any] = score_night,
+    evaluate: Callable[..., Any] = evaluate_nights,
+) -> tuple[list[Night], Evaluation, Path]:
+    """Scores the nights that are not committed yet, each by `night`; returns them, their figures and the
+    page.
     """
     config = prepare(folder)
     delay = load_settings(config).training.label_delay_days
     last = FIRST + timedelta(days=DAYS - 1 - delay)
     days = [last - timedelta(days=back) for back in reversed(range(NIGHTS))]
-    nights = [nightly(config, day) for day in days]
-    judged, page = evaluate_window(config, days[0], last, as_of=last + timedelta(days=delay))
-    return nights, judged, page
+    nights = [night(config, day) for day in days]
+    evaluation, page = evaluate(config, days[0], last, as_of=last + timedelta(days=delay))
+    return nights, evaluation, page

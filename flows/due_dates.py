@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from flows.settings import Settings
 from tasks.publishing.ledger import attempted_dates, committed_dates
 from tasks.source.connection import list_dates
+from tasks.warehouse.connection import Warehouse
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,10 @@ def due_dates(settings: Settings, first: date | None, last: date | None) -> DueD
     Unless given, `first` is `source.start`, else the first committed night, else the first date of the
     source; `last` is the source's newest date. Raises SourceError where the source cannot be listed.
     """
-    committed, found = committed_dates(settings.warehouse, settings.name), list_dates(settings.source)
+    committed, found = (
+        committed_dates(Warehouse(settings.warehouse, settings.name)),
+        list_dates(settings.source),
+    )
     expected = expected_dates(first or settings.source.start, last, committed, found)
     open_dates = [day for day in expected if day not in set(committed)]
     return DueDates(
@@ -41,11 +45,11 @@ def missed_dates(settings: Settings, day: date) -> DueDates:
     lacking afterwards. Where nothing was ever committed and no `source.start` says otherwise, the schedule
     begins with `day`.
     """
-    committed = committed_dates(settings.warehouse, settings.name)
+    committed = committed_dates(Warehouse(settings.warehouse, settings.name))
     if not settings.source.start and not committed:
         return DueDates([], [])
     due = due_dates(settings, None, day - timedelta(days=1))
-    attempted = attempted_dates(settings.warehouse, settings.name)
+    attempted = attempted_dates(Warehouse(settings.warehouse, settings.name))
     untold = [
         lacking
         for lacking in due.lacking

@@ -1,8 +1,6 @@
 """The configuration of one dataset: every section, composed, from one TOML file."""
 
 import difflib
-import hashlib
-import json
 import os
 import re
 import tomllib
@@ -15,7 +13,6 @@ import sql
 from flows.compute import ComputeSettings
 from flows.errors import SettingsError
 from flows.schedule import ScheduleSettings
-from models.settings import DriftSettings, ModelSettings, ThresholdSettings, TrainingSettings
 from tasks.core.dataset import Dataset
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.monitoring.settings import ChallengerSettings
@@ -24,22 +21,13 @@ from tasks.warehouse.ducklake import resolve_uri
 from tasks.warehouse.settings import WarehouseSettings
 
 DEFAULT_FILE = "nightscore.toml"
-DECIDE_NO_LEARNING = (
-    "retrain_every_days",
-    "gate",
-    "promotion",
-)  # keys of [training] that say when and for what, not how
 FROM_LABELS = ("midpoint", "best_f1", "cost")  # threshold strategies that look at known frauds
 
 
 class Settings(Dataset):
     """One dataset's whole configuration."""
 
-    model: ModelSettings = ModelSettings()
-    training: TrainingSettings = TrainingSettings()
-    threshold: ThresholdSettings = ThresholdSettings()
     challenger: ChallengerSettings = ChallengerSettings()
-    drift: DriftSettings = DriftSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -63,25 +51,9 @@ class Settings(Dataset):
         return self
 
     @property
-    def config_hash(self) -> str:
-        """Hash of the sections that decide scores."""
-        return self._hash("features", "quality", "model", "threshold")
-
-    @property
-    def training_hash(self) -> str:
-        """Hash of the sections that decide what a version learns."""
-        return self._hash("features", "quality", "model", "training", but=DECIDE_NO_LEARNING)
-
-    @property
     def files(self) -> Path:
         """The dataset's own folder for models, reports and staging."""
         return Path(self.warehouse.files) / self.name
-
-    def _hash(self, *sections: str, but: tuple[str, ...] = ()) -> str:
-        content = self.model_dump(mode="json", include=set(sections), exclude={"training": set(but)})
-        if self.features.sql:
-            content["features"]["sql"] = sql.read(self.features.sql)
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def find_config(config: Path | None) -> Path:

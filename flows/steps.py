@@ -1,11 +1,11 @@
-"""Times the steps of a night for the ledger, and keeps what they gave: a run that was killed goes on where
-it was.
+"""Times the steps of a night for the ledger, and keeps their results: a run that was killed goes on where it
+was.
 """
 
 import hashlib
 import inspect
 import time
-from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,6 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from tasks.core.atomic_files import atomic_path
+from tasks.core.dataset import Dataset
+from tasks.core.identity import run_identity
+from tasks.core.step import Step
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,47 +24,41 @@ R = TypeVar("R")
 class Steps:
     """Calls each step of one night.
 
-    staging: the night's folder. durations: seconds by step; of a step whose result was kept, what it took
-    when it was made.
+    staging: the night's folder. started_at: instant, UTC. durations: seconds by step; of a step whose result
+    was kept, what it took when it was made.
     """
 
-    def __init__(self, staging: Path, config_hash: str) -> None:
-        self._staging = staging
-        self._config_hash = config_hash
+    def __init__(self, staging: Path, dataset: Dataset) -> None:
+        self.staging = staging
+        self.started_at = datetime.now(UTC)
         self.durations: dict[str, float] = {}
+        self._config_hash = run_identity(dataset).current
 
-    def __call__(self, step: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, step: Step[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         started = time.perf_counter()
         try:
             return step(*args, **kwargs)
         finally:
-            self.durations[_name(step)] = round(time.perf_counter() - started, 3)
+            self.durations[step.name] = round(time.perf_counter() - started, 3)
 
-    def kept(self, step: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """The same, for a step whose result holds for as long as what it is given: it is read where an
-        earlier run has left it.
+    def kept(self, step: Step[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same, for a step whose result depends on its arguments alone: it is read where an earlier run
+        left it.
 
-        What a step is given are the configuration and references, which name the content that they stand for.
+        The arguments are the configuration and references, which name the content that they stand for.
         """
         given = hashlib.sha256(to_json([self._config_hash, args, kwargs])).hexdigest()
-        path = self._staging / f"{_name(step)}.json"
-        kept: TypeAdapter[tuple[str, float, R]] = TypeAdapter(tuple[str, float, _returned(step)])  # type: ignore[arg-type, misc]
+        path = self.staging / f"{step.name}.json"
+        returned: Any = tuple[str, float, inspect.signature(step.plain).return_annotation]  # type: ignore[misc]
+        kept: TypeAdapter[tuple[str, float, R]] = TypeAdapter(returned)
         try:
             made_of, seconds, result = kept.validate_json(path.read_bytes())
         except (FileNotFoundError, ValidationError):
             made_of = ""
         if made_of == given:
-            self.durations[_name(step)] = seconds
+            self.durations[step.name] = seconds
             return result
         result = self(step, *args, **kwargs)
         with atomic_path(path) as staged:
-            staged.write_bytes(kept.dump_json((given, self.durations[_name(step)], result)))
+            staged.write_bytes(kept.dump_json((given, self.durations[step.name], result)))
         return result
-
-
-def _name(step: Callable[..., Any]) -> str:
-    return getattr(step, "name", None) or step.__name__
-
-
-def _returned(step: Callable[..., Any]) -> Any:
-    return inspect.signature(getattr(step, "fn", step)).return_annotation

@@ -119,7 +119,7 @@ def bank(tmp_path: Path) -> Bank:
 
 @pytest.fixture(scope="session")
 def scored_bank_template(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Bank:
-    from flows.nightly import nightly
+    from flows.serving.deployments import nightly
 
     bank = found_bank(tmp_path_factory.mktemp("bank") / "bank")
     nightly(bank.config, NIGHT)

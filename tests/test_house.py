@@ -37,6 +37,14 @@ def test_sql_begins_with_its_grain(path: Path) -> None:
     assert re.match(r"-- \w", path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "sql").rglob("insert_*.sql")), ids=lambda path: path.stem)
+def test_inserts_are_by_name(path: Path) -> None:
+    """By position, a column that is added in the middle of a table would shift values silently."""
+    inserts = re.findall(r"insert into \w+( by name)?", path.read_text(encoding="utf-8"))
+    assert inserts
+    assert set(inserts) == {" by name"}
+
+
 def test_no_flow_is_named_after_a_room_or_a_module() -> None:
     """Prefect puts the folder of a flow first on the path: such a name would hide the real one."""
     names = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}

@@ -19,9 +19,10 @@ def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False)
     """Check versions, configuration, source, warehouse, disk and device.  Example: nightscore doctor"""
     settings = load_settings(config)
     from flows.cli.tables import health_table
-    from tasks.operations.doctor import check_webhooks, checks
+    from tasks.operations.doctor import Setup, checks
+    from tasks.warehouse.connection import Warehouse
 
-    found = [*checks(settings, settings.warehouse), check_webhooks(settings.notify)]
+    found = checks(Setup(settings, Warehouse(settings.warehouse, settings.name), settings.notify))
     if as_json:
         print_json([dataclasses.asdict(check) for check in found])
     else:
@@ -76,9 +77,14 @@ def prune(
     settings = load_settings(config)
     from flows.cli.tables import pruning_table
     from tasks.operations.prune import prune
+    from tasks.warehouse.connection import Warehouse
 
     pruned = prune(
-        settings.warehouse, settings.name, keep_days, datetime.now(UTC).date(), scores=scores, yes=yes
+        Warehouse(settings.warehouse, settings.name),
+        keep_days,
+        datetime.now(UTC).date(),
+        scores=scores,
+        yes=yes,
     )
     if as_json:
         print_json(dataclasses.asdict(pruned))

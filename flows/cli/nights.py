@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -35,9 +35,9 @@ def run(
     load_settings(path)
     show_progress()
     with starting_server():
-        from flows.nightly import nightly
+        from flows.serving.deployments import nightly
 
-    night = nightly(path, day.date(), force)
+    night = cast("Night", nightly(path, day.date(), force))  # a State only of a scheduled run
     if as_json:
         print_json(dataclasses.asdict(night))
         return
@@ -65,7 +65,7 @@ def catch_up(
     load_settings(path)
     show_progress()
     with starting_server():
-        from flows.catch_up import catch_up
+        from flows.serving.deployments import catch_up
 
     nights = catch_up(path, first.date() if first else None, last.date() if last else None)
     _show_nights(nights, as_json, "Nothing to do: every date is scored as its source is now.")
@@ -85,7 +85,7 @@ def backfill(
     load_settings(path)
     show_progress()
     with starting_server():
-        from flows.backfill import backfill
+        from flows.serving.deployments import backfill
 
     nights = backfill(path, first.date(), last.date())
     _show_nights(nights, as_json, "Nothing to do: every date of the span that the source has is scored.")
@@ -96,10 +96,11 @@ def publish(config: Config = None, as_json: AsJson = False, debug: Debug = False
     """Commit the scored nights that a held warehouse kept waiting.  Example: nightscore publish"""
     settings = load_settings(config)
     show_progress()
-    from flows.context import ledger_of
     from tasks.publishing.publish import publish_waiting, waiting_folders
+    from tasks.warehouse.connection import Warehouse
 
-    nights = publish_waiting(ledger_of(settings), settings.files)
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    nights = publish_waiting(settings, warehouse, settings.evaluation.flagged_share)
     _show_nights(nights, as_json, "No scored night is waiting.")
     if left := waiting_folders(settings.files):
         raise NightError(
@@ -126,8 +127,9 @@ def labels(
     """
     settings = load_settings(config)
     from tasks.labels.label_file import record_labels
+    from tasks.warehouse.connection import Warehouse
 
-    recorded = record_labels(settings.warehouse, settings.name, file)
+    recorded = record_labels(Warehouse(settings.warehouse, settings.name), file)
     if as_json:
         print_json(dataclasses.asdict(recorded))
         return
@@ -153,12 +155,12 @@ def train(
     settings = load_settings(path)
     show_progress()
     with starting_server():
-        from flows.context import recipe_of
-        from flows.training import retrain
+        from flows.serving.deployments import retrain
         from tasks.registry.versions import find_champion
+        from tasks.warehouse.connection import Warehouse
 
     version = retrain(path, as_of.date(), promote)
-    champion = find_champion(recipe_of(settings), settings.warehouse, version.as_of)
+    champion = find_champion(settings, Warehouse(settings.warehouse, settings.name), version.as_of)
     if as_json:
         print_json(dataclasses.asdict(version) | {"champion": champion.name if champion else None})
         return
@@ -191,8 +193,9 @@ def demo(
     with starting_server():
         from flows.cli.tables import evaluation_tables
         from flows.demo import play
+        from flows.serving.deployments import evaluate, nightly
 
-    nights, judged, page = play(folder)
+    nights, judged, page = play(folder, nightly, evaluate)
     if as_json:
         print_json(judged.to_json(str(page)))
         return

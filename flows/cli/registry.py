@@ -29,8 +29,9 @@ def models(
     settings = load_settings(config)
     from flows.cli.version_table import version_tables
     from tasks.registry.listing import list_versions
+    from tasks.warehouse.connection import Warehouse
 
-    listed = list_versions(settings.warehouse, settings.name, as_of)
+    listed = list_versions(Warehouse(settings.warehouse, settings.name), as_of)
     if as_json:
         print_json(
             {
@@ -68,9 +69,13 @@ def promote(
     """
     settings = load_settings(config)
     from tasks.registry.promotions import promote_by_name
+    from tasks.warehouse.connection import Warehouse
 
     change = promote_by_name(
-        settings.warehouse, settings.name, version, first.date() if first else None, why or "promoted by hand"
+        Warehouse(settings.warehouse, settings.name),
+        version,
+        first.date() if first else None,
+        why or "promoted by hand",
     )
     _tell_and_show(settings, change, as_json)
 
@@ -83,13 +88,17 @@ def rollback(why: Why = None, config: Config = None, as_json: AsJson = False, de
     """
     settings = load_settings(config)
     from tasks.registry.promotions import roll_back
+    from tasks.warehouse.connection import Warehouse
 
     _tell_and_show(
-        settings, roll_back(settings.warehouse, settings.name, why or "rolled back by hand"), as_json
+        settings,
+        roll_back(Warehouse(settings.warehouse, settings.name), why or "rolled back by hand"),
+        as_json,
     )
 
 
 def _tell_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
+    from tasks.core.identity import training_identity
     from tasks.notifications.notify import notify_promotion
 
     if change.done:
@@ -105,7 +114,7 @@ def _tell_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
             f"{change.version} is champion from {change.effective_from} on{instead}; by "
             f"{change.promoted_by}: {change.why}."
         )
-    if change.training_hash != settings.training_hash:
+    if change.training_hash not in training_identity(settings):
         say(
             "It was trained with another configuration than the one given here: the next night trains "
             "a version of its own."

@@ -35,9 +35,9 @@ def evaluate(
     load_settings(path)
     show_progress()
     with starting_server():
-        from flows.evaluation import evaluate_window
+        from flows.serving import deployments
 
-    judged, page = evaluate_window(path, first.date(), last.date(), as_of.date() if as_of else None)
+    judged, page = deployments.evaluate(path, first.date(), last.date(), as_of.date() if as_of else None)
     _show(judged, page, as_json)
 
 
@@ -48,9 +48,9 @@ def report(config: Config = None, as_json: AsJson = False, debug: Debug = False)
     load_settings(path)
     show_progress()
     with starting_server():
-        from flows.evaluation import evaluate_newest
+        from flows.serving import deployments
 
-    judged, page = evaluate_newest(path)
+    judged, page = deployments.report(path)
     _show(judged, page, as_json)
 
 
@@ -68,12 +68,13 @@ def explain(
     """
     settings = load_settings(config)
     from flows.cli.tables import explanation_table
-    from flows.context import recipe_of
     from tasks.core.staging import scratch_folder
     from tasks.evaluation.explain import explain_row
+    from tasks.warehouse.connection import Warehouse
 
+    warehouse = Warehouse(settings.warehouse, settings.name)
     with scratch_folder(settings.files) as staging:
-        explained = explain_row(recipe_of(settings), settings.warehouse, day.date(), row_id, staging)
+        explained = explain_row(settings, warehouse, day.date(), row_id, staging)
     if as_json:
         print_json(dataclasses.asdict(explained))
         return
@@ -98,14 +99,13 @@ def replay(
     """
     settings = load_settings(config)
     from flows.cli.tables import replay_tables
-    from flows.context import recipe_of
     from tasks.core.staging import scratch_folder
     from tasks.evaluation.replay import replay
+    from tasks.warehouse.connection import Warehouse
 
+    warehouse = Warehouse(settings.warehouse, settings.name)
     with scratch_folder(settings.files) as staging:
-        replayed = replay(
-            recipe_of(settings), settings.warehouse, settings.config_hash, day.date(), as_of, staging
-        )
+        replayed = replay(settings, warehouse, day.date(), as_of, staging)
     if as_json:
         print_json(dataclasses.asdict(replayed))
         return
@@ -125,9 +125,10 @@ def sql(
     Example: nightscore sql --as-of 2026-11-20T14:00 "from alerts limit 20"
     """
     settings = load_settings(config)
+    from tasks.warehouse.connection import Warehouse
     from tasks.warehouse.query import query
 
-    answer = query(settings.warehouse, settings.name, text, as_of)
+    answer = query(Warehouse(settings.warehouse, settings.name), text, as_of)
     if as_json:
         print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
         return

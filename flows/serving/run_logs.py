@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from prefect.context import FlowRunContext
 from prefect.logging.handlers import APILogHandler
 
 ROOMS = ("flows", "tasks", "models")
@@ -14,9 +15,13 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def run_logs() -> Iterator[None]:
-    """What our code logs goes to Prefect for the length of the block, and a failure is said in one line
-    there.
+    """Inside the block, our own log lines and a failure in one line go to Prefect, where a deployment runs
+    the flow.
     """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
+        yield
+        return
     handler = APILogHandler()
     loggers = [logging.getLogger(room) for room in ROOMS]
     for logger in loggers:

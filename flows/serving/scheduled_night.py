@@ -3,87 +3,76 @@ scores its own date.
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from flows.due_dates import missed_dates
 from flows.schedule import business_date
-from flows.settings import Settings
+from flows.settings import Settings, load_settings
 from tasks.core.errors import SourceError
 from tasks.core.references import Night
+from tasks.core.step import Retries
 from tasks.notifications.prefect_artifacts import show_missed
 from tasks.operations.coalescing import coalesced
-from tasks.source.arrival import arrival, may_still_come
+from tasks.operations.liveness import live_run
+from tasks.source.arrival import arrival
 
 log = logging.getLogger(__name__)
 
 
-def score_scheduled(config: Path, settings: Settings, day: date | None, force: bool) -> Night:
-    """The night of the scheduled start, or of `day` alone where somebody asks for that.
+def score_scheduled(config: Path, night: Callable[..., Any], force: bool) -> Night:
+    """The night of the scheduled start, after the dates that were missed before it, each a run of `night`.
 
     Raises Overtaken where another run stands in for this one, and whatever the night itself raises.
     """
-    if day is not None:
-        return score_night(config, day, force)
-    with coalesced(settings.files) as newest:
+    settings = load_settings(config)
+    with live_run(settings.files), coalesced(settings.files) as newest:
         day = business_date(newest, settings.schedule)
         if newest != flow_run.scheduled_start_time:
             rename(f"{settings.name} {day}")
-        make_up(config, settings, day)
+        score_missed_before(config, settings, day, night)
         await_partition(settings, day)
+        from flows.nightly import score_night
+
         return score_night(config, day, force)
 
 
-def make_up(config: Path, settings: Settings, day: date) -> None:
-    """Scores the dates before `day` that were missed, each a run of its own.
-
-    One that fails is tried again by the next night.
-    """
+def score_missed_before(config: Path, settings: Settings, day: date, night: Callable[..., Any]) -> None:
+    """Scores the dates before `day` that were missed. One that fails is tried again by the next night."""
     missed = missed_dates(settings, day)
     if missed.lacking:
-        log.info(
-            "%s  schedule   the source still has no partition of %s", day, ", ".join(map(str, missed.lacking))
-        )
+        lacking = ", ".join(map(str, missed.lacking))
+        log.info("%s  schedule   the source still has no partition of %s", day, lacking)
     outcome = dict.fromkeys(missed.lacking, "no partition")
     if missed.missing:
         from flows.catch_up import score_dates
 
-        log.info(
-            "%s  schedule   first the dates that were missed: %s", day, ", ".join(map(str, missed.missing))
-        )
-        done, failed = score_dates(config, missed.missing)
-        outcome |= {night.date: night.status for night in done} | {
-            failing: str(error) for failing, error in failed.items()
-        }
-    show_missed(settings.name, day, [{"date": str(due), "outcome": outcome[due]} for due in sorted(outcome)])
+        missing = ", ".join(map(str, missed.missing))
+        log.info("%s  schedule   first the dates that were missed: %s", day, missing)
+        done, failed = score_dates(config, missed.missing, night)
+        outcome |= {scored.date: scored.status for scored in done}
+        outcome |= {failing: str(error) for failing, error in failed.items()}
+    lines = [{"date": str(date_due), "outcome": outcome[date_due]} for date_due in sorted(outcome)]
+    show_missed(settings.name, day, lines)
 
 
 def await_partition(settings: Settings, day: date) -> None:
-    """Waits for a late partition, for as long as [schedule] says; the night itself tells where it has not
-    come by then.
+    """Waits for a late partition for as long as [schedule] says; where it does not come, the night itself
+    fails.
     """
     schedule = settings.schedule
-    patient = arrival.with_options(
-        retries=schedule.late_retries,
-        retry_delay_seconds=schedule.late_retry_minutes * 60,
-        retry_condition_fn=may_still_come,
-    )
+    retries = Retries(schedule.late_retries, schedule.late_retry_minutes * 60, (SourceError,))
     with suppress(SourceError):
-        patient(settings, day)
-
-
-def score_night(config: Path, day: date, force: bool) -> Night:
-    """The night of a date, as part of this flow run."""
-    from flows.nightly import nightly
-
-    return nightly.fn(config, day, force)
+        arrival.with_retries(retries)(settings, day)
 
 
 def rename(name: str) -> None:
-    """Calls this flow run by what it came to do."""
+    """Calls this flow run by the date that it came to score."""
     with get_client(sync_client=True) as client:
         client.set_flow_run_name(flow_run.id, name)

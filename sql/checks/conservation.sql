@@ -1,4 +1,5 @@
--- Current runs whose rows are not all accounted for: what the ledger says against the distinct rows that are stored. None means pass.
+-- Current runs whose rows are not all accounted for: what the ledger says against the distinct rows that are
+-- stored. None means pass.
 with looked_at as (
     select *
     from current_runs

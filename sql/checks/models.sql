@@ -1,4 +1,5 @@
--- Versions that rows of current runs name and that are not registered, are not the run's own, or are younger than the date. None means pass.
+-- Versions that rows of current runs name and that are not registered, are not the run's own, or are younger
+-- than the date. None means pass.
 with named as (
     select run_id, partition_date, model_version, count(*) as rows
     from scores

@@ -1,4 +1,5 @@
--- Challengers that did not score just the rows of a current run, or scores of theirs that cannot be. None means pass.
+-- Challengers that did not score just the rows of a current run, or scores of theirs that cannot be.
+-- None means pass.
 with shadowed as (
     select
         run_id,

@@ -1,9 +1,9 @@
--- Grain: one row per scored row of the window's current runs, with its label if it was known by the end of $as_of.
+-- Grain: one row per scored row of the window's current runs, with its label if it was known by the end of
+-- $as_of.
 with known as (
     select id, partition_date, label, weight
-    from labels
-    where known_at <= $as_of and partition_date between $first_date and $last_date
-    qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1
+    from labels_known_at($as_of)
+    where partition_date between $first_date and $last_date
 )
 select
     scores.partition_date,

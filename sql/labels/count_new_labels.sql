@@ -1,4 +1,5 @@
--- Grain: exactly one row: lines that are new, that add nothing to what is recorded, and that name no scored row.
+-- Grain: exactly one row: lines that are new, that add nothing to what is recorded, and that name no scored
+-- row.
 with counted as (
     select
         (select count(*) from reported) as lines,

@@ -1,4 +1,5 @@
--- Grain: one row per column of a label file with values that cannot be meant: how many, and the first of them. None means pass.
+-- Grain: one row per column of a label file with values that cannot be meant: how many, and the first of
+-- them. None means pass.
 with wrong as (
     select line, 'id' as "column", lines.id as written from reported join lines using (line) where reported.id is null
     union all

@@ -1,5 +1,6 @@
--- Grain: one row per id whose label in the source's own column is new, or differs from what that column said last; `found` holds what it
--- says now. What others say (an analyst, a chargeback) is left out of the comparison: it stands until the column itself changes.
+-- Grain: one row per id whose label in the source's own column is new, or differs from what that column said
+-- last; `found` holds what it says now. What others say (an analyst, a chargeback) is left out of the
+-- comparison: it stands until the column itself changes.
 insert into labels by name
 with known as (
     select id, partition_date, label, weight

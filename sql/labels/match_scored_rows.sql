@@ -1,11 +1,13 @@
--- Grain of `dated`: one row per line of a label file that names a scored row, with the row's date (the newest, where the file gives none).
+-- Grain of `dated`: one row per line of a label file that names a scored row, with the row's date (the
+-- newest, where the file gives none).
 create or replace temp table dated as
 select reported.*, scores.partition_date as scored_date
 from reported
 join scores on scores.id = reported.id and scores.partition_date = coalesce(reported.partition_date, scores.partition_date)
 qualify row_number() over (partition by reported.line order by scores.partition_date desc) = 1;
 
--- Grain of `matched`: one row per distinct statement among them, with the row's weight, and whether the very same is recorded already.
+-- Grain of `matched`: one row per distinct statement among them, with the row's weight, and whether the very
+-- same is recorded already.
 create or replace temp table matched as
 with once as (
     select id, scored_date as partition_date, label, known_at, source

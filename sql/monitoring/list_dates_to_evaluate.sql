@@ -1,5 +1,5 @@
--- Grain: one row per date of a current run with labels known at the end of $as_of, whose figures by $as_of do not hold: there are none, or
--- they are older than the run or than one of those labels.
+-- Grain: one row per date of a current run with labels known at the end of $as_of, whose figures by $as_of do
+-- not hold: there are none, or they are older than the run or than one of those labels.
 with known as (
     select partition_date, max(known_at) as known_at, max(recorded_at) as recorded_at
     from labels

@@ -1,6 +1,14 @@
--- Grain: at most one row: the run that makes this one needless: itself, or, unless it is forced, the current run of its date with the same
--- source, model and configuration.
-select run_id, rows_source, rows_scored, rows_quarantined, rows_flagged, threshold
+-- Grain: at most one row: the run that makes this one needless: itself, or, unless it is forced, the current
+-- run of its date with the same source, model and configuration.
+select
+    partition_date as date,
+    run_id,
+    rows_source,
+    rows_scored,
+    rows_quarantined,
+    rows_flagged,
+    model_version,
+    threshold,
 from runs
 where
     run_id = $run_id
@@ -10,6 +18,6 @@ where
         and partition_date = $partition_date
         and source_fingerprint = $source_fingerprint
         and model_version = $model_version
-        and config_hash = $config_hash
+        and config_hash in (select unnest($config_hashes::varchar[]))
     )
 limit 1;

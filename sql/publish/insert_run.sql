@@ -17,4 +17,5 @@ select
     $durations as durations,
     $data_docs as data_docs,
     $message as message,
-    $threshold_rule as threshold_rule;
+    $threshold_rule as threshold_rule,
+    $product_version as product_version;

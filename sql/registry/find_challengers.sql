@@ -1,9 +1,10 @@
--- Grain: one row per challenger of a date, oldest first: a version of this configuration that is at least as young as the champion, fit for
--- service, not promoted for that date, now or in a past that a rollback undid, and not decided on before it.
+-- Grain: one row per challenger of a date, oldest first: a version of this configuration that is at least as
+-- young as the champion, fit for service, not promoted for that date, now or in a past that a rollback undid,
+-- and not decided on before it.
 select version, as_of, first_date, last_date, artifact_path, artifact_sha256, card_path, withheld, training_hash
 from models
 where
-    training_hash = $training_hash
+    training_hash in (select unnest($training_hashes::varchar[]))
     and as_of between $champion_as_of and $partition_date
     and version <> $champion
     and withheld is null

@@ -1,4 +1,5 @@
--- Grain: at most one row: the version that is champion on a business date, if its artifact is there: one that was pruned serves nobody.
+-- Grain: at most one row: the version that is champion on a business date, if its artifact is there: one that
+-- was pruned serves nobody.
 select version, as_of, first_date, last_date, artifact_path, artifact_sha256, card_path, withheld, training_hash
 from champions
 join models using (version)

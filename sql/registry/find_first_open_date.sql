@@ -1,4 +1,5 @@
--- Grain: one row: the first date not before $as_of from which a promotion changes no date that is scored, and no promotion in force takes over.
+-- Grain: one row: the first date not before $as_of from which a promotion changes no date that is scored, and
+-- no promotion in force takes over.
 select
     greatest(
         $as_of,

@@ -1,5 +1,5 @@
--- Grain: at most one row: the champion of the newest nights, the newest promotion of another version (nulls: there is none), to which a
--- rollback goes back, and the first date that changes hands.
+-- Grain: at most one row: the champion of the newest nights, the newest promotion of another version (nulls:
+-- there is none), to which a rollback goes back, and the first date that changes hands.
 with newest as (
     select version
     from champions

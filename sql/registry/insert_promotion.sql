@@ -1,4 +1,5 @@
--- Grain: one row per promotion, append-only; the version that is champion from that date already is not promoted again.
+-- Grain: one row per promotion, append-only; the version that is champion from that date already is not
+-- promoted again.
 insert into promotions by name
 select
     $effective_from as effective_from,

@@ -1,4 +1,5 @@
--- Grain: one row per promotion that is undone: those in force that stand above the one of $before_from and $before_at.
+-- Grain: one row per promotion that is undone: those in force that stand above the one of $before_from and
+-- $before_at.
 insert into promotions by name
 select
     effective_from,

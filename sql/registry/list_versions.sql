@@ -1,5 +1,6 @@
--- Grain: one row per version that was registered by the instant of the variable as_of, the newest first, with the dates that it is champion of,
--- what was decided of it as a challenger, and its figures on the newest window that it alone has flagged and that was judged.
+-- Grain: one row per version that was registered by the instant of the variable as_of, the newest first, with
+-- the dates that it is champion of, what was decided of it as a challenger, and its figures on the newest
+-- window that it alone has flagged and that was judged.
 with reigns as (
     select
         version,

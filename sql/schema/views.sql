@@ -1,5 +1,6 @@
 -- The views of one dataset, over the tables of tables.sql.
--- Every view shows what it showed at the instant of the variable `as_of` (`set variable as_of = timestamptz '...'`); now unless set.
+-- Every view shows what it showed at the instant of the variable `as_of` (`set variable as_of = timestamptz
+-- '...'`); now unless set.
 
 -- Grain: one row per current run.
 create or replace view current_runs as
@@ -16,7 +17,8 @@ select score_rows.*
 from score_rows
 semi join current_runs using (run_id);
 
--- Grain: one row per scored source row of the current runs and version that scored it, the champion or a challenger.
+-- Grain: one row per scored source row of the current runs and version that scored it, the champion or a
+-- challenger.
 create or replace view version_scores as
 select run_id, partition_date, id, error, score, p_value, rank, is_flagged, model_version
 from scores
@@ -48,9 +50,10 @@ qualify row_number() over (
     order by measured_at desc
 ) = 1;
 
--- Grain: one row per date, of a current run, and feature, or `error`: how far the rows of the dates first_date..partition_date are from those
--- that the version learnt from. is_over: beyond a limit of the section [drift] of that time.
--- psi: population stability index; wasserstein: encoded units, null of a category; error_q..: relative change of that quantile of the error.
+-- Grain: one row per date, of a current run, and feature, or `error`: how far the rows of the dates
+-- first_date..partition_date are from those that the version learnt from. is_over: beyond a limit of the
+-- section [drift] of that time. psi: population stability index; wasserstein: encoded units, null of a
+-- category; error_q..: relative change of that quantile of the error.
 create or replace view drift as
 select
     runs.partition_date,
@@ -71,7 +74,8 @@ group by all
 order by runs.partition_date desc, is_over desc, feature;
 
 -- Grain: one row per date and entity with a flagged row: its strangest one, newest date first, worst first.
--- rows_flagged: the entity's flagged rows of this date. flagged_last_30_days: those of the 30 dates before it, of the current runs.
+-- rows_flagged: the entity's flagged rows of this date. flagged_last_30_days: those of the 30 dates before
+-- it, of the current runs.
 create or replace view alerts as
 with flagged as (
     select *, coalesce(entity, id) as alert_entity
@@ -168,8 +172,8 @@ from known
 anti join known as rollbacks on rollbacks.undoes = known.promoted_at
 where undoes is null;
 
--- Grain: one row per promotion that decides a champion: that of effective_from and of the dates after it, before effective_until (null: of
--- all of them). The periods do not overlap.
+-- Grain: one row per promotion that decides a champion: that of effective_from and of the dates after it,
+-- before effective_until (null: of all of them). The periods do not overlap.
 create or replace view champions as
 with deciding as (
     select *

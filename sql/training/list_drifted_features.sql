@@ -1,4 +1,5 @@
--- Grain: one row per feature that was over a limit when the drift of a version was last measured before a date.
+-- Grain: one row per feature that was over a limit when the drift of a version was last measured before a
+-- date.
 select feature
 from drift
 where

@@ -1,12 +1,19 @@
 """The sections of the configuration that say which rows there are and which of them are good."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from models.settings import ImageSettings, Section
+from models.settings import (
+    DriftSettings,
+    ImageSettings,
+    ModelSettings,
+    Section,
+    ThresholdSettings,
+    TrainingSettings,
+)
 
 
 class SourceSettings(Section):
@@ -135,13 +142,17 @@ class QualitySettings(Section):
 
 
 class Dataset(Section):
-    """Everything that decides which rows a night reads and keeps."""
+    """Which rows a night reads and keeps, what is learnt from them, and from which score a row is flagged."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     source: SourceSettings
     columns: ColumnSettings
     features: FeatureSettings
     quality: QualitySettings = QualitySettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    threshold: ThresholdSettings = ThresholdSettings()
+    drift: DriftSettings = DriftSettings()
 
     @model_validator(mode="after")
     def _image_judged_once(self) -> Self:
@@ -151,3 +162,21 @@ class Dataset(Section):
                 f"[quality.columns.{image.column}]"
             )
         return self
+
+    @property
+    def label_delay_days(self) -> int:
+        """Days until the label of a row is known; 0 without a label column, where there is nothing to wait
+        for.
+        """
+        return self.training.label_delay_days if self.columns.label else 0
+
+    def training_window(self, as_of: date) -> tuple[date, date]:
+        """First and last date of the training window: the dates before `as_of` whose labels are known by
+        then.
+        """
+        last = as_of - timedelta(days=self.label_delay_days + 1)
+        return last - timedelta(days=self.training.window_days - 1), last
+
+    def without_label_derived(self) -> Self:
+        """The same dataset without the features that are built from labels."""
+        return self.model_copy(update={"features": self.features.without_label_derived()})

@@ -22,24 +22,28 @@ SCRATCH = "scratch-"
 
 
 @contextmanager
-def night_folder(files: Path, day: date, *, anew: bool = False) -> Iterator[Path]:
+def night_folder(files: Path, day: date, *, anew: bool = False, keep: bool = False) -> Iterator[Path]:
     """The one folder of a date; another process that has it is waited for.
 
     Its content goes when the block ends. Where the block fails, or its process is killed, what was computed
     stays for the next run of the date, unless that asks for it `anew`.
+    keep: what was computed stays where the block ends well, too.
+
+    keep: whether the content stays where the block ends well, too.
     """
     sweep(files)
     folder = staging(files) / str(day)
     with _waited_for(folder):
         if anew:
-            _empty(folder)
+            empty(folder)
         try:
             yield folder
         except BaseException:
             if not any(folder.glob("*.json")):  # no step has left a result
                 remove(folder)
             raise
-        remove(folder)
+        if not keep or not any(folder.glob("*.json")):
+            remove(folder)
 
 
 @contextmanager
@@ -49,7 +53,7 @@ def work_folder(files: Path, name: str) -> Iterator[Path]:
     """
     folder = staging(files) / f"{SCRATCH}{name}"
     with _waited_for(folder):
-        _empty(folder)
+        empty(folder)
         try:
             yield folder
         finally:
@@ -132,7 +136,8 @@ def _holder(folder: Path) -> str:
         return "it has just ended"
 
 
-def _empty(folder: Path) -> None:
+def empty(folder: Path) -> None:
+    """Removes what is in a folder that this process has; its lock stays."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 
-import sql
 from models.checks.baselines import BASELINES, Score
 from models.detector.detector import Detector
 from models.detector.scorer import run
@@ -19,8 +18,7 @@ from tasks.features.build import build_features, feature_batches
 from tasks.registry.artifact_store import load
 from tasks.scoring.score import BATCH_ROWS
 from tasks.source.ingest import read_partition
-from tasks.warehouse.connection import look_up, reading
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
 
 REDUCED = "reduced "  # before the names of what scores without label-derived features
 
@@ -34,38 +32,35 @@ class Compared:
 
 
 def stored_features(
-    dataset: Dataset,
-    warehouse: WarehouseSettings,
-    day: date,
-    run_id: str,
-    fingerprint: str,
-    delay_days: int,
-    staging: Path,
+    dataset: Dataset, warehouse: Warehouse, day: date, run_id: str, fingerprint: str, staging: Path
 ) -> Features:
     """The features of a committed night once more, from the source and the run's own quarantine.
 
     Raises EvaluationError where the source has changed since the night was committed, or the run's rows were
     pruned.
     """
-    if look_up(warehouse, dataset.name, "evaluation/find_pruned_run", {"run_id": run_id}):
-        raise EvaluationError(
-            f"{day}: the rows of {run_id} were pruned; score it again with `nightscore run --date "
-            f"{day} --force`"
-        )
-    partition = unchanged(dataset, day, fingerprint)
+    if warehouse.row("evaluation/find_pruned_run", run_id=run_id):
+        raise rows_pruned(day, run_id)
+    partition = require_unchanged(dataset, day, fingerprint)
     folder = staging / f"evaluation-{day}"
     folder.mkdir(parents=True, exist_ok=True)
-    with reading(warehouse, dataset.name) as con:
-        quarantine = con.execute(sql.read("evaluation/list_quarantined_rows"), {"run_id": run_id}).pl()
+    quarantine = warehouse.frame("evaluation/list_quarantined_rows", run_id=run_id)
     path = folder / "quarantine.parquet"
     quarantine.write_parquet(path)
     validated = Validated(
         partition, path, rows_quarantined=quarantine["row"].n_unique(), data_docs=folder / "none"
     )
-    return build_features(dataset, validated, delay_days, folder)
+    return build_features(dataset, validated, dataset.label_delay_days, folder)
 
 
-def unchanged(dataset: Dataset, day: date, fingerprint: str) -> Partition:
+def rows_pruned(day: date, run_id: str) -> EvaluationError:
+    """The error of a night whose rows are gone."""
+    return EvaluationError(
+        f"{day}: the rows of {run_id} were pruned; score it again with `nightscore run --date {day} --force`"
+    )
+
+
+def require_unchanged(dataset: Dataset, day: date, fingerprint: str) -> Partition:
     """The partition of a date as it was when this fingerprint was taken; raises EvaluationError where it has
     changed since.
     """
@@ -78,15 +73,15 @@ def unchanged(dataset: Dataset, day: date, fingerprint: str) -> Partition:
     return partition
 
 
-def baselines_of(version: Version) -> Compared:
+def fit_baselines(version: Version) -> Compared:
     """What scores the rows without the trained networks, fitted on the version's own training sample."""
     detector = load(version.path, version.sha256)
     return Compared(detector, {name: fit(detector) for name, fit in BASELINES.items()})
 
 
-def reduced_of(version: Version) -> Compared:
+def fit_reduced(version: Version) -> Compared:
     """The detector of a version and its baselines."""
-    alone = baselines_of(version)
+    alone = fit_baselines(version)
     scorers = {DETECTOR: lambda rows: run(alone.detector.scorer.scores, [rows])[1], **alone.scorers}
     return Compared(alone.detector, {f"{REDUCED}{name}": scorer for name, scorer in scorers.items()})
 

@@ -1,88 +1,73 @@
-"""Judging a window of committed nights by the labels that were known at a date, beside what no model finds
-on the same rows.
+"""A window of committed nights, evaluated by the labels known at a date, beside baselines on the same
+rows.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
-import sql
 from models.evaluation.curves import curves, distribution
 from models.evaluation.metrics import RANKING, LabelledRows, confusion, measure, metrics
+from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import DETECTOR, Evaluation, Figure, Ranking
-from tasks.core.recipe import Recipe
-from tasks.core.references import Version
+from tasks.core.step import step
 from tasks.evaluation.baseline_scores import (
     REDUCED,
     Compared,
-    baselines_of,
-    reduced_of,
+    fit_baselines,
+    fit_reduced,
     score_all,
     stored_features,
 )
-from tasks.evaluation.result_lines import alert_lines, judged_night, night_line
+from tasks.evaluation.result_lines import alert_lines, labelled_night, night_line
 from tasks.evaluation.settings import EvaluationSettings, Window
 from tasks.labels.known_labels import known_compromised, store_labels
-from tasks.registry.versions import stored_version
-from tasks.training.train import train_version
-from tasks.warehouse.connection import reading, transact
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.registry.versions import find_reduced_version, stored_version
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.statements import execute, frame
 
 log = logging.getLogger(__name__)
-VERSION = (
-    "version",
-    "as_of",
-    "first_date",
-    "last_date",
-    "artifact_path",
-    "artifact_sha256",
-    "card_path",
-    "withheld",
-)
+KEYS = ("partition_date", "id", "entity", "score", "p_value", "is_flagged", "reasons", "label", "weight")
 
 
-@dataclass(frozen=True)
-class Bench:
-    """Where an evaluation reads and writes.
-
-    reduced: the recipe without the label-derived features; None where there are none.
+@step
+def evaluate(
+    dataset: Dataset, warehouse: Warehouse, settings: EvaluationSettings, window: Window, staging: Path
+) -> Evaluation:
+    """Stores the labels that the source has added since, and evaluates the window with the version without
+    label-derived features beside it; see `evaluate_window`.
     """
-
-    recipe: Recipe
-    reduced: Recipe | None
-    warehouse: WarehouseSettings
-    settings: EvaluationSettings
-
-
-@task(cache_policy=NO_CACHE)
-def evaluate(bench: Bench, window: Window, staging: Path) -> Evaluation:
-    """Judges a window by its stored labels and those that the source has added since; see `judge`."""
-    dataset, delay = bench.recipe.dataset, bench.recipe.label_delay_days
     if dataset.columns.label:
-        store_labels(dataset, bench.warehouse, window.first, window.last, delay, window.as_of)
-    return judge(bench, window, staging)
+        store_labels(dataset, warehouse, window.first, window.last, window.as_of)
+    return evaluate_window(dataset, warehouse, settings, window, staging, with_reduced=True)
 
 
-def judge(bench: Bench, window: Window, staging: Path) -> Evaluation:
-    """The window's figures, with those of every baseline on the same rows; they are stored in the table
-    `metrics` as well.
+def evaluate_window(
+    dataset: Dataset,
+    warehouse: Warehouse,
+    settings: EvaluationSettings,
+    window: Window,
+    staging: Path,
+    *,
+    with_reduced: bool = False,
+) -> Evaluation:
+    """Returns the window's figures, with those of every baseline on the same rows, and stores them in the
+    table `metrics`.
 
-    Raises EvaluationError where a date of the window has no committed run, or the source has changed since.
+    with_reduced: whether the version without the label-derived features, which the training made, is compared
+    as well.
+    Raises EvaluationError where no date of the window has a committed run, or the source has changed since.
     """
-    dataset = bench.recipe.dataset
-    values = {"first_date": window.first, "last_date": window.last}
-    with reading(bench.warehouse, dataset.name) as con:
-        runs = con.execute(sql.read("evaluation/list_window_runs"), values).pl()
-        rows = con.execute(sql.read("evaluation/list_labelled_scores"), values | {"as_of": window.as_of}).pl()
+    dates = {"first_date": window.first, "last_date": window.last}
+    with warehouse.reading() as con:
+        runs = frame(con, "evaluation/list_window_runs", **dates)
+        rows = frame(con, "evaluation/list_labelled_scores", **dates, as_of=window.as_of)
     if runs.is_empty():
         raise EvaluationError(
             f"{window.first}..{window.last}: no date has a committed run whose rows are kept; "
@@ -104,67 +89,65 @@ def judge(bench: Bench, window: Window, staging: Path) -> Evaluation:
     )
     labelled = rows.filter(pl.col("label").is_not_null())
     if labelled.is_empty():
-        return replace(unlabelled, notes=(_why_unlabelled(bench, window),))
-    return _judge_labelled(bench, window, staging, unlabelled, runs, labelled)
-
-
-def _judge_labelled(
-    bench: Bench, window: Window, staging: Path, found: Evaluation, runs: pl.DataFrame, labelled: pl.DataFrame
-) -> Evaluation:
-    dataset, settings = bench.recipe.dataset, bench.settings
-    rows, notes = labelled, []
+        return replace(unlabelled, notes=(_why_unlabelled(dataset, window),))
+    evaluated = labelled
     if settings.exclude_known_compromised and dataset.columns.entity:
-        compromised = known_compromised(
-            dataset, bench.warehouse, labelled, runs["first_date"][0], bench.recipe.label_delay_days
+        evaluated = labelled.filter(~known_compromised(dataset, warehouse, labelled, runs["first_date"][0]))
+    if evaluated.is_empty():
+        note = (
+            f"Every labelled row of {window.first}..{window.last} is of an entity that was known to be "
+            "compromised."
         )
-        rows = labelled.filter(~compromised)
-    if unknown := found.rows - labelled.height:
+        return replace(unlabelled, notes=(note,))
+    notes = []
+    if unknown := rows.height - labelled.height:
         notes.append(
             f"{unknown:,} scored rows have no label that was known by {window.as_of} and are not judged."
         )
-    if rows.is_empty():
-        return replace(
-            found,
-            notes=(
-                (
-                    f"Every labelled row of {window.first}..{window.last} is of an entity that was known "
-                    "to be compromised."
-                ),
-            ),
-        )
-    scored = _compare(bench, runs, staging, rows)
-    judged, (ranking, reduced) = _judged(scored, "score", bench), _rankings(bench, scored)
-    notes += [
-        f"{name} is not defined on these rows: no frauds, or nothing flagged."
-        for name, at in ranking.detector.items()
-        if at.value is None
-    ]
-    lines = {DETECTOR: curves(judged)} | {
-        name: curves(_judged(scored, name, bench)) for name in ranking.baselines
-    }
-    evaluation = replace(
-        found,
-        rows=rows.height,
-        positives=int(rows["label"].sum()),
-        rows_left_out=labelled.height - rows.height,
-        ranking=ranking,
-        without_label_derived=reduced,
-        confusion=confusion(judged),
-        curves={name: line for name, line in lines.items() if line},
-        distribution=distribution(judged.scores, judged.labels, judged.weights),
-        nights=tuple(judged_night(night, rows) for night in found.nights),
-        weighted=bool(dataset.columns.weight),
-        notes=tuple(notes),
-    )
-    _store(bench.warehouse, evaluation)
+    compared, missing = _comparisons(dataset, warehouse, runs, with_reduced)
+    scored = _add_scores(dataset, warehouse, runs, compared, staging, evaluated)
+    evaluation = _measure(dataset, settings, unlabelled, scored, [*notes, *missing])
+    evaluation = replace(evaluation, rows_left_out=labelled.height - evaluated.height)
+    _store(warehouse, evaluation)
     return evaluation
 
 
-def _rankings(bench: Bench, scored: pl.DataFrame) -> tuple[Ranking, Ranking | None]:
+def _measure(
+    dataset: Dataset, settings: EvaluationSettings, found: Evaluation, scored: pl.DataFrame, notes: list[str]
+) -> Evaluation:
+    """The evaluation with the figures of these rows."""
+    labelled = _labelled_rows(dataset, scored, "score")
+    ranking, reduced = _rankings(dataset, settings, scored)
+    notes = notes + [
+        f"{name} is not defined on these rows: no frauds, or nothing flagged."
+        for name, figure in ranking.detector.items()
+        if figure.value is None
+    ]
+    lines = {DETECTOR: curves(labelled)} | {
+        name: curves(_labelled_rows(dataset, scored, name)) for name in ranking.baselines
+    }
+    return replace(
+        found,
+        rows=scored.height,
+        positives=int(scored["label"].sum()),
+        ranking=ranking,
+        without_label_derived=reduced,
+        confusion=confusion(labelled),
+        curves={name: line for name, line in lines.items() if line},
+        distribution=distribution(labelled.scores, labelled.labels, labelled.weights),
+        nights=tuple(labelled_night(night, scored) for night in found.nights),
+        weighted=bool(dataset.columns.weight),
+        notes=tuple(notes),
+    )
+
+
+def _rankings(
+    dataset: Dataset, settings: EvaluationSettings, scored: pl.DataFrame
+) -> tuple[Ranking, Ranking | None]:
     """The figures of the detector and its baselines, and of the reduced detector and its own, where there is
     one.
     """
-    everything = metrics(bench.settings.top_k)
+    everything = metrics(settings.top_k)
     by_score = {
         name: metric
         for name, metric in everything.items()
@@ -174,58 +157,69 @@ def _rankings(bench: Bench, scored: pl.DataFrame) -> tuple[Ranking, Ranking | No
     def figures(prefix: str) -> dict[str, dict[str, Figure]]:
         columns = _columns(scored, prefix)
         return {
-            name: measure(_judged(scored, column, bench), by_score, replicates=0)
+            name: measure(_labelled_rows(dataset, scored, column), by_score, replicates=0)
             for name, column in columns.items()
         }
 
-    own, without = (
-        Ranking(measure(_judged(scored, "score", bench), everything), figures("")),
-        figures(REDUCED),
-    )
-    return own, Ranking(without.pop(DETECTOR), without) if without else None
+    own = Ranking(measure(_labelled_rows(dataset, scored, "score"), everything), figures(""))
+    reduced = figures(REDUCED)
+    return own, Ranking(reduced.pop(DETECTOR), reduced) if reduced else None
 
 
-def _compare(bench: Bench, runs: pl.DataFrame, staging: Path, rows: pl.DataFrame) -> pl.DataFrame:
-    """The judged rows with one more column of scores for each baseline (`name`), and for the reduced
-    detector's (`reduced name`).
+def _comparisons(
+    dataset: Dataset, warehouse: Warehouse, runs: pl.DataFrame, with_reduced: bool
+) -> tuple[dict[str, list[Compared]], list[str]]:
+    """What each version of the runs is compared with, and in a sentence what is missing.
+
+    The reduced detectors are compared where every version has one.
     """
-    dataset, delay, days = bench.recipe.dataset, bench.recipe.label_delay_days, []
-    for _, nights in runs.group_by("version", maintain_order=True):
-        compared = _compared(bench, nights.row(0, named=True))
-        for run in nights.iter_rows(named=True):
-            day, fingerprint = run["partition_date"], run["source_fingerprint"]
-            features = stored_features(
-                dataset, bench.warehouse, day, run["run_id"], fingerprint, delay, staging
-            )
-            days.append(score_all(dataset, features, compared))
-            log.info(
-                "%s  evaluate   compared with %d others on the same rows",
-                day,
-                sum(len(each.scorers) for each in compared),
-            )
+    versions = {run["version"]: run for run in runs.iter_rows(named=True)}
+    compared = {name: [fit_baselines(stored_version(warehouse, run))] for name, run in versions.items()}
+    if not (with_reduced and dataset.features.label_derived):
+        return compared, []
+    reduced = {name: find_reduced_version(dataset, warehouse, run["as_of"]) for name, run in versions.items()}
+    if lacking := [name for name, version in reduced.items() if version is None]:
+        as_of = versions[lacking[0]]["as_of"]
+        return compared, [
+            f"No version without the label-derived features is kept beside {', '.join(lacking)}; "
+            f"`nightscore train --as-of {as_of}` trains one."
+        ]
+    for name, version in reduced.items():
+        if version is not None:
+            compared[name].append(fit_reduced(version))
+    return compared, []
+
+
+def _add_scores(
+    dataset: Dataset,
+    warehouse: Warehouse,
+    runs: pl.DataFrame,
+    compared: dict[str, list[Compared]],
+    staging: Path,
+    rows: pl.DataFrame,
+) -> pl.DataFrame:
+    """The rows with one more column of scores for each baseline (`name`), and each of the reduced (`reduced
+    name`).
+    """
+    days = []
+    for run in runs.iter_rows(named=True):
+        day, others = run["partition_date"], compared[run["version"]]
+        features = stored_features(dataset, warehouse, day, run["run_id"], run["source_fingerprint"], staging)
+        days.append(score_all(dataset, features, others))
+        count = sum(len(each.scorers) for each in others)
+        log.info("%s  evaluate   compared with %d others on the same rows", day, count)
     return rows.join(pl.concat(days), on=["partition_date", "id"], how="left", maintain_order="left")
-
-
-def _compared(bench: Bench, run: dict[str, Any]) -> list[Compared]:
-    """The baselines of the version that a run used, and the reduced detector of the same date with its
-    own.
-    """
-    own = baselines_of(_version(bench, run))
-    if bench.reduced is None:
-        return [own]
-    return [own, reduced_of(train_version(bench.reduced, bench.warehouse, run["as_of"]))]
 
 
 def _columns(scored: pl.DataFrame, prefix: str) -> dict[str, str]:
     """Name of each compared scorer to its column."""
-    own = ("partition_date", "id", "entity", "score", "p_value", "is_flagged", "reasons", "label", "weight")
-    names = [column for column in scored.columns if column not in own]
+    names = [column for column in scored.columns if column not in KEYS]
     chosen = [name for name in names if name.startswith(REDUCED) == bool(prefix)]
     return {name.removeprefix(prefix): name for name in chosen}
 
 
-def _judged(rows: pl.DataFrame, column: str, bench: Bench) -> LabelledRows:
-    columns = bench.recipe.dataset.columns
+def _labelled_rows(dataset: Dataset, rows: pl.DataFrame, column: str) -> LabelledRows:
+    columns = dataset.columns
     return LabelledRows(
         dates=rows["partition_date"].to_numpy(),
         entities=rows["entity"].fill_null(rows["id"]).to_numpy() if columns.entity else None,
@@ -236,25 +230,21 @@ def _judged(rows: pl.DataFrame, column: str, bench: Bench) -> LabelledRows:
     )
 
 
-def _why_unlabelled(bench: Bench, window: Window) -> str:
-    if not bench.recipe.dataset.columns.label:
+def _why_unlabelled(dataset: Dataset, window: Window) -> str:
+    if not dataset.columns.label:
         return (
             "The dataset has no label column, and no labels were given: every figure that needs them is "
             "left out."
         )
-    first_known = window.first + timedelta(days=bench.recipe.label_delay_days)
+    first_known = window.first + timedelta(days=dataset.label_delay_days)
     return (
         f"No label of the window was known by {window.as_of}; those of {window.first} are known from "
         f"the end of {first_known}."
     )
 
 
-def _version(bench: Bench, run: dict[str, Any]) -> Version:
-    return stored_version(bench.warehouse, [run[name] for name in VERSION])
-
-
-def _store(warehouse: WarehouseSettings, evaluation: Evaluation) -> None:
-    figures = [
+def _store(warehouse: Warehouse, evaluation: Evaluation) -> None:
+    figures: list[dict[str, Any]] = [
         {
             "first_date": evaluation.first_date,
             "last_date": evaluation.last_date,
@@ -277,13 +267,9 @@ def _store(warehouse: WarehouseSettings, evaluation: Evaluation) -> None:
         for detector, by_metric in {DETECTOR: ranking.detector, **ranking.baselines}.items()
         for metric, figure in by_metric.items()
     ]
-    transact(
-        warehouse,
-        evaluation.dataset,
-        partial(_insert_metrics, pl.DataFrame(figures, infer_schema_length=None)),
-    )
 
+    def insert(con: duckdb.DuckDBPyConnection) -> None:
+        con.register("figures", pl.DataFrame(figures, infer_schema_length=None).to_arrow())
+        execute(con, "evaluation/insert_metrics")
 
-def _insert_metrics(figures: pl.DataFrame, con: duckdb.DuckDBPyConnection) -> None:
-    con.register("figures", figures.to_arrow())
-    con.execute(sql.read("evaluation/insert_metrics"))
+    warehouse.transact(insert)

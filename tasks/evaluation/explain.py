@@ -7,14 +7,13 @@ from pathlib import Path
 import polars as pl
 
 from models.detector.explanation import reasons
+from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError
-from tasks.core.recipe import Recipe
-from tasks.evaluation.baseline_scores import stored_features
+from tasks.evaluation.baseline_scores import rows_pruned, stored_features
 from tasks.features.build import feature_batches
 from tasks.registry.artifact_store import as_found, load
 from tasks.scoring.score import BATCH_ROWS
-from tasks.warehouse.connection import look_up
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
 
 MASKED = "***"
 
@@ -50,32 +49,25 @@ class ExplainedRow:
 
 
 def explain_row(
-    recipe: Recipe, warehouse: WarehouseSettings, day: date, row_id: str, staging: Path
+    dataset: Dataset, warehouse: Warehouse, day: date, row_id: str, staging: Path
 ) -> ExplainedRow:
     """What the current run of a date says of a row, from the source and the version that scored it.
 
     Raises EvaluationError where no such row is scored, or the source has changed since.
     """
-    dataset = recipe.dataset
-    found = look_up(
-        warehouse, dataset.name, "evaluation/find_scored_row", {"partition_date": day, "id": row_id}
-    )
+    found = warehouse.row("evaluation/find_scored_row", partition_date=day, id=row_id)
     if found is None:
-        run = look_up(warehouse, dataset.name, "evaluation/find_run_as_of", {"partition_date": day})
-        if run and run[-1]:
-            raise EvaluationError(
-                f"{day}: the rows of {run[0]} were pruned; score it again with `nightscore run --date "
-                f"{day} --force`"
-            )
+        run = warehouse.row("evaluation/find_run_as_of", partition_date=day)
+        if run and run["pruned_at"]:
+            raise rows_pruned(day, run["run_id"])
         raise EvaluationError(
             f"{day}: no row with {dataset.columns.id} {row_id} is scored; look for it with `nightscore sql`"
         )
-    run_id, error, score, p_value, rank, is_flagged, fingerprint, threshold, version, path, sha256 = found
-    features = stored_features(dataset, warehouse, day, run_id, fingerprint, recipe.label_delay_days, staging)
+    features = stored_features(dataset, warehouse, day, found["run_id"], found["source_fingerprint"], staging)
     row = pl.concat(
         [batch.filter(pl.col("id") == row_id) for batch in feature_batches(dataset, features, BATCH_ROWS)]
     )
-    explanation = load(as_found(warehouse, path), sha256).explain(row)
+    explanation = load(as_found(warehouse, found["artifact_path"]), found["artifact_sha256"]).explain(row)
     lines = reasons(explanation, top=len(explanation.features))[0].to_list()
     total = sum(line["contribution"] for line in lines)
     shares = tuple(
@@ -91,4 +83,15 @@ def explain_row(
         )
         for line in lines
     )
-    return ExplainedRow(day, row_id, version, error, score, p_value, rank, is_flagged, threshold, shares)
+    return ExplainedRow(
+        date=day,
+        id=row_id,
+        model_version=found["version"],
+        error=found["error"],
+        score=found["score"],
+        p_value=found["p_value"],
+        rank=found["rank"],
+        is_flagged=found["is_flagged"],
+        threshold=found["threshold"],
+        shares=shares,
+    )

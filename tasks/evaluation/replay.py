@@ -9,16 +9,16 @@ from pathlib import Path
 import polars as pl
 
 from models.errors import ModelError
+from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError, FeatureError, PartitionRejected, SourceError
-from tasks.core.recipe import Recipe
 from tasks.core.references import Features, ScoringModels, Version
-from tasks.evaluation.baseline_scores import stored_features, unchanged
+from tasks.evaluation.baseline_scores import require_unchanged, stored_features
 from tasks.evaluation.replay_text import moment, reasons, words
 from tasks.evaluation.snapshot import PastChampion, Snapshot, read_snapshot
 from tasks.features.build import build_features
 from tasks.scoring.score import score_day
 from tasks.source.ingest import read_partition
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
 
 COLUMNS = ("id", "entity", "score", "p_value", "is_flagged")
 CANNOT = (EvaluationError, SourceError, PartitionRejected, FeatureError, ModelError)
@@ -74,17 +74,15 @@ class Replay:
     why: tuple[str, ...]
 
 
-def replay(
-    recipe: Recipe, warehouse: WarehouseSettings, config_hash: str, day: date, as_of: datetime, staging: Path
-) -> Replay:
+def replay(dataset: Dataset, warehouse: Warehouse, day: date, as_of: datetime, staging: Path) -> Replay:
     """Both sides of a date at the instant `as_of`; where one cannot be had, it says why.
 
     Stored are the rows of the run that was current then; computed is what the champion of that time gives,
-    with the threshold rule of that time, on the features of the source as it is now. config_hash: of the
-    configuration now. Raises WarehouseMissing where nothing of the dataset was ever written.
+    with the threshold rule of that time, on the features of the source as it is now. Raises WarehouseMissing
+    where nothing of the dataset was ever written.
     """
-    known = read_snapshot(warehouse, recipe.dataset.name, day, as_of)
-    stored, (computed, scored) = _stored(known), _computed(recipe, warehouse, known, staging)
+    known = read_snapshot(warehouse, day, as_of)
+    stored, (computed, scored) = _stored(known), _computed(dataset, warehouse, known, staging)
     both = stored.missing is None and computed.missing is None
     differences = _differences(known.rows, scored) if both else ()
     return Replay(
@@ -94,9 +92,7 @@ def replay(
         computed=computed,
         known_frauds=int(known.labels["label"].sum()) if known.labels.height else None,
         differences=differences,
-        why=tuple(
-            reasons(known, recipe, config_hash, stored.threshold != computed.threshold, bool(differences))
-        )
+        why=tuple(reasons(known, dataset, stored.threshold != computed.threshold, bool(differences)))
         if both
         else (),
     )
@@ -114,18 +110,18 @@ def _stored(known: Snapshot) -> ReplaySide:
 
 
 def _computed(
-    recipe: Recipe, warehouse: WarehouseSettings, known: Snapshot, staging: Path
+    dataset: Dataset, warehouse: Warehouse, known: Snapshot, staging: Path
 ) -> tuple[ReplaySide, pl.DataFrame]:
     """What would have been flagged, and the rows: id, entity, score, p_value, is_flagged; none where they
     cannot be had.
     """
-    champion, rule = known.champion, known.rule or recipe.threshold
+    champion, rule = known.champion, known.rule or dataset.threshold
     flags = ReplaySide(version=champion.version.name if champion else None, rule=words(rule))
     try:
         version = _in_service(champion, known)
         scored = score_day(
-            recipe.dataset,
-            _features(recipe, warehouse, known, staging),
+            dataset,
+            _features(dataset, warehouse, known, staging),
             ScoringModels(version),
             rule,
             staging,
@@ -154,22 +150,19 @@ def _in_service(champion: PastChampion | None, known: Snapshot) -> Version:
     return champion.version
 
 
-def _features(recipe: Recipe, warehouse: WarehouseSettings, known: Snapshot, staging: Path) -> Features:
+def _features(dataset: Dataset, warehouse: Warehouse, known: Snapshot, staging: Path) -> Features:
     """Of the rows that the run scored; where it is gone with its quarantine, or never was, of those that
     pass today's rules.
     """
-    dataset, day, run = recipe.dataset, known.date, known.run
+    day, run = known.date, known.run
     if run and not run.pruned_at:
-        return stored_features(
-            dataset, warehouse, day, run.run_id, run.fingerprint, recipe.label_delay_days, staging
-        )
-    from tasks.validation.validate import (
-        validate_partition,
-    )  # takes seconds to import, and most replays need no validation
+        return stored_features(dataset, warehouse, day, run.run_id, run.fingerprint, staging)
+    # Takes seconds to import, and most replays need no validation.
+    from tasks.validation.validate import validate_partition
 
-    partition = unchanged(dataset, day, run.fingerprint) if run else read_partition(dataset, day)
+    partition = require_unchanged(dataset, day, run.fingerprint) if run else read_partition(dataset, day)
     return build_features(
-        dataset, validate_partition(dataset, partition, staging), recipe.label_delay_days, staging
+        dataset, validate_partition(dataset, partition, staging), dataset.label_delay_days, staging
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from models.settings import ThresholdSettings
-from tasks.core.recipe import Recipe
+from tasks.core.dataset import Dataset
+from tasks.core.identity import run_identity, training_identity
 from tasks.evaluation.snapshot import Snapshot
 
 
@@ -18,12 +19,10 @@ def words(rule: ThresholdSettings | None) -> str | None:
     return f"{rule.strategy} {rule.value:g}" if rule else None
 
 
-def reasons(
-    known: Snapshot, recipe: Recipe, config_hash: str, other_threshold: bool, other_rows: bool
-) -> Iterator[str]:
+def reasons(known: Snapshot, dataset: Dataset, other_threshold: bool, other_rows: bool) -> Iterator[str]:
     """What sets the two apart; something is said wherever rows differ (`other_rows`).
 
-    config_hash: of the configuration now. other_threshold: whether the two flagged from different scores on.
+    other_threshold: whether the two flagged from different scores on.
     """
     run, champion = known.run, known.champion
     if run is None or champion is None:
@@ -37,10 +36,10 @@ def reasons(
     if run.rule is None:
         found = True
         yield "the run did not note its threshold rule; another one was used"
-    if run.config_hash != config_hash:
+    if run.config_hash not in run_identity(dataset):
         found = True
         yield f"[features], [quality], [model] or [threshold] have changed since {run.run_id} was committed"
-    if champion.training_hash != recipe.training_hash:
+    if champion.training_hash not in training_identity(dataset):
         found = True
         yield f"[features], [quality], [model] or [training] have changed since {name} was trained"
     if not found and (other_rows or other_threshold):

@@ -24,7 +24,7 @@ def night_line(run: dict[str, Any]) -> NightLine:
     )
 
 
-def judged_night(night: NightLine, rows: pl.DataFrame) -> NightLine:
+def labelled_night(night: NightLine, rows: pl.DataFrame) -> NightLine:
     """The line with its precision and recall on the judged rows of its date."""
     day = rows.filter(pl.col("partition_date") == night.date)
     if day.is_empty():

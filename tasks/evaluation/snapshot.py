@@ -2,28 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
-import duckdb
 import polars as pl
 
-import sql
 from models.settings import ThresholdSettings
 from tasks.core.references import Version
 from tasks.registry.versions import stored_version
-from tasks.warehouse.connection import reading, see_as_of
-from tasks.warehouse.settings import WarehouseSettings
-
-VERSION = (
-    "version",
-    "as_of",
-    "first_date",
-    "last_date",
-    "artifact_path",
-    "artifact_sha256",
-    "card_path",
-    "withheld",
-)
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.statements import Row, frame, row
 
 
 @dataclass(frozen=True)
@@ -81,39 +67,34 @@ class Snapshot:
     first_commit: datetime | None
 
 
-def read_snapshot(warehouse: WarehouseSettings, dataset: str, day: date, as_of: datetime) -> Snapshot:
-    """Looks it up, in one reading. Raises WarehouseMissing where nothing of the dataset was ever written."""
-    with reading(warehouse, dataset) as con:
-        see_as_of(con, as_of)
-        values = {"partition_date": day}
-        found = _first(con, "evaluation/find_run_as_of", values)
+def read_snapshot(warehouse: Warehouse, day: date, as_of: datetime) -> Snapshot:
+    """Returns what was known of a date, in one reading.
+
+    Raises WarehouseMissing where nothing was ever written.
+    """
+    with warehouse.reading(as_of) as con:
+        found = row(con, "evaluation/find_run_as_of", partition_date=day)
         run = PastRun(**found | {"rule": _rule(found["rule"])}) if found else None
-        newest = _first(con, "evaluation/find_threshold_as_of", {})
+        newest = row(con, "evaluation/find_threshold_as_of")
+        champion = row(con, "evaluation/find_champion_as_of", partition_date=day)
         return Snapshot(
             date=day,
             as_of=as_of,
             run=run,
-            champion=_champion(warehouse, _first(con, "evaluation/find_champion_as_of", values)),
+            champion=_champion(warehouse, champion) if champion else None,
             rule=run.rule if run and run.rule else _rule(newest["rule"]) if newest else None,
-            rows=con.execute(
-                sql.read("evaluation/list_scored_rows"), {"run_id": run.run_id if run else None}
-            ).pl(),
-            labels=con.execute(sql.read("evaluation/list_labels_as_of"), values).pl(),
-            first_commit=(_first(con, "evaluation/find_first_commit", values) or {}).get("committed_at"),
+            rows=frame(con, "evaluation/list_scored_rows", run_id=run.run_id if run else None),
+            labels=frame(con, "evaluation/list_labels_as_of", partition_date=day),
+            first_commit=(row(con, "evaluation/find_first_commit", partition_date=day) or {}).get(
+                "committed_at"
+            ),
         )
-
-
-def _first(con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any]) -> dict[str, Any] | None:
-    rows = con.execute(sql.read(name), values).pl()
-    return rows.row(0, named=True) if rows.height else None
 
 
 def _rule(text: str | None) -> ThresholdSettings | None:
     return ThresholdSettings.model_validate_json(text) if text else None
 
 
-def _champion(warehouse: WarehouseSettings, found: dict[str, Any] | None) -> PastChampion | None:
-    if found is None:
-        return None
-    version = stored_version(warehouse, [found.pop(name) for name in VERSION])
-    return PastChampion(version, **found)
+def _champion(warehouse: Warehouse, found: Row) -> PastChampion:
+    kept = {name: found[name] for name in ("training_hash", "pruned_at", "effective_from", "promoted_at")}
+    return PastChampion(stored_version(warehouse, found), **kept)

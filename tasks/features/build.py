@@ -13,8 +13,6 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 import sql
 from models.encoding.layout import rows_at_once
@@ -23,6 +21,7 @@ from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import FeatureError, SourceError, first_line
 from tasks.core.references import Features, Validated
+from tasks.core.step import step
 from tasks.features.views import create_clean, create_history
 from tasks.source.connection import connect, first_history_date, readable
 
@@ -41,7 +40,7 @@ CHECKS = {
 }
 
 
-@task(cache_policy=NO_CACHE)
+@step
 def features(dataset: Dataset, validated: Validated, label_delay_days: int, staging: Path) -> Features:
     """The features of one day's clean rows; see `build_features`."""
     return build_features(dataset, validated, label_delay_days, staging)

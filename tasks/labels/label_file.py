@@ -1,16 +1,14 @@
 """Labels that others report: a file of an analyst's verdicts or of chargebacks, added to what is known."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
-import sql
 from tasks.core.errors import LabelsRefused, first_line
-from tasks.warehouse.connection import transact
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.statements import execute, row
 
 NEEDED, DATE = ("id", "label", "known_at", "source"), "partition_date"
 READERS = {".parquet": pl.read_parquet, ".csv": lambda path: pl.read_csv(path, infer_schema=False)}
@@ -29,7 +27,7 @@ class Recorded:
     unknown: int
 
 
-def record_labels(warehouse: WarehouseSettings, dataset: str, path: Path) -> Recorded:
+def record_labels(warehouse: Warehouse, path: Path) -> Recorded:
     """Appends a Parquet or CSV file of labels to the table `labels`: all of its lines, or none where one
     cannot be meant.
 
@@ -38,7 +36,8 @@ def record_labels(warehouse: WarehouseSettings, dataset: str, path: Path) -> Rec
     partition_date.
     Raises LabelsRefused, naming the file, the column and the count.
     """
-    return transact(warehouse, dataset, partial(_record, path, _lines(path)))
+    lines = _lines(path)
+    return warehouse.transact(lambda con: _record(con, path, lines))
 
 
 def _lines(path: Path) -> pl.DataFrame:
@@ -60,15 +59,17 @@ def _lines(path: Path) -> pl.DataFrame:
     return dated.select(pl.col(*NEEDED, DATE).cast(pl.String)).with_row_index("line", offset=1)
 
 
-def _record(path: Path, lines: pl.DataFrame, con: duckdb.DuckDBPyConnection) -> Recorded:
-    con.execute(sql.read("publish/lock_dataset"))
+def _record(con: duckdb.DuckDBPyConnection, path: Path, lines: pl.DataFrame) -> Recorded:
+    execute(con, "publish/lock_dataset")
     con.register("lines", lines.to_arrow())
-    con.execute(sql.read("labels/parse_label_file"))
-    if wrong := con.execute(sql.read("labels/find_invalid_values")).fetchone():
-        column, count, line, written = wrong
-        what = f"{count:,} values of {column} cannot be meant, the first in line {line}: {written!r}"
-        raise LabelsRefused(f"{path}: {what}; nothing was recorded, mend the file")
-    con.execute(sql.read("labels/match_scored_rows"))
-    added, known, unknown = con.execute(sql.read("labels/count_new_labels")).fetchall()[0]
-    con.execute(sql.read("labels/insert_reported_labels"))
-    return Recorded(added, known, unknown)
+    execute(con, "labels/parse_label_file")
+    if invalid := row(con, "labels/find_invalid_values"):
+        raise LabelsRefused(
+            f"{path}: {invalid['lines']:,} values of {invalid['column']} are not valid, the first in line "
+            f"{invalid['first_line']}: {invalid['written']!r}; nothing was recorded, mend the file"
+        )
+    execute(con, "labels/match_scored_rows")
+    counts = row(con, "labels/count_new_labels")
+    assert counts is not None
+    execute(con, "labels/insert_reported_labels")
+    return Recorded(**counts)

@@ -1,24 +1,22 @@
-"""Champion and challenger: once both have scored enough dates whose labels are known, the rule of
-[challenger] decides between them.
+"""Champion and challenger: once both have scored enough dates with known labels, the rule of [challenger]
+decides.
 """
 
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date, timedelta
-from functools import partial
 from typing import Any
 
 import duckdb
 import polars as pl
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
-import sql
 from models.errors import ModelError
+from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
 from tasks.core.references import Version
-from tasks.evaluation.evaluate import Bench
+from tasks.core.step import step
+from tasks.evaluation.settings import EvaluationSettings
 from tasks.labels.known_labels import known_compromised
 from tasks.monitoring.promotion_rule import Decision, apply_rule
 from tasks.monitoring.settings import ChallengerSettings
@@ -26,68 +24,80 @@ from tasks.notifications.notify import notify_promotion
 from tasks.notifications.settings import NotifySettings
 from tasks.registry.promotions import promote_within
 from tasks.registry.selection import select_models
-from tasks.warehouse.connection import look_up, reading, transact
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.statements import execute, frame, insert, rows
 
 log = logging.getLogger(__name__)
 
 
-@task(cache_policy=NO_CACHE)
-def challenge(bench: Bench, rule: ChallengerSettings, notify: NotifySettings, day: date) -> list[Decision]:
-    """Decides on each challenger of a date that has been watched for long enough, by the labels known at its
-    end.
+@step
+def decide_challengers(
+    dataset: Dataset,
+    warehouse: Warehouse,
+    evaluation: EvaluationSettings,
+    rule: ChallengerSettings,
+    notify: NotifySettings,
+    day: date,
+) -> list[Decision]:
+    """Decides on each challenger of a date that has scored enough dates, by the labels known at the end of
+    the date.
 
-    One that is promoted is champion from the next date on, and those that are left are compared with it, on
-    later nights. The night is committed by now, so what goes wrong here is a warning.
+    One that is promoted is champion from the next date on; the others are compared with it on later nights.
+    The night is committed already, so that a failure here is a warning.
     """
     decisions = []
     try:
-        for decision in _decisions(bench, rule, day):
-            _tell(bench, notify, decision)
+        for decision in _decisions(dataset, warehouse, evaluation, rule, day):
+            _announce(dataset, notify, decision)
             decisions.append(decision)
     except (NightError, ModelError, duckdb.Error) as error:
         log.warning("%s  challenge  no challenger could be decided on: %s", day, error)
     return decisions
 
 
-def _decisions(bench: Bench, rule: ChallengerSettings, day: date) -> Iterator[Decision]:
-    """The decisions that are due, each written down before the next one; none follows a promotion."""
-    warehouse, dataset = bench.warehouse, bench.recipe.dataset.name
-    scorers = select_models(bench.recipe, warehouse, day)
-    for challenger in scorers.challengers if scorers else ():
-        if look_up(warehouse, dataset, "monitoring/find_decision", {"version": challenger.name}):
+def _decisions(
+    dataset: Dataset,
+    warehouse: Warehouse,
+    evaluation: EvaluationSettings,
+    rule: ChallengerSettings,
+    day: date,
+) -> Iterator[Decision]:
+    """The decisions that are due, each inserted before the next one; none follows a promotion."""
+    selected = select_models(dataset, warehouse, day)
+    if selected is None:
+        return
+    for challenger in selected.challengers:
+        if warehouse.row("monitoring/find_decision", version=challenger.name):
             continue
-        decision = _decide(bench, rule, scorers.champion, challenger, day) if scorers else None
-        if decision and transact(warehouse, dataset, partial(_write, warehouse, decision)):
+        decision = _decide(dataset, warehouse, evaluation, rule, selected.champion, challenger, day)
+        if decision and _insert(warehouse, decision):
             yield decision
             if decision.promoted:
                 return
 
 
 def _decide(
-    bench: Bench, rule: ChallengerSettings, champion: Version, challenger: Version, day: date
+    dataset: Dataset,
+    warehouse: Warehouse,
+    evaluation: EvaluationSettings,
+    rule: ChallengerSettings,
+    champion: Version,
+    challenger: Version,
+    day: date,
 ) -> Decision | None:
-    """The decision on a challenger; None where too few dates were scored by both, or their labels are not
-    known yet.
-    """
-    recipe, versions = bench.recipe, {"champion": champion.name, "challenger": challenger.name}
-    mature = day - timedelta(days=recipe.label_delay_days)
-    with reading(bench.warehouse, recipe.dataset.name) as con:
-        dates = [
-            row[0]
-            for row in con.execute(
-                sql.read("monitoring/list_shared_dates"), versions | {"partition_date": mature}
-            ).fetchall()
-        ]
+    """The decision on a challenger; None where too few dates with known labels were scored by both."""
+    versions = {"champion": champion.name, "challenger": challenger.name}
+    mature = day - timedelta(days=dataset.label_delay_days)
+    with warehouse.reading() as con:
+        shared = rows(con, "monitoring/list_shared_dates", **versions, partition_date=mature)
+        dates: list[date] = [row["partition_date"] for row in shared]
         if len(dates) < rule.window_days:
             return None
-        rows = con.execute(
-            sql.read("monitoring/list_shared_scores"), versions | {"dates": dates, "as_of": day}
-        ).pl()
-    rows = _judged_rows(bench, rows, champion)
-    if rows.is_empty():
+        scores = frame(con, "monitoring/list_shared_scores", **versions, dates=dates, as_of=day)
+    scores = _not_known_compromised(dataset, warehouse, evaluation, scores, champion)
+    if scores.is_empty():
         return None
-    verdict = apply_rule(rows, rule, has_entities=bool(recipe.dataset.columns.entity))
+    outcome = apply_rule(scores, rule, has_entities=bool(dataset.columns.entity))
     return Decision(
         version=challenger.name,
         champion=champion.name,
@@ -95,50 +105,57 @@ def _decide(
         first_date=dates[0],
         last_date=dates[-1],
         dates=len(dates),
-        verdict=verdict,
-        promoted=verdict.fit and recipe.training.promotion == "automatic",
+        outcome=outcome,
+        promoted=outcome.promotable and dataset.training.promotion == "automatic",
     )
 
 
-def _judged_rows(bench: Bench, rows: pl.DataFrame, champion: Version) -> pl.DataFrame:
-    """The rows without those of entities that were known to be compromised, as in every other judgement."""
-    dataset, warehouse = bench.recipe.dataset, bench.warehouse
-    if not (bench.settings.exclude_known_compromised and dataset.columns.entity and dataset.columns.label):
-        return rows
-    return rows.filter(
-        ~known_compromised(dataset, warehouse, rows, champion.first_date, bench.recipe.label_delay_days)
-    )
+def _not_known_compromised(
+    dataset: Dataset,
+    warehouse: Warehouse,
+    evaluation: EvaluationSettings,
+    scores: pl.DataFrame,
+    champion: Version,
+) -> pl.DataFrame:
+    """The rows without those of entities that were known to be compromised, as in every other evaluation."""
+    columns = dataset.columns
+    if not (evaluation.exclude_known_compromised and columns.entity and columns.label):
+        return scores
+    return scores.filter(~known_compromised(dataset, warehouse, scores, champion.first_date))
 
 
-def _write(warehouse: WarehouseSettings, decision: Decision, con: duckdb.DuckDBPyConnection) -> bool:
-    """Writes a decision and the promotion that follows from it; gives whether nobody was faster."""
-    con.execute(sql.read("publish/lock_dataset"))
-    (written,) = con.execute(sql.read("monitoring/insert_decision"), _columns(decision)).fetchall()[0]
-    if written and decision.promoted:
-        promote_within(
-            warehouse, decision.version, decision.as_of + timedelta(days=1), decision.verdict.why, con
-        )
-    return bool(written)
+def _insert(warehouse: Warehouse, decision: Decision) -> bool:
+    """Inserts a decision and the promotion that follows from it; returns whether no other process was
+    faster.
+    """
+
+    def work(con: duckdb.DuckDBPyConnection) -> bool:
+        execute(con, "publish/lock_dataset")
+        inserted = insert(con, "monitoring/insert_decision", **_columns(decision))
+        if inserted and decision.promoted:
+            first = decision.as_of + timedelta(days=1)
+            promote_within(con, warehouse, decision.version, first, decision.outcome.why)
+        return bool(inserted)
+
+    return warehouse.transact(work)
 
 
 def _columns(decision: Decision) -> dict[str, Any]:
+    """The decision by the columns of the table `decisions`."""
     columns = asdict(decision)
-    return {**columns.pop("verdict"), **columns}
+    outcome = columns.pop("outcome")
+    fit = outcome.pop("promotable")
+    return {**outcome, **columns, "fit": fit}
 
 
-def _tell(bench: Bench, notify: NotifySettings, decision: Decision) -> None:
-    verdict, first = decision.verdict, decision.as_of + timedelta(days=1)
+def _announce(dataset: Dataset, notify: NotifySettings, decision: Decision) -> None:
+    outcome, first = decision.outcome, decision.as_of + timedelta(days=1)
     done = {
         (True, True): f"is champion from {first} on",
         (True, False): "may be promoted by hand",
         (False, False): "is not promoted",
     }
-    log.info(
-        "%s  challenge  %s %s: %s",
-        decision.as_of,
-        decision.version,
-        done[verdict.fit, decision.promoted],
-        verdict.why,
-    )
+    text = done[outcome.promotable, decision.promoted]
+    log.info("%s  challenge  %s %s: %s", decision.as_of, decision.version, text, outcome.why)
     if decision.promoted:
-        notify_promotion(notify, bench.recipe.dataset.name, decision.version, first, verdict.why)
+        notify_promotion(notify, dataset.name, decision.version, first, outcome.why)

@@ -15,14 +15,14 @@ class PromotionDecision:
     """The rule's verdict with its figures, in the columns of the table `decisions`; those of the other rule
     are None.
 
-    rule: labels | agreement. rows: compared rows. frauds: known frauds among them. fit: whether the
+    rule: labels | agreement. rows: compared rows. frauds: known frauds among them. promotable: whether the
     challenger may be champion.
     """
 
     rule: str
     rows: int
     frauds: int
-    fit: bool
+    promotable: bool
     why: str
     metric: str | None = None
     champion_value: float | None = None
@@ -46,7 +46,7 @@ class Decision:
     first_date: date
     last_date: date
     dates: int
-    verdict: PromotionDecision
+    outcome: PromotionDecision
     promoted: bool
 
 
@@ -64,21 +64,21 @@ def apply_rule(rows: pl.DataFrame, rule: ChallengerSettings, *, has_entities: bo
 def _by_labels(
     rows: pl.DataFrame, frauds: int, rule: ChallengerSettings, has_entities: bool
 ) -> PromotionDecision | None:
-    champion, challenger = (_judged(rows, who, has_entities) for who in ("champion", "challenger"))
+    champion, challenger = (_labelled_rows(rows, who, has_entities) for who in ("champion", "challenger"))
     found = paired_difference(champion, challenger, metrics()[rule.metric], rule.confidence)
     if found is None:
         return None
-    fit = found.low >= -rule.tolerance
+    promotable = found.low >= -rule.tolerance
     figures = (
         f"{found.challenger:.3f} against {found.champion:.3f}, {rule.confidence:.0%} interval "
         f"{found.low:+.3f}..{found.high:+.3f}"
     )
-    bound = f"its lower bound is {'not ' if fit else ''}below {-rule.tolerance:g}"
+    bound = f"its lower bound is {'not ' if promotable else ''}below {-rule.tolerance:g}"
     return PromotionDecision(
         rule="labels",
         rows=rows.height,
         frauds=frauds,
-        fit=fit,
+        promotable=promotable,
         why=(
             f"{rule.metric} on {rows.height:,} rows with {frauds:,} frauds: {figures} of the difference; "
             f"{bound}"
@@ -95,12 +95,12 @@ def _by_labels(
 def _by_agreement(rows: pl.DataFrame, frauds: int, rule: ChallengerSettings) -> PromotionDecision:
     p_values = (rows[f"{who}_p_value"].to_numpy() for who in ("champion", "challenger"))
     found = agreement(_alerts(rows, "champion"), _alerts(rows, "challenger"), *p_values)
-    fit = found.overlap >= rule.least_overlap and found.shift <= rule.most_shift
+    promotable = found.overlap >= rule.least_overlap and found.shift <= rule.most_shift
     return PromotionDecision(
         rule="agreement",
         rows=rows.height,
         frauds=frauds,
-        fit=fit,
+        promotable=promotable,
         why=f"{frauds:,} frauds are known in {rows.height:,} rows, too few to compare by; "
         f"{found.overlap:.0%} of the alerts are shared "
         f"(least_overlap {rule.least_overlap:.0%}), and the p-values differ by {found.shift:.3f} "
@@ -115,7 +115,7 @@ def _alerts(rows: pl.DataFrame, who: str) -> set[tuple[object, ...]]:
     return set(flagged.select("partition_date", pl.coalesce("entity", "id")).rows())
 
 
-def _judged(rows: pl.DataFrame, who: str, has_entities: bool) -> LabelledRows:
+def _labelled_rows(rows: pl.DataFrame, who: str, has_entities: bool) -> LabelledRows:
     return LabelledRows(
         dates=rows["partition_date"].to_numpy(),
         entities=rows["entity"].fill_null(rows["id"]).to_numpy() if has_entities else None,

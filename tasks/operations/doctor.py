@@ -21,36 +21,26 @@ from tasks.publishing.integrity import violations
 from tasks.publishing.publish import waiting_folders
 from tasks.source.connection import connect, create_view, list_dates, place, readable
 from tasks.source.ingest import read_partition
-from tasks.warehouse.connection import datasets, reading
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse, list_datasets
 
 FREE_GIB = 2.0
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is looked at: a dataset, and its warehouse with its folder of files."""
+    """What is checked: a dataset, its warehouse with its folder of files, and who is notified."""
 
     dataset: Dataset
-    warehouse: WarehouseSettings
-
-    @property
-    def impatient(self) -> WarehouseSettings:
-        """The warehouse, and no waiting for who holds it."""
-        return self.warehouse.model_copy(update={"wait_seconds": 0})
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.warehouse.files)
+    warehouse: Warehouse
+    notify: NotifySettings
 
 
-def checks(dataset: Dataset, warehouse: WarehouseSettings) -> list[Check]:
+def checks(setup: Setup) -> list[Check]:
     """Every check in turn; one that cannot be made is a failed check and never an exception."""
-    setup = Setup(dataset, warehouse)
-    looks = {check.__name__: check for check in INSTALLATION} | {
+    made = {check.__name__: check for check in INSTALLATION} | {
         check.__name__: partial(check, setup) for check in CHECKS
     }
-    return [_guarded(name.removeprefix("check_").replace("_", " "), look) for name, look in looks.items()]
+    return [_guarded(name.removeprefix("check_").replace("_", " "), check) for name, check in made.items()]
 
 
 def check_source(setup: Setup) -> Check:
@@ -120,14 +110,14 @@ def check_feature_sql(setup: Setup) -> Check:
 
 def check_warehouse(setup: Setup) -> Check:
     """Whether a night could publish: the warehouse can be opened, or made, and written."""
-    place, file = setup.warehouse.place, setup.warehouse.file
+    place, file = setup.warehouse.settings.place, setup.warehouse.settings.file
     places = [] if file is None else [_existing(file.parent), file]
     if locked := [path for path in places if path.exists() and not os.access(path, os.W_OK)]:
         return Check(
             "warehouse", False, f"{locked[0]} cannot be written", "mend its permissions, or warehouse.uri"
         )
     try:
-        held = datasets(setup.impatient)
+        held = list_datasets(setup.warehouse.waiting(0).settings)
     except WarehouseMissing:
         return Check("warehouse", True, f"{place} does not exist yet; the first night makes it")
     except WarehouseHeld as error:
@@ -140,9 +130,9 @@ def check_results(setup: Setup) -> Check:
     is committed.
     """
     try:
-        with reading(setup.impatient, setup.dataset.name) as con:
+        with setup.warehouse.waiting(0).reading() as con:
             (nights,) = con.execute("select count(*) from current_runs").fetchall()[0]
-            broken = [str(offence) for offence in violations(con, masked=setup.dataset.columns.masked)]
+            broken = [str(violation) for violation in violations(con, masked=setup.dataset.columns.masked)]
     except (WarehouseMissing, WarehouseHeld) as error:
         return Check("results", None, str(error))
     if broken:
@@ -157,7 +147,7 @@ def check_results(setup: Setup) -> Check:
 
 def check_waiting(setup: Setup) -> Check:
     """Scored nights that a held warehouse kept from being committed."""
-    waiting = [folder.name for folder in waiting_folders(setup.folder / setup.dataset.name)]
+    waiting = [folder.name for folder in waiting_folders(setup.warehouse.files)]
     if waiting:
         return Check(
             "waiting", None, f"scored and not committed: {', '.join(waiting)}", "run `nightscore publish`"
@@ -167,7 +157,7 @@ def check_waiting(setup: Setup) -> Check:
 
 def check_disk(setup: Setup) -> Check:
     """Free space where models, reports and staged nights go, and whether they can be written there."""
-    folder = _existing(setup.folder)
+    folder = _existing(Path(setup.warehouse.settings.files))
     if not os.access(folder, os.W_OK):
         return Check("disk", False, f"{folder} cannot be written", "mend its permissions, or warehouse.files")
     free = shutil.disk_usage(folder).free / 2**30
@@ -179,6 +169,17 @@ def check_disk(setup: Setup) -> Check:
             f"free {FREE_GIB:g} GiB: a night stages its rows there",
         )
     return Check("disk", True, f"{free:.1f} GiB free at {folder}")
+
+
+def check_webhooks(setup: Setup) -> Check:
+    """Who would be told; nothing is sent."""
+    hosts = ", ".join(webhook.host for webhook in setup.notify.webhooks)
+    found = (
+        f"{len(setup.notify.webhooks)} configured: {hosts}"
+        if hosts
+        else "none configured; nobody is told when a night fails"
+    )
+    return Check("webhooks", True, found)
 
 
 def _guarded(name: str, look: Callable[[], Check]) -> Check:
@@ -215,15 +216,5 @@ CHECKS: tuple[Callable[[Setup], Check], ...] = (
     check_results,
     check_waiting,
     check_disk,
+    check_webhooks,
 )
-
-
-def check_webhooks(settings: NotifySettings) -> Check:
-    """Who would be told; nothing is sent."""
-    hosts = ", ".join(webhook.host for webhook in settings.webhooks)
-    found = (
-        f"{len(settings.webhooks)} configured: {hosts}"
-        if hosts
-        else "none configured; nobody is told when a night fails"
-    )
-    return Check("webhooks", True, found)

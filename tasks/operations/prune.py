@@ -13,21 +13,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from pydantic import ValidationError
 
-import sql
 from tasks.operations.prune_artifacts import OldArtifact, is_in_store, old_artifacts, remove_artifacts
 from tasks.operations.prune_files import OldFile, Registered, old_files, remove_file
 from tasks.publishing.publish import waiting_folders
 from tasks.publishing.staged_night import read_staged
 from tasks.registry.artifact_store import root_of
-from tasks.warehouse.connection import reading, tidy, transact
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.statements import execute, rows
 
 SUPERSEDED, SCORES = "rows of superseded runs", "scores of current runs"
 
@@ -77,7 +75,7 @@ class Pruning:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What goes from the warehouse: rows of the statements `prunable_runs` and `prunable_models`.
+    """What goes from the warehouse: rows of the statements `list_prunable_runs` and `list_prunable_versions`.
 
     stored: artifacts in a store elsewhere that go with them. left: versions that stay, in words.
     """
@@ -90,8 +88,7 @@ class _Rows:
 
 
 def prune(
-    warehouse: WarehouseSettings,
-    dataset: str,
+    warehouse: Warehouse,
     keep_days: int,
     today: date,
     *,
@@ -106,27 +103,30 @@ def prune(
     `scores`. What a crash leaves goes the next time.
     Raises WarehouseMissing where nothing of the dataset was ever written.
     """
-    files = Path(warehouse.files).resolve() / dataset
+    files = Path(warehouse.settings.files).resolve() / warehouse.name
     keep = Retention(today - timedelta(days=keep_days), scores, _waiting(files))
-    root = root_of(warehouse, dataset)
-    with reading(warehouse, dataset) as con:
-        rows = _prunable(files, root, keep, con)
+    root = root_of(warehouse)
+    with warehouse.reading() as con:
+        prunable = _prunable(con, files, root, keep)
     if yes:
-        rows = transact(warehouse, dataset, partial(_prune_rows, files, root, keep))
-        tidy(warehouse)
-    found, left = old_files(files, rows.registered, keep.oldest)
+        prunable = warehouse.transact(lambda con: _prune_rows(con, files, root, keep))
+        warehouse.reclaim()
+    found, left = old_files(files, prunable.registered, keep.oldest)
     if yes:
         left += [f"{old.path} is being worked on since" for old in found if not remove_file(files, old)]
-        remove_artifacts(rows.stored)
+        remove_artifacts(prunable.stored)
     return Pruning(
-        yes, keep.oldest, (*_of_runs(rows.runs), *_of_files([*found, *rows.stored])), (*rows.left, *left)
+        yes,
+        keep.oldest,
+        (*_of_runs(prunable.runs), *_of_files([*found, *prunable.stored])),
+        (*prunable.left, *left),
     )
 
 
-def _prune_rows(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyConnection) -> _Rows:
-    con.execute(sql.read("publish/lock_dataset"))
-    rows = _prunable(files, root, keep, con)
-    runs, versions = {"runs": [run["run_id"] for run in rows.runs]}, {"versions": rows.versions}
+def _prune_rows(con: duckdb.DuckDBPyConnection, files: Path, root: str, keep: Retention) -> _Rows:
+    execute(con, "publish/lock_dataset")
+    prunable = _prunable(con, files, root, keep)
+    runs, versions = {"runs": [run["run_id"] for run in prunable.runs]}, {"versions": prunable.versions}
     for statement, values in (
         ("retention/delete_scores", runs),
         ("retention/delete_shadow_scores", runs),
@@ -135,22 +135,22 @@ def _prune_rows(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyCon
         ("retention/mark_runs_pruned", runs),
         ("retention/mark_versions_pruned", versions),
     ):
-        con.execute(sql.read(statement), values)
-    return rows
+        execute(con, statement, **values)
+    return prunable
 
 
-def _prunable(files: Path, root: str, keep: Retention, con: duckdb.DuckDBPyConnection) -> _Rows:
+def _prunable(con: duckdb.DuckDBPyConnection, files: Path, root: str, keep: Retention) -> _Rows:
     """What is to go from the warehouse, and which files the registry then names."""
-    runs = con.execute(sql.read("retention/list_prunable_runs"), keep.values).pl().to_dicts()
+    runs = rows(con, "retention/list_prunable_runs", **keep.values)
     values = keep.values | {"waiting": list(keep.waiting)}
-    models = con.execute(sql.read("retention/list_prunable_versions"), values).pl().to_dicts()
+    models = rows(con, "retention/list_prunable_versions", **values)
     strange = [model for model in models if not _is_own_model(files, root, model)]
     left = [
         f"{model['version']} names an artifact or a card outside {files}, and is left alone"
         for model in strange
     ]
     versions = [model["version"] for model in models if model not in strange]
-    places = con.execute(sql.read("retention/list_artifact_paths")).pl().to_dicts()
+    places = rows(con, "retention/list_artifact_paths")
     return _Rows(
         runs, versions, _registered(files, places, versions), old_artifacts(root, places, versions), left
     )

@@ -8,11 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.core.atomic_files import write_atomically
 from tasks.core.evaluation_result import Evaluation, Figure
+from tasks.core.step import step
 from tasks.notifications.prefect_artifacts import show_report
 from tasks.pages.charts import UNDEFINED, count, environment, figure, percent, words
 from tasks.pages.report_charts import between, curves, dots, scorers, spread
@@ -24,7 +22,7 @@ FLAG_METRICS = ("precision", "recall", "f1")
 UNKNOWN = Figure(None)
 
 
-@task(cache_policy=NO_CACHE)
+@step
 def report(evaluation: Evaluation, folder: Path) -> Path:
     """Writes the page and shows its figures in Prefect; see `write_report`."""
     page = write_report(evaluation, folder)

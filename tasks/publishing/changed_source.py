@@ -1,33 +1,26 @@
-"""Which committed nights are not what the source says any more."""
+"""Committed nights whose source has changed since."""
 
 import logging
 from collections.abc import Sequence
 from datetime import date
 
-import sql
 from tasks.core.dataset import Dataset
 from tasks.core.errors import SourceError
 from tasks.source.ingest import read_partition
-from tasks.warehouse.connection import reading
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
 
 
-def changed_since(dataset: Dataset, warehouse: WarehouseSettings, days: Sequence[date]) -> list[date]:
-    """Those of the committed dates `days` whose partition, or its look-back, has other content than what was
-    scored.
+def changed_since(dataset: Dataset, warehouse: Warehouse, days: Sequence[date]) -> list[date]:
+    """Returns those of the committed dates `days` whose partition or look-back is not what was scored.
 
-    A label that arrived is no change; a partition that cannot be read any more is one.
+    A new label is no change; a partition that can no longer be read is one.
     """
     if not days:
         return []
-    with reading(warehouse, dataset.name) as con:
-        scored = dict(
-            con.execute(
-                sql.read("publish/list_fingerprints"), {"first_date": days[0], "last_date": days[-1]}
-            ).fetchall()
-        )
+    found = warehouse.rows("publish/list_fingerprints", first_date=days[0], last_date=days[-1])
+    scored = {row["partition_date"]: row["source_fingerprint"] for row in found}
     changed = [day for day in days if _fingerprint(dataset, day) != scored[day]]
     for day in changed:
         log.info("%s  catch-up   the source has changed since it was scored", day)

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 
 import sql
+from tasks.warehouse.statements import rows
 
 SHOWN, MASK = 3, "***"
 
@@ -33,7 +34,7 @@ def violations(
     masked: columns whose values are masked.
     """
     for name in sql.names("checks/*"):
-        yield from _look(con, name, {"run_id": run_id}, masked)
+        yield from _check(con, name, masked, run_id=run_id)
 
 
 def warnings(
@@ -43,18 +44,14 @@ def warnings(
 
     band: the shares of rows between which a night is expected to flag.
     """
-    yield from _look(con, "warnings/flagged_share", {"run_id": run_id, "low": band[0], "high": band[1]})
+    yield from _check(con, "warnings/flagged_share", run_id=run_id, low=band[0], high=band[1])
 
 
-def _look(
-    con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any], masked: Collection[str] = ()
+def _check(
+    con: duckdb.DuckDBPyConnection, name: str, masked: Collection[str] = (), **values: Any
 ) -> Iterator[Violation]:
-    found = con.execute(sql.read(name), values)
-    columns = [column[0] for column in found.description or []]
-    if rows := found.fetchall():
-        shown = [dict(zip(columns, row, strict=True)) for row in rows[:SHOWN]]
-        yield Violation(
-            name,
-            len(rows),
-            tuple({key: MASK if key in masked else value for key, value in row.items()} for row in shown),
-        )
+    if found := rows(con, name, **values):
+        shown = [
+            {key: MASK if key in masked else value for key, value in each.items()} for each in found[:SHOWN]
+        ]
+        yield Violation(name, len(found), tuple(shown))

@@ -2,151 +2,129 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date, datetime
-from functools import partial
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from pydantic import TypeAdapter
 
-import sql
-from models.settings import ThresholdSettings
-from tasks.core.errors import PartitionRejected, WarehouseError, WarehouseHeld, WarehouseMissing
+from tasks.core.dataset import Dataset
+from tasks.core.errors import PartitionRejected, WarehouseError, WarehouseHeld
+from tasks.core.identity import run_identity
 from tasks.core.references import Night, Partition, Version
 from tasks.publishing.staged_night import StagedNight, new_run_id
-from tasks.warehouse.connection import look_up, reading, transact
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.schema import product_version
+from tasks.warehouse.statements import execute
 
 log = logging.getLogger(__name__)
 COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
+UNKNOWN = (
+    "source_fingerprint",
+    "model_version",
+    "threshold",
+    "durations",
+    "data_docs",
+    *COUNTS,
+)  # of a failed run
+_NIGHT = TypeAdapter(Night)
 
 
-@dataclass(frozen=True)
-class Ledger:
-    """Where a run is written down, and what identifies it besides its source and model.
-
-    config_hash: of the sections that decide scores. started_at: instant, UTC. threshold: what rows are
-    flagged by.
-    flagged_share: the band in which the share of flagged rows is expected. masked: columns of the results
-    that messages mask.
-    """
-
-    warehouse: WarehouseSettings
-    dataset: str
-    config_hash: str
-    started_at: datetime
-    threshold: ThresholdSettings
-    flagged_share: tuple[float, float]
-    masked: tuple[str, ...] = ()
-
-
-def committed_dates(warehouse: WarehouseSettings, dataset: str) -> list[date]:
+def committed_dates(warehouse: Warehouse) -> list[date]:
     """Every date that has a current run, in order."""
-    return _dates(warehouse, dataset, "publish/list_committed_dates")
+    return [row["partition_date"] for row in warehouse.rows("publish/list_committed_dates")]
 
 
-def attempted_dates(warehouse: WarehouseSettings, dataset: str) -> list[date]:
-    """Every date that has a run, whatever became of it, in order."""
-    return _dates(warehouse, dataset, "publish/list_attempted_dates")
+def attempted_dates(warehouse: Warehouse) -> list[date]:
+    """Every date that has a run, whatever its status, in order."""
+    return [row["partition_date"] for row in warehouse.rows("publish/list_attempted_dates")]
 
 
-def _dates(warehouse: WarehouseSettings, dataset: str, name: str) -> list[date]:
-    try:
-        with reading(warehouse, dataset) as con:
-            return [row[0] for row in con.execute(sql.read(name)).fetchall()]
-    except WarehouseMissing:
-        return []
+def find_committed(
+    dataset: Dataset, warehouse: Warehouse, partition: Partition, version: Version
+) -> Night | None:
+    """The current run of this date, if it has the same source, version and configuration; else None."""
+    key = run_key(partition, version, run_identity(dataset).hashes)
+    found = warehouse.row("publish/find_committed_run", run_id=None, force=False, **key)
+    return already_committed(found) if found else None
 
 
-def find_committed(ledger: Ledger, partition: Partition, version: Version) -> Night | None:
-    """The current run of this date if it has the same source, model and configuration; None where the night
-    is still to be done.
+def run_key(partition: Partition, version: Version, config_hashes: Sequence[str]) -> dict[str, Any]:
+    """What makes two runs the same: their date, source, version and configuration, whose hash is one of
+    these.
     """
-    key = {"run_id": None, "force": False, **identity(partition, version, ledger.config_hash)}
-    found = look_up(ledger.warehouse, ledger.dataset, "publish/find_committed_run", key)
-    return already_committed(partition.date, version, found) if found else None
-
-
-def identity(partition: Partition, version: Version, config_hash: str) -> dict[str, Any]:
-    """What makes two runs the same."""
     return {
         "partition_date": partition.date,
         "source_fingerprint": partition.fingerprint,
         "model_version": version.name,
-        "config_hash": config_hash,
+        "config_hashes": list(config_hashes),
     }
 
 
-def already_committed(day: date, version: Version, found: tuple[Any, ...]) -> Night:
-    """The night as the ledger has it, from the columns that `find_committed` selects."""
-    run_id, rows_source, rows_scored, rows_quarantined, rows_flagged, threshold = found
-    return Night(
-        date=day,
-        run_id=run_id,
-        status="already committed",
-        rows_source=rows_source,
-        rows_scored=rows_scored,
-        rows_quarantined=rows_quarantined,
-        rows_flagged=rows_flagged,
-        model_version=version.name,
-        threshold=threshold,
+def already_committed(found: dict[str, Any]) -> Night:
+    """The night of a row of `find_committed_run`."""
+    return _NIGHT.validate_python(found | {"status": "already committed"})
+
+
+def insert_run(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, staged: StagedNight) -> None:
+    """Inserts the row of a committed run."""
+    night, validated = staged.night(), staged.features.validated
+    execute(
+        con,
+        "publish/insert_run",
+        run_id=night.run_id,
+        partition_date=night.date,
+        status=night.status,
+        source_fingerprint=validated.partition.fingerprint,
+        config_hash=staged.config_hash,
+        model_version=night.model_version,
+        **{name: getattr(night, name) for name in COUNTS},
+        threshold=night.threshold,
+        threshold_rule=staged.threshold.model_dump_json(),
+        started_at=staged.started_at,
+        durations=json.dumps(staged.durations),
+        data_docs=str(Path(validated.data_docs).relative_to(warehouse.settings.files)),
+        message="; ".join(validated.notes) or None,
+        product_version=product_version(),
     )
 
 
-def insert_run(con: duckdb.DuckDBPyConnection, ledger: Ledger, publication: StagedNight) -> None:
-    """The row of a committed run."""
-    night, validated = publication.night(), publication.features.validated
-    values = {
-        **identity(validated.partition, publication.version, publication.config_hash),
-        **{name: getattr(night, name) for name in COUNTS},
-        "run_id": night.run_id,
-        "status": night.status,
-        "threshold": night.threshold,
-        "threshold_rule": publication.threshold.model_dump_json(),
-        "started_at": publication.started_at,
-        "durations": json.dumps(publication.durations),
-        "data_docs": str(Path(validated.data_docs).relative_to(ledger.warehouse.files)),
-        "message": "; ".join(validated.notes) or None,
-    }
-    con.execute(sql.read("publish/insert_run"), values)
-
-
 @contextmanager
-def record_failure(ledger: Ledger, day: date) -> Iterator[None]:
-    """Whatever fails inside is noted in the ledger and raised again; but for a warehouse that is held, which
-    could not take the note.
+def record_failure(dataset: Dataset, warehouse: Warehouse, day: date) -> Iterator[None]:
+    """Records whatever fails inside as a rejected or failed run, and raises it again.
+
+    A warehouse that is held is not recorded: it could not take the row.
     """
+    started_at = datetime.now(UTC)
     try:
         yield
     except WarehouseHeld:
         raise
     except Exception as error:
-        note_failure(ledger, day, error)
+        insert_failure(dataset, warehouse, day, started_at, error)
         raise
 
 
-def note_failure(ledger: Ledger, day: date, error: Exception) -> None:
-    """Writes a rejected or failed run to the ledger; every other table stays as it was."""
-    unknown = ("source_fingerprint", "model_version", "threshold", "durations", "data_docs", *COUNTS)
+def insert_failure(
+    dataset: Dataset, warehouse: Warehouse, day: date, started_at: datetime, error: Exception
+) -> None:
+    """Inserts the row of a rejected or failed run; every other table stays as it was."""
     values = {
-        **dict.fromkeys(unknown),
+        **dict.fromkeys(UNKNOWN),
         "run_id": new_run_id(day),
         "partition_date": day,
         "status": "rejected" if isinstance(error, PartitionRejected) else "failed",
-        "config_hash": ledger.config_hash,
-        "threshold_rule": ledger.threshold.model_dump_json(),
-        "started_at": ledger.started_at,
+        "config_hash": run_identity(dataset).current,
+        "threshold_rule": dataset.threshold.model_dump_json(),
+        "started_at": started_at,
         "message": str(error) or type(error).__name__,
+        "product_version": product_version(),
     }
-    patient = ledger.warehouse.model_copy(update={"wait_seconds": min(5.0, ledger.warehouse.wait_seconds)})
+    brief = warehouse.waiting(min(5.0, warehouse.settings.wait_seconds))
     try:
-        transact(patient, ledger.dataset, partial(_insert_failure, values))
+        brief.transact(lambda con: execute(con, "publish/insert_run", **values))
     except (WarehouseError, duckdb.Error) as unwritten:
-        log.warning("%s  the failure could not be noted in the ledger: %s", day, unwritten)
-
-
-def _insert_failure(values: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
-    con.execute(sql.read("publish/insert_run"), values)
+        log.warning("%s  the failure could not be recorded in the ledger: %s", day, unwritten)

@@ -2,70 +2,60 @@
 
 import logging
 from dataclasses import replace
-from datetime import date
-from functools import partial
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
-import sql
+from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError, PublishDeferred, WarehouseError, WarehouseHeld, first_line
 from tasks.core.references import Features, Night, Scored, Version
 from tasks.core.staging import abandoned, remove, staging
+from tasks.core.step import step
 from tasks.publishing.integrity import violations, warnings
-from tasks.publishing.ledger import Ledger, already_committed, identity, insert_run
-from tasks.publishing.staged_night import FILE, StagedNight, new_run_id, read_staged, stage
-from tasks.warehouse.connection import look_up, transact
+from tasks.publishing.ledger import already_committed, insert_run, run_key
+from tasks.publishing.staged_night import FILE, StagedNight, read_staged, stage_night, write_staged
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.statements import execute, row
 
 log = logging.getLogger(__name__)
-KEPT = "the scored night is kept, and `nightscore publish`, or any later run, commits it"
+Band = tuple[float, float]  # the share of flagged rows below and above which a night is warned of
+DEFERRED = "the scored night is kept, and `nightscore publish`, or any later run, commits it"
 
 
-@task(cache_policy=NO_CACHE)
+@step
 def publish(
-    ledger: Ledger,
+    dataset: Dataset,
+    warehouse: Warehouse,
+    flagged_share: Band,
     features: Features,
     scored: Scored,
     version: Version,
+    started_at: datetime,
     durations: dict[str, float],
     folder: Path,
     force: bool,
 ) -> Night:
-    """The night's rows become current; see `publish_night`.
+    """Commits a night; see `publish_night`. What is committed is first written into the night's folder."""
+    staged = stage_night(dataset, features, scored, version, started_at, durations, force=force)
+    write_staged(staged, folder)
+    return publish_night(dataset, warehouse, flagged_share, staged)
 
-    What is committed is first written down in the night's folder.
+
+def publish_night(dataset: Dataset, warehouse: Warehouse, flagged_share: Band, staged: StagedNight) -> Night:
+    """In one transaction: inserts the staged rows and the ledger's row, supersedes the earlier run, passes
+    every check.
+
+    Where another process has committed the same night meanwhile, that one stands. Raises PublishDeferred
+    where the warehouse is held for too long, WarehouseError where a check fails or the transaction is
+    refused; then nothing has changed.
     """
-    publication = StagedNight(
-        run_id=new_run_id(features.date),
-        features=features,
-        scored=scored,
-        version=version,
-        config_hash=ledger.config_hash,
-        threshold=ledger.threshold,
-        started_at=ledger.started_at,
-        durations=durations,
-        force=force,
-    )
-    stage(publication, folder)
-    return publish_night(ledger, publication)
-
-
-def publish_night(ledger: Ledger, publication: StagedNight) -> Night:
-    """In one transaction: the staged rows under a new run, the ledger row, the earlier run of the date
-    superseded, every check passed.
-
-    Where another process has committed the same night meanwhile, that one stands.
-    Raises PublishDeferred where the warehouse is held for too long, WarehouseError where a check fails or the
-    transaction is refused; then nothing has changed.
-    """
-    day = publication.date
+    day = staged.date
     try:
-        night = transact(ledger.warehouse, ledger.dataset, partial(_insert, ledger, publication))
+        night = warehouse.transact(lambda con: _insert(con, dataset, warehouse, flagged_share, staged))
     except WarehouseHeld as error:
-        raise PublishDeferred(f"{day}: {error}; {KEPT}") from error
+        raise PublishDeferred(f"{day}: {error}; {DEFERRED}") from error
     except duckdb.Error as error:
         raise WarehouseError(
             f"{day}: the warehouse refused the night: {first_line(error)}; run it again"
@@ -77,15 +67,18 @@ def publish_night(ledger: Ledger, publication: StagedNight) -> Night:
     return night
 
 
-def publish_waiting(ledger: Ledger, files: Path, besides: date | None = None) -> list[Night]:
-    """Commits every scored night that waits below `files`, but for a date that is run anyway, and those that
-    a living process works on.
+def publish_waiting(
+    dataset: Dataset, warehouse: Warehouse, flagged_share: Band, besides: date | None = None
+) -> list[Night]:
+    """Commits every scored night that waits, but for the date `besides` and those that a living process works
+    on.
 
-    A night that cannot be committed stays, with a warning, unless the warehouse itself is held: then
-    WarehouseHeld is raised.
+    A night that cannot be committed stays, with a warning; one that another version of Nightscore staged is
+    dropped, with a warning. Raises WarehouseHeld where the warehouse itself is held.
     """
-    folders = [folder for folder in waiting_folders(files) if folder.name != str(besides)]
-    return [night for folder in folders if (night := _publish_folder(ledger, folder))]
+    folders = [folder for folder in waiting_folders(warehouse.files) if folder.name != str(besides)]
+    found = [_publish_folder(dataset, warehouse, flagged_share, folder) for folder in folders]
+    return [night for night in found if night]
 
 
 def waiting_folders(files: Path) -> list[Path]:
@@ -93,16 +86,26 @@ def waiting_folders(files: Path) -> list[Path]:
     return sorted(path.parent for path in staging(files).glob(f"*/{FILE}"))
 
 
-def _publish_folder(ledger: Ledger, folder: Path) -> Night | None:
+def _publish_folder(
+    dataset: Dataset, warehouse: Warehouse, flagged_share: Band, folder: Path
+) -> Night | None:
     with abandoned(folder) as free:
         if not free:
             return None
         try:
-            publication = read_staged(folder)
-            night = _publish_unless_late(ledger, publication) if publication else None
+            staged = read_staged(folder)
+            night = _publish_unless_newer(dataset, warehouse, flagged_share, staged) if staged else None
         except WarehouseHeld:
             raise
-        except (NightError, ValidationError, OSError) as error:
+        except ValidationError:
+            log.warning(
+                "%s  publish    the scored night was staged by another version of Nightscore and is dropped; "
+                "score the date again with `nightscore run --date %s`",
+                folder.name,
+                folder.name,
+            )
+            night = None
+        except (NightError, OSError) as error:
             log.warning(
                 "%s  publish    the scored night could not be committed: %s", folder.name, first_line(error)
             )
@@ -111,63 +114,59 @@ def _publish_folder(ledger: Ledger, folder: Path) -> Night | None:
         return night
 
 
-def _publish_unless_late(ledger: Ledger, publication: StagedNight) -> Night | None:
-    day = {"partition_date": publication.date, "started_at": publication.started_at}
-    if later := look_up(ledger.warehouse, ledger.dataset, "publish/find_newer_run", day):
-        log.info(
-            "%s  publish    %s began later and is committed; what waited is dropped",
-            publication.date,
-            later[0],
-        )
+def _publish_unless_newer(
+    dataset: Dataset, warehouse: Warehouse, flagged_share: Band, staged: StagedNight
+) -> Night | None:
+    newer = warehouse.row("publish/find_newer_run", partition_date=staged.date, started_at=staged.started_at)
+    if newer:
+        message = "%s  publish    %s began later and is committed; the staged night is dropped"
+        log.info(message, staged.date, newer["run_id"])
         return None
-    return publish_night(ledger, publication)
+    return publish_night(dataset, warehouse, flagged_share, staged)
 
 
-def _insert(ledger: Ledger, publication: StagedNight, con: duckdb.DuckDBPyConnection) -> Night:
-    day, validated, version = publication.date, publication.features.validated, publication.version
-    con.execute(sql.read("publish/lock_dataset"))
-    same = identity(validated.partition, version, publication.config_hash)
-    found = con.execute(
-        sql.read("publish/find_committed_run"),
-        {"run_id": publication.run_id, "force": publication.force, **same},
-    ).fetchone()
+def _insert(
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    warehouse: Warehouse,
+    flagged_share: Band,
+    staged: StagedNight,
+) -> Night:
+    execute(con, "publish/lock_dataset")
+    key = run_key(staged.features.validated.partition, staged.version, [staged.config_hash])
+    found = row(con, "publish/find_committed_run", run_id=staged.run_id, force=staged.force, **key)
     if found:
-        return already_committed(day, version, found)
-    run = {"run_id": publication.run_id, "partition_date": day}
-    con.execute(
-        sql.read("publish/insert_scores"),
-        {**run, "model_version": version.name, "path": str(publication.scored.path)},
-    )
-    if publication.scored.shadows:
-        con.execute(
-            sql.read("publish/insert_shadow_scores"), {**run, "path": str(publication.scored.shadows)}
-        )
-    if publication.scored.profile:
-        values = {**run, "model_version": version.name, "path": str(publication.scored.profile)}
-        con.execute(sql.read("publish/insert_profiles"), values)
-    con.execute(sql.read("publish/insert_quarantine"), {**run, "path": str(validated.quarantine)})
-    insert_run(con, ledger, publication)
-    con.execute(sql.read("publish/supersede_runs"), run)
-    return replace(publication.night(), doubts=_check(con, ledger, day, publication.run_id))
+        return already_committed(found)
+    run = {"run_id": staged.run_id, "partition_date": staged.date}
+    version, scored = {"model_version": staged.version.name}, staged.scored
+    execute(con, "publish/insert_scores", **run, **version, path=str(scored.path))
+    if scored.shadows:
+        execute(con, "publish/insert_shadow_scores", **run, path=str(scored.shadows))
+    if scored.profile:
+        execute(con, "publish/insert_profiles", **run, **version, path=str(scored.profile))
+    execute(con, "publish/insert_quarantine", **run, path=str(staged.features.validated.quarantine))
+    insert_run(con, warehouse, staged)
+    execute(con, "publish/supersede_runs", **run)
+    return replace(staged.night(), doubts=_check(con, dataset, flagged_share, staged))
 
 
-def _check(con: duckdb.DuckDBPyConnection, ledger: Ledger, day: date, run_id: str) -> tuple[str, ...]:
-    """What is to be noted of the run and stops nothing.
-
-    Raises WarehouseError where it must not be committed.
-    """
-    if found := "; ".join(map(str, violations(con, run_id, ledger.masked))):
+def _check(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, flagged_share: Band, staged: StagedNight
+) -> tuple[str, ...]:
+    """What is noted of the run and stops nothing. Raises WarehouseError where it must not be committed."""
+    day, run_id = staged.date, staged.run_id
+    if found := "; ".join(map(str, violations(con, run_id, dataset.columns.masked))):
         raise WarehouseError(
             f"{day}: {found}; nothing was published: mend what it names, or run the night again with --force"
         )
     notes = []
-    for doubt in warnings(con, ledger.flagged_share, run_id):
-        low, high = ledger.flagged_share
+    for warning in warnings(con, flagged_share, run_id):
+        low, high = flagged_share
         note = (
-            f"{doubt.shown[0]['flagged_share']:.2%} of the rows are flagged, outside "
+            f"{warning.shown[0]['flagged_share']:.2%} of the rows are flagged, outside "
             f"evaluation.flagged_share {low:.2%}..{high:.2%}"
         )
         log.warning("%s  publish    %s", day, note)
-        con.execute(sql.read("publish/append_note"), {"run_id": run_id, "note": note})
+        execute(con, "publish/append_note", run_id=run_id, note=note)
         notes.append(note)
     return tuple(notes)

@@ -1,16 +1,19 @@
-"""A scored night that waits for its commit: written down before the warehouse is touched, so that nothing is
-scored twice.
+"""A scored night that waits for its commit: staged before the warehouse is opened, so that nothing is scored
+twice.
 """
 
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter
 
 from models.settings import ThresholdSettings
 from tasks.core.atomic_files import write_atomically
+from tasks.core.dataset import Dataset
+from tasks.core.identity import run_identity
 from tasks.core.references import Features, Night, Scored, Version
 
 FILE = "publication.json"
@@ -18,11 +21,11 @@ FILE = "publication.json"
 
 @dataclass(frozen=True)
 class StagedNight:
-    """Everything that one commit writes, staged.
+    """Everything that one commit writes.
 
-    config_hash: of the sections that decide scores. started_at: instant, UTC. durations: seconds by step.
-    threshold: what the rows were flagged by. force: whether it is committed although the same night already
-    is.
+    config_hash: of the keys that decide scores. started_at: instant, UTC. durations: seconds by step.
+    threshold: the rule that rows were flagged by. force: whether it is committed although the same night
+    already is. format: of this file; one of another format is never committed.
     """
 
     run_id: str
@@ -33,14 +36,15 @@ class StagedNight:
     threshold: ThresholdSettings
     started_at: datetime
     durations: dict[str, float]
-    force: bool = False
+    force: bool
+    format: Literal[2]
 
     @property
     def date(self) -> date:
         return self.features.date
 
     def night(self) -> Night:
-        """What becomes of the night if this is committed."""
+        """The night that a commit makes of it."""
         return Night(
             date=self.date,
             run_id=self.run_id,
@@ -54,22 +58,47 @@ class StagedNight:
         )
 
 
+def stage_night(
+    dataset: Dataset,
+    features: Features,
+    scored: Scored,
+    version: Version,
+    started_at: datetime,
+    durations: dict[str, float],
+    *,
+    force: bool = False,
+) -> StagedNight:
+    """Returns the night of these scores, with a run id of its own."""
+    return StagedNight(
+        run_id=new_run_id(features.date),
+        features=features,
+        scored=scored,
+        version=version,
+        config_hash=run_identity(dataset).current,
+        threshold=dataset.threshold,
+        started_at=started_at,
+        durations=durations,
+        force=force,
+        format=2,
+    )
+
+
 def new_run_id(day: date) -> str:
     """A name for one attempt to score a date."""
     return f"{day}-{secrets.token_hex(4)}"
 
 
-def stage(publication: StagedNight, staging: Path) -> None:
-    """Writes it into the night's folder, beside what it refers to."""
-    write_atomically(staging / FILE, _ADAPTER.dump_json(publication).decode())
+def write_staged(night: StagedNight, folder: Path) -> None:
+    """Writes it into the night's folder, beside the files that it refers to."""
+    write_atomically(folder / FILE, _ADAPTER.dump_json(night).decode())
 
 
-def read_staged(staging: Path) -> StagedNight | None:
-    """The publication that waits in a folder; None where there is none.
+def read_staged(folder: Path) -> StagedNight | None:
+    """Returns the night that waits in a folder; None where there is none.
 
-    Raises ValidationError where it cannot be read.
+    Raises ValidationError where it was staged by another version of Nightscore.
     """
-    path = staging / FILE
+    path = folder / FILE
     return _ADAPTER.validate_json(path.read_bytes()) if path.is_file() else None
 
 

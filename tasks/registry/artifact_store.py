@@ -14,7 +14,7 @@ from models.detector import manifest
 from models.errors import ArtifactError
 from tasks.core.errors import first_line
 from tasks.core.filesystem import filesystem_of, is_remote
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     from models.detector.detector import Detector
@@ -33,24 +33,22 @@ class Artifact:
     sha256: str
 
 
-def root_of(warehouse: WarehouseSettings, dataset: str) -> str:
+def root_of(warehouse: Warehouse) -> str:
     """The folder of a dataset's artifacts: below `warehouse.artifacts`, else below `warehouse.files`."""
-    return (
-        f"{warehouse.artifacts.rstrip('/')}/{dataset}"
-        if warehouse.artifacts
-        else str(Path(warehouse.files) / dataset / "models")
-    )
+    store = warehouse.settings.artifacts
+    return f"{store.rstrip('/')}/{warehouse.name}" if store else str(warehouse.files / "models")
 
 
-def as_stored(warehouse: WarehouseSettings, path: str) -> str:
+def as_stored(warehouse: Warehouse, path: str) -> str:
     """An artifact's path as the table `models` has it: relative to `warehouse.files`, if it is below."""
-    local = not is_remote(path) and Path(path).is_relative_to(warehouse.files)
-    return str(Path(path).relative_to(warehouse.files)) if local else path
+    files = warehouse.settings.files
+    local = not is_remote(path) and Path(path).is_relative_to(files)
+    return str(Path(path).relative_to(files)) if local else path
 
 
-def as_found(warehouse: WarehouseSettings, stored: str) -> str:
+def as_found(warehouse: Warehouse, stored: str) -> str:
     """An artifact's path from the table `models`."""
-    return stored if is_remote(stored) else str(Path(warehouse.files) / stored)
+    return stored if is_remote(stored) else str(Path(warehouse.settings.files) / stored)
 
 
 def put(folder: Path, root: str) -> Artifact:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import sql
-from tasks.warehouse.connection import reading, see_as_of
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.statements import rows
 
 
 @dataclass(frozen=True)
@@ -85,19 +84,13 @@ class ListedVersion:
     decision: Decided | None
 
 
-def list_versions(
-    warehouse: WarehouseSettings, dataset: str, as_of: datetime | None = None
-) -> list[ListedVersion]:
-    """The registered versions, the newest first, as they are, or as they were at the instant `as_of`.
+def list_versions(warehouse: Warehouse, as_of: datetime | None = None) -> list[ListedVersion]:
+    """Returns the registered versions, the newest first, as they are, or as they were at the instant `as_of`.
 
     Raises WarehouseMissing.
     """
-    with reading(warehouse, dataset) as con:
-        if as_of is not None:
-            see_as_of(con, as_of)
-        result = con.execute(sql.read("registry/list_versions"))
-        columns = [column[0] for column in result.description or []]
-        return [_listed_version(dict(zip(columns, row, strict=True))) for row in result.fetchall()]
+    with warehouse.reading(as_of) as con:
+        return [_listed_version(row) for row in rows(con, "registry/list_versions")]
 
 
 def _listed_version(row: dict[str, Any]) -> ListedVersion:

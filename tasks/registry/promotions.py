@@ -8,18 +8,16 @@ asks for a champion reads.
 import difflib
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from getpass import getuser
 from typing import Any
 
 import duckdb
 
-import sql
 from tasks.core.errors import PromotionRefused
 from tasks.core.references import Version
 from tasks.registry.artifact_store import as_found, verify
-from tasks.warehouse.connection import reading, transact
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.statements import execute, insert, row, rows
 
 
 @dataclass(frozen=True)
@@ -64,152 +62,142 @@ class Promotability:
     training_hash: str
 
 
-def promote(warehouse: WarehouseSettings, dataset: str, version: Version, why: str) -> bool:
-    """Makes a version that was just trained the champion from its `as_of` on, unless it is that already;
-    gives whether it was not.
+def promote(warehouse: Warehouse, version: Version, why: str) -> bool:
+    """Makes a version that was just trained the champion from its `as_of` on; returns whether it was not
+    that already.
     """
-    return transact(
-        warehouse,
-        dataset,
-        partial(_insert, {"effective_from": version.as_of, "version": version.name, "why": why}),
-    )
+    return warehouse.transact(lambda con: _insert(con, version.name, version.as_of, why))
 
 
-def promote_by_name(
-    warehouse: WarehouseSettings, dataset: str, name: str, first: date | None, why: str
-) -> Change:
-    """Makes a registered version the champion from `first` on, in one transaction; a promotion that begins
-    later stays in force.
+def promote_by_name(warehouse: Warehouse, name: str, first: date | None, why: str) -> Change:
+    """Makes a registered version the champion from `first` on, in one transaction.
 
-    first: unless given, the first date from which it changes no night that is scored and nothing takes over
-    from it: the latest of its own `as_of`, the day after the newest committed night, and the newest promotion
-    in force.
+    A promotion that begins later stays in force. first: unless given, the first date from which the promotion
+    changes no night that is scored and nothing takes over from it: the latest of the version's `as_of`, the
+    day after the newest committed night, and the newest promotion in force.
 
     Raises PromotionRefused where there is no such version, it is withheld or pruned, or `first` is before its
     `as_of`; ArtifactError where its artifact is not what was written; WarehouseMissing. Then nothing has
     changed.
     """
-    with reading(warehouse, dataset):  # to look before writing, so that no warehouse is made by a mistake
+    with warehouse.reading():  # raises WarehouseMissing, where a transaction would create the warehouse
         pass
-    return transact(warehouse, dataset, partial(promote_within, warehouse, name, first, why))
+    return warehouse.transact(lambda con: promote_within(con, warehouse, name, first, why))
 
 
-def roll_back(warehouse: WarehouseSettings, dataset: str, why: str) -> Change:
+def roll_back(warehouse: Warehouse, why: str) -> Change:
     """Puts the champion before that of the newest nights back, in one transaction; again, and it goes back
     once more.
 
-    What is undone is every promotion of the champion down to the newest one of another version, as if they
-    had never been made.
+    Every promotion of the champion is undone, down to the newest one of another version.
 
     Raises PromotionRefused where there is none to go back to, or it may not be champion; ArtifactError;
     WarehouseMissing.
     """
-    with reading(warehouse, dataset):
+    with warehouse.reading():
         pass
-    return transact(warehouse, dataset, partial(roll_back_within, warehouse, why))
+    return warehouse.transact(lambda con: roll_back_within(con, warehouse, why))
 
 
 def promote_within(
-    warehouse: WarehouseSettings, name: str, first: date | None, why: str, con: duckdb.DuckDBPyConnection
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, name: str, first: date | None, why: str
 ) -> Change:
-    """The same inside a transaction."""
-    fit = _fit(con, warehouse, name)
-    if first is not None and first < fit.as_of:
+    """The same as `promote_by_name`, inside a transaction."""
+    version = _promotable(con, warehouse, name)
+    if first is not None and first < version.as_of:
         raise PromotionRefused(
-            f"{name} never scores a date before its as_of {fit.as_of}; give that or a later one with --from"
+            f"{name} never scores a date before its as_of {version.as_of}; give that or a later one "
+            "with --from"
         )
-    start = first or _row(con, "registry/find_first_open_date", {"as_of": fit.as_of})["effective_from"]
-    was = _row(con, "registry/find_champion_name", {"partition_date": start}).get("version")
-    promotion = {"effective_from": start, "version": name, "why": why}
-    return _change(con, fit, promotion, was, done=_insert(promotion, con))
+    start = first or _first_open_date(con, version.as_of)
+    before = row(con, "registry/find_champion_name", partition_date=start)
+    done = _insert(con, name, start, why)
+    return _change(con, version, start, why, before["version"] if before else None, done=done)
 
 
-def roll_back_within(warehouse: WarehouseSettings, why: str, con: duckdb.DuckDBPyConnection) -> Change:
-    """The same inside a transaction."""
-    con.execute(sql.read("publish/lock_dataset"))
-    found = _row(con, "registry/find_rollback_target", {})
-    if not found:
+def roll_back_within(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, why: str) -> Change:
+    """The same as `roll_back`, inside a transaction."""
+    execute(con, "publish/lock_dataset")
+    target = row(con, "registry/find_rollback_target")
+    if not target:
         raise PromotionRefused(
             "no version is champion, so there is nothing to roll back; `nightscore promote VERSION` "
             "makes one champion"
         )
-    if found["version"] is None:
+    if target["version"] is None:
         raise PromotionRefused(
-            f"{found['undone']} is champion and no other version was before it; `nightscore models` "
+            f"{target['undone']} is champion and no other version was before it; `nightscore models` "
             "lists all of them"
         )
-    fit = _fit(con, warehouse, found["version"])
-    back = {name: found[name] for name in ("version", "before_from", "before_at")}
-    con.execute(sql.read("registry/insert_rollback"), back | {"promoted_by": _who(), "why": why})
-    return _change(
-        con,
-        fit,
-        {"effective_from": found["effective_from"], "version": fit.version, "why": why},
-        found["undone"],
-        done=True,
-    )
+    version = _promotable(con, warehouse, target["version"])
+    back = {name: target[name] for name in ("version", "before_from", "before_at")}
+    execute(con, "registry/insert_rollback", **back, promoted_by=_who(), why=why)
+    return _change(con, version, target["effective_from"], why, target["undone"], done=True)
 
 
-def _fit(con: duckdb.DuckDBPyConnection, warehouse: WarehouseSettings, name: str) -> Promotability:
+def _promotable(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, name: str) -> Promotability:
     """A version that may be champion. Raises PromotionRefused, or ArtifactError, where it may not."""
-    found = _row(con, "registry/find_promotability", {"version": name})
+    found = row(con, "registry/find_promotability", version=name)
     if not found:
         raise PromotionRefused(f"no version {name} is registered; {_nearest(con, name)}")
-    standing = Promotability(**found)
-    if standing.withheld:
-        raise PromotionRefused(f"{name} is withheld: {standing.withheld}")
-    if standing.pruned_at:
-        again = f"`nightscore train --as-of {standing.as_of}` learns it again"
+    version = Promotability(**found)
+    if version.withheld:
+        raise PromotionRefused(f"{name} is withheld: {version.withheld}")
+    if version.pruned_at:
+        again = f"`nightscore train --as-of {version.as_of}` learns it again"
         raise PromotionRefused(
-            f"the artifact of {name} was pruned at {standing.pruned_at:%Y-%m-%d %H:%M:%S %Z}; {again}"
+            f"the artifact of {name} was pruned at {version.pruned_at:%Y-%m-%d %H:%M:%S %Z}; {again}"
         )
-    verify(as_found(warehouse, standing.artifact_path), standing.artifact_sha256)
-    return standing
+    verify(as_found(warehouse, version.artifact_path), version.artifact_sha256)
+    return version
+
+
+def _first_open_date(con: duckdb.DuckDBPyConnection, as_of: date) -> date:
+    found = row(con, "registry/find_first_open_date", as_of=as_of)
+    assert found is not None
+    first: date = found["effective_from"]
+    return first
 
 
 def _nearest(con: duckdb.DuckDBPyConnection, name: str) -> str:
-    names = [known for (known,) in con.execute(sql.read("registry/list_version_names")).fetchall()]
+    names = [known["version"] for known in rows(con, "registry/list_version_names")]
     near = difflib.get_close_matches(name, names) or names[:3]
     return f"the nearest: {', '.join(near)}" if near else "train one with `nightscore train --as-of DATE`"
 
 
-def _insert(promotion: dict[str, Any], con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether it was written: not so where the version is champion from that date already."""
-    con.execute(sql.read("publish/lock_dataset"))
-    (count,) = con.execute(
-        sql.read("registry/insert_promotion"), promotion | {"promoted_by": _who()}
-    ).fetchall()[0]
-    return bool(count)
+def _insert(con: duckdb.DuckDBPyConnection, name: str, first: date, why: str) -> bool:
+    """Returns whether the promotion was inserted: not so where the version is champion from that date
+    already.
+    """
+    execute(con, "publish/lock_dataset")
+    promotion = {"effective_from": first, "version": name, "promoted_by": _who(), "why": why}
+    return bool(insert(con, "registry/insert_promotion", **promotion))
 
 
 def _change(
     con: duckdb.DuckDBPyConnection,
-    fit: Promotability,
-    promotion: dict[str, Any],
+    version: Promotability,
+    first: date,
+    why: str,
     before: str | None,
     *,
     done: bool,
 ) -> Change:
-    values = {"effective_from": promotion["effective_from"], "version": fit.version}
-    others = tuple(
-        ScoredNight(*row)
-        for row in con.execute(sql.read("registry/list_nights_of_other_versions"), values).fetchall()
+    others = rows(
+        con, "registry/list_nights_of_other_versions", effective_from=first, version=version.version
     )
     return Change(
-        **promotion,
+        version=version.version,
+        effective_from=first,
         done=done,
         before=before,
         promoted_by=_who(),
-        training_hash=fit.training_hash,
-        scored_by_others=others,
+        why=why,
+        training_hash=version.training_hash,
+        scored_by_others=tuple(
+            ScoredNight(other["partition_date"], other["model_version"]) for other in others
+        ),
     )
-
-
-def _row(con: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The first row of the statement `sql/<name>.sql` by its column names; empty where there is none."""
-    result = con.execute(sql.read(name), values)
-    row = result.fetchone()
-    return dict(zip((column[0] for column in result.description or []), row, strict=True)) if row else {}
 
 
 def _who() -> str:

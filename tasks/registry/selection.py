@@ -2,27 +2,25 @@
 
 from datetime import date
 
-import sql
-from tasks.core.recipe import Recipe
+from tasks.core.dataset import Dataset
+from tasks.core.identity import training_identity
 from tasks.core.references import ScoringModels
 from tasks.registry.versions import find_champion, stored_version
-from tasks.warehouse.connection import reading
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
 
 
-def select_models(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> ScoringModels | None:
-    """The champion of a date and its challengers, as far as they are trained with this configuration; None
-    without a champion.
+def select_models(dataset: Dataset, warehouse: Warehouse, day: date) -> ScoringModels | None:
+    """The champion of a date and its challengers that were trained with this configuration; None without a
+    champion.
     """
-    champion = find_champion(recipe, warehouse, day)
+    champion = find_champion(dataset, warehouse, day)
     if champion is None:
         return None
-    key = {
-        "training_hash": recipe.training_hash,
-        "partition_date": day,
-        "champion": champion.name,
-        "champion_as_of": champion.as_of,
-    }
-    with reading(warehouse, recipe.dataset.name) as con:
-        found = con.execute(sql.read("registry/find_challengers"), key).fetchall()
-    return ScoringModels(champion, tuple(stored_version(warehouse, row[:-1]) for row in found))
+    challengers = warehouse.rows(
+        "registry/find_challengers",
+        training_hashes=list(training_identity(dataset).hashes),
+        partition_date=day,
+        champion=champion.name,
+        champion_as_of=champion.as_of,
+    )
+    return ScoringModels(champion, tuple(stored_version(warehouse, row) for row in challengers))

@@ -5,65 +5,77 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-import sql
-from models.checks.gates import Gate
-from models.detector.detector import Detector
-from tasks.core.recipe import Recipe
+from tasks.core.dataset import Dataset
+from tasks.core.identity import training_identity
 from tasks.core.references import LeftOut, Version
 from tasks.registry.artifact_store import as_found, as_stored
-from tasks.warehouse.connection import look_up, transact
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.statements import Row, execute
+
+if TYPE_CHECKING:  # the detector starts TensorFlow, which a look-up need not wait for
+    from models.checks.gates import Gate
+    from models.detector.detector import Detector
 
 log = logging.getLogger(__name__)
 
 
-def find_champion(recipe: Recipe, warehouse: WarehouseSettings, day: date) -> Version | None:
+def find_champion(dataset: Dataset, warehouse: Warehouse, day: date) -> Version | None:
     """The champion of a date, if it was trained with this configuration."""
-    champion = look_up(warehouse, recipe.dataset.name, "registry/find_champion", {"partition_date": day})
-    if champion is None or champion[-1] != recipe.training_hash:
+    champion = warehouse.row("registry/find_champion", partition_date=day)
+    if champion is None or champion["training_hash"] not in training_identity(dataset):
         return None
-    return stored_version(warehouse, champion[:-1])
+    return stored_version(warehouse, champion)
 
 
-def find_version(warehouse: WarehouseSettings, dataset: str, name: str) -> Version | None:
+def find_version(warehouse: Warehouse, name: str) -> Version | None:
     """A registered version by its name, where its artifact is still there."""
-    found = look_up(warehouse, dataset, "registry/find_version", {"version": name})
-    return stored_version(warehouse, found[:-1]) if found else None
+    found = warehouse.row("registry/find_version", version=name)
+    return stored_version(warehouse, found) if found else None
 
 
-def stored_version(warehouse: WarehouseSettings, found: Sequence[Any]) -> Version:
-    """The reference to a registered version, from the columns that `find_version` selects but for the
-    last.
+def find_reduced_version(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Version | None:
+    """The version that was trained as of this date without the label-derived features; None where there is
+    none.
     """
-    name, as_of, first, last, path, sha256, card, withheld = found
-    card = Path(warehouse.files) / card
+    hashes = list(training_identity(dataset.without_label_derived()).hashes)
+    found = warehouse.row("registry/find_reduced_version", as_of=as_of, training_hashes=hashes)
+    return stored_version(warehouse, found) if found else None
+
+
+def stored_version(warehouse: Warehouse, row: Row) -> Version:
+    """The reference to a registered version, from a row with its columns of the table `models`."""
     return Version(
-        name, as_of, first, last, path=as_found(warehouse, path), sha256=sha256, card=card, withheld=withheld
+        name=row["version"],
+        as_of=row["as_of"],
+        first_date=row["first_date"],
+        last_date=row["last_date"],
+        path=as_found(warehouse, row["artifact_path"]),
+        sha256=row["artifact_sha256"],
+        card=Path(warehouse.settings.files) / row["card_path"],
+        withheld=row["withheld"],
     )
 
 
 def register(
-    recipe: Recipe,
-    warehouse: WarehouseSettings,
+    dataset: Dataset,
+    warehouse: Warehouse,
     version: Version,
-    learnt: Detector,
+    learnt: "Detector",
     rows: int,
     left_out: LeftOut,
-    gates: Sequence[Gate],
+    gates: "Sequence[Gate]",
 ) -> None:
-    """Adds a trained version to the table `models`, once, or says of a pruned one that it is there again.
+    """Inserts a trained version into the table `models`, once, or restores one that was pruned.
 
-    Nothing uses it until it is promoted.
-
-    rows: training rows.
+    Nothing uses it until it is promoted. rows: training rows.
     """
     last = learnt.history[-1]
+    losses = {"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}
     model = {
         "version": version.name,
         "as_of": version.as_of,
@@ -76,24 +88,20 @@ def register(
         "contamination": left_out.contamination,
         "architecture": learnt.settings.architecture,
         "score": learnt.settings.score,
-        "training_hash": recipe.training_hash,
-        "metrics": json.dumps(
-            {"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}
-        ),
+        "training_hash": training_identity(dataset).current,
+        "metrics": json.dumps(losses),
         "gates": json.dumps([asdict(gate) for gate in gates]),
         "withheld": version.withheld,
         "artifact_path": as_stored(warehouse, version.path),
         "artifact_sha256": version.sha256,
-        "card_path": str(version.card.relative_to(warehouse.files)),
+        "card_path": str(version.card.relative_to(warehouse.settings.files)),
         "device": learnt.device,
     }
-    transact(warehouse, recipe.dataset.name, partial(_insert_model, model))
+    warehouse.transact(lambda con: _insert_version(con, model))
 
 
-def _insert_model(model: dict[str, Any], con: duckdb.DuckDBPyConnection) -> None:
-    con.execute(sql.read("publish/lock_dataset"))
-    con.execute(
-        sql.read("registry/restore_version"),
-        {name: model[name] for name in ("version", "artifact_path", "artifact_sha256")},
-    )
-    con.execute(sql.read("registry/insert_version"), model)
+def _insert_version(con: duckdb.DuckDBPyConnection, model: dict[str, Any]) -> None:
+    execute(con, "publish/lock_dataset")
+    artifact = {name: model[name] for name in ("version", "artifact_path", "artifact_sha256")}
+    execute(con, "registry/restore_version", **artifact)
+    execute(con, "registry/insert_version", **model)

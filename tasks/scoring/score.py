@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from models.flagging.flags import NightScores, doubt
 from models.flagging.thresholds import decide
@@ -19,6 +17,7 @@ from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
 from tasks.core.references import Features, Scored, ScoringModels
+from tasks.core.step import step
 from tasks.features.build import feature_batches
 from tasks.features.row_details import read_details
 from tasks.registry.artifact_store import load
@@ -30,7 +29,7 @@ BATCH_ROWS = 65_536
 KEYS = ["row", "id", "entity", "event_time"]
 
 
-@task(cache_policy=NO_CACHE)
+@step
 def score(
     dataset: Dataset,
     features: Features,

@@ -1,21 +1,18 @@
 """A partition that is late: looked for again and again, by a process that has nothing large in memory."""
 
 from datetime import date
-from typing import Any
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from tasks.core.dataset import Dataset
-from tasks.core.errors import PartitionMissing, SourceError
+from tasks.core.errors import PartitionMissing
+from tasks.core.step import step
 from tasks.source.connection import connect, create_view, place, readable
 
 
-@task(name="arrival", cache_policy=NO_CACHE)
+@step
 def arrival(dataset: Dataset, day: date) -> None:
     """The partition of a day has arrived; see `look_for`.
 
-    How often it is looked for again is the caller's to say, by `with_options`.
+    How often it is looked for again is the caller's to say, by `with_retries`.
     """
     look_for(dataset, day)
 
@@ -26,16 +23,3 @@ def look_for(dataset: Dataset, day: date) -> None:
         create_view(con, dataset, "day", day, day)
         if con.sql("select 1 from day limit 1").fetchone() is None:
             raise PartitionMissing(f"{day}: the partition is empty ({place(dataset.source, day)})")
-
-
-def may_still_come(task: Any, run: Any, state: Any) -> bool:
-    """Whether to look again: not where it is the configuration, or anything else than the source, that is
-    wrong.
-    """
-    try:
-        state.result()
-    except SourceError:
-        return True
-    except Exception:
-        return False
-    return False

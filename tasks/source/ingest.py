@@ -3,17 +3,16 @@
 from datetime import date
 
 import duckdb
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from sql import identifier
 from tasks.core.dataset import Dataset
 from tasks.core.errors import PartitionMissing, SourceError
 from tasks.core.references import Partition
+from tasks.core.step import step
 from tasks.source.connection import connect, create_view, first_history_date, place, readable
 
 
-@task(cache_policy=NO_CACHE)
+@step
 def ingest(dataset: Dataset, day: date) -> Partition:
     """One day as found; see `read_partition`."""
     return read_partition(dataset, day)

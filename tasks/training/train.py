@@ -7,22 +7,22 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter, ValidationError
 
 from models.checks.gates import Gate, check, withholding_reason
 from models.detector import artifacts, detector
 from models.detector.detector import Detector
-from models.errors import ArtifactError
+from models.errors import ArtifactError, ModelError
 from models.flagging.thresholds import fixed_threshold
 from models.networks.fitting import OnEpoch
 from models.settings import TrainingSettings
 from tasks.core.atomic_files import write_atomically
-from tasks.core.errors import GateFailed
-from tasks.core.recipe import Recipe
+from tasks.core.dataset import Dataset
+from tasks.core.errors import GateFailed, NightError
+from tasks.core.identity import training_identity
 from tasks.core.references import Partition, Version
 from tasks.core.staging import work_folder
+from tasks.core.step import step
 from tasks.labels.known_labels import known_labels
 from tasks.notifications.notify import notify_promotion
 from tasks.notifications.prefect_artifacts import TrainingProgress
@@ -32,97 +32,99 @@ from tasks.registry.artifact_store import Artifact, load, put, root_of, verify
 from tasks.registry.promotions import promote
 from tasks.registry.versions import find_champion, find_version, register
 from tasks.training.window import KEYS, TrainingRows, find_unconfirmed, prepare, read_window, training_rows
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
 _ARTIFACT = TypeAdapter(Artifact)
 
 
-@task(cache_policy=NO_CACHE)
+@step
 def train(
-    recipe: Recipe,
-    warehouse: WarehouseSettings,
+    dataset: Dataset,
+    warehouse: Warehouse,
     notify: NotifySettings,
     as_of: date,
     why: str,
     *,
     promoted: bool = False,
 ) -> Version:
-    """A version from the labels known at the start of `as_of`; see `train_version`.
+    """Trains a version from the labels known at the start of `as_of`; see `train_version`.
 
-    It is a challenger, unless no version of its configuration is champion of that date and it may become one
-    without a person: then, or where it is to be `promoted` in any case, it is champion from that date on, and
-    that is told.
-    Raises GateFailed where the version is kept out of service.
+    It becomes champion from that date on where it is to be `promoted`, or where no version of its
+    configuration is champion of that date and promotions are automatic; else it is a challenger. Where there
+    are label-derived features, a version without them is trained beside it, which `evaluate` compares it
+    with. Raises GateFailed where the version is withheld.
     """
-    version = train_version(recipe, warehouse, as_of)
+    version = train_version(dataset, warehouse, as_of)
     if version.withheld:
         raise GateFailed(
             f"{as_of}: {version.name} is kept out of service: {version.withheld} See {version.card}; "
-            "mend the features or the training "
-            '(training.gate = "warn" lets usefulness pass)'
+            'mend the features or the training (training.gate = "warn" lets usefulness pass)'
         )
-    champion = find_champion(recipe, warehouse, as_of)
-    if promoted or (champion is None and recipe.training.promotion == "automatic"):
-        if promote(warehouse, recipe.dataset.name, version, why):
-            notify_promotion(notify, recipe.dataset.name, version.name, version.as_of, why)
+    champion = find_champion(dataset, warehouse, as_of)
+    if promoted or (champion is None and dataset.training.promotion == "automatic"):
+        if promote(warehouse, version, why):
+            notify_promotion(notify, dataset.name, version.name, version.as_of, why)
     elif champion != version:
-        log.info(
-            "%s  train      %s is a challenger of %s",
-            as_of,
-            version.name,
-            champion.name if champion else "nobody yet",
-        )
+        beside = champion.name if champion else "nobody yet"
+        log.info("%s  train      %s is a challenger of %s", as_of, version.name, beside)
+    if dataset.features.label_derived:
+        train_reduced(dataset, warehouse, as_of)
     return version
 
 
-def train_version(recipe: Recipe, warehouse: WarehouseSettings, as_of: date) -> Version:
-    """Learns a version, checks it, writes its model card and registers it; the same rows, labels and
-    configuration give the stored one.
+def train_reduced(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Version | None:
+    """Trains the version without the label-derived features; it scores no night.
 
-    Two processes do not learn the same version at once: the second waits for the first, and uses what that
-    has stored.
+    Where that fails, a warning says so.
+    """
+    log.info("%s  train      beside it, a version without the label-derived features", as_of)
+    try:
+        return train_version(dataset.without_label_derived(), warehouse, as_of)
+    except (ModelError, NightError) as error:
+        log.warning("%s  train      no version without the label-derived features: %s", as_of, error)
+        return None
+
+
+def train_version(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Version:
+    """Trains a version, checks it, writes its model card and registers it.
+
+    The same rows, labels and configuration give the version that is registered already. Of two processes that
+    train the same version the second waits for the first, and uses what that has registered.
 
     Raises TrainingError where the window has no rows to learn from, or what was learnt is no detector.
     """
-    first, last = recipe.window(as_of)
-    partitions = read_window(recipe.dataset, first, last)
-    dataset, labels = (
-        recipe.dataset.name,
-        known_labels(recipe.dataset, warehouse, first, last, as_of - timedelta(days=1)),
-    )
-    unconfirmed = find_unconfirmed(recipe, warehouse, first, last, labels)
-    name = f"{as_of}-{_digest(recipe, partitions, labels, unconfirmed)[:8]}"
-    with work_folder(recipe.files, f"train-{name}") as staging:
-        if known := find_version(warehouse, dataset, name):
+    first, last = dataset.training_window(as_of)
+    partitions = read_window(dataset, first, last)
+    labels = known_labels(dataset, warehouse, first, last, as_of - timedelta(days=1))
+    unconfirmed = find_unconfirmed(dataset, warehouse, first, last, labels)
+    names = [
+        f"{as_of}-{_digest(training_hash, partitions, labels, unconfirmed)[:8]}"
+        for training_hash in training_identity(dataset).hashes
+    ]
+    name = names[0]
+    with work_folder(warehouse.files, f"train-{name}") as staging:
+        if known := next(filter(None, (find_version(warehouse, each) for each in names)), None):
             log.info(
                 (
                     "%s  train      %s was trained from the same rows, labels and configuration; it is "
                     "used as it is"
                 ),
                 as_of,
-                name,
+                known.name,
             )
             return known
-        rows = training_rows(recipe, prepare(recipe, partitions, staging), labels, unconfirmed)
-        log.info(
-            "%s  train      %s rows of %s..%s; %s",
-            as_of,
-            f"{rows.normals.height:,}",
-            first,
-            last,
-            rows.left_out,
-        )
-        note = recipe.files / "models" / f"{name}.json"
+        rows = training_rows(dataset, prepare(dataset, partitions, staging), labels, unconfirmed)
+        count = f"{rows.normals.height:,}"
+        log.info("%s  train      %s rows of %s..%s; %s", as_of, count, first, last, rows.left_out)
+        note = warehouse.files / "models" / f"{name}.json"
         artifact = _learnt_earlier(note, as_of) or _learn(
-            recipe, rows, as_of, staging / name, root_of(warehouse, dataset)
+            dataset, rows, as_of, staging / name, root_of(warehouse)
         )
         write_atomically(note, _ARTIFACT.dump_json(artifact).decode())
-        version = _register(recipe, warehouse, artifact, name, as_of, rows)
+        version = _register(dataset, warehouse, artifact, name, as_of, rows)
         note.unlink(missing_ok=True)
-        return (
-            find_version(warehouse, dataset, name) or version
-        )  # a process on another machine may have been faster
+        return find_version(warehouse, name) or version  # another machine may have registered it first
 
 
 def _learnt_earlier(note: Path, as_of: date) -> Artifact | None:
@@ -137,8 +139,8 @@ def _learnt_earlier(note: Path, as_of: date) -> Artifact | None:
 
 
 def _register(
-    recipe: Recipe,
-    warehouse: WarehouseSettings,
+    dataset: Dataset,
+    warehouse: Warehouse,
     artifact: Artifact,
     name: str,
     as_of: date,
@@ -158,26 +160,26 @@ def _register(
     version = Version(
         name,
         as_of,
-        *recipe.window(as_of),
+        *dataset.training_window(as_of),
         artifact.path,
         artifact.sha256,
-        recipe.files / "cards" / f"{name}.html",
-        withheld=withholding_reason(gates, strict=recipe.training.gate == "strict"),
+        warehouse.files / "cards" / f"{name}.html",
+        withheld=withholding_reason(gates, strict=dataset.training.gate == "strict"),
     )
-    write_card(version, learnt, _card_facts(recipe, learnt, rows, gates))
-    register(recipe, warehouse, version, learnt, rows.normals.height, rows.left_out, gates)
+    write_card(version, learnt, _card_facts(dataset, learnt, rows, gates))
+    register(dataset, warehouse, version, learnt, rows.normals.height, rows.left_out, gates)
     return version
 
 
-def _learn(recipe: Recipe, rows: TrainingRows, as_of: date, folder: Path, root: str) -> Artifact:
+def _learn(dataset: Dataset, rows: TrainingRows, as_of: date, folder: Path, root: str) -> Artifact:
     """Learns a detector, saves it in the folder, and copies it to the store below `root`."""
-    features, training = recipe.dataset.features, recipe.training
-    progress = TrainingProgress(recipe.dataset.name, as_of, recipe.model.members, training.epochs)
+    features, training = dataset.features, dataset.training
+    progress = TrainingProgress(dataset.name, as_of, dataset.model.members, training.epochs)
     learnt = detector.train(
         rows.normals,
         features.numeric,
         features.categorical,
-        recipe.model,
+        dataset.model,
         training,
         _epoch_logger(as_of, training, progress),
         image=features.image,
@@ -189,30 +191,30 @@ def _learn(recipe: Recipe, rows: TrainingRows, as_of: date, folder: Path, root: 
     return put(folder, root)
 
 
-def _card_facts(recipe: Recipe, learnt: Detector, rows: TrainingRows, gates: tuple[Gate, ...]) -> CardFacts:
-    threshold = recipe.threshold
+def _card_facts(dataset: Dataset, learnt: Detector, rows: TrainingRows, gates: tuple[Gate, ...]) -> CardFacts:
+    threshold = dataset.threshold
     return CardFacts(
-        dataset=recipe.dataset.name,
+        dataset=dataset.name,
         rows=rows.normals.height,
         left_out=rows.left_out,
         rule=f"{threshold.strategy} {threshold.value:g}",
         threshold=fixed_threshold(learnt.calibration, threshold),
         gates=gates,
-        private=recipe.dataset.columns.private,
+        private=dataset.columns.private,
     )
 
 
 def _digest(
-    recipe: Recipe, partitions: list[Partition], labels: pl.DataFrame, unconfirmed: pl.DataFrame
+    training_hash: str, partitions: list[Partition], labels: pl.DataFrame, unconfirmed: pl.DataFrame
 ) -> str:
-    """Identifies what a version is learnt from: configuration, content of the window, its known frauds and
-    its unconfirmed rows.
+    """Identifies what a version is trained from: configuration, partitions, known frauds and unconfirmed
+    rows.
     """
     ids = [
         "\n".join(rows.select(pl.concat_str(KEYS, separator="/")).to_series().sort())
         for rows in (labels.filter(pl.col("label")), unconfirmed)
     ]
-    content = [recipe.training_hash, [partition.fingerprint for partition in partitions], *ids]
+    content = [training_hash, [partition.fingerprint for partition in partitions], *ids]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

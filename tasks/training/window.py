@@ -8,18 +8,15 @@ from pathlib import Path
 
 import polars as pl
 
-import sql
 from models.errors import TrainingError
 from tasks.core.dataset import Dataset
 from tasks.core.errors import PartitionRejected, SourceError, WarehouseMissing
-from tasks.core.recipe import Recipe
 from tasks.core.references import Features, LeftOut, Partition
 from tasks.features.build import build_features, feature_batches
 from tasks.source.connection import list_dates
 from tasks.source.ingest import read_partition
 from tasks.validation.validate import validate_partition
-from tasks.warehouse.connection import reading
-from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 250_000
@@ -65,7 +62,7 @@ def read_window(dataset: Dataset, first: date, last: date) -> list[Partition]:
     return [read_partition(dataset, day) for day in days]
 
 
-def prepare(recipe: Recipe, partitions: list[Partition], staging: Path) -> list[Features]:
+def prepare(dataset: Dataset, partitions: list[Partition], staging: Path) -> list[Features]:
     """Validates every day of the window and builds its features as on its own night; a day that cannot be
     used is left out.
     """
@@ -74,28 +71,25 @@ def prepare(recipe: Recipe, partitions: list[Partition], staging: Path) -> list[
         folder = staging / f"training-{partition.date}"
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            validated = validate_partition(recipe.dataset, partition, folder)
-            days.append(build_features(recipe.dataset, validated, recipe.label_delay_days, folder))
+            validated = validate_partition(dataset, partition, folder)
+            days.append(build_features(dataset, validated, dataset.label_delay_days, folder))
         except (SourceError, PartitionRejected) as error:
             log.warning("%s  train      left out of the training window: %s", partition.date, error)
     return days
 
 
 def find_unconfirmed(
-    recipe: Recipe, warehouse: WarehouseSettings, first: date, last: date, labels: pl.DataFrame
+    dataset: Dataset, warehouse: Warehouse, first: date, last: date, labels: pl.DataFrame
 ) -> pl.DataFrame:
     """`partition_date` and `id` of the rows of the dates `first`..`last` that were flagged and that none of
     these labels explains.
 
     None where `training.rows` is all. labels: what was known by the time of the training.
     """
-    if recipe.training.rows == "all":
+    if dataset.training.rows == "all":
         return labels.select(KEYS).clear()
     try:
-        with reading(warehouse, recipe.dataset.name) as con:
-            flagged = con.execute(
-                sql.read("training/list_flagged_rows"), {"first_date": first, "last_date": last}
-            ).pl()
+        flagged = warehouse.frame("training/list_flagged_rows", first_date=first, last_date=last)
     except WarehouseMissing:
         return labels.select(KEYS).clear()
     return flagged.join(
@@ -104,7 +98,7 @@ def find_unconfirmed(
 
 
 def training_rows(
-    recipe: Recipe, days: list[Features], labels: pl.DataFrame, unconfirmed: pl.DataFrame
+    dataset: Dataset, days: list[Features], labels: pl.DataFrame, unconfirmed: pl.DataFrame
 ) -> TrainingRows:
     """The rows to learn from, and those to leave out: known frauds and `unconfirmed` rows, unless
     `training.rows` is all.
@@ -117,21 +111,21 @@ def training_rows(
             "no date of the training window has a usable partition; train as of a later date or mend "
             "the source"
         )
-    share = min(1.0, recipe.training.max_rows / max(1, sum(day.rows for day in days)))
+    share = min(1.0, dataset.training.max_rows / max(1, sum(day.rows for day in days)))
     frames = []
     for day in days:
-        rows = pl.concat(list(feature_batches(recipe.dataset, day, BATCH_ROWS))).with_columns(
+        rows = pl.concat(list(feature_batches(dataset, day, BATCH_ROWS))).with_columns(
             pl.lit(day.date).alias("partition_date")
         )
         frames.append(_sample(rows, math.ceil(share * day.rows)))
     rows = pl.concat(frames).sort(KEYS)
-    known = labels.filter("label" if recipe.training.rows == "normal" else pl.lit(False)).select(KEYS)
+    known = labels.filter("label" if dataset.training.rows == "normal" else pl.lit(False)).select(KEYS)
     normals = rows.join(known, on=KEYS, how="anti", maintain_order="left")
     if normals.is_empty():
         window = f"{days[0].date}..{days[-1].date}"
         raise TrainingError(
             f"{window}: the training window has no normal rows; check column "
-            f'{recipe.dataset.columns.label}, or set training.rows = "all"'
+            f'{dataset.columns.label}, or set training.rows = "all"'
         )
     suspects = normals.select(KEYS).join(
         unconfirmed.with_columns(suspect=True), on=KEYS, how="left", maintain_order="left"

@@ -10,8 +10,6 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from models.settings import ImageSettings
 from sql import identifier
@@ -20,6 +18,7 @@ from tasks.core.dataset import Dataset
 from tasks.core.errors import PartitionRejected, SourceError
 from tasks.core.json_value import json_value
 from tasks.core.references import Partition, Validated
+from tasks.core.step import step
 from tasks.source.connection import connect, create_view, numbered, readable
 from tasks.validation.data_docs import MASK, write_page
 from tasks.validation.expectations import (
@@ -45,7 +44,7 @@ CHUNK_CELLS = 1 << 25  # values that Great Expectations sees at once: 256 MiB
 VECTOR = 2048  # rows in DuckDB's vectors: it hands out multiples of them
 
 
-@task(cache_policy=NO_CACHE)
+@step
 def validate(dataset: Dataset, partition: Partition, staging: Path, data_docs: Path) -> Validated:
     """The gate of a night; see `validate_partition`."""
     return validate_partition(dataset, partition, staging, data_docs)

@@ -1,21 +1,26 @@
-"""The warehouse: one schema per dataset, opened for moments only, with every other process's lock waited
-for.
-"""
+"""The warehouse: one schema per dataset, opened for moments only; a lock of another process is waited for."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import duckdb
 
 import sql
 from tasks.core.errors import WarehouseError, WarehouseMissing, first_line
+from tasks.warehouse import statements
 from tasks.warehouse.contention import Patience, is_held
 from tasks.warehouse.ducklake import load_extensions
+from tasks.warehouse.schema import FORMAT, bring_up_to_date, read_format
 from tasks.warehouse.settings import WarehouseSettings
+from tasks.warehouse.statements import Row
+
+if TYPE_CHECKING:
+    import polars as pl
 
 NO_LAKE = "creating a new DuckLake is explicitly disabled"
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -24,107 +29,141 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # rows of a table have no order; a million of them go in twice as fast
     "preserve_insertion_order": "false",
 }
-LAKE_CONFIG = CONFIG | {
-    "allow_unsigned_extensions": "true"
-}  # the wheels are pinned by hash: to check 36 MB of each took 0.3 s a time
+# The wheels of the extensions are pinned by hash: checking 36 MB of signatures took 0.3 s each time.
+LAKE_CONFIG = CONFIG | {"allow_unsigned_extensions": "true"}
 R = TypeVar("R")
 
 
-@contextmanager
-def reading(warehouse: WarehouseSettings, dataset: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection with the dataset's schema in use.
+@dataclass(frozen=True)
+class Warehouse:
+    """The results of one dataset: a schema of that name in a DuckDB file or a DuckLake, and a folder of
+    files.
 
-    Raises WarehouseMissing where there is no warehouse or no such dataset yet, WarehouseError where another
-    process holds it.
+    It is opened for moments only. Where another process holds it, every call waits for
+    `settings.wait_seconds`, then raises WarehouseHeld.
     """
-    if warehouse.file is not None and not warehouse.file.exists():
-        raise _missing(warehouse)
-    with _attached(warehouse, Patience(warehouse.place, warehouse.wait_seconds), read_only=True) as con:
-        if not _has_schema(con, dataset):
-            raise WarehouseMissing(
-                f"{warehouse.place} holds nothing of {dataset} yet; score a first night with "
-                "`nightscore run --date D`"
-            )
-        con.execute(f"use warehouse.{sql.identifier(dataset)}")
-        yield con
+
+    settings: WarehouseSettings
+    name: str
+
+    @property
+    def files(self) -> Path:
+        """The folder of the dataset's models, reports and staged nights."""
+        return Path(self.settings.files) / self.name
+
+    def waiting(self, seconds: float) -> Self:
+        """The same warehouse, held by another process for no longer than so many seconds."""
+        return replace(self, settings=self.settings.model_copy(update={"wait_seconds": seconds}))
+
+    @contextmanager
+    def reading(self, as_of: datetime | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection with the dataset's schema in use; a schema of an earlier format is migrated
+        first.
+
+        as_of: an instant, with its zone; views show what they showed then. Raises WarehouseMissing where
+        there is no warehouse or no such dataset yet, WarehouseError where it cannot be opened or is of a
+        newer format.
+        """
+        while True:
+            with _opened(self.settings) as con:
+                stored = read_format(con, self.name)
+                if stored is None:
+                    raise WarehouseMissing(
+                        f"{self.settings.place} holds nothing of {self.name} yet; score a first night with "
+                        "`nightscore run --date D`"
+                    )
+                if stored == FORMAT:
+                    _use(con, self.name)
+                    if as_of is not None:
+                        see_as_of(con, as_of)
+                    yield con
+                    return
+            self.transact(lambda _: None)  # migrates it
+
+    def row(self, statement: str, /, **values: Any) -> Row | None:
+        """Returns the first row of `sql/<statement>.sql`; None where there is none, or no warehouse yet."""
+        try:
+            with self.reading() as con:
+                return statements.row(con, statement, **values)
+        except WarehouseMissing:
+            return None
+
+    def rows(self, statement: str, /, **values: Any) -> list[Row]:
+        """Returns every row of `sql/<statement>.sql`; none where there is no warehouse yet."""
+        try:
+            with self.reading() as con:
+                return statements.rows(con, statement, **values)
+        except WarehouseMissing:
+            return []
+
+    def frame(self, statement: str, /, **values: Any) -> "pl.DataFrame":
+        """Returns every row of `sql/<statement>.sql` as a frame. Raises WarehouseMissing."""
+        with self.reading() as con:
+            return statements.frame(con, statement, **values)
+
+    def transact(self, work: Callable[[duckdb.DuckDBPyConnection], R]) -> R:
+        """Returns what `work` returns, inside one transaction: committed as a whole, or rolled back on any
+        error.
+
+        The dataset's schema is created where it is missing, and migrated where it is of an earlier format.
+        While another process holds the warehouse, or commits what conflicts, the transaction is tried again
+        as a whole, `work` too.
+        """
+        patience = Patience(self.settings.place, self.settings.wait_seconds)
+        while True:
+            with _attached(self.settings, patience, read_only=False) as con:
+                try:
+                    return _transacted(con, self, work)
+                except duckdb.Error as error:
+                    patience.wait(error)
+
+    def reclaim(self) -> None:
+        """Drops the files of a lake that its tables left more than a day ago; a DuckDB file reuses such
+        space itself.
+        """
+        patience = Patience(self.settings.place, self.settings.wait_seconds)
+        while self.settings.lake is not None:
+            with _attached(self.settings, patience, read_only=False) as con:
+                try:
+                    statements.execute(con, "retention/expire_snapshots")
+                    statements.execute(con, "retention/delete_unused_files")
+                    return
+                except duckdb.Error as error:
+                    patience.wait(error)
 
 
 def see_as_of(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
     """From here on every view shows what it showed at this instant. as_of: with a zone."""
-    con.execute(
-        f"set variable as_of = {sql.literal(as_of.isoformat())}::timestamptz"
-    )  # bound, it would have DuckDB import pandas
+    # Bound, the value would make DuckDB import pandas.
+    con.execute(f"set variable as_of = {sql.literal(as_of.isoformat())}::timestamptz")
 
 
-def datasets(warehouse: WarehouseSettings) -> list[str]:
-    """The datasets that a warehouse holds.
+def list_datasets(warehouse: WarehouseSettings) -> list[str]:
+    """Returns the datasets that a warehouse holds.
 
     Raises WarehouseMissing, WarehouseHeld, or WarehouseError where it cannot be opened.
     """
+    with _opened(warehouse) as con:
+        named = "database_name = 'warehouse' and not internal and schema_name <> 'main'"
+        schemas = con.execute(f"select schema_name from duckdb_schemas() where {named} order by all")
+        return [name for (name,) in schemas.fetchall()]
+
+
+@contextmanager
+def _opened(warehouse: WarehouseSettings) -> Iterator[duckdb.DuckDBPyConnection]:
     if warehouse.file is not None and not warehouse.file.exists():
         raise _missing(warehouse)
     with _attached(warehouse, Patience(warehouse.place, warehouse.wait_seconds), read_only=True) as con:
-        named = "database_name = 'warehouse' and not internal and schema_name <> 'main'"
-        return [
-            name
-            for (name,) in con.execute(
-                f"select schema_name from duckdb_schemas() where {named} order by all"
-            ).fetchall()
-        ]
-
-
-def look_up(
-    warehouse: WarehouseSettings, dataset: str, name: str, values: dict[str, Any]
-) -> tuple[Any, ...] | None:
-    """The first row of the statement `sql/<name>.sql`; None where there is none, or no warehouse yet."""
-    try:
-        with reading(warehouse, dataset) as con:
-            row: tuple[Any, ...] | None = con.execute(sql.read(name), values).fetchone()
-            return row
-    except WarehouseMissing:
-        return None
-
-
-def transact(warehouse: WarehouseSettings, dataset: str, work: Callable[[duckdb.DuckDBPyConnection], R]) -> R:
-    """What `work` gives, inside one transaction: committed as a whole, or rolled back on any error; tables
-    are made where missing.
-
-    While another process holds the warehouse, or commits what conflicts, the whole of it is tried again,
-    `work` too.
-    Raises WarehouseHeld where that lasts longer than `wait_seconds`.
-    """
-    patience = Patience(warehouse.place, warehouse.wait_seconds)
-    while True:
-        with _attached(warehouse, patience, read_only=False) as con:
-            try:
-                return _transacted(con, dataset, work)
-            except duckdb.Error as error:
-                patience.wait(error)
-
-
-def tidy(warehouse: WarehouseSettings) -> None:
-    """Lets go of the files of a lake that its tables have left, a day after they did; a DuckDB file uses
-    such space again by itself.
-    """
-    patience = Patience(warehouse.place, warehouse.wait_seconds)
-    while warehouse.lake is not None:
-        with _attached(warehouse, patience, read_only=False) as con:
-            try:
-                con.execute(sql.read("retention/expire_snapshots"))
-                con.execute(sql.read("retention/delete_unused_files"))
-                return
-            except duckdb.Error as error:
-                patience.wait(error)
+        yield con
 
 
 def _transacted(
-    con: duckdb.DuckDBPyConnection, dataset: str, work: Callable[[duckdb.DuckDBPyConnection], R]
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, work: Callable[[duckdb.DuckDBPyConnection], R]
 ) -> R:
     con.begin()
     try:
-        if not _has_schema(con, dataset):
-            _create(con, dataset)
-        con.execute(f"use warehouse.{sql.identifier(dataset)}")
+        bring_up_to_date(con, warehouse.settings.place, warehouse.name)
+        _use(con, warehouse.name)
         done = work(con)
         con.commit()
     except BaseException:
@@ -134,19 +173,9 @@ def _transacted(
     return done
 
 
-def _create(con: duckdb.DuckDBPyConnection, dataset: str) -> None:
-    con.execute(f"create schema warehouse.{sql.identifier(dataset)}")
-    con.execute(f"use warehouse.{sql.identifier(dataset)}")
-    con.execute(sql.read("schema/tables"))
-    con.execute(sql.read("schema/views"))
-    con.execute("insert into publish_lock values (now())")
-
-
-def _has_schema(con: duckdb.DuckDBPyConnection, dataset: str) -> bool:
-    # bound, it would have DuckDB import pandas
-    named = f"database_name = 'warehouse' and schema_name = {sql.literal(dataset)}"
-    found = con.execute(f"select 1 from duckdb_schemas() where {named}")
-    return found.fetchone() is not None
+def _use(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    con.execute(f"use warehouse.{sql.identifier(name)}")
+    statements.execute(con, "schema/macros")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import duckdb
 
 import sql
 from tasks.core.errors import WarehouseError
-from tasks.warehouse.connection import reading, see_as_of
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 
 # Table functions that look at nothing outside the warehouse. With external access off some others still do:
@@ -38,7 +38,7 @@ TABLE_FUNCTIONS = frozenset(
             "duckdb_tables",
             "duckdb_types",
         ),
-        *("duckdb_views", "ducklake_snapshots", "ducklake_table_info"),
+        *("duckdb_views", "labels_known_at", "ducklake_snapshots", "ducklake_table_info"),
     }
 )
 EXPLAIN = re.compile(r"\s*(explain(?:\s+analyze)?)\b(.*)", re.IGNORECASE | re.DOTALL)
@@ -53,7 +53,7 @@ class Answer:
     rows: list[tuple[Any, ...]]
 
 
-def query(warehouse: WarehouseSettings, dataset: str, text: str, as_of: datetime | None = None) -> Answer:
+def query(warehouse: Warehouse, text: str, as_of: datetime | None = None) -> Answer:
     """Runs one query over the dataset's tables and views, with no way to write, attach, or read anything
     else.
 
@@ -61,10 +61,8 @@ def query(warehouse: WarehouseSettings, dataset: str, text: str, as_of: datetime
     no query, calls a table function that may look elsewhere, or is refused by DuckDB; then in DuckDB's own
     words.
     """
-    with reading(warehouse, dataset) as con:
-        if as_of is not None:
-            see_as_of(con, as_of)
-        _close_off(con, warehouse)
+    with warehouse.reading(as_of) as con:
+        _close_off(con, warehouse.settings)
         try:
             result = con.execute(_checked(con, text))
             return Answer([column[0] for column in result.description or []], result.fetchall())

@@ -14,6 +14,7 @@ from flows.cli.app import app
 from flows.settings import load_settings
 from models.checks.baselines import BASELINES
 from tasks.labels.known_labels import known_compromised
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import query
 
 pytestmark = pytest.mark.slow
@@ -81,7 +82,7 @@ def test_a_dataset_without_labels_has_a_report_that_says_so(bank: Bank) -> None:
 
 @pytest.mark.usefixtures("prefect_server")
 def test_a_night_reports_the_date_whose_labels_mature(scored_bank: Bank) -> None:
-    from flows.nightly import nightly
+    from flows.serving.deployments import nightly
 
     nightly(scored_bank.config, NIGHT + timedelta(days=2))
     assert scored_bank.table("select distinct first_date, last_date, as_of from metrics").rows() == [
@@ -113,7 +114,7 @@ def test_known_compromised_entities_are_those_with_an_earlier_known_fraud(bank: 
         expected.append(
             any(frame.filter((pl.col("card") == entity) & pl.col("is_fraud")).height for frame in earlier)
         )
-    found = known_compromised(dataset, dataset.warehouse, rows, first, delay)
+    found = known_compromised(dataset, Warehouse(dataset.warehouse, dataset.name), rows, first)
     assert found.to_list() == expected
     assert 0 < sum(expected) < len(expected)
 
@@ -133,7 +134,7 @@ def test_every_query_of_the_readme_runs(scored_bank: Bank) -> None:
     assert result.exit_code == 0, result.stderr
     settings = load_settings(scored_bank.config)
     for text in queries:
-        assert query(settings.warehouse, settings.name, text).rows, text
+        assert query(Warehouse(settings.warehouse, settings.name), text).rows, text
 
 
 @pytest.mark.soak

@@ -6,17 +6,17 @@ import polars as pl
 import pytest
 from banks import NIGHT, Bank
 
-from flows.context import recipe_of
 from flows.settings import load_settings
 from tasks.core.errors import EvaluationError
 from tasks.evaluation.explain import MASKED, ExplainedRow, explain_row
+from tasks.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 def explained(bank: Bank, row_id: str, staging: Path) -> ExplainedRow:
     settings = load_settings(bank.config)
-    return explain_row(recipe_of(settings), settings.warehouse, NIGHT, row_id, staging)
+    return explain_row(settings, Warehouse(settings.warehouse, settings.name), NIGHT, row_id, staging)
 
 
 def test_every_feature_has_its_share_in_the_score_of_any_row(scored_bank: Bank, tmp_path: Path) -> None:

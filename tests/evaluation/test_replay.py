@@ -14,16 +14,14 @@ from typer.testing import CliRunner
 import sql
 from flows.cli.app import app
 from flows.cli.options import instant
-from flows.context import recipe_of
-from flows.nightly import nightly
+from flows.serving.deployments import nightly, retrain
 from flows.settings import load_settings
-from flows.training import retrain
 from tasks.core.errors import EvaluationError
 from tasks.core.references import Night
 from tasks.evaluation.explain import explain_row
 from tasks.evaluation.replay import Replay, replay
 from tasks.operations.prune import prune
-from tasks.warehouse.connection import transact
+from tasks.warehouse.connection import Warehouse
 
 NEXT, LAST = NIGHT + timedelta(days=1), NIGHT + timedelta(days=2)
 
@@ -94,7 +92,7 @@ def staging(tmp_path: Path) -> Path:
 
 def replayed(bank: Bank, day: date, as_of: datetime, staging: Path) -> Replay:
     settings = load_settings(bank.config)
-    return replay(recipe_of(settings), settings.warehouse, settings.config_hash, day, as_of, staging)
+    return replay(settings, Warehouse(settings.warehouse, settings.name), day, as_of, staging)
 
 
 def flags(bank: Bank, run_id: str) -> set[str]:
@@ -224,7 +222,7 @@ def test_pruned_rows_are_missed_in_words_and_computed_all_the_same(
 ) -> None:
     settings, tomorrow = load_settings(own.config), datetime.now(UTC).date() + timedelta(days=1)
     row_id = own.table(f"select id from scores where partition_date = '{LAST}'")["id"][0]
-    prune(settings.warehouse, settings.name, 0, tomorrow, scores=True, yes=True)
+    prune(Warehouse(settings.warehouse, settings.name), 0, tomorrow, scores=True, yes=True)
     found = replayed(own, LAST, story.ended, staging)
     assert (found.stored.run_id, found.stored.flagged) == (
         story.nights[-1].run_id,
@@ -238,15 +236,13 @@ def test_pruned_rows_are_missed_in_words_and_computed_all_the_same(
             "version"
         ].to_list()
     }
-    transact(
-        settings.warehouse,
-        settings.name,
+    Warehouse(settings.warehouse, settings.name).transact(
         lambda con: con.execute(sql.read("retention/mark_versions_pruned"), pruned),
     )  # kept till now for a rollback
     first = replayed(own, NEXT, story.scored, staging)
     assert "the artifact of its champion" in (first.computed.missing or "")
     with pytest.raises(EvaluationError, match="were pruned; score it again"):
-        explain_row(recipe_of(settings), settings.warehouse, LAST, row_id, staging)
+        explain_row(settings, Warehouse(settings.warehouse, settings.name), LAST, row_id, staging)
 
 
 def test_an_instant_is_the_end_of_its_date_and_utc_unless_it_says_otherwise() -> None:

@@ -202,7 +202,9 @@ def test_the_file_has_the_keys_and_the_features(simulated: Path, card_features: 
 def test_the_same_again_gives_the_same_bytes(simulated: Path, tmp_path: Path) -> None:
     data = dataset(simulated / "data")
     files = [
-        features.fn(data, validated(tmp_path / name, FRAME.filter(TODAY).height), DELAY, tmp_path / name).path
+        features.plain(
+            data, validated(tmp_path / name, FRAME.filter(TODAY).height), DELAY, tmp_path / name
+        ).path
         for name in ("a", "b")
     ]
     assert files[0] is not None

@@ -22,9 +22,8 @@ from shown_artifacts import shown_artifacts
 from tables import TABLES, staged, tables
 from typer.testing import CliRunner
 
-from flows.backfill import backfill
 from flows.cli.app import app
-from flows.nightly import nightly
+from flows.serving.deployments import backfill, nightly
 from tasks.core.errors import BackfilledInPart, NightError
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]

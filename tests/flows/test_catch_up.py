@@ -8,8 +8,7 @@ import polars as pl
 import pytest
 from banks import DAYS, FIRST, NIGHT, Bank, small_day
 
-from flows.catch_up import catch_up
-from flows.nightly import nightly
+from flows.serving.deployments import catch_up, nightly
 from tasks.core.errors import CaughtUpInPart
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]

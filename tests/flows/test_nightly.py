@@ -9,9 +9,8 @@ import polars as pl
 import pytest
 from banks import DAYS, FIRST, NIGHT, ROWS, Bank, small_day
 
-from flows.nightly import nightly
+from flows.serving.deployments import nightly, retrain
 from flows.settings import load_settings
-from flows.training import retrain
 from tasks.core.references import Night
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]

@@ -33,11 +33,10 @@ from shown_artifacts import shown_artifacts
 import tasks.source.arrival
 from flows.catch_up import dates_to_run
 from flows.due_dates import DueDates, missed_dates
-from flows.nightly import nightly
 from flows.serving import deployments as served
+from flows.serving.deployments import nightly, retrain
 from flows.serving.runner import deployments
 from flows.settings import load_settings
-from flows.training import retrain
 from tasks.core.errors import PartitionMissing
 from tasks.core.file_lock import locked
 from tasks.notifications.prefect_artifacts import Progress, TrainingProgress

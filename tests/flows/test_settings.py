@@ -5,6 +5,7 @@ import pytest
 
 from flows.errors import SettingsError
 from flows.settings import Settings, load_settings
+from tasks.core.identity import run_identity, training_identity
 
 MINIMAL = """
 [source]
@@ -156,16 +157,16 @@ def test_only_what_decides_scores_identifies_a_run(
 ) -> None:
     settings = load_settings(write(tmp_path, MINIMAL))
     other = changed(settings, section, **values)
-    assert (settings.config_hash != other.config_hash) == decides_scores
-    assert (settings.training_hash != other.training_hash) == decides_training
+    assert (run_identity(settings).current != run_identity(other).current) == decides_scores
+    assert (training_identity(settings).current != training_identity(other).current) == decides_training
 
 
 def test_the_text_of_the_feature_sql_decides_scores(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL.replace("[features]", "[features]\nsql = 'mine.sql'"))
     (tmp_path / "mine.sql").write_text("-- one\nselect 1")
-    before = load_settings(path).config_hash
+    before = run_identity(load_settings(path)).current
     (tmp_path / "mine.sql").write_text("-- two\nselect 2")
-    assert load_settings(path).config_hash != before
+    assert run_identity(load_settings(path)).current != before
 
 
 @pytest.mark.parametrize(

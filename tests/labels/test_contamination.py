@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from flows.context import recipe_of
 from flows.settings import load_settings
 from models.detector.detector import Detector, train
 from models.errors import TrainingError
@@ -24,7 +23,7 @@ from tasks.labels.known_labels import known_labels
 from tasks.labels.label_file import record_labels
 from tasks.training.train import train_version
 from tasks.training.window import find_unconfirmed
-from tasks.warehouse.connection import transact
+from tasks.warehouse.connection import Warehouse
 
 FEATURES = list("abcd")
 MODEL = ModelSettings(hidden=(8, 2, 8), score="error")
@@ -114,10 +113,11 @@ def unlabel(bank: Bank) -> list[str]:
 
 
 def unconfirmed(bank: Bank) -> list[str]:
-    recipe = recipe_of(settings := load_settings(bank.config))
-    first, last = recipe.window(AS_OF)
-    labels = known_labels(settings, settings.warehouse, first, last, AS_OF - timedelta(days=1))
-    return find_unconfirmed(recipe, settings.warehouse, first, last, labels)["id"].to_list()
+    settings = load_settings(bank.config)
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    first, last = settings.training_window(AS_OF)
+    labels = known_labels(settings, warehouse, first, last, AS_OF - timedelta(days=1))
+    return find_unconfirmed(settings, warehouse, first, last, labels)["id"].to_list()
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_flagged_rows_are_left_out_until_a_label_says_what_they_are(
     (tmp_path / "labels.csv").write_text(
         f"id,label,known_at,source\n{first},0,{NIGHT},analyst\n{second},1,{AS_OF},analyst\n"
     )
-    record_labels(settings.warehouse, settings.name, tmp_path / "labels.csv")
+    record_labels(Warehouse(settings.warehouse, settings.name), tmp_path / "labels.csv")
     assert unconfirmed(scored_bank) == [
         second,
         *others,
@@ -144,7 +144,7 @@ def test_flagged_rows_are_left_out_until_a_label_says_what_they_are(
 def test_a_version_says_what_was_left_out_and_another_choice_makes_another_version(scored_bank: Bank) -> None:
     suspects = len(unlabel(scored_bank))
     settings = load_settings(scored_bank.config)
-    version = train_version(recipe_of(settings), settings.warehouse, AS_OF)
+    version = train_version(settings, Warehouse(settings.warehouse, settings.name), AS_OF)
     frauds = 5 * ROWS // 40
     result = CliRunner().invoke(app, ["models", "--json", "--config", str(scored_bank.config)])
     (model,) = [model for model in json.loads(result.stdout)["versions"] if model["version"] == version.name]
@@ -162,5 +162,5 @@ def test_a_version_says_what_was_left_out_and_another_choice_makes_another_versi
         "update score_rows set is_flagged = false where rank = (select max(rank) from score_rows "
         "where is_flagged)"
     )
-    transact(settings.warehouse, settings.name, lambda con: con.execute(confirmed))
-    assert train_version(recipe_of(settings), settings.warehouse, AS_OF).name != version.name
+    Warehouse(settings.warehouse, settings.name).transact(lambda con: con.execute(confirmed))
+    assert train_version(settings, Warehouse(settings.warehouse, settings.name), AS_OF).name != version.name

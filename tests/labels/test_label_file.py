@@ -9,13 +9,12 @@ import polars as pl
 import pytest
 from banks import NIGHT, Bank
 
-from flows.context import recipe_of
-from flows.nightly import nightly
+from flows.serving.deployments import nightly
 from flows.settings import load_settings
 from tasks.core.errors import LabelsRefused
 from tasks.labels.known_labels import known_labels
 from tasks.labels.label_file import Recorded, record_labels
-from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 
 DAY, DELAY = date(2026, 1, 5), timedelta(days=2)
@@ -34,16 +33,14 @@ def warehouse(tmp_path: Path) -> WarehouseSettings:
         "($day, $day, 'b', 'y')"
     )
     for day in (DAY, DAY + timedelta(days=1)):
-        transact(
-            warehouse,
-            "bank",
+        Warehouse(warehouse, "bank").transact(
             lambda con, day=day: (con.execute(run, {"day": day}), con.execute(rows, {"day": day})),
         )
     return warehouse
 
 
 def stored(warehouse: WarehouseSettings) -> list[tuple[object, ...]]:
-    with reading(warehouse, "bank") as con:
+    with Warehouse(warehouse, "bank").reading() as con:
         return con.sql(
             "select id, partition_date, label, known_at, source from labels order by all"
         ).fetchall()
@@ -64,10 +61,10 @@ def test_a_file_is_recorded_once_and_its_dates_are_found(
     )
     path = tmp_path / f"labels{suffix}"
     lines.write_csv(path) if suffix == ".csv" else lines.write_parquet(path)
-    assert record_labels(warehouse, "bank", path) == Recorded(added=2, known=0, unknown=1)
+    assert record_labels(Warehouse(warehouse, "bank"), path) == Recorded(added=2, known=0, unknown=1)
     newest = DAY + timedelta(days=1)
     assert stored(warehouse) == [("a", DAY, True, DAY, "chargeback"), ("b", newest, False, DAY, "chargeback")]
-    assert record_labels(warehouse, "bank", path) == Recorded(added=0, known=2, unknown=1)
+    assert record_labels(Warehouse(warehouse, "bank"), path) == Recorded(added=0, known=2, unknown=1)
     assert len(stored(warehouse)) == 2
 
 
@@ -98,14 +95,14 @@ def test_a_file_with_one_line_that_cannot_be_meant_is_refused_whole(
     path = tmp_path / "labels.csv"
     path.write_text(text)
     with pytest.raises(LabelsRefused, match=complaint):
-        record_labels(warehouse, "bank", path)
+        record_labels(Warehouse(warehouse, "bank"), path)
     assert stored(warehouse) == []
 
 
 @pytest.mark.parametrize("name", ["absent.csv", "labels.xlsx"])
 def test_a_file_that_is_none_is_refused(warehouse: WarehouseSettings, tmp_path: Path, name: str) -> None:
     with pytest.raises(LabelsRefused, match=name):
-        record_labels(warehouse, "bank", tmp_path / name)
+        record_labels(Warehouse(warehouse, "bank"), tmp_path / name)
 
 
 @pytest.mark.slow
@@ -122,7 +119,7 @@ def test_every_matured_date_is_judged_once_per_label_cut_off(scored_bank: Bank, 
     report = missed.with_columns(label=pl.lit(1), known_at=pl.lit(matures), source=pl.lit("analyst"))
     report.write_csv(tmp_path / "verdicts.csv")
     settings = load_settings(scored_bank.config)
-    assert record_labels(settings.warehouse, settings.name, tmp_path / "verdicts.csv").added == 5
+    assert record_labels(Warehouse(settings.warehouse, settings.name), tmp_path / "verdicts.csv").added == 5
     nightly(scored_bank.config, matures)
     again = judged(scored_bank)
     assert again[0] == first
@@ -153,11 +150,12 @@ def test_what_is_reported_in_time_is_known_to_the_next_training(scored_bank: Ban
     pl.DataFrame({"id": worst, "label": 1, "known_at": known_at, "source": "analyst"}).write_csv(
         tmp_path / "verdict.csv"
     )
-    record_labels(settings.warehouse, settings.name, tmp_path / "verdict.csv")
-    assert recipe_of(settings).label_delay_days == DELAY.days
+    record_labels(Warehouse(settings.warehouse, settings.name), tmp_path / "verdict.csv")
+    assert settings.label_delay_days == DELAY.days
 
     def frauds(as_of: date) -> set[str]:
-        labels = known_labels(settings, settings.warehouse, NIGHT, NIGHT, as_of)
+        warehouse = Warehouse(settings.warehouse, settings.name)
+        labels = known_labels(settings, warehouse, NIGHT, NIGHT, as_of)
         assert labels["id"].is_unique().all()
         return set(labels.filter("label")["id"])
 

@@ -16,8 +16,7 @@ from hooks import listening
 from sklearn.metrics import average_precision_score
 
 import tasks.training.train
-from flows.nightly import nightly
-from flows.training import retrain
+from flows.serving.deployments import nightly, retrain
 from models.errors import TrainingError
 from models.evaluation.comparison import agreement, paired_difference
 from models.evaluation.metrics import LabelledRows, metrics
@@ -108,32 +107,32 @@ def compared(rows: int, better: float, seed: int = 0, known: bool = True) -> pl.
 @pytest.mark.parametrize(("better", "fit"), [(1.0, True), (0.0, True), (-1.0, False)])
 def test_a_challenger_that_is_not_worse_is_fit_and_one_that_is_worse_is_not(better: float, fit: bool) -> None:
     rows = compared(2_000, better)
-    verdict = apply_rule(rows, ChallengerSettings(), has_entities=True)
-    assert (verdict.rule, verdict.rows, verdict.frauds, verdict.fit) == ("labels", 2_000, 100, fit)
+    outcome = apply_rule(rows, ChallengerSettings(), has_entities=True)
+    assert (outcome.rule, outcome.rows, outcome.frauds, outcome.promotable) == ("labels", 2_000, 100, fit)
     values = [
         average_precision_score(rows["label"], rows[f"{who}_score"]) for who in ("champion", "challenger")
     ]
-    assert [verdict.champion_value, verdict.challenger_value] == pytest.approx(values)
-    assert verdict.low is not None
-    assert (verdict.low >= -0.01) == fit
+    assert [outcome.champion_value, outcome.challenger_value] == pytest.approx(values)
+    assert outcome.low is not None
+    assert (outcome.low >= -0.01) == fit
 
 
 def test_the_tolerance_is_what_the_lower_bound_is_held_against() -> None:
     rows = compared(2_000, -1.0)
     low = apply_rule(rows, ChallengerSettings(), has_entities=True).low
     assert low is not None
-    assert apply_rule(rows, ChallengerSettings(tolerance=-low + 1e-9), has_entities=True).fit
-    assert not apply_rule(rows, ChallengerSettings(tolerance=-low - 1e-9), has_entities=True).fit
+    assert apply_rule(rows, ChallengerSettings(tolerance=-low + 1e-9), has_entities=True).promotable
+    assert not apply_rule(rows, ChallengerSettings(tolerance=-low - 1e-9), has_entities=True).promotable
 
 
 def test_without_enough_frauds_alerts_and_scores_must_agree() -> None:
     rows = compared(2_000, 0.0, known=False)
     same = apply_rule(rows, ChallengerSettings(), has_entities=True)
-    assert (same.rule, same.overlap, same.shift, same.fit) == ("agreement", 1, 0, True)
+    assert (same.rule, same.overlap, same.shift, same.promotable) == ("agreement", 1, 0, True)
     other = rows.with_columns(challenger_flagged=~pl.col("challenger_flagged"))
-    assert not apply_rule(other, ChallengerSettings(), has_entities=True).fit
+    assert not apply_rule(other, ChallengerSettings(), has_entities=True).promotable
     shifted = rows.with_columns(challenger_p_value=pl.col("challenger_p_value") / 2)
-    assert not apply_rule(shifted, ChallengerSettings(), has_entities=True).fit
+    assert not apply_rule(shifted, ChallengerSettings(), has_entities=True).promotable
     assert (
         apply_rule(compared(2_000, 0.0), ChallengerSettings(least_frauds=101), has_entities=True).rule
         == "agreement"

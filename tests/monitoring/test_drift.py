@@ -1,6 +1,5 @@
 """Drift of whole nights: when it is measured, where it is stored, who is told, and what training follows."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,21 +9,20 @@ import polars as pl
 import pytest
 from banks import CONFIG, FIRST, Bank, small_day
 from hooks import listening
-from publications import DAY, VERSION, ledger, scored_night
+from publications import DAY, VERSION, publish, scored_night
 
 import sql
-from flows.context import recipe_of
 from flows.settings import load_settings
 from models.drift.profiles import Reference, Rows
 from models.encoding.layout import Layout
+from tasks.core.identity import training_identity
 from tasks.core.references import Night
 from tasks.monitoring.drift import drift
 from tasks.notifications.settings import NotifySettings
 from tasks.operations.prune import prune
 from tasks.publishing.integrity import violations
-from tasks.publishing.publish import publish_night
 from tasks.training.retraining import training_due
-from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.connection import Warehouse
 
 WINDOW, NOBODY = 3, NotifySettings()
 MODEL = {
@@ -56,7 +54,7 @@ class Nights:
             CONFIG.replace("window_days = 6", f"window_days = {WINDOW}") + f"[drift]\n{more}"
         )
         self.settings, self.folder = load_settings(folder / "nightscore.toml"), folder
-        self.recipe, self.warehouse = recipe_of(self.settings), self.settings.warehouse
+        self.warehouse = self.settings.warehouse
         self.add(VERSION, 0)
         self.do(
             sql.read("registry/insert_promotion"),
@@ -67,13 +65,13 @@ class Nights:
         )
 
     def do(self, statement: str, **values: Any) -> None:
-        transact(self.warehouse, self.settings.name, lambda con: con.execute(statement, values))
+        Warehouse(self.warehouse, self.settings.name).transact(lambda con: con.execute(statement, values))
 
     def add(self, name: str, day: int) -> None:
         columns = {
             "version": name,
             "as_of": DAY + timedelta(days=day),
-            "training_hash": self.recipe.training_hash,
+            "training_hash": training_identity(self.settings).current,
             "dates": WINDOW,
             **MODEL,
         }
@@ -92,18 +90,20 @@ class Nights:
         night = scored_night(
             folder, f"{day}-{shift}", day=DAY + timedelta(days=day), profile=folder / "profile.parquet"
         )
-        return publish_night(ledger(self.warehouse, self.settings.name), night)
+        return publish(self.warehouse, night, self.settings.name)
 
     def over(self, night: Night, notify: NotifySettings = NOBODY) -> list[str] | None:
         """The features over a limit; None where nothing was measured."""
-        found = drift.fn(self.recipe, self.warehouse, notify, night)
+        found = drift.plain(self.settings, Warehouse(self.warehouse, self.settings.name), notify, night)
         return [each.feature for each in found if each.over] if found else None
 
     def due(self, day: int) -> str | None:
-        return training_due(self.recipe, self.warehouse, DAY + timedelta(days=day))
+        return training_due(
+            self.settings, Warehouse(self.warehouse, self.settings.name), DAY + timedelta(days=day)
+        )
 
     def table(self, query: str) -> list[dict[str, Any]]:
-        with reading(self.warehouse, self.settings.name) as con:
+        with Warehouse(self.warehouse, self.settings.name).reading() as con:
             return con.execute(query).pl().to_dicts()
 
 
@@ -185,9 +185,8 @@ def test_a_drift_that_is_over_makes_no_training_due(nights: Nights) -> None:
 
 def test_drift_counts_as_no_judgement_of_a_date(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
-    nights.recipe = replace(
-        nights.recipe, training=nights.recipe.training.model_copy(update={"window_days": 1})
-    )
+    training = nights.settings.training.model_copy(update={"window_days": 1})
+    nights.settings = nights.settings.model_copy(update={"training": training})
     nights.do("update models set dates = 1")
     assert nights.over(nights.publish(0)) == []
     known = {"id": "0-0.0-1", "partition_date": DAY, "known_at": DAY}
@@ -198,7 +197,7 @@ def test_drift_counts_as_no_judgement_of_a_date(tmp_path: Path) -> None:
         ),
         **known,
     )
-    with reading(nights.warehouse, nights.settings.name) as con:
+    with Warehouse(nights.warehouse, nights.settings.name).reading() as con:
         assert con.execute(sql.read("monitoring/list_dates_to_evaluate"), {"as_of": DAY}).fetchall() == [
             (DAY,)
         ]
@@ -210,17 +209,17 @@ def test_profiles_go_with_the_rows_of_their_run(nights: Nights) -> None:
     nights.do(
         "update runs set superseded_at = superseded_at - interval 30 days where superseded_at is not null"
     )
-    prune(nights.warehouse, nights.settings.name, 7, DAY + timedelta(days=400), yes=True)
+    prune(Warehouse(nights.warehouse, nights.settings.name), 7, DAY + timedelta(days=400), yes=True)
     assert {line["run_id"] for line in nights.table("from profiles")} == {new.run_id}
 
 
 @pytest.mark.parametrize("broken", ["weight = 10", "feature = 'amount'"])
 def test_a_profile_that_cannot_be_is_an_offence(nights: Nights, broken: str) -> None:
     nights.publish(0)
-    with reading(nights.warehouse, nights.settings.name) as con:
+    with Warehouse(nights.warehouse, nights.settings.name).reading() as con:
         assert list(violations(con)) == []
     nights.do(f"update profiles set {broken} where kind = 'numeric'")
-    with reading(nights.warehouse, nights.settings.name) as con:
+    with Warehouse(nights.warehouse, nights.settings.name).reading() as con:
         assert [found.check for found in violations(con)] == ["checks/profiles"]
 
 
@@ -244,7 +243,7 @@ def test_every_night_keeps_a_profile_of_the_rows_that_it_did_not_flag(scored_ban
 def test_a_weekly_rhythm_and_an_attack_are_no_drift_and_inflation_is(
     bank: Bank, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from flows.nightly import nightly
+    from flows.serving.deployments import nightly
 
     bank.configure("window_days = 6", "window_days = 6\nretrain_every_days = 100")
     for offset in range(24):

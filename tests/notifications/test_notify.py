@@ -32,9 +32,11 @@ from tasks.core.errors import (
     SourceError,
     WarehouseHeld,
 )
+from tasks.core.identity import run_identity, training_identity
 from tasks.notifications.notify import FORMATS, Notice, notify_failure, send
 from tasks.notifications.settings import EVENTS, NotifySettings
-from tasks.operations.doctor import check_webhooks
+from tasks.operations.doctor import Setup, check_webhooks
+from tasks.warehouse.connection import Warehouse
 
 DAY = date(2018, 7, 25)
 DOCS = Path(__file__).parents[2] / "docs" / "notifications.md"
@@ -306,9 +308,15 @@ def test_the_address_is_a_secret_of_the_settings_and_no_part_of_what_decides_sco
         '[notify]\nwebhooks = [{ url = "${SLACK_URL}", format = "slack", on = ["failed"] }]\n[warehouse]',
     )
     settings = load_settings(bank.config)
-    assert (settings.config_hash, settings.training_hash) == (before.config_hash, before.training_hash)
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    assert (run_identity(settings), training_identity(settings)) == (
+        run_identity(before),
+        training_identity(before),
+    )
     assert "s3cr3t" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
-    assert check_webhooks(settings.notify).found == "1 configured: hooks.slack.com"
+    assert (
+        check_webhooks(Setup(settings, warehouse, settings.notify)).found == "1 configured: hooks.slack.com"
+    )
     assert Settings.model_fields["notify"].default == NotifySettings()
 
 
@@ -347,9 +355,7 @@ def never(*_: object) -> None:
 def test_nights_tell_what_happens_and_are_the_same_whatever_the_webhooks_do(
     bank: Bank, scored_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.evaluation import evaluate_window
-    from flows.nightly import nightly
-    from flows.training import retrain
+    from flows.serving.deployments import evaluate, nightly, retrain
 
     def events() -> list[str]:
         seen = [body["event"] for body in good.bodies]
@@ -387,7 +393,7 @@ def test_nights_tell_what_happens_and_are_the_same_whatever_the_webhooks_do(
             nightly(bank.config, NIGHT + timedelta(days=30))
         assert events() == ["missing"]
         with pytest.raises(PartitionMissing):
-            evaluate_window(bank.config, NIGHT + timedelta(days=30), NIGHT + timedelta(days=30))
+            evaluate(bank.config, NIGHT + timedelta(days=30), NIGHT + timedelta(days=30))
         assert events() == []
 
         bank.change(NIGHT + timedelta(days=1), lambda rows: rows.with_columns(amount=pl.lit(123456.75)))

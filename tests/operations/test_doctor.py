@@ -12,11 +12,12 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 
 from tasks.core.dataset import Dataset
+from tasks.notifications.settings import NotifySettings
 from tasks.operations import doctor as health
 from tasks.operations import installation
 from tasks.operations.doctor import CHECKS, Setup, checks
 from tasks.operations.installation import INSTALLATION, Check
-from tasks.warehouse.connection import transact
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 
 DAY = date(2024, 3, 1)
@@ -34,7 +35,8 @@ def setup(tmp_path: Path) -> Setup:
     (tmp_path / "features.sql").write_text(sql)
     return Setup(
         dataset_of(tmp_path),
-        WarehouseSettings(uri=str(tmp_path / "warehouse.duckdb"), files=str(tmp_path / "files")),
+        cards(WarehouseSettings(uri=str(tmp_path / "warehouse.duckdb"), files=str(tmp_path / "files"))),
+        NotifySettings(),
     )
 
 
@@ -47,14 +49,18 @@ def dataset_of(folder: Path, **sections: dict[str, Any]) -> Dataset:
     return Dataset.model_validate({"name": "cards"} | content | sections)
 
 
+def cards(settings: WarehouseSettings) -> Warehouse:
+    return Warehouse(settings, "cards")
+
+
 def look(name: str, setup: Setup, dataset: Dataset | None = None) -> Check:
-    return getattr(health, f"check_{name}")(Setup(dataset or setup.dataset, setup.warehouse))
+    return getattr(health, f"check_{name}")(Setup(dataset or setup.dataset, setup.warehouse, setup.notify))
 
 
 @pytest.mark.slow
 def test_a_sound_setup_passes_and_is_left_as_it_was(setup: Setup, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
-    found = checks(setup.dataset, setup.warehouse)
+    found = checks(setup)
     assert len(found) == len(CHECKS) + len(INSTALLATION)
     assert all(check.found for check in found)
     assert not [check for check in found if check.ok is False and check.name not in {"telemetry", "disk"}]
@@ -67,9 +73,8 @@ def test_no_check_ever_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("it fell over\nwith a long story")
 
     monkeypatch.setattr(health, "INSTALLATION", (broken,))
-    found = checks(
-        dataset_of(tmp_path / "absent"), WarehouseSettings(uri=str(tmp_path), files=str(tmp_path / "files"))
-    )
+    nowhere = cards(WarehouseSettings(uri=str(tmp_path), files=str(tmp_path / "files")))
+    found = checks(Setup(dataset_of(tmp_path / "absent"), nowhere, NotifySettings()))
     assert found[0] == Check("broken", False, "it fell over", "mend what it names, then look again")
     wrong = {check.name: check for check in found if check.ok is False}
     assert {"source", "columns", "warehouse"} <= wrong.keys()
@@ -143,14 +148,16 @@ def test_feature_sql_that_is_absent_or_not_wanted(setup: Setup, tmp_path: Path) 
 
 def test_the_warehouse_is_new_known_or_broken(setup: Setup) -> None:
     assert "does not exist yet" in look("warehouse", setup).found
-    assert not Path(setup.warehouse.uri).exists()
-    with duckdb.connect(setup.warehouse.uri) as con:
+    assert not Path(setup.warehouse.settings.uri).exists()
+    with duckdb.connect(setup.warehouse.settings.uri) as con:
         con.execute("create schema cards")
     assert look("warehouse", setup).found.endswith("it holds cards")
-    Path(setup.warehouse.uri).write_bytes(b"no database at all" * 999)
+    Path(setup.warehouse.settings.uri).write_bytes(b"no database at all" * 999)
     assert checks_of("warehouse", setup).ok is False
     lake = WarehouseSettings(uri="ducklake:postgres:host=127.0.0.1 port=9 dbname=x password=secret")
-    unreachable = health._guarded("warehouse", lambda: look("warehouse", Setup(setup.dataset, lake)))
+    unreachable = health._guarded(
+        "warehouse", lambda: look("warehouse", Setup(setup.dataset, cards(lake), setup.notify))
+    )
     assert unreachable.ok is False
     assert "127.0.0.1" in unreachable.found
     assert "secret" not in unreachable.found
@@ -158,14 +165,17 @@ def test_the_warehouse_is_new_known_or_broken(setup: Setup) -> None:
 
 def test_a_lake_is_looked_at_like_a_file(setup: Setup, tmp_path: Path) -> None:
     lake = WarehouseSettings(uri=f"ducklake:sqlite:{tmp_path / 'lake.sqlite'}", files=str(tmp_path / "files"))
-    assert "does not exist yet" in look("warehouse", Setup(setup.dataset, lake)).found
-    transact(lake, "cards", lambda con: con.execute("select 1"))
-    assert look("warehouse", Setup(setup.dataset, lake)).found.endswith("it holds cards")
-    assert look("results", Setup(setup.dataset, lake)).ok is True
+    assert "does not exist yet" in look("warehouse", Setup(setup.dataset, cards(lake), setup.notify)).found
+    Warehouse(lake, "cards").transact(lambda con: con.execute("select 1"))
+    assert look("warehouse", Setup(setup.dataset, cards(lake), setup.notify)).found.endswith("it holds cards")
+    assert look("results", Setup(setup.dataset, cards(lake), setup.notify)).ok is True
 
 
 def test_a_held_warehouse_is_told_apart_from_a_broken_one(setup: Setup) -> None:
-    hold = f"import duckdb; con = duckdb.connect({setup.warehouse.uri!r}); print('held', flush=True); input()"
+    hold = (
+        f"import duckdb; con = duckdb.connect({setup.warehouse.settings.uri!r}); print('held', "
+        "flush=True); input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -182,8 +192,9 @@ def test_little_disk_is_said(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(health, "FREE_GIB", 1e9)
     check = look("disk", setup)
     assert check.ok is False
-    assert str(setup.folder.parent) in check.found
-    assert not setup.folder.exists()
+    folder = Path(setup.warehouse.settings.files)
+    assert str(folder.parent) in check.found
+    assert not folder.exists()
 
 
 def test_versions_are_compared_with_what_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:

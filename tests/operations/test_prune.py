@@ -16,16 +16,13 @@ import duckdb
 import polars as pl
 import pytest
 from banks import NIGHT, ROWS, Bank
-from publications import ledger, register, scored_night
+from publications import publish, register, scored_night
 from typer.testing import CliRunner
 
 import sql
 from flows.cli.app import app
-from flows.context import recipe_of
-from flows.evaluation import evaluate_window
-from flows.nightly import nightly
+from flows.serving.deployments import evaluate, nightly, retrain
 from flows.settings import Settings, load_settings
-from flows.training import retrain
 from models.detector import manifest
 from models.settings import ThresholdSettings
 from tasks.core.errors import EvaluationError, WarehouseMissing
@@ -33,10 +30,9 @@ from tasks.core.references import Features, Partition, Scored, Validated, Versio
 from tasks.operations import prune as pruning
 from tasks.operations.prune import Pruning, prune
 from tasks.publishing.integrity import Violation, violations
-from tasks.publishing.publish import publish_night
-from tasks.publishing.staged_night import FILE, StagedNight, stage
+from tasks.publishing.staged_night import FILE, StagedNight, write_staged
 from tasks.registry.versions import find_champion
-from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 
 TODAY, KEEP = date(2026, 6, 30), 90
@@ -74,10 +70,10 @@ class Branch:
         return self.folder / "files" / "bank"
 
     def do(self, work: Callable[[duckdb.DuckDBPyConnection], Any]) -> Any:
-        return transact(self.warehouse, "bank", work)
+        return Warehouse(self.warehouse, "bank").transact(work)
 
     def table(self, query: str) -> list[dict[str, Any]]:
-        with reading(self.warehouse, "bank") as con:
+        with Warehouse(self.warehouse, "bank").reading() as con:
             return con.execute(query).pl().to_dicts()
 
     def run(
@@ -166,7 +162,7 @@ class Branch:
         )
 
     def prune(self, **options: Any) -> Pruning:
-        return prune(self.warehouse, "bank", KEEP, TODAY, **options)
+        return prune(Warehouse(self.warehouse, "bank"), KEEP, TODAY, **options)
 
 
 def touch(path: Path, day: date) -> None:
@@ -318,7 +314,10 @@ def test_the_version_of_a_night_that_waits_stays(branch: Branch) -> None:
         branch.files / "cards" / "first.html",
     )
     scored = Scored(staged / "scores.parquet", 3, 0, 1.0)
-    stage(StagedNight("run", features, scored, version, "hash", ThresholdSettings(), at(OLD), {}), staged)
+    night = StagedNight(
+        "run", features, scored, version, "hash", ThresholdSettings(), at(OLD), {}, force=False, format=2
+    )
+    write_staged(night, staged)
     branch.prune(yes=True)
     assert staged.is_dir()
     assert (branch.files / "models" / "first").is_dir()
@@ -436,7 +435,7 @@ def test_dropped_space_is_used_again(tmp_path: Path) -> None:
 
 def test_nothing_to_prune_is_said_and_the_command_lists_before_it_drops(branch: Branch) -> None:
     with pytest.raises(WarehouseMissing):
-        prune(branch.warehouse, "nobody", KEEP, TODAY, yes=True)
+        prune(Warehouse(branch.warehouse, "nobody"), KEEP, TODAY, yes=True)
     config = branch.folder / "nightscore.toml"
     config.write_text(CONFIG)
     asked = ["prune", "--config", str(config), "--keep-days", "90"]
@@ -454,16 +453,14 @@ def test_a_pruned_version_serves_nobody_until_it_is_learnt_again(scored_bank: Ba
     settings = load_settings(scored_bank.config)
     (model,) = scored_bank.table("from models").to_dicts()
     shutil.rmtree(Path(settings.warehouse.files) / model["artifact_path"])
-    transact(
-        settings.warehouse,
-        settings.name,
+    Warehouse(settings.warehouse, settings.name).transact(
         lambda con: con.execute(sql.read("retention/mark_versions_pruned"), {"versions": [model["version"]]}),
     )
-    assert find_champion(recipe_of(settings), settings.warehouse, NIGHT) is None
+    assert find_champion(settings, Warehouse(settings.warehouse, settings.name), NIGHT) is None
     assert retrain(scored_bank.config, NIGHT).name == model["version"]
     (again,) = scored_bank.table("from models").to_dicts()
     assert (again["version"], again["pruned_at"]) == (model["version"], None)
-    champion = find_champion(recipe_of(settings), settings.warehouse, NIGHT)
+    champion = find_champion(settings, Warehouse(settings.warehouse, settings.name), NIGHT)
     assert champion
     assert manifest.fingerprint(Path(champion.path)) == champion.sha256 == again["artifact_sha256"]
 
@@ -474,21 +471,19 @@ def test_a_night_whose_rows_were_pruned_keeps_its_line_and_is_not_judged(scored_
     settings = load_settings(scored_bank.config)
     (run_id,) = scored_bank.table("from runs")["run_id"]
     for statement in ("retention/delete_scores", "retention/delete_quarantine", "retention/mark_runs_pruned"):
-        transact(
-            settings.warehouse,
-            settings.name,
+        Warehouse(settings.warehouse, settings.name).transact(
             lambda con, name=statement: con.execute(sql.read(name), {"runs": [run_id]}),
         )
     (line,) = scored_bank.table("from daily").to_dicts()
     assert (line["partition_date"], line["rows_scored"], line["median_score"]) == (NIGHT, ROWS, None)
     assert list(offences_of(settings)) == []
     with pytest.raises(EvaluationError, match="no date has a committed run whose rows are kept"):
-        evaluate_window(scored_bank.config, NIGHT, NIGHT)
+        evaluate(scored_bank.config, NIGHT, NIGHT)
     assert nightly(scored_bank.config, NIGHT).status == "already committed"
 
 
 def offences_of(settings: Settings) -> list[Violation]:
-    with reading(settings.warehouse, settings.name) as con:
+    with Warehouse(settings.warehouse, settings.name).reading() as con:
         return list(violations(con))
 
 
@@ -496,14 +491,14 @@ def test_a_lake_lets_go_of_the_files_of_pruned_rows(tmp_path: Path) -> None:
     lake = WarehouseSettings(uri=f"ducklake:sqlite:{tmp_path / 'lake.sqlite'}", files=str(tmp_path / "files"))
     register(lake)
     for fingerprint in ("first", "second"):
-        publish_night(ledger(lake), scored_night(tmp_path / "files" / "bank", fingerprint))
+        publish(lake, scored_night(tmp_path / "files" / "bank", fingerprint))
     later = datetime.now(UTC).date() + timedelta(days=2)
-    assert prune(lake, "bank", 1, later, yes=True).dropped
+    assert prune(Warehouse(lake, "bank"), 1, later, yes=True).dropped
     left = "call ducklake_cleanup_old_files('warehouse', cleanup_all => true, dry_run => true)"
-    with reading(lake, "bank") as con:
+    with Warehouse(lake, "bank").reading() as con:
         assert con.sql("select count(*), count(distinct run_id) from score_rows").fetchall() == [(20, 1)]
         assert len(con.sql("from ducklake_snapshots('warehouse')").fetchall()) == 1
-    files = transact(lake, "bank", lambda con: con.execute(left).fetchall())
+    files = Warehouse(lake, "bank").transact(lambda con: con.execute(left).fetchall())
     assert any("score_rows" in str(file) for file in files)
     assert (
         len(list((tmp_path / "files" / "lake").rglob("score_rows/*.parquet"))) == 2

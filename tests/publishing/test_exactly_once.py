@@ -1,5 +1,6 @@
 """A night is published once, as a whole, whatever happens to its process and whoever else is at work."""
 
+import json
 import os
 import random
 import subprocess
@@ -7,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -17,19 +18,25 @@ from processes import Running
 from tables import TABLES, staged, tables
 
 import tasks.scoring.score
-from flows.context import ledger_of
-from flows.nightly import nightly
-from flows.settings import load_settings
+from flows.serving.deployments import nightly
+from flows.settings import Settings, load_settings
 from tasks.core.errors import WarehouseHeld
 from tasks.core.references import Scored
 from tasks.publishing.publish import publish_night, publish_waiting, waiting_folders
-from tasks.publishing.staged_night import read_staged
+from tasks.publishing.staged_night import FILE, read_staged
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import query
 
 SECOND = NIGHT + timedelta(days=1)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 KILLED_NIGHTS = int(os.environ.get("NIGHTSCORE_KILLED_NIGHTS", "1"))  # each is killed twice
+
+
+def committing(bank: Bank) -> tuple[Settings, Warehouse, tuple[float, float]]:
+    """What a commit needs besides the staged night."""
+    settings = load_settings(bank.config)
+    return settings, Warehouse(settings.warehouse, settings.name), settings.evaluation.flagged_share
 
 
 def half_visible(bank: Bank) -> list[tuple[object, ...]]:
@@ -85,12 +92,12 @@ def test_two_machines_that_run_the_same_date_commit_it_once_in_a_lake(bank: Bank
     assert sorted(each.outcome() for each in both) == ["already committed", "committed"]
     settings = load_settings(bank.config)
     counted = {
-        name: query(settings.warehouse, settings.name, f"select count(*) from {name}").rows[0][0]
+        name: query(Warehouse(settings.warehouse, settings.name), f"select count(*) from {name}").rows[0][0]
         for name in TABLES
     }
     assert (counted["runs"], counted["models"], counted["promotions"]) == (1, 1, 1)
     assert query(
-        settings.warehouse, settings.name, "select count(*), count(distinct id) from scores"
+        Warehouse(settings.warehouse, settings.name), "select count(*), count(distinct id) from scores"
     ).rows == [(ROWS, ROWS)]
 
 
@@ -138,9 +145,7 @@ def test_a_night_that_met_a_held_warehouse_is_committed_at_the_next_chance_and_n
 ) -> None:
     assert waiting.table("from current_runs")["partition_date"].to_list() == [NIGHT]
     if chance == "publish":
-        (night,) = publish_waiting(
-            ledger_of(load_settings(waiting.config)), load_settings(waiting.config).files
-        )
+        (night,) = publish_waiting(*committing(waiting))
     else:
         night = nightly(waiting.config, SECOND if chance == "the date again" else NIGHT)
     assert night.status == ("already committed" if chance == "another date" else "committed")
@@ -153,17 +158,38 @@ def test_a_night_that_met_a_held_warehouse_is_committed_at_the_next_chance_and_n
 
 def test_what_waits_gives_way_to_a_run_that_began_later_and_is_committed_only_once(waiting: Bank) -> None:
     settings = load_settings(waiting.config)
-    ledger, (folder,) = ledger_of(settings), waiting_folders(settings.files)
+    (folder,) = waiting_folders(settings.files)
     publication = read_staged(folder)
     assert publication
-    later = replace(publication, run_id="later", started_at=ledger.started_at, config_hash="another")
-    assert publish_night(ledger, later).status == "committed"
-    assert publish_night(ledger, replace(later, run_id="the same")).status == "already committed"
-    assert publish_night(ledger, replace(later, run_id="forced", force=True)).status == "committed"
-    assert publish_night(ledger, replace(later, run_id="forced", force=True)).status == "already committed"
-    assert publish_waiting(ledger, settings.files) == []
+    later = replace(publication, run_id="later", started_at=datetime.now(UTC), config_hash="another")
+    assert publish_night(*committing(waiting), later).status == "committed"
+    assert (
+        publish_night(*committing(waiting), replace(later, run_id="the same")).status == "already committed"
+    )
+    assert (
+        publish_night(*committing(waiting), replace(later, run_id="forced", force=True)).status == "committed"
+    )
+    assert (
+        publish_night(*committing(waiting), replace(later, run_id="forced", force=True)).status
+        == "already committed"
+    )
+    assert publish_waiting(*committing(waiting)) == []
     assert waiting.table("from current_runs where partition_date = '" + str(SECOND) + "'")[
         "run_id"
     ].to_list() == ["forced"]
     assert waiting.table("from runs where superseded_by = 'forced'")["run_id"].to_list() == ["later"]
     assert staged(waiting) == []
+
+
+def test_a_night_that_the_version_before_staged_is_dropped_with_a_warning(
+    waiting: Bank, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings(waiting.config)
+    (folder,) = waiting_folders(settings.files)
+    content = json.loads((folder / FILE).read_text())
+    (folder / FILE).write_text(json.dumps({name: content[name] for name in content if name != "format"}))
+    assert publish_waiting(*committing(waiting)) == []
+    assert f"{SECOND}  publish" in caplog.text
+    assert f"nightscore run --date {SECOND}" in caplog.text
+    assert staged(waiting) == []
+    assert waiting.table("select partition_date from current_runs").rows() == [(NIGHT,)]

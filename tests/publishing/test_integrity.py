@@ -12,16 +12,15 @@ from banks import NIGHT, Bank
 
 import sql
 import tasks.publishing.publish
-from flows.context import ledger_of
-from flows.nightly import nightly
-from flows.settings import load_settings
+from flows.serving.deployments import nightly
+from flows.settings import Settings, load_settings
 from tasks.core.errors import WarehouseError, WarehouseHeld
+from tasks.core.references import Night
 from tasks.operations.doctor import Setup, check_results, check_waiting
 from tasks.publishing.integrity import violations
-from tasks.publishing.ledger import Ledger
 from tasks.publishing.publish import publish_night, waiting_folders
 from tasks.publishing.staged_night import StagedNight, read_staged
-from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -33,8 +32,18 @@ def never(*_: object) -> None:
     raise WarehouseHeld("held")
 
 
+def warehouse_of(settings: Settings) -> Warehouse:
+    return Warehouse(settings.warehouse, settings.name)
+
+
+def publish(settings: Settings, staged: StagedNight) -> Night:
+    return publish_night(settings, warehouse_of(settings), settings.evaluation.flagged_share, staged)
+
+
 @pytest.fixture(scope="module")
-def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, StagedNight]:
+def kept(
+    scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Settings, StagedNight]:
     """A scored second night that was not committed; a test must leave the warehouse as it is."""
     bank = Bank(tmp_path_factory.mktemp("kept") / "bank")
     shutil.copytree(scored_bank_template.folder, bank.folder)
@@ -45,7 +54,7 @@ def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -
             nightly(bank.config, SECOND)
     publication = read_staged(waiting_folders(settings.files)[0])
     assert publication
-    return ledger_of(settings), publication
+    return settings, publication
 
 
 @pytest.mark.parametrize(
@@ -65,52 +74,54 @@ def kept(scored_bank_template: Bank, tmp_path_factory: pytest.TempPathFactory) -
     ],
 )
 def test_a_failed_check_stops_the_commit_and_shows_what_offends(
-    kept: tuple[Ledger, StagedNight], check: str, spoil: Spoil
+    kept: tuple[Settings, StagedNight], check: str, spoil: Spoil
 ) -> None:
-    ledger, publication = kept
+    settings, publication = kept
     spoilt = publication.scored.path.with_name("spoilt.parquet")
     spoil(pl.read_parquet(publication.scored.path)).write_parquet(spoilt)
     with pytest.raises(
         WarehouseError,
         match=rf"{SECOND}: .*{check} found .*run_id={publication.run_id}.*nothing was published",
     ):
-        publish_night(ledger, replace(publication, scored=replace(publication.scored, path=spoilt)))
-    with reading(ledger.warehouse, ledger.dataset) as con:
+        publish(settings, replace(publication, scored=replace(publication.scored, path=spoilt)))
+    with warehouse_of(settings).reading() as con:
         assert con.sql("select distinct partition_date from score_rows").fetchall() == [(NIGHT,)]
         assert con.sql("select count(*) from runs").fetchall() == [(1,)]
 
 
 def test_a_private_id_is_masked_in_what_a_check_shows(
-    kept: tuple[Ledger, StagedNight], tmp_path: Path
+    kept: tuple[Settings, StagedNight], tmp_path: Path
 ) -> None:
-    ledger, publication = kept
+    settings, publication = kept
     rows = pl.read_parquet(publication.scored.path)
     pl.concat([rows, rows.head(1)]).write_parquet(tmp_path / "twice.parquet")
     twice = replace(publication, scored=replace(publication.scored, path=tmp_path / "twice.parquet"))
     with pytest.raises(WarehouseError, match=r"checks/unique_ids found 1: .* id=\*\*\* times=2") as refused:
-        publish_night(replace(ledger, masked=("id",)), twice)
+        publish(
+            settings.model_copy(update={"columns": settings.columns.model_copy(update={"private": ("id",)})}),
+            twice,
+        )
     assert rows["id"][0] not in str(refused.value)
 
 
-def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Ledger, StagedNight]) -> None:
-    ledger, publication = kept
+def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Settings, StagedNight]) -> None:
+    settings, publication = kept
     with pytest.raises(WarehouseError, match=r"checks/models found 1: .*model_version=unknown"):
-        publish_night(ledger, replace(publication, version=replace(publication.version, name="unknown")))
+        publish(settings, replace(publication, version=replace(publication.version, name="unknown")))
 
 
 def test_a_night_of_attacks_is_published_with_a_warning(
-    kept: tuple[Ledger, StagedNight], tmp_path: Path
+    kept: tuple[Settings, StagedNight], tmp_path: Path
 ) -> None:
-    ledger, publication = kept
-    shutil.copy(ledger.warehouse.uri, tmp_path / "copy.duckdb")
-    elsewhere = replace(
-        ledger, warehouse=ledger.warehouse.model_copy(update={"uri": str(tmp_path / "copy.duckdb")})
-    )
+    settings, publication = kept
+    shutil.copy(settings.warehouse.uri, tmp_path / "copy.duckdb")
+    copied = settings.warehouse.model_copy(update={"uri": str(tmp_path / "copy.duckdb")})
+    elsewhere = settings.model_copy(update={"warehouse": copied})
     attacked = pl.read_parquet(publication.scored.path).with_columns(is_flagged=pl.lit(True))
     attacked.write_parquet(tmp_path / "attacked.parquet")
     scored = replace(publication.scored, path=tmp_path / "attacked.parquet", flagged=attacked.height)
-    assert publish_night(elsewhere, replace(publication, scored=scored)).status == "committed"
-    with reading(elsewhere.warehouse, ledger.dataset) as con:
+    assert publish(elsewhere, replace(publication, scored=scored)).status == "committed"
+    with warehouse_of(elsewhere).reading() as con:
         ((message,),) = con.execute(
             "select message from runs where run_id = $run_id", {"run_id": publication.run_id}
         ).fetchall()
@@ -137,9 +148,9 @@ def test_a_night_of_attacks_is_published_with_a_warning(
 )
 def test_doctor_finds_what_was_spoilt_afterwards(scored_bank: Bank, check: str, spoil: str) -> None:
     settings = load_settings(scored_bank.config)
-    setup = Setup(settings, settings.warehouse)
+    setup = Setup(settings, Warehouse(settings.warehouse, settings.name), settings.notify)
     assert check_results(setup).ok is True
-    transact(settings.warehouse, settings.name, lambda con: con.execute(spoil))
+    Warehouse(settings.warehouse, settings.name).transact(lambda con: con.execute(spoil))
     found = check_results(setup)
     assert found.ok is False
     assert f"{check} found" in found.found
@@ -153,9 +164,9 @@ def test_every_check_says_what_it_returns() -> None:
     )
 
 
-def test_doctor_names_the_nights_that_wait(kept: tuple[Ledger, StagedNight]) -> None:
-    ledger, publication = kept
+def test_doctor_names_the_nights_that_wait(kept: tuple[Settings, StagedNight]) -> None:
+    settings, publication = kept
     settings = load_settings(publication.scored.path.parents[4] / "nightscore.toml")
-    found = check_waiting(Setup(settings, ledger.warehouse))
+    found = check_waiting(Setup(settings, warehouse_of(settings), settings.notify))
     assert (found.ok, found.mend) == (None, "run `nightscore publish`")
     assert str(SECOND) in found.found

@@ -18,15 +18,15 @@ from typer.testing import CliRunner
 
 import sql
 from flows.cli.app import app
-from flows.nightly import nightly
+from flows.serving.deployments import nightly, retrain
 from flows.settings import load_settings
-from flows.training import retrain
 from models.detector.manifest import MANIFEST, fingerprint, sha256_of
 from models.errors import ArtifactError
 from tasks.core.errors import PromotionRefused
+from tasks.core.identity import training_identity
 from tasks.registry.listing import ListedVersion, list_versions
 from tasks.registry.promotions import Change, promote_by_name, promote_within, roll_back, roll_back_within
-from tasks.warehouse.connection import reading, see_as_of, transact
+from tasks.warehouse.connection import Warehouse, see_as_of
 from tasks.warehouse.settings import WarehouseSettings
 
 START = date(2026, 1, 1)
@@ -63,10 +63,10 @@ class Registry:
     dataset: str = "bank"
 
     def do(self, statement: str, **values: Any) -> None:
-        transact(self.warehouse, self.dataset, lambda con: con.execute(statement, values))
+        Warehouse(self.warehouse, self.dataset).transact(lambda con: con.execute(statement, values))
 
     def rows(self, query: str, as_of: datetime | None = None) -> list[tuple[Any, ...]]:
-        with reading(self.warehouse, self.dataset) as con:
+        with Warehouse(self.warehouse, self.dataset).reading() as con:
             if as_of:
                 see_as_of(con, as_of)
             return con.execute(query).fetchall()
@@ -116,17 +116,17 @@ class Registry:
         self.do(sql.read("registry/insert_version"), **model)
 
     def promote(self, name: str, first: date | None = None) -> Change:
-        return promote_by_name(self.warehouse, self.dataset, name, first, "a test")
+        return promote_by_name(Warehouse(self.warehouse, self.dataset), name, first, "a test")
 
     def roll_back(self) -> Change:
-        return roll_back(self.warehouse, self.dataset, "a test")
+        return roll_back(Warehouse(self.warehouse, self.dataset), "a test")
 
     def promotions(self) -> list[tuple[Any, ...]]:
         return self.rows("from promotions order by promoted_at")
 
     def champions(self, as_of: datetime | None = None) -> list[str | None]:
         """Of each of the days, as the statement says that replays a champion."""
-        with reading(self.warehouse, self.dataset) as con:
+        with Warehouse(self.warehouse, self.dataset).reading() as con:
             if as_of:
                 see_as_of(con, as_of)
             found = [
@@ -145,7 +145,10 @@ class Registry:
         return champions
 
     def listed(self, as_of: datetime | None = None) -> dict[str, ListedVersion]:
-        return {version.version: version for version in list_versions(self.warehouse, self.dataset, as_of)}
+        return {
+            version.version: version
+            for version in list_versions(Warehouse(self.warehouse, self.dataset), as_of)
+        }
 
     def invoke(self, *arguments: str, more: str = "") -> tuple[int, str, str]:
         config = Path(self.warehouse.uri).parent / "nightscore.toml"
@@ -207,8 +210,8 @@ class Play:
 
     def step(self, step: tuple[str, date] | None) -> Change:
         if step:
-            return promote_within(self.warehouse, *step, "a test", self.con)
-        return roll_back_within(self.warehouse, "a test", self.con)
+            return promote_within(self.con, Warehouse(self.warehouse, "bank"), *step, "a test")
+        return roll_back_within(self.con, Warehouse(self.warehouse, "bank"), "a test")
 
     def promotions(self) -> list[tuple[Any, ...]]:
         return self.con.execute("from promotions order by promoted_at").fetchall()
@@ -236,7 +239,7 @@ def test_after_any_promotions_and_rollbacks_the_champions_are_those_of_the_rule_
 
         play()
 
-    transact(registry.warehouse, registry.dataset, play_often)
+    Warehouse(registry.warehouse, registry.dataset).transact(play_often)
     assert registry.champions() == registry.champions(
         datetime.now(UTC) + timedelta(days=1)
     )  # by every statement that asks for one
@@ -266,10 +269,12 @@ def follow(steps: list[tuple[str, date] | None], play: Play) -> None:
 PROMOTE = """
 import sys
 from tasks.registry.promotions import promote_by_name
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 print("ready", flush=True)
 sys.stdin.readline()
-promote_by_name(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", sys.argv[2], None, "at once")
+bank = Warehouse(WarehouseSettings.model_validate_json(sys.argv[1]), "bank")
+promote_by_name(bank, sys.argv[2], None, "at once")
 """
 
 
@@ -421,7 +426,7 @@ def test_what_a_rollback_would_put_back_is_never_pruned(registry: Registry) -> N
         registry.promote(version, first)
     later = datetime.now(UTC) + timedelta(days=900)
     values = {"oldest": later.date(), "instant": later, "scores": True, "waiting": []}
-    with reading(registry.warehouse, "bank") as con:
+    with Warehouse(registry.warehouse, "bank").reading() as con:
         assert [
             row[0] for row in con.execute(sql.read("retention/list_prunable_versions"), values).fetchall()
         ] == ["a"]
@@ -514,6 +519,6 @@ def test_a_night_is_scored_by_whoever_was_promoted_or_put_back(scored_bank: Bank
     assert nightly(scored_bank.config, day).model_version == first
     promoted = json.loads(CliRunner().invoke(app, ["promote", second, *where, "--json"]).stdout)
     assert promoted["effective_from"] == str(day + timedelta(days=1))
-    assert promoted["training_hash"] == load_settings(scored_bank.config).training_hash
+    assert promoted["training_hash"] == training_identity(load_settings(scored_bank.config)).current
     assert nightly(scored_bank.config, day).status == "already committed"
     assert nightly(scored_bank.config, day + timedelta(days=1)).model_version == second

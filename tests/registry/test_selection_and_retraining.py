@@ -8,11 +8,11 @@ import pytest
 from banks import CONFIG
 
 import sql
-from flows.context import recipe_of
 from flows.settings import Settings, load_settings
+from tasks.core.identity import training_identity
 from tasks.registry.selection import select_models
 from tasks.training.retraining import training_due
-from tasks.warehouse.connection import transact
+from tasks.warehouse.connection import Warehouse
 
 START = date(2026, 3, 1)
 
@@ -25,10 +25,12 @@ class Registry:
             CONFIG.replace("window_days = 6", f"window_days = 6\nretrain_every_days = 7\n{more}")
         )
         self.settings: Settings = load_settings(folder / "nightscore.toml")
-        self.recipe = recipe_of(self.settings)
+        self.warehouse = Warehouse(self.settings.warehouse, self.settings.name)
 
     def do(self, statement: str, **values: object) -> None:
-        transact(self.settings.warehouse, self.settings.name, lambda con: con.execute(statement, values))
+        Warehouse(self.settings.warehouse, self.settings.name).transact(
+            lambda con: con.execute(statement, values)
+        )
 
     def add(self, name: str, day: int, *, withheld: str | None = None, another: bool = False) -> None:
         """Registers a version as of the n-th day from START; `another` configuration taught it."""
@@ -41,7 +43,7 @@ class Registry:
             "withheld": withheld,
         }
         texts = {
-            "training_hash": "another" if another else self.recipe.training_hash,
+            "training_hash": "another" if another else training_identity(self.settings).current,
             "metrics": "{}",
             "gates": json.dumps([]),
         }
@@ -78,11 +80,11 @@ class Registry:
         )
 
     def due(self, day: int) -> bool:
-        return training_due(self.recipe, self.settings.warehouse, START + timedelta(days=day)) is not None
+        return training_due(self.settings, self.warehouse, START + timedelta(days=day)) is not None
 
     def challengers(self, day: int) -> list[str]:
         """The champion and its challengers."""
-        found = select_models(self.recipe, self.settings.warehouse, START + timedelta(days=day))
+        found = select_models(self.settings, self.warehouse, START + timedelta(days=day))
         return [version.name for version in (found.champion, *found.challengers)] if found else []
 
 

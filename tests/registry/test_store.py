@@ -13,7 +13,7 @@ import pytest
 from banks import NIGHT, Bank
 from buckets import SECRET, s3_server
 
-from flows.nightly import nightly
+from flows.serving.deployments import nightly
 from flows.settings import load_settings
 from models.detector.manifest import MANIFEST, fingerprint, sha256_of
 from models.errors import ArtifactError
@@ -21,7 +21,7 @@ from tasks.core.filesystem import filesystem_of
 from tasks.operations.prune import prune
 from tasks.registry.artifact_store import fetched, put, remove, root_of, verify
 from tasks.registry.versions import find_version
-from tasks.warehouse.connection import transact
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 
 KINDS = ["local", "memory", pytest.param("s3", marks=pytest.mark.slow)]
@@ -104,16 +104,16 @@ def test_a_night_whose_store_is_on_s3_gives_the_same_scores_and_prune_empties_it
     scores = "select id, error, score, p_value, rank, is_flagged, reasons from scores order by id"
     assert bank.table(scores).equals(scored_bank.table(scores))
     ((name, path),) = bank.table("select version, artifact_path from models").rows()
-    assert path.startswith(f"{root_of(settings.warehouse, settings.name)}/")
+    assert path.startswith(f"{root_of(Warehouse(settings.warehouse, settings.name))}/")
     assert not list((settings.files / "models").iterdir())
-    version = find_version(settings.warehouse, settings.name, name)
+    version = find_version(Warehouse(settings.warehouse, settings.name), name)
     assert version
     verify(version.path, version.sha256)
     assert SECRET not in caplog.text
 
     forget(settings.warehouse, settings.name)
     later = (datetime.now(UTC) + timedelta(days=400)).date()
-    pruned = prune(settings.warehouse, settings.name, 90, later, scores=True, yes=True)
+    pruned = prune(Warehouse(settings.warehouse, settings.name), 90, later, scores=True, yes=True)
     (artifacts,) = [
         dropped for dropped in pruned.dropped if dropped.kind == "artifacts and cards of versions"
     ]
@@ -123,5 +123,5 @@ def test_a_night_whose_store_is_on_s3_gives_the_same_scores_and_prune_empties_it
 
 def forget(warehouse: WarehouseSettings, dataset: str) -> None:
     """Nobody needs the version any more."""
-    transact(warehouse, dataset, lambda con: con.execute("delete from promotions"))
-    transact(warehouse, dataset, lambda con: con.execute("update models set withheld = 'a test'"))
+    Warehouse(warehouse, dataset).transact(lambda con: con.execute("delete from promotions"))
+    Warehouse(warehouse, dataset).transact(lambda con: con.execute("update models set withheld = 'a test'"))

@@ -83,7 +83,7 @@ def test_a_day_is_its_rows_in_order(tmp_path: Path) -> None:
     assert found.drop("_partition_date", "_row").equals(expected)
     assert found["_row"].to_list() == list(range(expected.height))
     assert found["_partition_date"].unique().to_list() == [DAY]
-    partition = ingest.fn(data, DAY)
+    partition = ingest.plain(data, DAY)
     assert (partition.date, partition.rows) == (DAY, expected.height)
     assert list_dates(data.source) == [FIRST + timedelta(days=n) for n in range(6)]
 

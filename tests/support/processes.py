@@ -50,7 +50,7 @@ class Running:
 def _run(config: Path, day: date, api_url: str, die_at: int | None, apart: bool, answer: Connection) -> None:
     import sql
     import tasks.core.staging
-    from flows.nightly import nightly
+    from flows.serving.deployments import nightly
 
     if apart:
         tasks.core.staging.staging = lambda files: files / f"staging-{os.getpid()}"

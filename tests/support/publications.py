@@ -6,10 +6,11 @@ from pathlib import Path
 import polars as pl
 
 from models.settings import ThresholdSettings
-from tasks.core.references import Features, Partition, Scored, Validated, Version
-from tasks.publishing.ledger import Ledger
+from tasks.core.dataset import Dataset
+from tasks.core.references import Features, Night, Partition, Scored, Validated, Version
+from tasks.publishing.publish import publish_night
 from tasks.publishing.staged_night import StagedNight, new_run_id
-from tasks.warehouse.connection import transact
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 
 DAY, VERSION = date(2026, 1, 10), "v1"
@@ -20,8 +21,17 @@ REASONS = pl.List(
 )
 
 
-def ledger(warehouse: WarehouseSettings, dataset: str = "bank") -> Ledger:
-    return Ledger(warehouse, dataset, "config", datetime.now(UTC), ThresholdSettings(), (0.0, 1.0))
+def dataset_named(name: str) -> Dataset:
+    """What a commit needs to know of a dataset."""
+    source = {"path": "transactions/date={date}.parquet"}
+    features = {"numeric": ["amount"]}
+    return Dataset.model_validate(
+        {"name": name, "source": source, "columns": {"id": "id"}, "features": features}
+    )
+
+
+def publish(warehouse: WarehouseSettings, night: StagedNight, dataset: str = "bank") -> Night:
+    return publish_night(dataset_named(dataset), Warehouse(warehouse, dataset), (0.0, 1.0), night)
 
 
 def register(warehouse: WarehouseSettings, dataset: str = "bank") -> None:
@@ -30,7 +40,7 @@ def register(warehouse: WarehouseSettings, dataset: str = "bank") -> None:
         "insert into models (version, as_of, artifact_path, card_path) values ($version, $as_of, "
         "'bank/models/v1', 'bank/cards/v1.html')"
     )
-    transact(warehouse, dataset, lambda con: con.execute(add, {"version": VERSION, "as_of": DAY}))
+    Warehouse(warehouse, dataset).transact(lambda con: con.execute(add, {"version": VERSION, "as_of": DAY}))
 
 
 def scored_night(
@@ -72,4 +82,6 @@ def scored_night(
         threshold=ThresholdSettings(),
         started_at=datetime.now(UTC),
         durations={},
+        force=False,
+        format=2,
     )

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from banks import FIRST, NIGHT, ROWS, Bank, small_day
 
-from flows.nightly import nightly
+from flows.serving.deployments import nightly, retrain
 from flows.settings import load_settings
-from flows.training import retrain
 from tasks.core.errors import GateFailed
 from tasks.registry.artifact_store import as_found, load
+from tasks.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -53,7 +53,9 @@ def test_known_frauds_are_kept_for_thresholds_and_cards_and_nothing_is_learnt_fr
 ) -> None:
     (model,) = scored_bank.table("from models").to_dicts()
     detector = load(
-        as_found(load_settings(scored_bank.config).warehouse, model["artifact_path"]),
+        as_found(
+            Warehouse(load_settings(scored_bank.config).warehouse, "small-bank"), model["artifact_path"]
+        ),
         model["artifact_sha256"],
     )
     frauds = pl.concat([small_day(day).filter("is_fraud") for day in WINDOW])

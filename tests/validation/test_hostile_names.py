@@ -17,6 +17,7 @@ import sql
 from flows.cli.app import app
 from flows.settings import load_settings
 from tasks.operations.doctor import CHECKS, Setup
+from tasks.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 HOSTILE = 'x"; drop table scores; --'
@@ -79,7 +80,7 @@ def bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """A bank of hostile names after its first night; the table and its date column have such names as
     well.
     """
-    from flows.nightly import nightly
+    from flows.serving.deployments import nightly
 
     bank = Bank(tmp_path_factory.mktemp("hostile"))
     bank.config.write_text(configuration())
@@ -179,7 +180,7 @@ def test_init_and_doctor_look_at_it_and_find_nothing_wrong(bank: Bank) -> None:
     assert all(json.dumps(name) in text for name in NAMES.values())
     for config in (out, bank.config):
         settings = load_settings(config)
-        setup = Setup(settings, settings.warehouse)
+        setup = Setup(settings, Warehouse(settings.warehouse, settings.name), settings.notify)
         found = {check.__name__: check(setup) for check in CHECKS}
         assert not {
             name: check.found for name, check in found.items() if check.ok is False and name != "check_disk"

@@ -121,7 +121,7 @@ def test_the_task_is_the_function(tmp_path: Path) -> None:
     dataset = configure(tmp_path)
     partition = read_partition(dataset, DAY)
     page = tmp_path / "docs" / "page.html"
-    assert validate.fn(dataset, partition, tmp_path, page) == validate_partition(
+    assert validate.plain(dataset, partition, tmp_path, page) == validate_partition(
         dataset, partition, tmp_path, page
     )
     assert page.is_file()

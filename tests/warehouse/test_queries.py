@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 
 import sql
-from flows.context import bench_of
 from flows.settings import load_settings
 from tasks.evaluation.settings import Window
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import Answer, query
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ QUERIES = {
 
 
 @dataclass(frozen=True)
-class Warehouse:
+class Example:
     """Three nights of cards, the last one scored by two versions, as the tables hold them."""
 
     config: Path
@@ -39,7 +39,7 @@ class Warehouse:
 
     def ask(self, question: str, as_of: datetime | None = None) -> list[dict[str, Any]]:
         settings = load_settings(self.config)
-        answer: Answer = query(settings.warehouse, settings.name, QUERIES[question], as_of)
+        answer: Answer = query(Warehouse(settings.warehouse, settings.name), QUERIES[question], as_of)
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
     @property
@@ -92,9 +92,9 @@ def second_largest(data: Path) -> float:
 
 
 @pytest.fixture(scope="module")
-def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    from flows.nightly import nightly
-    from tasks.evaluation.evaluate import evaluate
+def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Example:
+    from flows.serving.deployments import nightly
+    from tasks.evaluation.evaluate import evaluate_window
 
     folder = tmp_path_factory.mktemp("queries")
     config = configure(folder, shared_data)
@@ -102,11 +102,15 @@ def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.
         nightly(config, day)
     config.write_text(config.read_text().replace("hidden = [8, 3, 8]", "hidden = [6, 2, 6]"))
     nightly(config, LAST)
-    evaluate.fn(bench_of(load_settings(config)), Window(FIRST, LAST, LAST + timedelta(days=7)), folder)
+    settings = load_settings(config)
+    window = Window(FIRST, LAST, LAST + timedelta(days=7))
+    evaluate_window(
+        settings, Warehouse(settings.warehouse, settings.name), settings.evaluation, window, folder
+    )
     with duckdb.connect(str(folder / "nightscore.duckdb"), read_only=True) as con:
         con.execute('use "card-fraud"')
         tables = {name: con.sql(f"from {sql.identifier(name)}").pl() for name in TABLES}
-    return Warehouse(config, tables)
+    return Example(config, tables)
 
 
 def test_every_question_has_one_statement_and_a_line_on_how_to_read_it() -> None:
@@ -115,7 +119,7 @@ def test_every_question_has_one_statement_and_a_line_on_how_to_read_it() -> None
 
 
 @pytest.mark.slow
-def test_which_cards_first(warehouse: Warehouse) -> None:
+def test_which_cards_first(warehouse: Example) -> None:
     flagged = warehouse.tonight.filter("is_flagged")
     worst = flagged.sort("rank", "id").unique("entity", keep="first", maintain_order=True).head(10)
     answer = warehouse.ask("Which cards do I look at first tonight?")
@@ -148,7 +152,7 @@ def test_details_are_the_columns_of_the_source(warehouse: Warehouse, shared_data
 
 
 @pytest.mark.slow
-def test_why_this_one(warehouse: Warehouse) -> None:
+def test_why_this_one(warehouse: Example) -> None:
     worst = warehouse.tonight.sort("rank", "id").row(0, named=True)
     expected = sorted(worst["reasons"], key=lambda reason: -reason["contribution"])
     answer = warehouse.ask("Why this one?")
@@ -161,7 +165,7 @@ def test_why_this_one(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_who_was_flagged_again(warehouse: Warehouse) -> None:
+def test_who_was_flagged_again(warehouse: Example) -> None:
     flagged = warehouse.scores.filter("is_flagged")
     before = flagged.filter(pl.col("partition_date") < LAST).group_by("entity").len("before")
     again = (
@@ -178,7 +182,7 @@ def test_who_was_flagged_again(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_precision_week_by_week(warehouse: Warehouse) -> None:
+def test_precision_week_by_week(warehouse: Example) -> None:
     flagged, frauds = warehouse.labelled.filter("is_flagged"), int(warehouse.labelled["label"].sum())
     found = int(flagged["label"].sum())
     (week,) = warehouse.ask("How precise were the flags, week by week?")
@@ -196,7 +200,7 @@ def test_precision_week_by_week(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_drift_of_the_error(warehouse: Warehouse) -> None:
+def test_drift_of_the_error(warehouse: Example) -> None:
     answer = warehouse.ask("Does the error drift?")
     assert [line["partition_date"] for line in answer] == NIGHTS[::-1]
     for line in answer:
@@ -218,7 +222,7 @@ def test_drift_of_the_error(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_what_was_quarantined_and_why(warehouse: Warehouse) -> None:
+def test_what_was_quarantined_and_why(warehouse: Example) -> None:
     (line,) = warehouse.ask("What was quarantined, and why?")
     (bad,) = warehouse.tables["quarantine"].to_dicts()
     (run,) = warehouse.runs.filter(pl.col("rows_quarantined") > 0).to_dicts()
@@ -234,7 +238,7 @@ def test_what_was_quarantined_and_why(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_which_model_flagged_it(warehouse: Warehouse) -> None:
+def test_which_model_flagged_it(warehouse: Example) -> None:
     (line,) = warehouse.ask("Which model flagged it?")
     worst = warehouse.tonight.filter("is_flagged").sort("rank", "id").row(0, named=True)
     run = warehouse.runs.row(by_predicate=pl.col("run_id") == worst["run_id"], named=True)
@@ -253,7 +257,7 @@ def test_which_model_flagged_it(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_which_version_was_champion_when(warehouse: Warehouse) -> None:
+def test_which_version_was_champion_when(warehouse: Example) -> None:
     first, second = warehouse.tables["promotions"].sort("promoted_at").iter_rows(named=True)
     said = [
         {name: promotion[name] for name in ("version", "effective_from", "promoted_at", "promoted_by", "why")}
@@ -270,7 +274,7 @@ def test_which_version_was_champion_when(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_amount_at_risk_by_terminal(warehouse: Warehouse) -> None:
+def test_amount_at_risk_by_terminal(warehouse: Example) -> None:
     flagged = warehouse.tonight.filter("is_flagged")
     details = pl.DataFrame([json.loads(text) for text in flagged["details"]])
     by_terminal = (
@@ -287,7 +291,7 @@ def test_amount_at_risk_by_terminal(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_frauds_that_nobody_could_have_caught(warehouse: Warehouse) -> None:
+def test_frauds_that_nobody_could_have_caught(warehouse: Example) -> None:
     missed = warehouse.labelled.filter(pl.col("label") & ~pl.col("is_flagged") & (pl.col("p_value") > 0.05))
     answer = {line["id"]: line for line in warehouse.ask("Which frauds could nobody have caught?")}
     assert set(answer) == set(missed["id"])
@@ -300,7 +304,7 @@ def test_frauds_that_nobody_could_have_caught(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_which_of_two_versions_was_better(warehouse: Warehouse) -> None:
+def test_which_of_two_versions_was_better(warehouse: Example) -> None:
     (line,) = warehouse.ask("Which of two versions was better?")
     night = warehouse.tables["score_rows"].filter(pl.col("partition_date") == LAST)
     other = night.join(warehouse.runs.select("run_id"), on="run_id", how="anti").select(

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import typer
-from publications import ledger, register, scored_night
+from publications import publish, register, scored_night
 from typer.testing import CliRunner
 from warehouses import ENGINES, SAMPLED
 
@@ -18,8 +18,7 @@ import sql
 from flows.cli.app import app
 from flows.cli.options import instant
 from tasks.core.errors import WarehouseError
-from tasks.publishing.publish import publish_night
-from tasks.warehouse.connection import transact
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import query
 from tasks.warehouse.settings import WarehouseSettings
 
@@ -83,7 +82,9 @@ SETTINGS = [
 
 def promote(warehouse: WarehouseSettings, version: str) -> None:
     promotion = {"effective_from": "2026-01-01", "version": version, "promoted_by": "me", "why": ""}
-    transact(warehouse, "bank", lambda con: con.execute(sql.read("registry/insert_promotion"), promotion))
+    Warehouse(warehouse, "bank").transact(
+        lambda con: con.execute(sql.read("registry/insert_promotion"), promotion)
+    )
 
 
 def files(folder: Path) -> dict[Path, bytes]:
@@ -108,18 +109,18 @@ def test_it_can_only_read_and_only_the_warehouse(warehouse: WarehouseSettings, t
     answered = []
     for statement in (*CHANGES, *ELSEWHERE, *SETTINGS):
         try:
-            answered.append((statement, query(warehouse, "bank", statement.format(**places)).rows))
+            answered.append((statement, query(Warehouse(warehouse, "bank"), statement.format(**places)).rows))
         except WarehouseError:
             continue
     assert answered == []
-    assert query(warehouse, "bank", "select version from promotions").rows == [("a",)]
+    assert query(Warehouse(warehouse, "bank"), "select version from promotions").rows == [("a",)]
     assert files(tmp_path) == before
 
 
 @every_engine
 def test_it_answers_whatever_duckdb_parses_as_a_query(warehouse: WarehouseSettings) -> None:
     promote(warehouse, "a")
-    answer = query(warehouse, "bank", "select version, 1 as one from promotions")
+    answer = query(Warehouse(warehouse, "bank"), "select version, 1 as one from promotions")
     assert (answer.columns, answer.rows) == (["version", "one"], [("a", 1)])
     for text in (
         "from promotions",
@@ -137,7 +138,7 @@ def test_it_answers_whatever_duckdb_parses_as_a_query(warehouse: WarehouseSettin
         "select unnest([1, 2])",
         "from duckdb_columns()",
     ):
-        assert query(warehouse, "bank", text).rows, text
+        assert query(Warehouse(warehouse, "bank"), text).rows, text
 
 
 @pytest.mark.slow
@@ -157,7 +158,7 @@ def test_views_show_what_they_showed_at_an_instant(warehouse: WarehouseSettings)
             (select rows_scored from daily),
             (select frauds from daily),
             (select version from champion)"""
-        return query(warehouse, "bank", text, as_of).rows
+        return query(Warehouse(warehouse, "bank"), text, as_of).rows
 
     def label(verdict: bool) -> None:
         values = {"id": "second-0", "label": verdict, "day": "2026-01-10"}
@@ -165,13 +166,13 @@ def test_views_show_what_they_showed_at_an_instant(warehouse: WarehouseSettings)
             "insert into labels by name select $id as id, $label as label, $day::date as partition_date, "
             "$day::date as known_at,"
         )
-        transact(warehouse, "bank", lambda con: con.execute(add + " now() as recorded_at", values))
+        Warehouse(warehouse, "bank").transact(lambda con: con.execute(add + " now() as recorded_at", values))
 
     register(warehouse)
     look()
-    publish_night(ledger(warehouse), scored_night(staging, "first"))
+    publish(warehouse, scored_night(staging, "first"))
     look()
-    publish_night(ledger(warehouse), scored_night(staging, "second", rows=30))
+    publish(warehouse, scored_night(staging, "second", rows=30))
     look()
     label(True)
     look()
@@ -241,9 +242,10 @@ def test_it_starts_fast_since_it_imports_nothing_large(warehouse: WarehouseSetti
     code = """
 import sys
 import flows.cli.results, flows.settings
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import query
 from tasks.warehouse.settings import WarehouseSettings
-query(WarehouseSettings.model_validate_json(sys.argv[1]), "bank", "from promotions")
+query(Warehouse(WarehouseSettings.model_validate_json(sys.argv[1]), "bank"), "from promotions")
 heavy = {"pandas", "polars", "pyarrow", "numpy", "prefect", "keras", "great_expectations", "sklearn"}
 print(*heavy & set(sys.modules))
 """

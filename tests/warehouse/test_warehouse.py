@@ -8,14 +8,13 @@ from pathlib import Path
 import duckdb
 import pytest
 from banks import NIGHT, ROWS, Bank
-from publications import DAY, ledger, register, scored_night
+from publications import DAY, publish, register, scored_night
 from pydantic import ValidationError
 from warehouses import ENGINES, LAKES, PASSWORD, SAMPLED
 
 from flows.settings import load_settings
 from tasks.core.errors import WarehouseError, WarehouseHeld, WarehouseMissing
-from tasks.publishing.publish import publish_night
-from tasks.warehouse.connection import look_up, reading, transact
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import query
 from tasks.warehouse.settings import WarehouseSettings
 
@@ -24,7 +23,7 @@ sampled = pytest.mark.parametrize("warehouse", SAMPLED, indirect=True)
 every_lake = pytest.mark.parametrize("warehouse", LAKES, indirect=True)
 PRELUDE = """
 import sys
-from tasks.warehouse.connection import reading, transact
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 warehouse = WarehouseSettings.model_validate_json(sys.argv[1])
 def told(what):
@@ -34,15 +33,13 @@ def told(what):
 
 
 def promote(warehouse: WarehouseSettings, version: str) -> None:
-    transact(
-        warehouse,
-        "bank",
+    Warehouse(warehouse, "bank").transact(
         lambda con: con.execute("insert into promotions (version) values ($version)", {"version": version}),
     )
 
 
 def versions(warehouse: WarehouseSettings) -> list[str]:
-    with reading(warehouse, "bank") as con:
+    with Warehouse(warehouse, "bank").reading() as con:
         return [row[0] for row in con.execute("select version from promotions order by 1").fetchall()]
 
 
@@ -72,8 +69,8 @@ class Other:
 def test_nothing_is_found_and_nothing_made_where_there_is_no_warehouse_yet(
     warehouse: WarehouseSettings, tmp_path: Path
 ) -> None:
-    assert look_up(warehouse, "bank", "registry/find_version", {"version": "v"}) is None
-    with pytest.raises(WarehouseMissing, match="nightscore run"), reading(warehouse, "bank"):
+    assert Warehouse(warehouse, "bank").row("registry/find_version", version="v") is None
+    with pytest.raises(WarehouseMissing, match="nightscore run"), Warehouse(warehouse, "bank").reading():
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -87,7 +84,7 @@ def test_an_error_inside_rolls_everything_back(warehouse: WarehouseSettings) -> 
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        transact(warehouse, "bank", fail)
+        Warehouse(warehouse, "bank").transact(fail)
     assert versions(warehouse) == ["a"]
 
 
@@ -95,7 +92,7 @@ def test_an_error_inside_rolls_everything_back(warehouse: WarehouseSettings) -> 
 def test_datasets_share_a_warehouse_and_see_nothing_of_each_other(warehouse: WarehouseSettings) -> None:
     promote(warehouse, "a")
     count = "select count(*) from promotions"
-    assert transact(warehouse, "other bank", lambda con: con.execute(count).fetchone()) == (0,)
+    assert Warehouse(warehouse, "other bank").transact(lambda con: con.execute(count).fetchone()) == (0,)
     assert versions(warehouse) == ["a"]
 
 
@@ -142,7 +139,7 @@ def work(con):
     statement = "insert into promotions (version) select $version || number from range(20) numbers(number)"
     con.execute(statement, {"version": sys.argv[2]})
 for turn in "12":
-    transact(warehouse, "bank", work)
+    Warehouse(warehouse, "bank").transact(work)
 """
 
 
@@ -155,7 +152,7 @@ def test_two_writers_at_once_are_both_in_and_neither_fails(warehouse: WarehouseS
     for writer in writers:
         writer.answer()
     assert [writer.end() for writer in writers] == [0, 0]
-    with reading(warehouse, "bank") as con:
+    with Warehouse(warehouse, "bank").reading() as con:
         assert con.execute(
             "select left(version, 1), count(*) from promotions group by 1 order by 1"
         ).fetchall() == [("a", 40), ("b", 40)]
@@ -179,13 +176,13 @@ def test_of_two_publishers_of_one_moment_the_second_repeats_its_whole_transactio
             assert other.end() == 0
         con.execute("insert into promotions (version) values ('c')")
 
-    transact(warehouse, "bank", work)
+    Warehouse(warehouse, "bank").transact(work)
     assert [len(found) for found in seen] == [1, 41]
     assert len(versions(warehouse)) == 42
 
 
 READ = """
-with reading(warehouse, "bank") as con:
+with Warehouse(warehouse, "bank").reading() as con:
     print(con.execute("select count(*) from promotions").fetchone()[0])
     open_query = con.execute("from promotions")
     told(open_query.fetchone()[2])
@@ -212,14 +209,16 @@ def test_a_night_is_published_once_and_gives_way_to_the_next(warehouse: Warehous
     register(warehouse)
     staging = Path(warehouse.files) / "bank"
     first, second = scored_night(staging, "first"), scored_night(staging, "second", rows=30)
-    assert publish_night(ledger(warehouse), first).status == "committed"
-    assert publish_night(ledger(warehouse), first).status == "already committed"
-    assert publish_night(ledger(warehouse), second).status == "committed"
+    assert publish(warehouse, first).status == "committed"
+    assert publish(warehouse, first).status == "already committed"
+    assert publish(warehouse, second).status == "committed"
     counts = (
         "select (select count(*) from scores), (select count(*) from score_rows), (select count(*) from runs)"
     )
-    assert query(warehouse, "bank", counts).rows == [(30, 50, 2)]
-    assert query(warehouse, "bank", "select partition_date, id from alerts").rows == [(DAY, "second-0")]
+    assert query(Warehouse(warehouse, "bank"), counts).rows == [(30, 50, 2)]
+    assert query(Warehouse(warehouse, "bank"), "select partition_date, id from alerts").rows == [
+        (DAY, "second-0")
+    ]
 
 
 WATCH = """
@@ -227,7 +226,7 @@ from pathlib import Path
 told("ready")
 looks, halves = 0, 0
 while not Path(sys.argv[2]).exists():
-    with reading(warehouse, "bank") as con:
+    with Warehouse(warehouse, "bank").reading() as con:
         runs_and_rows = "(select count(*) from current_runs), (select sum(rows_scored) from current_runs)"
         counts = runs_and_rows + ", (select count(*) from scores)"
         runs, rows, stored = con.execute(f"select {counts}").fetchone()
@@ -243,12 +242,12 @@ def test_a_reader_sees_one_whole_night_or_the_other_while_they_are_published(
 ) -> None:
     patient, staging = warehouse.model_copy(update={"wait_seconds": 60}), Path(warehouse.files) / "bank"
     register(patient)
-    publish_night(ledger(patient), scored_night(staging, "0"))
+    publish(patient, scored_night(staging, "0"))
     reader = Other(patient, WATCH, str(tmp_path / "enough"))
     assert reader.heard() == "ready"
     reader.answer()
     for number in range(1, 5):
-        publish_night(ledger(patient), scored_night(staging, str(number), rows=20 + number))
+        publish(patient, scored_night(staging, str(number), rows=20 + number))
     (tmp_path / "enough").touch()
     assert reader.heard() == "True 0"
     assert reader.end() == 0
@@ -305,7 +304,7 @@ def test_a_password_is_shown_neither_where_it_is_wrong_nor_by_a_query(warehouse:
         promote(wrong, "a")
     assert "hungry" not in "".join(traceback.format_exception(refused.value))
     promote(warehouse, "a")
-    listed = str(query(warehouse, "bank", "from duckdb_databases()").rows)
+    listed = str(query(Warehouse(warehouse, "bank"), "from duckdb_databases()").rows)
     assert "dbname=lake_" in listed
     assert PASSWORD[-4:] not in listed
 
@@ -313,13 +312,13 @@ def test_a_password_is_shown_neither_where_it_is_wrong_nor_by_a_query(warehouse:
 @pytest.mark.soak
 @pytest.mark.slow
 def test_a_whole_night_on_a_lake(bank: Bank, prefect_server: None) -> None:
-    from flows.nightly import nightly
+    from flows.serving.deployments import nightly
 
     bank.configure("[warehouse]", '[warehouse]\nuri = "ducklake:sqlite:lake/catalog.sqlite"')
     assert [nightly(bank.config, NIGHT).status for _ in range(2)] == ["committed", "already committed"]
     warehouse = load_settings(bank.config).warehouse
     assert warehouse.file == bank.folder / "lake" / "catalog.sqlite"
-    assert query(warehouse, "small-bank", "select count(*) from scores").rows == [(ROWS,)]
+    assert query(Warehouse(warehouse, "small-bank"), "select count(*) from scores").rows == [(ROWS,)]
     moved = bank.folder.rename(bank.folder.parent / "elsewhere")
     assert query(
         load_settings(moved / "nightscore.toml").warehouse,

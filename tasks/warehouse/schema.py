@@ -1,0 +1,62 @@
+"""The schema of a dataset: created where it is missing, and brought to the format of this version of
+Nightscore.
+"""
+
+from importlib import metadata
+
+import duckdb
+
+import sql
+from tasks.core.errors import WarehouseError
+from tasks.warehouse.statements import execute
+
+FORMAT = 2  # of the tables; sql/schema/migrate_to_<format>.sql leads there from the format before
+
+
+def product_version() -> str:
+    """The version of Nightscore that is running."""
+    return metadata.version("nightscore")
+
+
+def read_format(con: duckdb.DuckDBPyConnection, name: str) -> int | None:
+    """Returns the format of a dataset's schema; None where there is no such schema.
+
+    The first format had no table that says so.
+    """
+    # Values that are bound would make DuckDB import pandas.
+    schema = f"database_name = 'warehouse' and schema_name = {sql.literal(name)}"
+    if con.execute(f"select 1 from duckdb_schemas() where {schema}").fetchone() is None:
+        return None
+    table = f"select 1 from duckdb_tables() where {schema} and table_name = 'warehouse_format'"
+    if con.execute(table).fetchone() is None:
+        return 1
+    stored = con.execute(
+        f"select max(format) from warehouse.{sql.identifier(name)}.warehouse_format"
+    ).fetchone()
+    return int(stored[0]) if stored else 1
+
+
+def bring_up_to_date(con: duckdb.DuckDBPyConnection, place: str, name: str) -> None:
+    """Creates or migrates a dataset's schema, in the transaction that is open.
+
+    Raises WarehouseError where the schema is of a format that a newer Nightscore wrote.
+    """
+    stored = read_format(con, name)
+    if stored == FORMAT:
+        return
+    if stored is not None and stored > FORMAT:
+        raise WarehouseError(
+            f"{place} holds {name} in format {stored}, and this version of Nightscore knows formats up "
+            f"to {FORMAT}; "
+            "install the version that wrote it, or a newer one"
+        )
+    if stored is None:
+        con.execute(f"create schema warehouse.{sql.identifier(name)}")
+    con.execute(f"use warehouse.{sql.identifier(name)}")
+    if stored is None:
+        execute(con, "schema/tables")
+        con.execute("insert into publish_lock values (now())")
+    for number in range((stored or FORMAT) + 1, FORMAT + 1):
+        execute(con, f"schema/migrate_to_{number}")
+    execute(con, "schema/views")
+    execute(con, "schema/insert_format", format=FORMAT, product_version=product_version())

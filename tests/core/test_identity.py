@@ -1,0 +1,91 @@
+"""What makes two nights, or two versions, the same: stated keys, in formats each compared by its own."""
+
+import pytest
+from banks import NIGHT, Bank
+
+from flows.settings import Settings, load_settings
+from tasks.core import identity
+from tasks.core.identity import run_identity, training_identity
+from tasks.publishing.ledger import committed_dates
+from tasks.registry.selection import select_models
+from tasks.training.retraining import training_due
+from tasks.warehouse.connection import Warehouse
+
+NOT_STATED = {
+    "training.retrain_every_days",
+    "training.gate",
+    "training.promotion",
+}  # when and for what, not how
+
+
+def changed(settings: Settings, section: str, key: str, value: object) -> Settings:
+    part = getattr(settings, section).model_copy(update={key: value})
+    return settings.model_copy(update={section: part})
+
+
+@pytest.fixture
+def settings(bank: Bank) -> Settings:
+    return load_settings(bank.config)
+
+
+def test_every_key_that_decides_scores_or_learning_is_stated() -> None:
+    """A key that is added to one of these sections belongs into tasks/core/identity.py, or NOT_STATED."""
+    stated = {key for keys in (identity.RUN_FORMATS[2], identity.TRAINING_FORMATS[1]) for key in keys}
+    for section in ("model", "training", "threshold", "quality"):
+        fields = Settings.model_fields[section].annotation.model_fields
+        keys = {f"{section}.{name}" for name in fields} - NOT_STATED
+        assert keys == {".".join(key.split(".")[:2]) for key in stated if key.startswith(f"{section}.")}, (
+            section
+        )
+
+
+def test_the_hashes_of_the_first_format_are_those_of_the_version_before(settings: Settings) -> None:
+    assert run_identity(settings).hashes[-1] == "320097074d28ab40"
+    assert training_identity(settings).hashes[-1] == "100f83b824d23d58"
+
+
+@pytest.mark.parametrize(("role", "other"), [("id", "at"), ("entity", "channel"), ("time", None)])
+def test_the_columns_that_say_which_row_is_which_belong_to_a_night(
+    settings: Settings, role: str, other: str | None
+) -> None:
+    another = changed(settings, "columns", role, other)
+    assert run_identity(another).current not in run_identity(settings)
+    assert training_identity(another) == training_identity(settings)
+
+
+def test_a_key_that_is_added_with_a_neutral_default_leaves_the_hash_as_it_was(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = run_identity(settings)
+    added = (
+        *identity.RUN_FORMATS[2],
+        "schedule.offset_days",
+    )  # a key that is stated nowhere, as if it were new
+    monkeypatch.setitem(identity.RUN_FORMATS, 2, added)
+    assert run_identity(settings).current != before.current
+    monkeypatch.setitem(identity.NEUTRAL, "schedule.offset_days", 1)
+    assert run_identity(settings) == before
+    assert run_identity(changed(settings, "schedule", "offset_days", 2)).current != before.current
+
+
+@pytest.mark.slow
+def test_a_raised_format_makes_no_night_due_and_no_champion_foreign(
+    scored_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.nightly import score_night
+
+    settings = load_settings(scored_bank.config)
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    (run,) = scored_bank.table("from current_runs").to_dicts()
+    monkeypatch.setitem(identity.RUN_FORMATS, 3, (*identity.RUN_FORMATS[2], "columns.label"))
+    monkeypatch.setitem(identity.TRAINING_FORMATS, 2, (*identity.TRAINING_FORMATS[1], "columns.label"))
+    assert run_identity(settings).current.startswith("3:")
+    assert training_due(settings, warehouse, NIGHT) is None
+    models = select_models(settings, warehouse, NIGHT)
+    assert models
+    assert models.champion.name == run["model_version"]
+    again = score_night(scored_bank.config, NIGHT)
+    assert (again.status, again.run_id) == ("already committed", run["run_id"])
+    assert committed_dates(warehouse) == [NIGHT]
+    foreign = changed(settings, "threshold", "value", 0.5)
+    assert run["config_hash"] not in run_identity(foreign)

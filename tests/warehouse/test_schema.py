@@ -1,0 +1,90 @@
+"""A warehouse of the version before is migrated when it is opened; one of a newer version is refused."""
+
+import duckdb
+import pytest
+from banks import NIGHT, Bank
+
+from flows.settings import load_settings
+from tasks.core.errors import WarehouseError
+from tasks.core.identity import run_identity
+from tasks.warehouse.connection import Warehouse
+from tasks.warehouse.schema import FORMAT, product_version, read_format
+from tasks.warehouse.settings import WarehouseSettings
+
+FORMAT_1 = """
+    drop table warehouse_format;
+    drop view current_runs;
+    alter table runs drop column product_version;
+    create view current_runs as
+    select *
+    from runs
+    where
+        status = 'committed'
+        and committed_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+        and (
+            superseded_at is null
+            or superseded_at > coalesce(getvariable('as_of')::timestamptz, 'infinity')
+        );
+"""
+
+
+def to_format_1(bank: Bank) -> None:
+    """Makes a bank's warehouse what the version before would have written."""
+    first_hash = run_identity(load_settings(bank.config)).hashes[-1]
+    with duckdb.connect(str(bank.folder / "nightscore.duckdb")) as con:
+        con.execute('use "small-bank"')
+        con.execute(FORMAT_1)
+        con.execute("update runs set config_hash = $first_hash", {"first_hash": first_hash})
+
+
+@pytest.mark.slow
+def test_a_warehouse_of_the_version_before_is_migrated_and_no_night_is_scored_again(
+    scored_bank: Bank,
+) -> None:
+    from flows.catch_up import score_missed
+    from flows.nightly import score_night
+
+    (run,) = scored_bank.table("from current_runs").to_dicts()
+    to_format_1(scored_bank)
+    settings = load_settings(scored_bank.config)
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    assert [row["partition_date"] for row in warehouse.rows("publish/list_committed_dates")] == [NIGHT]
+    with warehouse.reading() as con:
+        assert read_format(con, settings.name) == FORMAT
+        assert con.execute("select version from champion").fetchall() == [(run["model_version"],)]
+    again = score_night(scored_bank.config, NIGHT)
+    assert (again.status, again.run_id) == ("already committed", run["run_id"])
+    assert score_missed(scored_bank.config, NIGHT, NIGHT) == []
+    assert scored_bank.table("select product_version from runs").rows() == [(None,)]
+    forced = score_night(scored_bank.config, NIGHT, force=True)
+    assert forced.model_version == run["model_version"]
+    written = "select product_version, config_hash[:2] from runs where superseded_at is null"
+    assert scored_bank.table(written).rows() == [(product_version(), "2:")]
+
+
+def test_a_migrated_schema_is_that_of_a_new_one(warehouse: WarehouseSettings) -> None:
+    for name in ("new", "old"):
+        Warehouse(warehouse, name).transact(lambda con: None)
+    with duckdb.connect(warehouse.uri) as con:
+        con.execute("use old")
+        con.execute(FORMAT_1)
+    Warehouse(warehouse, "old").rows("publish/list_committed_dates")
+    columns = """
+        select table_name, column_name, data_type
+        from duckdb_columns()
+        where schema_name = $name
+        order by all
+    """
+    with duckdb.connect(warehouse.uri, read_only=True) as con:
+        new, old = (con.execute(columns, {"name": name}).fetchall() for name in ("new", "old"))
+    assert new == old
+
+
+def test_a_warehouse_of_a_newer_version_is_refused_in_one_line(warehouse: WarehouseSettings) -> None:
+    bank = Warehouse(warehouse, "bank")
+    bank.transact(lambda con: con.execute(f"update warehouse_format set format = {FORMAT + 1}"))
+    refused = f"holds bank in format {FORMAT + 1}.*install the version that wrote it"
+    with pytest.raises(WarehouseError, match=refused), bank.reading():
+        pass
+    with pytest.raises(WarehouseError, match=refused):
+        bank.transact(lambda con: None)
