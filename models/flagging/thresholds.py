@@ -143,6 +143,8 @@ def fdr(night: NightScores, calibration: Calibration, value: float) -> Flags:
             "threshold.value is the tolerated share of false alarms among the flagged rows, between 0 "
             f"and 1; got {value}"
         )
+    # Own code: scipy's false_discovery_control compares p * rows / rank with the level, which rounds
+    # differently, so that a p-value exactly on the bound (conformal ones often are) would change its flag.
     rows = len(night.p_values)
     ordered = np.sort(night.p_values)
     rejected = np.flatnonzero(ordered <= value * np.arange(1, rows + 1) / rows) if rows else ordered

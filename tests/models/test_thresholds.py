@@ -118,6 +118,23 @@ def test_fdr_is_the_step_up_procedure() -> None:
     assert verdict.threshold == pytest.approx(0.992)
 
 
+@given(
+    ranks=st.lists(st.integers(1, 200), max_size=60),
+    level=st.sampled_from([0.01, 0.05, 0.1, 0.2, 0.3]) | st.floats(0.001, 0.999),
+)
+def test_fdr_flags_what_the_definition_of_benjamini_and_hochberg_rejects(
+    ranks: list[int], level: float
+) -> None:
+    p_values = np.array(ranks, dtype=np.float64) / 200
+    flagged = THRESHOLDS["fdr"](NightScores(1 - p_values, p_values), calibration(199), level).flagged
+    rows, rejected = len(ranks), 0
+    for k, p_value in enumerate(sorted(p_values), start=1):
+        if p_value <= level * k / rows:
+            rejected = k
+    bound = sorted(p_values)[rejected - 1] if rejected else -1.0
+    assert flagged.tolist() == [bool(p_value <= bound) for p_value in p_values]
+
+
 def test_midpoint_is_midway_between_the_two_means() -> None:
     verdict = THRESHOLDS["midpoint"](
         night(np.array([3.4, 3.5, 9.0])), known([0.5, 1.0, 1.5], [4.0, 8.0], normals=300), 0.99
