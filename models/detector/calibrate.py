@@ -81,12 +81,12 @@ def choose_score(
         chosen = "error" if too_wide else "whitened"
         log.info("score auto: %s is used; %d known frauds are too few to choose by", chosen, len(anomalies))
         return chosen
-    judged, labels = (
+    rows, labels = (
         np.concatenate([validation[1::2], anomalies]),
         np.repeat([0, 1], [len(validation[1::2]), len(anomalies)]),
     )
     found = {
-        kind: average_precision_score(labels, _scores(networks, layout, model, kind, validation[::2], judged))
+        kind: average_precision_score(labels, _scores(networks, layout, model, kind, validation[::2], rows))
         for kind in kinds
     }
     best = max(found, key=lambda kind: found[kind])

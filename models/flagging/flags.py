@@ -46,19 +46,19 @@ def chosen(night: NightScores, flagged: NDArray[np.bool_], why_none: str = "") -
     return Flags(float(np.nextafter(highest, np.inf, dtype=night.scores.dtype)), flagged, why_none)
 
 
-def doubt(night: NightScores, verdict: Flags) -> str | None:
+def doubt(night: NightScores, flags: Flags) -> str | None:
     """What to look into, in one line with figures: every row of the night is flagged, or none, or all have
     one score; else None.
     """
-    rows, flagged = len(night.scores), int(verdict.flagged.sum())
+    rows, flagged = len(night.scores), int(flags.flagged.sum())
     if not rows:
         return None
     low, high = night.scores.min(), night.scores.max()
     alike = rows > 1 and low == high
     if 0 < flagged < rows and not alike:
         return None
-    advice = "all rows have the same score: look at the features of this date" if alike else verdict.why_none
-    figures = f"lowest score {low:.6g}, highest {high:.6g}, threshold {verdict.threshold:.6g}"
+    advice = "all rows have the same score: look at the features of this date" if alike else flags.why_none
+    figures = f"lowest score {low:.6g}, highest {high:.6g}, threshold {flags.threshold:.6g}"
     return (
         f"flagged {flagged:,} of {rows:,} rows ({figures}); "
         f"{advice or 'look at [threshold], and at the features of this date'}"

@@ -1,4 +1,4 @@
-"""Which rows of a night are flagged: `THRESHOLDS[strategy](night, calibration, value)` gives the verdict."""
+"""Which rows of a night are flagged: `THRESHOLDS[strategy](night, calibration, value)` returns the flags."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Strategy = Callable[[NightScores, Calibration, float], Flags]
 
 
 def decide(night: NightScores, calibration: Calibration, threshold: ThresholdSettings) -> Flags:
-    """The verdict of the configured strategy.
+    """The flags that the configured strategy sets.
 
     Raises ThresholdError where a score is not finite, or the strategy cannot be applied.
     """
