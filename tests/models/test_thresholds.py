@@ -257,7 +257,7 @@ def test_flagging_every_row_or_none_is_doubted_with_the_figures() -> None:
         doubt(scores, decide(scores, calibration(), settings("fixed", value))) for value in (0.5, 3)
     )
     assert everything == (
-        "flagged 2 of 2 rows (lowest score 1, highest 2.5, threshold 0.5); look at [threshold], and at "
+        "flagged 2 of 2 rows (lowest score 1, highest 2.5, threshold 0.5); check [threshold] and "
         "the features of this date"
     )
     assert nothing is not None
@@ -286,9 +286,8 @@ def test_fdr_says_where_there_are_too_few_calibration_rows() -> None:
     few = night(np.array([98.0, 99.0, 99.0]), rows=50)
     flags = decide(few, calibration(50), settings("fdr", 0.01))
     assert not flags.flagged.any()
-    assert (
-        "with 50 calibration rows, rows are flagged only where at least 6 are stranger than all of them"
-        in str(doubt(few, flags))
+    assert "with 50 calibration rows, rows are flagged only where at least 6 score above all of them" in str(
+        doubt(few, flags)
     )
     many = night(np.array([1.0, 99.0, 99.0]))
     assert doubt(many, decide(many, calibration(), settings("fdr", 0.01))) is None
