@@ -1,4 +1,4 @@
-"""What can go wrong with a detector. Each message says what was found and what to do."""
+"""The errors of detectors. Each message says what is wrong and what to do."""
 
 
 class ModelError(Exception):
@@ -6,7 +6,7 @@ class ModelError(Exception):
 
 
 class TrainingError(ModelError):
-    """The training rows, or what was learnt from them, cannot make a detector."""
+    """The training rows, or the networks trained on them, are unusable."""
 
 
 class ArtifactError(ModelError):

@@ -1,1 +1,1 @@
-"""What a trained detector is held against: sanity gates, and baselines without a trained network."""
+"""Checks of a trained detector: sanity gates, and baselines without a trained network."""

@@ -1,8 +1,8 @@
-"""Sanity checks of a trained detector: `check(detector)` says what holds, before the version may flag
-anything.
+"""Sanity checks of a trained detector: `check(detector)` returns the gates that decide whether the version
+may flag rows.
 
-Figures are measured on held-out normal rows and on known frauds of the training window, of which no network
-was trained on any.
+Figures are measured on held-out normal rows and known frauds of the training window, none of which any
+network was trained on.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,8 @@ from models.checks.baselines import BASELINES
 from models.detector.detector import Detector
 from models.detector.scorer import run
 
-FEWEST_ANOMALIES = 10  # known frauds from which on an average precision says something
-MOST_ALIKE = 0.5  # share of the held-out rows that may have one and the same score
+FEWEST_ANOMALIES = 10  # known frauds needed for a meaningful average precision
+MOST_ALIKE = 0.5  # largest share of the held-out rows that may have the same score
 FAR_OUT = 3.0  # interquartile ranges above the upper quartile (Tukey, 1977)
 
 
@@ -35,7 +35,7 @@ class Gate:
 
 
 def check(detector: Detector) -> tuple[Gate, ...]:
-    """Every gate, in the order in which they are shown."""
+    """Runs every gate, in the order in which they are shown."""
     return tuple(gate(detector) for gate in GATES)
 
 
@@ -58,8 +58,8 @@ def loss(detector: Detector) -> Gate:
         for k in range(detector.settings.members)
     ]
     passed = all(np.isfinite(losses).all() and min(losses) < losses[0] for losses in members)
-    told = ", ".join(f"{losses[0]:.4g} to {min(losses):.4g}" for losses in members)
-    return Gate("loss", passed, f"Validation loss, untrained to best epoch: {told}.")
+    figures = ", ".join(f"{losses[0]:.4g} to {min(losses):.4g}" for losses in members)
+    return Gate("loss", passed, f"Validation loss, untrained to best epoch: {figures}.")
 
 
 def diversity(detector: Detector) -> Gate:
@@ -74,8 +74,8 @@ def diversity(detector: Detector) -> Gate:
 
 
 def contamination(detector: Detector) -> Gate:
-    """How many rows of the training part have extreme scores: unknown frauds may be among them, and were
-    learnt as normal, unless they had been flagged.
+    """How many rows of the training part have extreme scores: they may include unknown frauds, learnt as
+    normal unless they had been flagged.
     """
     logs = np.log10(np.maximum(detector.calibration.training, np.finfo(np.float32).tiny))
     low, high = np.quantile(logs, [0.25, 0.75])
@@ -110,14 +110,14 @@ def usefulness(detector: Detector) -> Gate:
         detector.calibration.normals / len(held_out),
     )
     scores = {"the detector": run(detector.scorer.scores, [rows])[1]}
-    scores |= {told: BASELINES[name](detector)(rows) for name, told in COMPARED.items()}
+    scores |= {title: BASELINES[name](detector)(rows) for name, title in COMPARED.items()}
     found = {
         who: average_precision_score(labels, values, sample_weight=weights) for who, values in scores.items()
     }
-    told = ", ".join(f"{who} {precision:.3f}" for who, precision in found.items())
+    figures = ", ".join(f"{who} {precision:.3f}" for who, precision in found.items())
     finding = (
         f"Average precision on {len(held_out):,} held-out normal rows and {len(anomalies):,} known "
-        f"frauds: {told}."
+        f"frauds: {figures}."
     )
     return Gate("usefulness", found.pop("the detector") >= max(found.values()), finding, advisory=True)
 

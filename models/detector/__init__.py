@@ -1,3 +1,1 @@
-"""The detector: encoder, networks and calibration in one, how it scores and explains rows, and how it is
-saved.
-"""
+"""The detector: encoder, networks and calibration; it scores and explains rows, and is saved to disk."""

@@ -1,9 +1,9 @@
-"""A detector on disk: a folder of Keras files, JSON and Parquet, with a manifest of their SHA-256. Nothing in
-it can run code.
+"""A detector on disk: a folder of Keras files, JSON and Parquet, with a manifest of their SHA-256. It
+contains no executable code.
 
 network_0.keras ...    the networks, read in Keras' safe mode
 detector.json          encoder, settings, history, device
-calibration.parquet    one array per line: name, shape, values
+calibration.parquet    one array per row: name, shape, values
 samples.parquet        encoded rows, in the same form
 manifest.json          the SHA-256 of each of the files above
 """
@@ -32,7 +32,7 @@ from models.settings import ModelSettings, TrainingSettings
 class _Description(BaseModel):
     """The content of detector.json.
 
-    format: changes when an older Nightscore could no longer read the folder.
+    format: changes when older versions of Nightscore cannot read the folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,13 +45,13 @@ class _Description(BaseModel):
 
 
 def save(detector: Detector, folder: Path) -> str:
-    """Writes the folder as a whole or not at all, and returns its fingerprint.
+    """Writes the folder atomically and returns its fingerprint.
 
-    Raises ArtifactError where the folder is already there: a stored detector is never changed.
+    Raises ArtifactError where the folder exists: a stored detector is never changed.
     """
     if folder.exists():
         raise ArtifactError(
-            f"{folder} is already there; a stored detector is never overwritten: choose another name, "
+            f"{folder} already exists; a stored detector is never overwritten: choose another name, "
             "or remove it first"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -67,15 +67,15 @@ def save(detector: Detector, folder: Path) -> str:
             staged.rename(folder)
         except OSError as error:
             raise ArtifactError(
-                f"{folder} was written by another process at the same moment; use that one"
+                f"{folder} was written by another process at the same time; use that one"
             ) from error
     return fingerprint(folder)
 
 
 def load(folder: Path, sha256: str | None = None) -> Detector:
-    """The detector that was saved in the folder; it gives the same scores.
+    """Returns the detector saved in the folder; it gives the same scores.
 
-    sha256: what `save` returned, to be sure that it is the very same one.
+    sha256: what `save` returned, to check that it is the same detector.
     Raises ArtifactError, naming the file, where one is missing, is not the one that was written, or is not
     listed.
     """

@@ -1,4 +1,4 @@
-"""Calibrating networks on rows that they were not trained on, and choosing the score that ranks known frauds
+"""Calibrates networks on rows that they were not trained on, and chooses the score that ranks known frauds
 best.
 """
 
@@ -19,8 +19,8 @@ from models.settings import ModelSettings
 
 log = logging.getLogger(__name__)
 
-FEWEST_ANOMALIES = 10  # known frauds from which on `auto` looks at them
-MOST_COMPONENTS = 4_096  # of a covariance; the pixels of a larger image have none
+FEWEST_ANOMALIES = 10  # known frauds that `auto` needs to choose a score by them
+MOST_COMPONENTS = 4_096  # of a covariance; for larger images it is not computed
 
 
 def calibrate(
@@ -31,10 +31,10 @@ def calibrate(
     rows: Samples,
     normals: int,
 ) -> Calibration:
-    """The moments of the residuals of the `validation` rows, and the scores of the others by them.
+    """Returns the moments of the residuals of the `validation` rows, and the scores of `rows` that follow.
 
-    rows: whose scores are kept; see Calibration.
-    normals: how many normal rows the training window has. Raises TrainingError where the scores are not
+    rows: the rows whose scores are kept; see Calibration.
+    normals: the number of normal rows in the training window. Raises TrainingError where the scores are not
     finite, or all the same.
     """
     kind = model.score
@@ -68,10 +68,10 @@ def choose_score(
     validation: Encoded,
     anomalies: Encoded,
 ) -> str:
-    """What `auto` stands for: the score with the best average precision on known frauds, where there are
-    enough; else `whitened`, or `error` of rows too wide for a covariance.
+    """Resolves `auto`: returns the score with the best average precision on known frauds, where there are
+    enough; else `whitened`, or `error` for rows too wide for a covariance.
 
-    The moments come from one half of the validation rows, the average precision from the other and the
+    The moments come from one half of the validation rows, the average precision from the other half and the
     anomalies.
     """
     kinds = [kind for kind, score in SCORES.items() if not score.sampled or model.architecture == "vae"]
@@ -79,24 +79,24 @@ def choose_score(
         kinds.remove("whitened")
     if len(anomalies) < FEWEST_ANOMALIES:
         chosen = "error" if too_wide else "whitened"
-        log.info("score auto: %s is used; %d known frauds are too few to choose by", chosen, len(anomalies))
+        log.info("score auto: uses %s; %d known frauds are too few to choose by", chosen, len(anomalies))
         return chosen
-    judged, labels = (
+    rows, labels = (
         np.concatenate([validation[1::2], anomalies]),
         np.repeat([0, 1], [len(validation[1::2]), len(anomalies)]),
     )
     found = {
-        kind: average_precision_score(labels, _scores(networks, layout, model, kind, validation[::2], judged))
+        kind: average_precision_score(labels, _scores(networks, layout, model, kind, validation[::2], rows))
         for kind in kinds
     }
     best = max(found, key=lambda kind: found[kind])
-    told = ", ".join(f"{kind} {precision:.3f}" for kind, precision in found.items())
+    figures = ", ".join(f"{kind} {precision:.3f}" for kind, precision in found.items())
     log.info(
-        "score auto: %s is used; average precision on %d held-out rows and %d known frauds: %s",
+        "score auto: uses %s; average precision on %d held-out rows and %d known frauds: %s",
         best,
         sum(labels == 0),
         sum(labels),
-        told,
+        figures,
     )
     return best
 

@@ -1,4 +1,4 @@
-"""What normal rows look like to a detector: their residuals and their scores."""
+"""The residuals and scores of normal rows, against which a detector measures other rows."""
 
 from dataclasses import dataclass
 
@@ -20,13 +20,13 @@ class Calibration:
         both from rows that no network was trained on.
     held_out: float32 (rows,), ascending: the scores of rows that were used for nothing else. The p-values
     come from these.
-    training: float32 (rows,): the scores of the part of the rows that the networks were trained on, with
-        those of unconfirmed rows in that part, which nothing was fitted to: a quantile without them would be
-        lower with every training, and flag more each time.
-    anomalies: float32 (rows,): the scores of the known frauds of the training window, of which none was
+    training: float32 (rows,): the scores of the training part, including unconfirmed rows in it, to which
+        nothing was fitted: without them a quantile would fall with every training, and flag more rows each
+        time.
+    anomalies: float32 (rows,): the scores of the known frauds of the training window, none of which was
         trained on. Empty where none is known, or `training.rows` is all.
-    normals: how many normal rows the training window has beside the anomalies; each held-out row stands for
-    its share of them.
+    normals: the number of normal rows in the training window, without the anomalies; each held-out row
+    represents its share of them.
     """
 
     residual_mean: NDArray[np.float32]
@@ -40,15 +40,15 @@ class Calibration:
         """Conformal p-values, float64 (rows,): (1 + held-out scores at least as high) / (1 + held-out
         scores).
 
-        Uniform for new normal rows, but for ties (Vovk, Gammerman & Shafer, 2005; Bates et al., 2023).
+        Uniform for new normal rows, except for ties (Vovk, Gammerman & Shafer, 2005; Bates et al., 2023).
         """
         at_least = len(self.held_out) - np.searchsorted(self.held_out, score, side="left")
         return np.asarray((1.0 + at_least) / (1.0 + len(self.held_out)), dtype=np.float64)
 
 
 def whitening(residual: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The mean (width,) and root (width, width) of residuals (rows, width): root @ (r - mean) is white on
-    normal rows.
+    """Returns the mean (width,) and root (width, width) of residuals (rows, width): root @ (r - mean) is
+    white on normal rows.
 
     root = C^(-1/2) D^(-1), with D the standard deviations and C the Ledoit-Wolf (2004) estimate of the
     covariance of the standardised residuals, so that the shrinkage does not depend on units: "ZCA-cor" of

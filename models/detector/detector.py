@@ -32,7 +32,7 @@ TRAINING_SCORES = 200_000
 class Scores:
     """error: float32 (rows,), mean loss per feature, encoded units.
 
-    score: float32 (rows,), what rows are ranked by. Higher is stranger.
+    score: float32 (rows,), by which rows are ranked. Higher is stranger.
     """
 
     error: NDArray[np.float32]
@@ -41,8 +41,8 @@ class Scores:
 
 @dataclass(frozen=True)
 class Detector:
-    """settings: with the score that `auto` chose. history: every epoch of every network. device: what it was
-    trained on.
+    """settings: with the score that `auto` chose. history: every epoch of every network. device: the device
+    of the training.
     samples: rows of each part, capped, for baselines and the model card.
     """
 
@@ -71,7 +71,7 @@ class Detector:
 
     @cached_property
     def reference(self) -> Reference:
-        """The normal rows that were kept, scored, for the comparison with later ones."""
+        """The normal rows of `samples`, scored, for comparison with later rows."""
         held_out = self._scored(self.samples.held_out)
         learnt = (
             None
@@ -81,27 +81,27 @@ class Detector:
         return Reference(self.encoder.features, self.encoder.layout, learnt or held_out, held_out)
 
     def score(self, frame: pl.DataFrame) -> Scores:
-        """The scores of the rows of a frame.
+        """Returns the scores of the rows of a frame.
 
-        Raises ModelError where a feature column is missing or of the wrong kind.
+        Raises ModelError where a feature column is missing or has the wrong type.
         """
         return self.score_batches([frame])
 
     def score_batches(self, batches: Iterable[pl.DataFrame], batch_rows: int = BATCH_ROWS) -> Scores:
-        """The scores of the rows of all frames, in their order; memory does not grow with their number, but
-        for the result.
+        """Returns the scores of the rows of all frames, in their order; apart from the result, memory does
+        not grow with their number.
 
-        batch_rows: how many rows are encoded at once. A row's scores do not depend on it, nor on the rows
-        beside it.
+        batch_rows: the number of rows encoded at once. A row's scores depend neither on it nor on other
+        rows.
         """
         return Scores(*run(self.scorer.scores, self._encoded(batches, batch_rows)))
 
     def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Conformal p-values of scores, float64 (rows,); see Calibration."""
+        """Returns the conformal p-values of scores, float64 (rows,); see Calibration."""
         return self.calibration.p_values(score)
 
     def explain(self, frame: pl.DataFrame) -> Explanation:
-        """Each feature's contribution to the score of each row, and the values observed and expected."""
+        """Returns each feature's contribution to the score of each row, with observed and expected values."""
         components, output = run(self.scorer.contributions, self._encoded([frame], BATCH_ROWS))
         return Explanation(
             features=self.encoder.features,
@@ -111,7 +111,7 @@ class Detector:
         )
 
     def reasons(self, frame: pl.DataFrame, top: int = 3) -> pl.Series:
-        """The `top` features that contribute most to each row's score; see `explanation.reasons`."""
+        """Returns the `top` features that contribute most to each row's score; see `explanation.reasons`."""
         parts = list(frame.iter_slices(rows_at_once(BATCH_ROWS, self.encoder.layout.width))) or [frame]
         return pl.concat([reasons(self.explain(part), top) for part in parts])
 
@@ -136,18 +136,17 @@ def train(
     anomalies: pl.DataFrame | None = None,
     unconfirmed: NDArray[np.bool_] | None = None,
 ) -> Detector:
-    """A detector from normal rows in a fixed order; the same rows, order, settings and device give the same
-    scores.
+    """Trains a detector on normal rows; the same rows, in the same order, with the same settings and device
+    give the same scores.
 
     on_epoch: called with (epoch from 1, loss, validation loss) after every epoch of every network, one
     network after the other.
     image: the column of images, where there is one.
-    anomalies: known frauds of the training window; score `auto` and thresholds that need labels look at them,
-    no network does.
-    unconfirmed: bool (rows,), rows that are suspect although nobody knows: neither encoder nor networks nor
-        the moments of the residuals are fitted to them, but their scores count where quantiles and p-values
-        are made.
-    Raises TrainingError with the reason where the rows or what was learnt from them make no detector.
+    anomalies: known frauds of the training window; used by score `auto` and by thresholds that need labels,
+    never by a network.
+    unconfirmed: bool (rows,), suspect rows without a confirming label: neither encoder nor networks nor the
+        moments of the residuals are fitted to them, but their scores count in quantiles and p-values.
+    Raises TrainingError with the reason where the rows, or the networks trained on them, are unusable.
     """
     parts = split(len(frame), training.seed)
     learnt = parts if unconfirmed is None else parts.without(unconfirmed)
@@ -158,8 +157,7 @@ def train(
     encoded = encoder.encode(frame)
     if not np.ptp(encoded[learnt.fit], axis=0).any():
         raise TrainingError(
-            f"none of the features varies in the {len(learnt.fit)} rows to learn from; there is "
-            "nothing to learn"
+            f"no feature varies in the {len(learnt.fit)} rows to learn from; there is nothing to learn"
         )
     fit, validation, held_out = encoded[learnt.fit], encoded[learnt.validation], encoded[parts.p_value]
     log.info(

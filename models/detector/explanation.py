@@ -1,4 +1,4 @@
-"""Why a row has its score."""
+"""Explains the score of a row by the contribution of each feature."""
 
 from dataclasses import dataclass
 
@@ -21,9 +21,9 @@ class Explanation:
     """features: the names, in the order of the columns below.
 
     contributions: float64 (rows, features), at least 0; a row's sum is its score.
-    observed, expected: what the row holds and what the networks reconstruct, in source units: numeric
-        Float64, null where missing; categories String, null where missing (observed), or where a rare or
-        unseen one is expected.
+    observed, expected: the values of the row and their reconstruction, in source units: numeric Float64,
+        null where missing; categories String, null where missing (observed), or where a rare or unseen
+        one is expected.
     """
 
     features: tuple[str, ...]
@@ -33,16 +33,16 @@ class Explanation:
 
 
 def reasons(explanation: Explanation, top: int) -> pl.Series:
-    """The `top` features with the largest contributions, largest first: a Series of REASONS, one list per
-    row.
+    """Returns the `top` features with the largest contributions, largest first: a Series of REASONS, one list
+    per row.
 
-    contribution is absolute: divided by the row's score it is a share. Numbers are text: observed with six
-    significant digits, expected, which is an estimate, with four.
+    contribution is absolute; divided by the row's score it is a share. Numbers are text: observed values with
+    six significant digits, expected values, which are estimates, with four.
     """
     rows, count = explanation.contributions.shape
     top = min(top, count)
     order = np.argsort(-explanation.contributions, axis=1, kind="stable")[:, :top]
-    used = np.union1d(order, [0])  # of the many pixels of an image few are a reason
+    used = np.union1d(order, [0])  # only few of the many pixels of an image are a reason
     cells = pl.Series(
         (np.searchsorted(used, order) * rows + np.arange(rows)[:, None]).ravel()
     )  # in the used columns laid end to end

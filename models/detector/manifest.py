@@ -1,6 +1,6 @@
 """The manifest of a stored detector: the SHA-256 of each of its files.
 
-It is read without Keras, so a look at it takes no time.
+It is read without Keras, and therefore quickly.
 """
 
 import hashlib
@@ -14,9 +14,9 @@ RETRAIN = "restore it from a backup, or train the version again with `nightscore
 
 
 def fingerprint(folder: Path) -> str:
-    """The SHA-256 of the folder's manifest, which names the content of all the others.
+    """Returns the SHA-256 of the folder's manifest, which covers the content of all other files.
 
-    Raises ArtifactError where there is none.
+    Raises ArtifactError where the manifest is missing.
     """
     if not (folder / MANIFEST).is_file():
         raise ArtifactError(f"{folder / MANIFEST} is missing; {RETRAIN}")
@@ -24,8 +24,8 @@ def fingerprint(folder: Path) -> str:
 
 
 def verify(folder: Path, sha256: str | None = None) -> None:
-    """Passes where every file is the one that was written. sha256: what `fingerprint` gave then, to be sure
-    of the manifest as well.
+    """Checks that every file is the one that was written. sha256: the earlier `fingerprint`, to check the
+    manifest as well.
 
     Raises ArtifactError, naming the file, where one is missing, is not the one that was written, or is not
     listed.
@@ -52,11 +52,11 @@ def verify(folder: Path, sha256: str | None = None) -> None:
 
 
 def network_file(member: int) -> str:
-    """The file of a network of the ensemble."""
+    """Returns the file name of a network of the ensemble."""
     return f"network_{member}.keras"
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content."""
+    """Returns the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

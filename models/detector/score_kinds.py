@@ -1,4 +1,4 @@
-"""The scores that are made of residuals: `SCORES[kind]`.
+"""The scores computed from residuals: `SCORES[kind]`.
 
 Each is a sum of contributions, one per column of the encoded row.
 """
@@ -18,10 +18,10 @@ Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class ScoreKind:
-    """contributions: from residuals (rows, width), and the mean (width,) and root (width, width) of held-out
-        normal ones, and the number of features, to float32 (rows, width), at least 0; the score is their sum.
-    moments: that mean and root, from residuals (rows, width) of held-out normal rows.
-    sampled: the residuals are those of every noise draw of a variational network, and the contributions are
+    """contributions: maps residuals (rows, width), the mean (width,) and root (width, width) of held-out
+        normal residuals, and the number of features to float32 (rows, width), at least 0; the score is their
+    sum. moments: computes that mean and root from residuals (rows, width) of held-out normal rows.
+    sampled: there is one residual per noise draw of a variational network, and the contributions are
     averaged over draws.
     """
 
@@ -34,17 +34,17 @@ def _covariance(residual: NDArray[np.floating], layout: Layout) -> Moments:
     return whitening(residual)
 
 
-def _nothing(residual: NDArray[np.floating], layout: Layout) -> Moments:
-    """Of scores that depend on no other row; one number each, as a covariance of many pixels would be
+def _no_moments(residual: NDArray[np.floating], layout: Layout) -> Moments:
+    """Placeholders for scores that need no moments; one number each, as a covariance of many pixels would be
     large.
     """
     return np.zeros(1, np.float32), np.ones((1, 1), np.float32)
 
 
 def _variances(residual: NDArray[np.floating], layout: Layout) -> Moments:
-    """root is diagonal: a Gaussian with this component's mean squared residual as its variance, the likeliest
-    one (Rybkin, Daniilidis & Levine, 2021); the square of a category's component is its negative log
-    likelihood already.
+    """root is diagonal: a Gaussian with this component's mean squared residual as its variance, the maximum
+    likelihood estimate (Rybkin, Daniilidis & Levine, 2021); the square of a category's component already is
+    its negative log likelihood.
     """
     variance = np.maximum(np.square(residual.astype(np.float64)).mean(axis=0), LEAST_DEVIATION**2)
     scale = np.where(np.arange(layout.width) < layout.continuous, 1 / np.sqrt(2 * variance), 1.0)
@@ -65,12 +65,12 @@ def _whitened(residual: tf.Tensor, mean: tf.Tensor, root: tf.Tensor, features: i
 
 SCORES: dict[str, ScoreKind] = {
     # mean r^2
-    "error": ScoreKind(_error, _nothing),
+    "error": ScoreKind(_error, _no_moments),
     # mean |r|
-    "mae": ScoreKind(_mae, _nothing),
+    "mae": ScoreKind(_mae, _no_moments),
     # (r - mean)' inverse(covariance) (r - mean), the squared Mahalanobis distance
     "whitened": ScoreKind(_whitened, _covariance),
-    # -log p(x | z), averaged over draws of z (An & Cho, 2015), less the constant that does not depend on the
-    # row
+    # -log p(x | z), averaged over draws of z (An & Cho, 2015), without the constant that is the same for
+    # every row
     "reconstruction_probability": ScoreKind(_whitened, _variances, sampled=True),
 }

@@ -1,8 +1,7 @@
 """The compiled graphs from encoded rows to scores and to their parts, run in batches of a fixed shape.
 
-They are compiled by XLA on every device, for one shape alone: so a row's result is the same to the last bit
-in whatever batch and place it comes, which neither TensorFlow's own matrix product nor graphs of two shapes
-promise.
+XLA compiles them on every device, for a single shape: so a row's result is the same to the last bit in any
+batch and position, which neither TensorFlow's own matrix product nor graphs of two shapes guarantee.
 """
 
 from collections.abc import Iterable
@@ -20,8 +19,8 @@ from models.encoding.samples import Encoded
 from models.networks import vae
 from models.networks.residuals import residual
 
-# of the one shape that a graph is compiled for, fewer for wide rows such as images; the last batch is padded
-# to it
+# rows of the shape that a graph is compiled for, fewer for wide rows such as images; the last batch is
+# padded to it
 ROWS = 8_192
 DRAWN = 5_000
 
@@ -30,10 +29,10 @@ Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of a
 
 @dataclass(frozen=True)
 class Scorer:
-    """Networks with what is needed to score by them. Each graph is compiled when it is first asked for.
+    """Networks with all that is needed to score rows. Each graph is compiled at its first use.
 
-    kind: a name in SCORES. draws: noise draws per row, where the score is made of them.
-    means: float32 (members, width) and roots: float32 (members, width, width), see Score.moments.
+    kind: a name in SCORES. draws: noise draws per row, where the score is sampled.
+    means: float32 (members, width) and roots: float32 (members, width, width), see ScoreKind.moments.
     """
 
     networks: tuple[keras.Model, ...]
@@ -45,7 +44,7 @@ class Scorer:
 
     @cached_property
     def scores(self) -> Graph:
-        """Encoded rows to (error, score), each float32 (rows,): the mean over the networks."""
+        """Maps encoded rows to (error, score), each float32 (rows,): the mean over the networks."""
 
         def scores(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             parts = self._parts(encoded)
@@ -61,8 +60,8 @@ class Scorer:
 
     @cached_property
     def contributions(self) -> Graph:
-        """Encoded rows to (contributions to the score (rows, width), output (rows, outputs)): the mean over
-        the networks.
+        """Maps encoded rows to (contributions to the score (rows, width), output (rows, outputs)): the mean
+        over the networks.
         """
 
         def contributions(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -94,8 +93,8 @@ class Scorer:
 
 
 def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, draws: int) -> tf.Tensor:
-    """The residuals of a variational network for every noise draw, float32 (rows x draws, width), the draws
-    of a row together.
+    """Returns the residuals of a variational network for every noise draw, float32 (rows x draws, width); the
+    draws of a row are adjacent.
     """
     return residual(tf.repeat(encoded, draws, axis=0), vae.reconstruct(network, encoded, draws), layout)
 
@@ -103,10 +102,10 @@ def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, dra
 def moments(
     networks: tuple[keras.Model, ...], layout: Layout, kind: str, draws: int, encoded: Encoded
 ) -> Moments:
-    """Means (members, width) and roots (members, width, width) of the residuals of encoded normal rows, for a
-    Scorer of this kind.
+    """Returns means (members, width) and roots (members, width, width) of the residuals of encoded normal
+    rows, for a Scorer of this kind.
 
-    Of a score that is made of draws at most DRAWN rows are used, as they are `draws` times as many.
+    For a sampled score at most DRAWN rows are used, since each has `draws` residuals.
     """
     found = []
     for network in networks:
@@ -119,7 +118,7 @@ def moments(
 
 
 def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The graph's two results for all rows of all batches, in their order."""
+    """Returns the graph's two results for all rows of all batches, in their order."""
     first: list[NDArray[np.float32]] = []
     second: list[NDArray[np.float32]] = []
     for batch in batches:

@@ -1,5 +1,5 @@
-"""What rows look like, feature by feature, in the bins of a version's own normal rows: a few numbers each,
-and those of nights add up.
+"""Profiles of rows: per feature, counts and sums in the bins of a version's own normal rows. Profiles of
+several nights can be added up.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Rows:
     score: NDArray[np.float32]
 
     def below(self, threshold: float) -> "Rows":
-        """The rows whose score is less."""
+        """Returns the rows whose score is below the threshold."""
         kept = self.score.astype(np.float64) < threshold
         return Rows(self.encoded[kept], self.error[kept], self.score[kept])
 
@@ -66,9 +66,9 @@ class Reference:
         """One line per feature, and one for the error, of the rows whose score is below the threshold, beside
         the reference cut there too.
 
-        weight: how many rows of the night each row stands for. Gives the columns of SCHEMA: counts and sums
-        (encoded units; null but for numeric features) of each bin. Of images only the error is told: a drift
-        of single pixels says nothing.
+        weight: how many rows of the night each row stands for. Columns as in SCHEMA: counts and sums
+        (encoded units; null but for numeric features) of each bin. For images, only the error is measured:
+        drift of single pixels has no meaning.
         """
         night, reference, held_out = (each.below(threshold) for each in (rows, self.rows, self.held_out))
         lines = [

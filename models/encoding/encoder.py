@@ -30,7 +30,7 @@ HEAVY_TAIL = (
 )
 LOG_RANGE = 10.0  # ... and some value exceeds this: below, log(1 + x) changes little
 NEVER_MISSING = 5.0  # encoded units
-LARGEST = 1e6  # encoded units; stranger cannot be told from strange, but squares stay finite in float32
+LARGEST = 1e6  # encoded units; larger values are clipped, so that squares stay finite in float32
 MAX_CODES = 256
 MIN_COUNT = 5  # a category seen less often among the fitted rows is rare
 NORMAL_IQR = 1.349  # interquartile range of a standard normal variable
@@ -163,7 +163,7 @@ class Encoder(BaseModel):
         )
 
     def decode(self, output: NDArray[np.floating]) -> pl.DataFrame:
-        """What a network's output (rows, layout.outputs) says in source units.
+        """Returns a network's output (rows, layout.outputs) in source units.
 
         Numeric and pixels Float64, null where a missing value is expected; the likeliest category String,
         null for the code of the rare and unseen.

@@ -1,11 +1,11 @@
-"""A column of images: decoding it into pixels, and what a network reads of them.
+"""A column of images: decoded into pixels, and encoded for a network.
 
 An image is PNG or JPEG bytes, or a list of height x width x channels numbers, row by row, channels last.
 Bytes are decoded to 0..255 and the configured number of channels: colour becomes grey, 16 bits become 8,
 transparency is dropped.
 
-Pixels are standardised by one mean and one standard deviation, over all pixels of all fitted images. By those
-of each pixel alone, one that is nearly always black would outweigh the whole image on the day that it is not.
+Pixels are standardised by one mean and one standard deviation, over all pixels of all fitted images. With
+separate ones per pixel, a pixel that is nearly always black would outweigh the whole image once it is not.
 """
 
 import math
@@ -98,7 +98,7 @@ class ImageFeature(BaseModel):
         return pl.DataFrame(_read(frame, self.image, ModelError).astype(np.float64), schema=list(self.names))
 
     def decode(self, output: NDArray[np.floating]) -> pl.DataFrame:
-        """What a network's output, in the form of encoded rows, says in source units; Float64."""
+        """What a network's output, in the form of encoded rows, means in source units; Float64."""
         return pl.DataFrame(output.astype(np.float64) * self.scale + self.center, schema=list(self.names))
 
 
@@ -128,7 +128,7 @@ def _listed(column: pl.Series, image: ImageSettings) -> Found:
 
 
 def _read(frame: pl.DataFrame, image: ImageSettings, error: type[ModelError]) -> Pixels:
-    """The pixels of every row; a row without raises the error."""
+    """Returns the pixels of every row; raises `error` where one cannot be read."""
     name = image.column
     if name not in frame.columns:
         raise error(f"the rows lack the image column {name}; mend features.image")

@@ -1,4 +1,4 @@
-"""The columns of an encoded row, and what the network makes of them."""
+"""The columns of an encoded row, and those of the network output."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
-CELLS = 1 << 22  # numbers of a batch; only images are so wide that it counts
+CELLS = 1 << 22  # most numbers in a batch; only images are wide enough to reach it
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Layout:
 
 
 def rows_at_once(most: int, width: int) -> int:
-    """How many rows of this many numbers a batch may have: `most`, or as many as CELLS allows, but at least
+    """Returns how many rows of this width a batch may have: `most`, or as many as CELLS allows, but at least
     one.
     """
     return max(1, min(most, CELLS // width))

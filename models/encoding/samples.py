@@ -1,6 +1,4 @@
-"""Encoded rows by the part that they play for a detector; capped, it keeps them for baselines and its model
-card.
-"""
+"""Encoded rows by their role for a detector; it keeps a capped sample for baselines and its model card."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,7 +19,7 @@ class Samples:
 
     training: rows that the networks were trained on.
     held_out: normal rows that were used for nothing else; the p-values come from these.
-    anomalies: known frauds of the training window, of which none was trained on; may be empty.
+    anomalies: known frauds of the training window, none of which was trained on; may be empty.
     """
 
     training: Encoded
@@ -39,7 +37,7 @@ class Samples:
 
 
 def cap(rows: NDArray[Number], count: int, seed: int) -> NDArray[Number]:
-    """At most `count` of the rows, drawn by the seed, in their order."""
+    """Returns at most `count` of the rows, drawn by the seed, in their order."""
     if len(rows) <= count:
         return rows
     return rows[np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))]

@@ -57,7 +57,7 @@ def paired_difference(
     if np.isnan(values).any():
         return None
     draw, random = copies(champion), np.random.default_rng(seed)
-    merged = [metric.merge(judged) for judged in (champion, challenger)]
+    merged = [metric.merge(labelled) for labelled in (champion, challenger)]
     drawn = []
     for _ in range(replicates):
         weights = champion.weight * draw(random)

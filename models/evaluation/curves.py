@@ -43,15 +43,15 @@ class Distribution:
     log: bool
 
 
-def curves(judged: LabelledRows, points: int = 300) -> Curves | None:
+def curves(labelled: LabelledRows, points: int = 300) -> Curves | None:
     """Precision-recall and ROC, each thinned to about `points` points; None unless there are both frauds and
     normal rows.
 
     The area under the first is the average precision, and under the second the area that `auc_roc` gives.
     """
-    if not 0 < frauds_in(judged) < judged.weight.sum():
+    if not 0 < frauds_in(labelled) < labelled.weight.sum():
         return None
-    rows = pools(judged)(judged.weight)
+    rows = pools(labelled)(labelled.weight)
     precision, recall, _ = precision_recall_curve(rows.labels, rows.scores, sample_weight=rows.weights)
     false_rate, true_rate, _ = roc_curve(rows.labels, rows.scores, sample_weight=rows.weights)
     return Curves(

@@ -1,6 +1,6 @@
 """How well scores and flags agree with the labels: figures with their intervals.
 
-Every metric has one signature, `metric(judged) -> float`, is NaN where it is not defined (no fraud, nothing
+Every metric has one signature, `metric(labelled) -> float`, is NaN where it is not defined (no fraud, nothing
 flagged), takes sample weights, and depends neither on the order of the rows nor, for a ranking, on any
 monotone change of the scores.
 """
@@ -26,7 +26,7 @@ class LabelledRows:
     entities: any dtype (rows,) without nulls, who an alert is about; None where each row stands for itself.
     labels: bool (rows,), True is a fraud.
     scores: float (rows,), finite; higher is stranger.
-    flagged: bool (rows,), the threshold's verdict.
+    flagged: bool (rows,), whether the threshold flags the row.
     weights: float (rows,), how many rows of the population each row stands for; None counts each once.
     Raises ValueError where the lengths differ or a score is not finite.
     """
@@ -41,9 +41,9 @@ class LabelledRows:
     def __post_init__(self) -> None:
         columns = (self.dates, self.entities, self.labels, self.flagged, self.weights)
         if any(column is not None and column.shape != self.scores.shape for column in columns):
-            raise ValueError(f"judged columns must all have {self.scores.shape[0]} rows")
+            raise ValueError(f"the columns must all have {self.scores.shape[0]} rows")
         if not np.isfinite(self.scores).all():
-            raise ValueError("scores to be judged must be finite")
+            raise ValueError("the scores must be finite")
 
     @property
     def weight(self) -> Floats:
@@ -61,7 +61,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Rows (their weights, where there are any) by verdict and label: true positives are flagged frauds, and
+    """Rows (their weights, where there are any) by flag and label: true positives are flagged frauds, and
     so on.
     """
 
@@ -82,8 +82,8 @@ class Metric:
     value: Callable[[LabelledRows], float]
     merge: Callable[[LabelledRows], Callable[[Floats], LabelledRows]]
 
-    def __call__(self, judged: LabelledRows) -> float:
-        return self.value(self.merge(judged)(judged.weight))
+    def __call__(self, labelled: LabelledRows) -> float:
+        return self.value(self.merge(labelled)(labelled.weight))
 
 
 def metrics(top_k: Iterable[int] = (100,)) -> dict[str, Metric]:
@@ -95,7 +95,7 @@ def metrics(top_k: Iterable[int] = (100,)) -> dict[str, Metric]:
 
 
 def measure(
-    judged: LabelledRows, metrics: Mapping[str, Metric], replicates: int = 100, seed: int = 0
+    labelled: LabelledRows, metrics: Mapping[str, Metric], replicates: int = 100, seed: int = 0
 ) -> dict[str, Figure]:
     """Each metric with its 95% percentile bootstrap interval (Efron, 1979).
 
@@ -103,23 +103,23 @@ def measure(
     one card stand or fall together; the number of copies is Poisson(1) for each (Chamandy et al., 2012). The
     same seed gives the same interval; no replicates, no interval.
     """
-    draw = copies(judged)
-    merges = {name: metric.merge(judged) for name, metric in metrics.items()}
+    draw = copies(labelled)
+    merges = {name: metric.merge(labelled) for name, metric in metrics.items()}
     random = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {name: [] for name in metrics}
     for _ in range(replicates):
-        weights = judged.weight * draw(random)
+        weights = labelled.weight * draw(random)
         for name, metric in metrics.items():
             drawn[name].append(metric.value(merges[name](weights)))
     return {
-        name: _figure(metric.value(merges[name](judged.weight)), drawn[name])
+        name: _figure(metric.value(merges[name](labelled.weight)), drawn[name])
         for name, metric in metrics.items()
     }
 
 
-def confusion(judged: LabelledRows) -> Confusion:
-    """The weighted number of rows for each verdict and label."""
-    counts = np.bincount(2 * judged.flagged + judged.labels, judged.weight, minlength=4)
+def confusion(labelled: LabelledRows) -> Confusion:
+    """The weighted number of rows for each flag and label."""
+    counts = np.bincount(2 * labelled.flagged + labelled.labels, labelled.weight, minlength=4)
     tn, fn, fp, tp = map(float, counts)
     return Confusion(tp=tp, fp=fp, fn=fn, tn=tn)
 
@@ -129,22 +129,22 @@ def frauds_in(rows: LabelledRows) -> float:
     return float(rows.weight[rows.labels].sum())
 
 
-def copies(judged: LabelledRows) -> Callable[[np.random.Generator], Floats]:
+def copies(labelled: LabelledRows) -> Callable[[np.random.Generator], Floats]:
     """How often a replicate holds each row (rows,): the same for all rows of an entity."""
-    codes = _codes(judged)
+    codes = _codes(labelled)
     entities = int(codes.max(initial=-1)) + 1
     return lambda random: random.poisson(1.0, entities).astype(np.float64)[codes]
 
 
-def pools(judged: LabelledRows) -> Callable[[Floats], LabelledRows]:
+def pools(labelled: LabelledRows) -> Callable[[Floats], LabelledRows]:
     """Normal rows between the same two neighbouring scores of frauds are alike to every ranking metric: one
     row each.
 
     Rows that tie with a fraud keep their score, so the value is exactly that of all rows.
     """
-    frauds = np.unique(judged.scores[judged.labels])
-    gap = np.searchsorted(frauds, judged.scores, "left") + np.searchsorted(frauds, judged.scores, "right")
-    return _merged(judged, 2 * gap + judged.labels)
+    frauds = np.unique(labelled.scores[labelled.labels])
+    gap = np.searchsorted(frauds, labelled.scores, "left") + np.searchsorted(frauds, labelled.scores, "right")
+    return _merged(labelled, 2 * gap + labelled.labels)
 
 
 def _auc_roc(rows: LabelledRows) -> float:
@@ -203,30 +203,30 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else np.nan
 
 
-def _verdicts(judged: LabelledRows) -> Callable[[Floats], LabelledRows]:
-    """Rows with the same label and verdict become one."""
-    return _merged(judged, 2 * judged.flagged + judged.labels)
+def _flag_groups(labelled: LabelledRows) -> Callable[[Floats], LabelledRows]:
+    """Rows with the same label and flag become one."""
+    return _merged(labelled, 2 * labelled.flagged + labelled.labels)
 
 
-def _merged(judged: LabelledRows, group: NDArray[np.intp]) -> Callable[[Floats], LabelledRows]:
+def _merged(labelled: LabelledRows, group: NDArray[np.intp]) -> Callable[[Floats], LabelledRows]:
     _, first, number = np.unique(group, return_index=True, return_inverse=True)
     rows = LabelledRows(
-        judged.dates[first], None, judged.labels[first], judged.scores[first], judged.flagged[first]
+        labelled.dates[first], None, labelled.labels[first], labelled.scores[first], labelled.flagged[first]
     )
     return lambda weights: replace(
         rows, weights=np.bincount(number, weights, minlength=first.size).astype(np.float64)
     )
 
 
-def _entity_days(judged: LabelledRows) -> Callable[[Floats], LabelledRows]:
-    """One row per day and entity, with its highest score, label and verdict; it weighs what its highest row
+def _entity_days(labelled: LabelledRows) -> Callable[[Floats], LabelledRows]:
+    """One row per day and entity, with its highest score, label and flag; it weighs what its highest row
     weighs.
     """
-    frame = pl.DataFrame({"date": judged.dates, "entity": _codes(judged), "score": judged.scores})
+    frame = pl.DataFrame({"date": labelled.dates, "entity": _codes(labelled), "score": labelled.scores})
     frame = frame.with_columns(
-        pl.Series("label", judged.labels),
-        pl.Series("flagged", judged.flagged),
-        pl.Series("weight", judged.weight),
+        pl.Series("label", labelled.labels),
+        pl.Series("flagged", labelled.flagged),
+        pl.Series("weight", labelled.weight),
     )
     highest = pl.col("row").sort_by(["score", "weight"]).last().alias("row")
     days = (
@@ -241,11 +241,11 @@ def _entity_days(judged: LabelledRows) -> Callable[[Floats], LabelledRows]:
     return lambda weights: replace(rows, weights=weights[columns["row"]])
 
 
-def _codes(judged: LabelledRows) -> NDArray[np.int64]:
+def _codes(labelled: LabelledRows) -> NDArray[np.int64]:
     """A number from 0 for every entity; the row's own number where there are no entities."""
-    if judged.entities is None:
-        return np.arange(judged.scores.size)
-    return np.asarray(pl.Series(judged.entities).rank("dense").to_numpy(), np.int64) - 1
+    if labelled.entities is None:
+        return np.arange(labelled.scores.size)
+    return np.asarray(pl.Series(labelled.entities).rank("dense").to_numpy(), np.int64) - 1
 
 
 def _figure(value: float, drawn: list[float]) -> Figure:
@@ -261,7 +261,7 @@ def _figure(value: float, drawn: list[float]) -> Figure:
 
 RANKING = {"auc_roc": Metric(_auc_roc, pools), "average_precision": Metric(_average_precision, pools)}
 FLAG_METRICS = {
-    "precision": Metric(_precision, _verdicts),
-    "recall": Metric(_recall, _verdicts),
-    "f1": Metric(_f1, _verdicts),
+    "precision": Metric(_precision, _flag_groups),
+    "recall": Metric(_recall, _flag_groups),
+    "f1": Metric(_f1, _flag_groups),
 }

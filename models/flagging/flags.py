@@ -1,4 +1,4 @@
-"""What a threshold strategy is given and gives, and what is odd about it."""
+"""The input and output of a threshold strategy, and the warning about an unusual result."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class NightScores:
-    """What a strategy may look at, one value per row of the night.
+    """The input of a strategy, one value per row of the night.
 
-    scores: float (rows,). p_values: float64 (rows,). entities: who an alert about the row is about, any type;
-    without it, or where it is null, every row stands for itself.
+    scores: float (rows,). p_values: float64 (rows,). entities: the entity of each row, any type; without
+    entities, or where it is null, each row is its own entity.
     """
 
     scores: NDArray[np.floating]
@@ -22,10 +22,10 @@ class NightScores:
 
 @dataclass(frozen=True)
 class Flags:
-    """threshold: the lowest score that is flagged, finite; above every score where nothing is. flagged: bool
+    """threshold: the lowest flagged score, finite; above every score where no row is flagged. flagged: bool
     (rows,).
 
-    why_none: why nothing is flagged, where the strategy knows more than the figures say.
+    why_none: why no row is flagged, where the strategy knows more than the figures show.
     """
 
     threshold: float
@@ -34,32 +34,32 @@ class Flags:
 
 
 def at_least(night: NightScores, threshold: float) -> Flags:
-    """The rows whose score is at least the threshold."""
+    """Flags the rows whose score is at least the threshold."""
     return Flags(threshold, night.scores.astype(np.float64) >= threshold)
 
 
 def chosen(night: NightScores, flagged: NDArray[np.bool_], why_none: str = "") -> Flags:
-    """These rows, with the threshold that follows from them."""
+    """Flags these rows; the threshold is their lowest score."""
     if flagged.any():
         return Flags(float(night.scores[flagged].min()), flagged)
     highest = night.scores.max() if len(night.scores) else np.float32(0)
     return Flags(float(np.nextafter(highest, np.inf, dtype=night.scores.dtype)), flagged, why_none)
 
 
-def doubt(night: NightScores, verdict: Flags) -> str | None:
-    """What to look into, in one line with figures: every row of the night is flagged, or none, or all have
-    one score; else None.
+def doubt(night: NightScores, flags: Flags) -> str | None:
+    """Returns a one-line warning with figures where every row of the night is flagged, or none, or all have
+    the same score; else None.
     """
-    rows, flagged = len(night.scores), int(verdict.flagged.sum())
+    rows, flagged = len(night.scores), int(flags.flagged.sum())
     if not rows:
         return None
     low, high = night.scores.min(), night.scores.max()
     alike = rows > 1 and low == high
     if 0 < flagged < rows and not alike:
         return None
-    advice = "all rows have the same score: look at the features of this date" if alike else verdict.why_none
-    figures = f"lowest score {low:.6g}, highest {high:.6g}, threshold {verdict.threshold:.6g}"
+    advice = "all rows have the same score: check the features of this date" if alike else flags.why_none
+    figures = f"lowest score {low:.6g}, highest {high:.6g}, threshold {flags.threshold:.6g}"
     return (
         f"flagged {flagged:,} of {rows:,} rows ({figures}); "
-        f"{advice or 'look at [threshold], and at the features of this date'}"
+        f"{advice or 'check [threshold] and the features of this date'}"
     )

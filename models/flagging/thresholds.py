@@ -1,4 +1,4 @@
-"""Which rows of a night are flagged: `THRESHOLDS[strategy](night, calibration, value)` gives the verdict."""
+"""Which rows of a night are flagged: `THRESHOLDS[strategy](night, calibration, value)` returns the flags."""
 
 import math
 from collections.abc import Callable
@@ -19,32 +19,32 @@ Strategy = Callable[[NightScores, Calibration, float], Flags]
 
 
 def decide(night: NightScores, calibration: Calibration, threshold: ThresholdSettings) -> Flags:
-    """The verdict of the configured strategy.
+    """Returns the flags of the configured strategy.
 
     Raises ThresholdError where a score is not finite, or the strategy cannot be applied.
     """
     if strange := int(np.count_nonzero(~np.isfinite(night.scores))):
         raise ThresholdError(
-            f"{strange:,} of {len(night.scores):,} scores are not finite; look at these rows' "
+            f"{strange:,} of {len(night.scores):,} scores are not finite; check these rows' "
             "features, or train another version"
         )
     return THRESHOLDS[threshold.strategy](night, calibration, threshold.value)
 
 
 def fixed_threshold(calibration: Calibration, threshold: ThresholdSettings) -> float | None:
-    """The threshold of any night; None where it follows from the scores of each, or from known frauds that
-    there are none of.
+    """Returns the threshold that holds for every night; None where it depends on the scores of the night, or
+    needs known frauds and there are none.
     """
     if threshold.strategy in OF_THE_NIGHT:
         return None
-    nothing = NightScores(np.zeros(0), np.zeros(0))
+    empty = NightScores(np.zeros(0), np.zeros(0))
     with suppress(ThresholdError):
-        return THRESHOLDS[threshold.strategy](nothing, calibration, threshold.value).threshold
+        return THRESHOLDS[threshold.strategy](empty, calibration, threshold.value).threshold
     return None
 
 
 def fixed(night: NightScores, calibration: Calibration, value: float) -> Flags:
-    """Scores of at least `value`."""
+    """Flags scores of at least `value`."""
     if not math.isfinite(value):
         raise ThresholdError(
             f"threshold.value is the score from which rows are flagged, a finite number; got {value}"
@@ -53,13 +53,13 @@ def fixed(night: NightScores, calibration: Calibration, value: float) -> Flags:
 
 
 def train_quantile(night: NightScores, calibration: Calibration, value: float) -> Flags:
-    """Scores of at least the quantile `value` of the scores of the rows that the networks were trained on."""
+    """Flags scores of at least the quantile `value` of the training rows' scores."""
     _require_share(value, "the quantile of the training rows' scores")
     return at_least(night, float(np.quantile(calibration.training.astype(np.float64), value)))
 
 
 def batch_quantile(night: NightScores, calibration: Calibration, value: float) -> Flags:
-    """Scores of at least the quantile `value` of tonight's scores."""
+    """Flags scores of at least the quantile `value` of tonight's scores."""
     _require_share(value, "the quantile of tonight's scores")
     return at_least(
         night, float(np.quantile(night.scores.astype(np.float64), value)) if len(night.scores) else 0.0
@@ -67,10 +67,10 @@ def batch_quantile(night: NightScores, calibration: Calibration, value: float) -
 
 
 def midpoint(night: NightScores, calibration: Calibration, value: float) -> Flags:
-    """Scores of at least the middle between two means: that of the held-out normal rows and that of the known
+    """Flags scores of at least the midpoint between the mean score of held-out normal rows and that of known
     frauds.
 
-    `value` has no meaning here.
+    `value` is not used.
     """
     _require_frauds(calibration, "midpoint")
     normal, fraud = (
@@ -80,16 +80,16 @@ def midpoint(night: NightScores, calibration: Calibration, value: float) -> Flag
         raise ThresholdError(
             f"threshold.strategy midpoint: the mean score of known frauds ({fraud:.4g}) is not above "
             f"that of normal rows ({normal:.4g}); "
-            'set threshold.strategy = "train_quantile", or find features that tell them apart'
+            'set threshold.strategy = "train_quantile", or find features that separate them'
         )
     return at_least(night, (normal + fraud) / 2)
 
 
 def best_f1(night: NightScores, calibration: Calibration, value: float) -> Flags:
-    """Scores of at least the cut with the highest F1 on the training window; of equally good cuts the
-    highest.
+    """Flags scores of at least the cut with the highest F1 on the training window; among ties, the highest
+    cut.
 
-    `value` has no meaning here.
+    `value` is not used.
     """
     cuts = _cuts(calibration, "best_f1")
     f1 = 2 * cuts.found / (2 * cuts.found + cuts.false_alarms + cuts.missed)
@@ -97,10 +97,10 @@ def best_f1(night: NightScores, calibration: Calibration, value: float) -> Flags
 
 
 def cost(night: NightScores, calibration: Calibration, value: float) -> Flags:
-    """Scores of at least the cut with the lowest cost on the training window; of equally cheap cuts the
-    highest.
+    """Flags scores of at least the cut with the lowest cost on the training window; among ties, the highest
+    cut.
 
-    value: what a missed fraud costs, where a false alarm costs 1.
+    value: the cost of a missed fraud, where a false alarm costs 1.
     """
     if not (math.isfinite(value) and value > 0):
         raise ThresholdError(
@@ -111,11 +111,11 @@ def cost(night: NightScores, calibration: Calibration, value: float) -> Flags:
 
 
 def budget(night: NightScores, calibration: Calibration, value: float) -> Flags:
-    """The highest row of each of the `value` entities that have the highest scores: what can be looked at in
-    a day.
+    """Flags the highest row of each of the `value` entities with the highest scores: as many as analysts can
+    review in a day.
 
-    The threshold is the lowest of these scores; other rows of the same entities may exceed it and are not
-    flagged.
+    The threshold is the lowest of these scores; other rows of the same entities are not flagged, even above
+    it.
     """
     if not (math.isfinite(value) and value >= 1 and float(value).is_integer()):
         raise ThresholdError(
@@ -133,16 +133,18 @@ def budget(night: NightScores, calibration: Calibration, value: float) -> Flags:
 
 
 def fdr(night: NightScores, calibration: Calibration, value: float) -> Flags:
-    """The rows that Benjamini & Hochberg (1995) reject at level `value`, by their conformal p-values (Bates
-    et al., 2023).
+    """Flags the rows that the procedure of Benjamini & Hochberg (1995) rejects at level `value`, by their
+    conformal p-values (Bates et al., 2023).
 
-    In expectation at most the share `value` of the flagged rows is normal.
+    In expectation, at most the share `value` of the flagged rows is normal.
     """
     if not 0 < value < 1:
         raise ThresholdError(
             "threshold.value is the tolerated share of false alarms among the flagged rows, between 0 "
             f"and 1; got {value}"
         )
+    # Own code: scipy's false_discovery_control compares p * rows / rank with the level, which rounds
+    # differently, so that a p-value exactly on the bound (conformal ones often are) would change its flag.
     rows = len(night.p_values)
     ordered = np.sort(night.p_values)
     rejected = np.flatnonzero(ordered <= value * np.arange(1, rows + 1) / rows) if rows else ordered
@@ -151,7 +153,7 @@ def fdr(night: NightScores, calibration: Calibration, value: float) -> Flags:
     fewest = math.ceil(rows / (value * (calibration_rows + 1)))
     too_few = (
         f"with {calibration_rows:,} calibration rows, rows are flagged only where at least {fewest:,} "
-        "are stranger than all of them: "
+        "score above all of them: "
         "raise threshold.value, or train on more rows (training.window_days)"
     )
     return chosen(night, flagged, why_none=too_few if fewest > 1 else "")
@@ -186,10 +188,9 @@ def _require_frauds(calibration: Calibration, strategy: str) -> None:
 
 @dataclass(frozen=True)
 class _Cuts:
-    """What flagging from each score on would have made of the training window, from nothing flagged to
-    everything.
+    """The outcome on the training window of each possible cut, from no row flagged to all.
 
-    scores: the cuts, descending. found, missed, false_alarms: rows of the window, a held-out row counting for
+    scores: the cuts, descending. found, missed, false_alarms: numbers of rows; each held-out row counts for
     its share of the normal ones. All float64 (cuts,).
     """
 

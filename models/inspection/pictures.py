@@ -43,7 +43,7 @@ class Pixels:
 
 
 def worst_pixels(encoder: Encoder, rows: Reconstruction) -> Pixels:
-    """Looks at rows whose layout is an image."""
+    """Returns the pixels and images with the largest losses; the rows must be images."""
     kinds = (False, True) if rows.has_frauds else (False,)
     normal, *fraud = (_by_pixel(rows.mean_loss(kind), encoder.layout) for kind in kinds)
     highest = [_highest(rows, kind, WORST // len(kinds)) for kind in kinds]
@@ -56,7 +56,7 @@ def shades(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.
 
 
 def strong(losses: NDArray[np.floating]) -> float:
-    """A loss that few pixels exceed: the largest of all would leave the others too pale to be seen."""
+    """Returns the 99% quantile of the losses: scaled by the largest, all others would be too pale to see."""
     return float(np.quantile(losses, 0.99))
 
 

@@ -1,4 +1,4 @@
-"""The rows that a detector keeps of those it was not trained on, with what its networks make of them."""
+"""The sample rows that a detector was not trained on, with their reconstructions."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class Reconstruction:
 
 
 def reconstruct(detector: Detector) -> Reconstruction:
-    """The same detector gives the same reconstruction."""
+    """Reconstructs the held-out rows and known frauds of a detector; deterministic."""
     layout, samples = detector.encoder.layout, detector.samples
     encoded = np.concatenate([samples.held_out, samples.anomalies])
     most = rows_at_once(ROWS, layout.width)

@@ -70,7 +70,7 @@ class Inspection:
 
 
 def inspect(detector: Detector) -> Inspection:
-    """Looks at a detector; the same one gives the same result."""
+    """Inspects a detector; the same detector gives the same result."""
     calibration, encoder, rows = detector.calibration, detector.encoder, reconstruct(detector)
     known = np.repeat([False, True], [len(calibration.held_out), len(calibration.anomalies)])
     scores = np.concatenate([calibration.held_out, calibration.anomalies]).astype(np.float64)
@@ -108,8 +108,8 @@ def _latent(detector: Detector, rows: Reconstruction) -> Latent:
 
 
 def _features(detector: Detector, rows: Reconstruction) -> tuple[FeatureLoss, ...]:
-    """Sorted by the mean of the two shares, so that neither what frauds nor what normal rows are bad at is
-    lost at the end.
+    """Sorted by the mean of the two shares, so that the worst features of frauds and of normal rows both
+    come early.
     """
     layout, nothing = detector.encoder.layout, [(None, None)] * detector.encoder.layout.features
     normal = _by_feature(rows.mean_loss(fraud=False), layout)

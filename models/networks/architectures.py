@@ -1,5 +1,5 @@
-"""The networks to choose from: `ARCHITECTURES[settings.architecture](layout, settings, seed)` gives an
-untrained one.
+"""The available networks: `ARCHITECTURES[settings.architecture](layout, settings, seed)` returns an untrained
+one.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,5 @@
-"""Convolutional autoencoder of images: strided convolutions down to a latent layer, and transposed ones up
-again (Masci et al., 2011).
+"""Convolutional autoencoder for images: strided convolutions down to a latent layer, transposed convolutions
+back up (Masci et al., 2011).
 """
 
 import math
@@ -14,10 +14,10 @@ KERNEL, STRIDE = 3, 2
 
 
 def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
-    """See `dense.build`. An image of any height and width is padded to what the convolutions divide, and
-    cropped again.
+    """See `dense.build`. Images of any size are padded to a multiple of the total stride, and the output is
+    cropped.
 
-    Raises TrainingError where the rows are no images, or too small for so many convolutions.
+    Raises TrainingError where the rows are not images, or too small for so many convolutions.
     """
     check_activation(settings)
     if layout.image is None:

@@ -1,8 +1,7 @@
 """Dense denoising autoencoder (Vincent et al., 2008): the network sees noise added to its input and
 reconstructs the clean row.
 
-What its layers are made of serves the other architectures as well. Every network has a layer named LATENT:
-its narrowest.
+The other architectures use its parts as well. Every network has a layer named LATENT: its narrowest.
 """
 
 from models.device import keras
@@ -14,11 +13,11 @@ LATENT = "latent"
 
 
 def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
-    """A network from encoded rows, float32 (rows, layout.width), to reconstructions, float32 (rows,
+    """Returns a network from encoded rows, float32 (rows, layout.width), to reconstructions, float32 (rows,
     layout.outputs).
 
-    Gaussian noise and dropout act on the input, while training only. Values and indicators come out linear,
-    categories as logits.
+    Gaussian noise and dropout act on the input, during training only. Values and indicators are linear
+    outputs, categories are logits.
     Raises TrainingError for an activation that Keras does not know.
     """
     check_activation(settings)
@@ -45,7 +44,7 @@ def check_activation(settings: ModelSettings) -> None:
 
 
 def expand(encoded: keras.KerasTensor, layout: Layout) -> keras.KerasTensor:
-    """The encoded row with every code as a one-hot block: (rows, layout.width) to (rows, layout.outputs)."""
+    """Encodes every code as a one-hot block: (rows, layout.width) to (rows, layout.outputs)."""
     blocks = [
         keras.ops.one_hot(keras.ops.cast(encoded[:, column], "int32"), stop - start)
         for column, start, stop in layout.blocks
@@ -54,20 +53,20 @@ def expand(encoded: keras.KerasTensor, layout: Layout) -> keras.KerasTensor:
 
 
 def disturb(hidden: keras.KerasTensor, settings: ModelSettings, seed: int) -> keras.KerasTensor:
-    """The input with Gaussian noise and dropout, while training only."""
+    """Returns the input with Gaussian noise and dropout, during training only."""
     noisy = keras.layers.GaussianNoise(settings.input_noise, seed=seed)(hidden)
     return keras.layers.Dropout(settings.dropout, seed=seed)(noisy)
 
 
 def dense(units: int, seed: int, **options: object) -> keras.layers.Dense:
-    """A dense layer whose first weights follow from the seed."""
+    """Returns a dense layer whose initial weights are drawn by the seed."""
     return keras.layers.Dense(
         units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **options
     )
 
 
 def reconstruction(hidden: keras.KerasTensor, layout: Layout, seed: int) -> keras.KerasTensor:
-    """The output layer: values and indicators, then logits, in float32."""
+    """Returns the output layer: values and indicators, then logits, in float32."""
     return dense(layout.outputs, seed, name="reconstruction", dtype="float32")(hidden)
 
 

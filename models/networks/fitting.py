@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 5  # epochs without a lower validation loss after which training stops
 MIN_ROWS = 100
-LEAST_FIT, LEAST_VALIDATION = 80, 5  # of those, where unconfirmed rows are left out
+LEAST_FIT, LEAST_VALIDATION = 80, 5  # rows of each part once unconfirmed rows are excluded
 # batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only
 STEPS_AT_ONCE = 16
-MANY_BATCHES = 1_000  # of a whole training; for fewer it takes longer to compile that than it saves
+MANY_BATCHES = 1_000  # of a whole training; with fewer, compiling takes longer than it saves
 
 OnEpoch = Callable[[int, float, float], None]
 
@@ -42,8 +42,8 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers: what the network learns from, what stops it and gives the residual covariance, what gives
-    the p-values.
+    """Row numbers: fit trains the network, validation stops the training and gives the residual covariance,
+    p_value gives the p-values.
     """
 
     fit: NDArray[np.int64]
@@ -51,8 +51,7 @@ class Split:
     p_value: NDArray[np.int64]
 
     def without(self, left_out: NDArray[np.bool_]) -> "Split":
-        """The same parts, but that nothing is fitted to the rows that are left out, bool (rows,): `p_value`
-        keeps them.
+        """Returns the same parts without the rows in `left_out`, bool (rows,); only `p_value` keeps them.
 
         Raises TrainingError where too few rows are left to fit.
         """
@@ -70,7 +69,7 @@ class Split:
 
 
 def split(rows: int, seed: int) -> Split:
-    """80, 10 and 10 per cent of the rows, drawn by the seed.
+    """Splits the rows into 80, 10 and 10 per cent, drawn by the seed.
 
     Raises TrainingError for fewer than MIN_ROWS rows.
     """
@@ -97,7 +96,8 @@ def fit_network(
     member: int,
     on_epoch: OnEpoch | None,
 ) -> tuple[keras.Model, tuple[Epoch, ...]]:
-    """A network fitted to encoded rows (rows, width), with the weights of its best epoch, and its history.
+    """Fits a network to encoded rows (rows, width); returns it with the weights of its best epoch, and its
+    history.
 
     Raises TrainingError where the loss is not finite, or never falls below that of the untrained network.
     """
@@ -149,7 +149,7 @@ def fit_network(
 
 
 def for_scoring(network: keras.Model, layout: Layout, model: ModelSettings, seed: int) -> keras.Model:
-    """The same weights in a float32 network on one device, without optimiser."""
+    """Returns a float32 copy of the network on one device, without optimiser."""
     copy = ARCHITECTURES[model.architecture](layout, model, seed)
     copy.set_weights(network.get_weights())
     return copy

@@ -1,5 +1,5 @@
-"""Linear autoencoder: dense layers without activation. Trained without noise it spans what the principal
-components span (Baldi & Hornik, 1989).
+"""Linear autoencoder: dense layers without activation. Trained without noise it spans the same subspace as
+the principal components (Baldi & Hornik, 1989).
 """
 
 from models.device import keras

@@ -1,7 +1,7 @@
-"""What a network failed to reconstruct.
+"""The residuals of a reconstruction.
 
-A residual has one component per column of the encoded row: for values and indicators the difference of
-encoded and reconstructed, for a category the square root of the cross-entropy of its logits against its code.
+A residual has one component per column of the encoded row: for values and indicators the encoded value minus
+the reconstructed one, for a category the square root of the cross-entropy of its logits against its code.
 So the sum of squares is the loss that networks are trained on.
 """
 
@@ -22,7 +22,7 @@ def residual(encoded: tf.Tensor, output: tf.Tensor, layout: Layout) -> tf.Tensor
 
 
 def loss(layout: Layout) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """The training loss: float32 (rows,), sum of squared residual components over the number of features."""
+    """Returns the training loss: float32 (rows,), sum of squared residuals over the number of features."""
 
     def mean_squared_residual(encoded: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         difference = encoded[:, : layout.continuous] - output[:, : layout.continuous]
@@ -33,7 +33,7 @@ def loss(layout: Layout) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
 
 def _cross_entropies(encoded: tf.Tensor, output: tf.Tensor, layout: Layout) -> list[tf.Tensor]:
-    """Per category float32 (rows, 1), at least 0; finite for any logits."""
+    """Returns float32 (rows, 1) per category, at least 0; finite for any logits."""
     entropies = []
     for column, start, stop in layout.blocks:
         logits = output[:, start:stop]

@@ -1,8 +1,8 @@
 """Variational autoencoder (Kingma & Welling, 2014): the latent layer is a Gaussian per row, drawn by
-reparameterisation while training.
+reparameterisation during training.
 
 A row is reconstructed from the mean of its Gaussian; for the reconstruction probability (An & Cho, 2015) from
-noise draws that are the same for every row, so that its score does not depend on the rows beside it.
+noise draws that are the same for every row, so that its score does not depend on other rows.
 """
 
 import numpy as np
@@ -71,8 +71,8 @@ class Draw(keras.layers.Layer):  # type: ignore[misc]
 
 
 def reconstruct(network: keras.Model, encoded: tf.Tensor, draws: int) -> tf.Tensor:
-    """The reconstructions for each of `draws` draws, float32 (rows x draws, layout.outputs), the draws of a
-    row together.
+    """Returns the reconstructions for `draws` draws, float32 (rows x draws, layout.outputs); the draws of a
+    row are adjacent.
     """
     mean, log_variance = keras.Model(
         network.input, [network.get_layer(name).output for name in (LATENT, LOG_VARIANCE)]

@@ -111,11 +111,11 @@ def test_training_improves_what_an_untrained_network_knows(
     trained: tuple[keras.Model, Layout, ModelSettings],
 ) -> None:
     network, layout, model = trained
-    labels, judged = (
+    labels, encoded = (
         np.repeat([0, 1], 400),
         np.concatenate([rows(layout, 400, 5), other_rows(layout, 400, 6)]),
     )
-    assert roc_auc_score(labels, run(scorer(network, layout, model).scores, [judged])[1]) > 0.8
+    assert roc_auc_score(labels, run(scorer(network, layout, model).scores, [encoded])[1]) > 0.8
 
 
 def test_scores_do_not_depend_on_batches_or_order(trained: tuple[keras.Model, Layout, ModelSettings]) -> None:

@@ -89,6 +89,6 @@ def test_a_manifest_that_is_none_is_refused(content: str, stored: tuple[Path, st
 
 
 def test_a_stored_detector_is_never_overwritten(detector: Detector, stored: tuple[Path, str]) -> None:
-    with pytest.raises(ArtifactError, match="already there"):
+    with pytest.raises(ArtifactError, match="already exists"):
         save(detector, stored[0])
     assert load(*stored).encoder == detector.encoder

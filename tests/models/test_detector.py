@@ -280,7 +280,7 @@ def test_noise_and_dropout_act_in_training_alone(noise: dict[str, float]) -> Non
         (
             ROWS.with_columns(pl.lit(1.0).alias(name) for name in NUMERIC),
             TRAINING,
-            "none of the features varies",
+            "no feature varies",
         ),
         (ROWS, TRAINING.model_copy(update={"learning_rate": 1e4}), "learning_rate"),
         (ROWS.with_columns(x0=pl.lit("text")), TRAINING, "x0 has type String"),

@@ -87,7 +87,7 @@ def test_a_detector_that_no_model_beats_is_of_no_use(detector: Detector) -> None
     assert "300 held-out normal rows and 40 known frauds: the detector 0." in found.finding
 
 
-def test_without_known_frauds_usefulness_is_not_judged(detector: Detector) -> None:
+def test_without_known_frauds_usefulness_is_not_checked(detector: Detector) -> None:
     few = replace(detector.samples, anomalies=detector.samples.anomalies[:9])
     found = gate(replace(detector, samples=few), "usefulness")
     assert found.passed is None

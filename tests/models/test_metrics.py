@@ -23,7 +23,7 @@ EVERY = metrics([1, 3, 100])
 FIRST = np.datetime64("2018-07-25", "D")
 
 
-def judged(rows=2000, seed=0, entities=150, fraud_share=0.05, ties=False, weighted=False):
+def labelled(rows=2000, seed=0, entities=150, fraud_share=0.05, ties=False, weighted=False):
     random = np.random.default_rng(seed)
     labels = random.random(rows) < fraud_share
     scores = np.exp(random.normal(size=rows) + 1.5 * labels)
@@ -62,7 +62,7 @@ def handbook_card_precision(frame, k):
 @pytest.mark.parametrize("k", [1, 3, 10, 100, 1000])
 @pytest.mark.parametrize("seed", range(5))
 def test_card_precision_is_that_of_the_handbook(k, seed):
-    rows = judged(seed=seed)
+    rows = labelled(seed=seed)
     frame = pd.DataFrame(
         {
             "day": rows.dates,
@@ -75,7 +75,7 @@ def test_card_precision_is_that_of_the_handbook(k, seed):
 
 
 def test_card_precision_without_entities_takes_each_row_for_one():
-    rows = judged(entities=None)
+    rows = labelled(entities=None)
     alone = replace(rows, entities=np.arange(rows.scores.size))
     assert EVERY["card_precision_at_3"](rows) == EVERY["card_precision_at_3"](alone)
 
@@ -90,7 +90,7 @@ def test_equal_scores_share_the_last_place():
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_metrics_are_those_of_scikit_learn(ties, weighted):
-    rows = judged(ties=ties, weighted=weighted)
+    rows = labelled(ties=ties, weighted=weighted)
     weight = {"sample_weight": rows.weights}
     expected = {
         "auc_roc": roc_auc_score(rows.labels, rows.scores, **weight),
@@ -104,7 +104,7 @@ def test_metrics_are_those_of_scikit_learn(ties, weighted):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_confusion_counts_every_row_once(weighted):
-    rows = judged(weighted=weighted)
+    rows = labelled(weighted=weighted)
     counts = confusion(rows)
     assert counts.tp + counts.fp + counts.fn + counts.tn == pytest.approx(rows.weight.sum())
     assert counts.tp == pytest.approx(rows.weight[rows.flagged & rows.labels].sum())
@@ -167,7 +167,7 @@ def test_a_weight_is_as_good_as_copies_of_the_row(rows):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_without_frauds_only_precision_is_defined(name):
-    rows = judged(fraud_share=0.0)
+    rows = labelled(fraud_share=0.0)
     value = EVERY[name](rows)
     assert value == 0.0 if name == "precision" else np.isnan(value)
     assert measure(rows, {name: EVERY[name]}, replicates=3)[name].value == (
@@ -176,20 +176,20 @@ def test_without_frauds_only_precision_is_defined(name):
 
 
 def test_precision_needs_a_flag():
-    rows = judged()
+    rows = labelled()
     nothing = replace(rows, flagged=np.zeros_like(rows.flagged))
     assert np.isnan(EVERY["precision"](nothing))
     assert EVERY["recall"](nothing) == 0.0
 
 
 def test_only_frauds_have_no_area_and_no_curve():
-    rows = judged(fraud_share=1.1)
+    rows = labelled(fraud_share=1.1)
     assert np.isnan(EVERY["auc_roc"](rows))
     assert curves(rows) is None
 
 
 def test_the_interval_holds_the_value_and_repeats_with_its_seed():
-    rows = judged()
+    rows = labelled()
     first, again, other = (measure(rows, EVERY, replicates=60, seed=seed) for seed in (1, 1, 2))
     assert first == again != other
     assert all(
@@ -201,7 +201,7 @@ def test_the_interval_holds_the_value_and_repeats_with_its_seed():
 
 def test_the_interval_is_wider_where_rows_come_in_entities():
     """Ten copies of every row know no more than one, unless they are taken for independent rows."""
-    rows = judged(rows=400, entities=None)
+    rows = labelled(rows=400, entities=None)
     columns = {name: None if value is None else np.tile(value, 10) for name, value in vars(rows).items()}
     blind = measure(replace(rows, **columns), {"auc_roc": EVERY["auc_roc"]})["auc_roc"]
     told = measure(
@@ -214,7 +214,7 @@ def test_the_interval_is_wider_where_rows_come_in_entities():
 
 
 def test_the_interval_covers_what_resampling_with_scikit_learn_gives():
-    rows = judged(entities=None)
+    rows = labelled(entities=None)
     random = np.random.default_rng(5)
     drawn = [random.integers(0, rows.scores.size, rows.scores.size) for _ in range(300)]
     expected = np.quantile(
@@ -225,14 +225,14 @@ def test_the_interval_covers_what_resampling_with_scikit_learn_gives():
 
 
 def test_no_replicates_no_interval():
-    figure = measure(judged(), {"auc_roc": EVERY["auc_roc"]}, replicates=0)["auc_roc"]
+    figure = measure(labelled(), {"auc_roc": EVERY["auc_roc"]}, replicates=0)["auc_roc"]
     assert figure.value is not None
     assert figure.low is figure.high is None
 
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_thinned_curves_keep_their_ends_and_their_area(ties):
-    rows = judged(rows=20_000, ties=ties)
+    rows = labelled(rows=20_000, ties=ties)
     found = curves(rows)
     assert max(len(found.roc.x), len(found.precision_recall.x)) <= 300
     assert (found.roc.x[0], found.roc.y[0], found.roc.x[-1], found.roc.y[-1]) == (0, 0, 1, 1)
@@ -244,7 +244,7 @@ def test_thinned_curves_keep_their_ends_and_their_area(ties):
 
 
 def test_no_point_that_is_left_out_is_far_from_one_that_is_kept():
-    rows = judged(rows=20_000)
+    rows = labelled(rows=20_000)
     x, y, _ = roc_curve(rows.labels, rows.scores, drop_intermediate=False)
     kept = _thinned(x, y, 300)
     nearest = np.hypot(x[:, None] - np.array(kept.x), y[:, None] - np.array(kept.y)).min(axis=1)
@@ -253,7 +253,7 @@ def test_no_point_that_is_left_out_is_far_from_one_that_is_kept():
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_distribution_holds_every_row(weighted):
-    rows = judged(weighted=weighted)
+    rows = labelled(weighted=weighted)
     found = distribution(rows.scores, rows.labels, rows.weights)
     assert found.log
     assert sum(found.frauds) == pytest.approx(rows.weight[rows.labels].sum())
@@ -279,8 +279,8 @@ def test_the_distribution_takes_any_scores(scores, log):
     assert sum(found.normals) == len(scores)
 
 
-def test_judged_refuses_what_does_not_belong_together():
-    rows = judged()
+def test_labelled_rows_refuse_what_does_not_belong_together():
+    rows = labelled()
     with pytest.raises(ValueError, match="2000 rows"):
         replace(rows, labels=rows.labels[1:])
     with pytest.raises(ValueError, match="finite"):

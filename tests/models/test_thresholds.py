@@ -65,11 +65,11 @@ def test_every_strategy_of_the_settings_is_there() -> None:
 
 @pytest.mark.parametrize("name", THRESHOLDS)
 def test_flagged_rows_reach_the_threshold_and_nothing_is_flagged_of_an_empty_night(name: str) -> None:
-    verdict = THRESHOLDS[name](night(SCORES), calibration(), VALUES[name])
-    assert verdict.flagged.dtype == bool
-    assert verdict.flagged.shape == SCORES.shape
-    assert np.isfinite(verdict.threshold)
-    assert (verdict.flagged == (SCORES.astype(float) >= verdict.threshold)).all()
+    flags = THRESHOLDS[name](night(SCORES), calibration(), VALUES[name])
+    assert flags.flagged.dtype == bool
+    assert flags.flagged.shape == SCORES.shape
+    assert np.isfinite(flags.threshold)
+    assert (flags.flagged == (SCORES.astype(float) >= flags.threshold)).all()
     empty = THRESHOLDS[name](night(SCORES[:0]), calibration(), VALUES[name])
     assert empty.flagged.shape == (0,)
     assert np.isfinite(empty.threshold)
@@ -77,23 +77,23 @@ def test_flagged_rows_reach_the_threshold_and_nothing_is_flagged_of_an_empty_nig
 
 @pytest.mark.parametrize("name", THRESHOLDS)
 @given(order=st.permutations(range(60)))
-def test_the_verdict_does_not_depend_on_the_order_of_rows(name: str, order: list[int]) -> None:
+def test_flags_do_not_depend_on_the_order_of_rows(name: str, order: list[int]) -> None:
     scores = SCORES[:60]
-    verdict = THRESHOLDS[name](night(scores), calibration(), VALUES[name])
+    flags = THRESHOLDS[name](night(scores), calibration(), VALUES[name])
     reordered = THRESHOLDS[name](night(scores[order]), calibration(), VALUES[name])
-    assert (reordered.flagged == verdict.flagged[order]).all()
-    assert reordered.threshold == verdict.threshold
+    assert (reordered.flagged == flags.flagged[order]).all()
+    assert reordered.threshold == flags.threshold
 
 
 def test_fixed_flags_from_the_value() -> None:
-    verdict = THRESHOLDS["fixed"](night(np.array([1.0, 2.0, 3.0])), calibration(), 2.0)
-    assert verdict.flagged.tolist() == [False, True, True]
+    flags = THRESHOLDS["fixed"](night(np.array([1.0, 2.0, 3.0])), calibration(), 2.0)
+    assert flags.flagged.tolist() == [False, True, True]
 
 
 def test_train_quantile_is_the_quantile_of_the_training_scores() -> None:
-    verdict = THRESHOLDS["train_quantile"](night(SCORES), calibration(), 0.99)
-    assert verdict.threshold == pytest.approx(np.quantile(calibration().training.astype(float), 0.99))
-    assert (calibration().training >= verdict.threshold).mean() == pytest.approx(0.01, abs=0.001)
+    flags = THRESHOLDS["train_quantile"](night(SCORES), calibration(), 0.99)
+    assert flags.threshold == pytest.approx(np.quantile(calibration().training.astype(float), 0.99))
+    assert (calibration().training >= flags.threshold).mean() == pytest.approx(0.01, abs=0.001)
 
 
 def test_batch_quantile_flags_a_share_of_tonight() -> None:
@@ -102,9 +102,9 @@ def test_batch_quantile_flags_a_share_of_tonight() -> None:
 
 def test_budget_flags_the_highest_row_of_each_of_the_highest_entities() -> None:
     scores = np.array([9.0, 8.0, 7.0, 6.0, 5.0])
-    verdict = THRESHOLDS["budget"](night(scores, ["a", "a", "b", None, None]), calibration(), 3)
-    assert verdict.flagged.tolist() == [True, False, True, True, False]
-    assert verdict.threshold == 6.0
+    flags = THRESHOLDS["budget"](night(scores, ["a", "a", "b", None, None]), calibration(), 3)
+    assert flags.flagged.tolist() == [True, False, True, True, False]
+    assert flags.threshold == 6.0
     many = THRESHOLDS["budget"](night(scores, ["a", "a", "b", None, None]), calibration(), 100)
     assert many.flagged.tolist() == [True, False, True, True, True]
 
@@ -113,17 +113,34 @@ def test_fdr_is_the_step_up_procedure() -> None:
     p_values = np.array(
         [0.001, 0.008, 0.039, 0.041, 0.042, 0.06, 0.074, 0.205, 0.212, 0.216]
     )  # Benjamini & Hochberg's kind of example
-    verdict = THRESHOLDS["fdr"](NightScores(1 - p_values, p_values), calibration(), 0.05)
-    assert verdict.flagged.sum() == 2
-    assert verdict.threshold == pytest.approx(0.992)
+    flags = THRESHOLDS["fdr"](NightScores(1 - p_values, p_values), calibration(), 0.05)
+    assert flags.flagged.sum() == 2
+    assert flags.threshold == pytest.approx(0.992)
+
+
+@given(
+    ranks=st.lists(st.integers(1, 200), max_size=60),
+    level=st.sampled_from([0.01, 0.05, 0.1, 0.2, 0.3]) | st.floats(0.001, 0.999),
+)
+def test_fdr_flags_what_the_definition_of_benjamini_and_hochberg_rejects(
+    ranks: list[int], level: float
+) -> None:
+    p_values = np.array(ranks, dtype=np.float64) / 200
+    flagged = THRESHOLDS["fdr"](NightScores(1 - p_values, p_values), calibration(199), level).flagged
+    rows, rejected = len(ranks), 0
+    for k, p_value in enumerate(sorted(p_values), start=1):
+        if p_value <= level * k / rows:
+            rejected = k
+    bound = sorted(p_values)[rejected - 1] if rejected else -1.0
+    assert flagged.tolist() == [bool(p_value <= bound) for p_value in p_values]
 
 
 def test_midpoint_is_midway_between_the_two_means() -> None:
-    verdict = THRESHOLDS["midpoint"](
+    flags = THRESHOLDS["midpoint"](
         night(np.array([3.4, 3.5, 9.0])), known([0.5, 1.0, 1.5], [4.0, 8.0], normals=300), 0.99
     )
-    assert verdict.threshold == (1.0 + 6.0) / 2
-    assert verdict.flagged.tolist() == [False, True, True]
+    assert flags.threshold == (1.0 + 6.0) / 2
+    assert flags.flagged.tolist() == [False, True, True]
 
 
 def test_midpoint_is_refused_where_frauds_do_not_score_higher() -> None:
@@ -162,8 +179,8 @@ def test_cost_weighs_missed_frauds_against_false_alarms(value: float, threshold:
 
 
 def test_cost_flags_only_what_is_stranger_than_ever_where_every_cut_costs_more_than_it_saves() -> None:
-    verdict = THRESHOLDS["cost"](night(np.array([3.0, 9.0, 9.5])), known([1.0, 9.0], [5.0], normals=100), 0.5)
-    assert verdict.flagged.tolist() == [False, False, True]
+    flags = THRESHOLDS["cost"](night(np.array([3.0, 9.0, 9.5])), known([1.0, 9.0], [5.0], normals=100), 0.5)
+    assert flags.flagged.tolist() == [False, False, True]
 
 
 LEVELS = st.lists(st.integers(0, 8).map(float), min_size=1, max_size=12)
@@ -227,11 +244,11 @@ def settings(strategy: str, value: float | None = None) -> ThresholdSettings:
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
-def test_a_verdict_on_a_usual_night_leaves_no_doubt(name: str) -> None:
+def test_flags_of_a_usual_night_cause_no_warning(name: str) -> None:
     usual = night(np.append(SCORES, [20.0, 30.0]).astype(np.float32))
-    verdict = decide(usual, calibration(), settings(name))
-    assert 0 < verdict.flagged.sum() < len(usual.scores)
-    assert doubt(usual, verdict) is None
+    flags = decide(usual, calibration(), settings(name))
+    assert 0 < flags.flagged.sum() < len(usual.scores)
+    assert doubt(usual, flags) is None
 
 
 def test_flagging_every_row_or_none_is_doubted_with_the_figures() -> None:
@@ -240,7 +257,7 @@ def test_flagging_every_row_or_none_is_doubted_with_the_figures() -> None:
         doubt(scores, decide(scores, calibration(), settings("fixed", value))) for value in (0.5, 3)
     )
     assert everything == (
-        "flagged 2 of 2 rows (lowest score 1, highest 2.5, threshold 0.5); look at [threshold], and at "
+        "flagged 2 of 2 rows (lowest score 1, highest 2.5, threshold 0.5); check [threshold] and "
         "the features of this date"
     )
     assert nothing is not None
@@ -267,11 +284,10 @@ def test_scores_that_are_not_finite_are_refused(name: str, strange: float) -> No
 
 def test_fdr_says_where_there_are_too_few_calibration_rows() -> None:
     few = night(np.array([98.0, 99.0, 99.0]), rows=50)
-    verdict = decide(few, calibration(50), settings("fdr", 0.01))
-    assert not verdict.flagged.any()
-    assert (
-        "with 50 calibration rows, rows are flagged only where at least 6 are stranger than all of them"
-        in str(doubt(few, verdict))
+    flags = decide(few, calibration(50), settings("fdr", 0.01))
+    assert not flags.flagged.any()
+    assert "with 50 calibration rows, rows are flagged only where at least 6 score above all of them" in str(
+        doubt(few, flags)
     )
     many = night(np.array([1.0, 99.0, 99.0]))
     assert doubt(many, decide(many, calibration(), settings("fdr", 0.01))) is None
@@ -298,7 +314,7 @@ def test_a_value_that_makes_no_sense_is_refused(name: str, value: float) -> None
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
-def test_a_standing_threshold_is_that_of_every_night(name: str) -> None:
+def test_a_fixed_threshold_is_that_of_every_night(name: str) -> None:
     strategy = ThresholdSettings.model_validate({"strategy": name, "value": VALUES[name]})
     of_nights = {
         decide(night(scores), calibration(), strategy).threshold for scores in (SCORES, SCORES[:100] * 3)
