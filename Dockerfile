@@ -1,13 +1,14 @@
 # One image, one command: `nightscore`.
 #
 #   docker build -t nightscore .
-#   docker build -t nightscore:gpu --build-arg LOCK=requirements-gpu.lock --build-arg EXTRAS="--extra s3 --extra lake --extra dask --extra gpu" .
+#   docker build -t nightscore:gpu --build-arg LOCK=requirements-gpu.lock \
+#       --build-arg EXTRAS="--extra s3 --extra lake --extra dask --extra gpu" .
 #   docker run --rm -v "$PWD:/nights" nightscore run --date 2018-07-25
 #
-# /nights   the folder of nightscore.toml: the warehouse (a DuckDB file) and the files folder are made in it, so it must be writable by
-#           user 1000, or by the one that --build-arg USER_ID names. Data that lies elsewhere is mounted beside it, read-only:
-#           -v /exports/transactions:/nights/transactions:ro. The GPU image wants --gpus all.
-# Secrets are never part of the image: hand what ${VAR} in nightscore.toml and S3 need to `docker run` with --env-file.
+# /nights is the folder of nightscore.toml. The warehouse (a DuckDB file) and the files folder are created in
+# it, so it must be writable by user 1000, or by the user of --build-arg USER_ID. Mount data from elsewhere in
+# it, read-only: -v /exports/transactions:/nights/transactions:ro. The GPU image needs --gpus all.
+# Secrets are never part of the image: pass the variables that nightscore.toml and S3 need with --env-file.
 
 FROM python:3.11-slim AS build
 RUN pip install --no-cache-dir uv==0.13.9
@@ -16,9 +17,10 @@ WORKDIR /build
 RUN python -m venv --without-pip /opt/nightscore
 COPY pyproject.toml requirements.lock requirements-gpu.lock ./
 ARG LOCK=requirements.lock EXTRAS="--extra s3 --extra lake --extra dask"
-# The lock is the constraint: its versions and hashes, and of its packages only those that run, not those that test.
+# The lock is a constraint: its versions and hashes apply, but only packages that are needed to run are
+# installed.
 RUN uv pip install --require-hashes --constraints $LOCK --requirements pyproject.toml $EXTRAS
-COPY README.md ./
+COPY README.md LICENSE ./
 COPY flows flows
 COPY tasks tasks
 COPY models models

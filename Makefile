@@ -1,4 +1,4 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Both make the environment first.
+# Two commands on a fresh machine: `make demo` and `make test`. Both create the environment first.
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
@@ -8,10 +8,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .PHONY: help env demo test lint unit soak bench-speed bench-quality bench-size lock clean
 
-help:  ## what there is
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-env: .venv/.ready  ## the environment alone, from requirements.lock
+env: .venv/.ready  ## create the environment alone, from requirements.lock
 
 .venv/.ready: requirements.lock pyproject.toml
 	@echo "making the environment in .venv from requirements.lock ..."
@@ -20,10 +20,10 @@ env: .venv/.ready  ## the environment alone, from requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: env  ## simulate two months of card transactions, score the last seven nights, judge them
+demo: env  ## simulate two months of card transactions, score and evaluate the last seven nights
 	@$(BIN)/nightscore demo
 
-test: lint  ## everything that must hold: lint, types, import arrows, all tests
+test: lint  ## what must hold before a merge: lint, types, import layers, all tests but `make soak`
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: env
@@ -32,20 +32,20 @@ lint: env
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo --no-cache | tail -n 6
 
-unit: env  ## the fast tests alone
+unit: env  ## run the fast tests alone
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not soak"
 
-soak: env  ## the longest tests; kill 40 nights twice each at random moments, and compare every table with an undisturbed night's
+soak: env  ## run the longest tests; kill 40 nights twice each, compare every table with an undisturbed night
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m soak
 	@NIGHTSCORE_KILLED_NIGHTS=40 $(BIN)/pytest tests/publishing/test_exactly_once.py -k killed
 
-bench-speed: env  ## one night of 1,000,000 rows x 30 features: rows per second by step, peak memory
+bench-speed: env  ## time one night of 1,000,000 rows x 30 features: rows per second by step, peak memory
 	@$(BIN)/python benchmarks/speed.py
 
-bench-quality: env  ## every public protocol beside its published figures, as JSON lines and a table; needs NIGHTSCORE_DATA
+bench-quality: env  ## run every public protocol, with published figures and baselines; needs NIGHTSCORE_DATA
 	@$(BIN)/python benchmarks/quality.py
 
-bench-size: env  ## 365 nights of 10,000 rows published: bytes per row on disk, beside the same rows in Parquet
+bench-size: env  ## publish 365 nights of 10,000 rows: bytes per row on disk, and of the same rows in Parquet
 	@$(BIN)/python benchmarks/size.py
 
 lock: env  ## pin every dependency again
