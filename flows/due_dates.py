@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from flows.settings import Settings
+from tasks.core.dates import date_range
 from tasks.publishing.ledger import attempted_dates, committed_dates
 from tasks.source.connection import list_dates
 from tasks.warehouse.connection import Warehouse
@@ -68,4 +69,4 @@ def expected_dates(
     end = last or max(found, default=None)
     if begin is None or end is None:
         return []
-    return [begin + timedelta(days=offset) for offset in range((end - begin).days + 1)]
+    return date_range(begin, end)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.nightly import score_night
 from flows.settings import Settings, load_settings
+from tasks.core.dates import date_range
 from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import Evaluation
 from tasks.core.staging import scratch_folder
@@ -53,8 +54,7 @@ def evaluate_newest(config: Path) -> tuple[Evaluation, Path]:
 def missing_dates(settings: Settings, first: date, last: date) -> list[date]:
     """The dates of a window that have no committed run."""
     done = _committed(settings)
-    days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
-    return [day for day in days if day not in done]
+    return [day for day in date_range(first, last) if day not in done]
 
 
 def _committed(settings: Settings) -> list[date]:
