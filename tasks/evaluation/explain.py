@@ -9,13 +9,12 @@ import polars as pl
 from models.detector.explanation import reasons
 from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError
+from tasks.core.masking import MASK
 from tasks.evaluation.baseline_scores import rows_pruned, stored_features
 from tasks.features.build import feature_batches
 from tasks.registry.artifact_store import as_found, load
 from tasks.scoring.score import BATCH_ROWS
 from tasks.warehouse.connection import Warehouse
-
-MASKED = "***"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def explain_row(
             line["contribution"] / total if total else 0.0,
             line["contribution"],
             *(
-                (MASKED, MASKED)
+                (MASK, MASK)
                 if line["feature"] in dataset.columns.private
                 else (line["observed"], line["expected"])
             ),

@@ -7,9 +7,10 @@ from typing import Any
 import duckdb
 
 import sql
+from tasks.core.masking import MASK
 from tasks.warehouse.statements import rows
 
-SHOWN, MASK = 3, "***"
+SHOWN = 3
 
 
 @dataclass(frozen=True)
