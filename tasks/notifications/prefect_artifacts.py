@@ -39,6 +39,8 @@ def show_night(dataset: str, night: Night) -> None:
         "run": night.run_id,
         "doubts": "; ".join(night.doubts),
     }
+    if flow_run.id is None:  # outside a flow run there is nothing that could show it
+        return
     with _best_effort():
         create_table_artifact(
             [line], key=key("night", dataset), description=f"{dataset} {night.date}: {night.status}"
@@ -47,7 +49,7 @@ def show_night(dataset: str, night: Night) -> None:
 
 def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
     """A table of the dates before `day` that were still to be scored, and what became of each."""
-    if lines:
+    if lines and flow_run.id is not None:
         with _best_effort():
             create_table_artifact(
                 lines, key=key("missed", dataset), description=f"{dataset}: dates before {day} that were due"
@@ -56,6 +58,8 @@ def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
 
 def show_report(dataset: str, days: str, markdown: str, page: Path) -> None:
     """The figures of an evaluation, and a link to its page. days: the dates that it is about, in words."""
+    if flow_run.id is None:
+        return
     with _best_effort():
         create_markdown_artifact(markdown, key=key("report", dataset), description=f"{dataset}, {days}")
         create_link_artifact(

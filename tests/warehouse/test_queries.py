@@ -94,7 +94,7 @@ def second_largest(data: Path) -> float:
 @pytest.fixture(scope="module")
 def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Example:
     from flows.serving.deployments import nightly
-    from tasks.evaluation.evaluate import evaluate_window
+    from tasks.evaluation.evaluate import evaluate
 
     folder = tmp_path_factory.mktemp("queries")
     config = configure(folder, shared_data)
@@ -104,9 +104,8 @@ def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.
     nightly(config, LAST)
     settings = load_settings(config)
     window = Window(FIRST, LAST, LAST + timedelta(days=7))
-    evaluate_window(
-        settings, Warehouse(settings.warehouse, settings.name), settings.evaluation, window, folder
-    )
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    evaluate(settings, warehouse, settings.evaluation, window, folder)
     with duckdb.connect(str(folder / "nightscore.duckdb"), read_only=True) as con:
         con.execute('use "card-fraud"')
         tables = {name: con.sql(f"from {sql.identifier(name)}").pl() for name in TABLES}
