@@ -96,7 +96,7 @@ class TrainingSettings(Section):
     learning_rate: float = Field(1e-3, gt=0)
     seed: int = 42
     max_rows: int = Field(1_000_000, ge=100)  # a larger window is sampled, by a hash of the id
-    gate: Literal["warn", "strict"] = "warn"  # where no model is as good; strict: the version flags nothing
+    gate: Literal["warn", "strict"] = "warn"  # if it does not beat no_model; strict: it flags nothing
     promotion: Literal["automatic", "manual"] = (
         "automatic"  # who makes a version champion: the rule of [challenger], or only a person
     )

@@ -3,6 +3,7 @@ rows to scores, float (rows,).
 
 Higher is stranger. Each uses the detector's own encoder and training sample, so that only the model differs.
 Where distances count, a category is a 0/1 column per code: the codes themselves have no distances.
+TITLES has their display names.
 """
 
 from collections.abc import Callable
@@ -114,6 +115,14 @@ BASELINES: dict[str, Callable[[Detector], Score]] = {
     "pca_residual": pca_residual,
     "isolation_forest": isolation_forest,
     "local_outlier_factor": local_outlier_factor,
+}
+TITLES = {
+    "no_model": "no model",
+    "untrained_network": "untrained network",
+    "mahalanobis": "Mahalanobis",
+    "pca_residual": "PCA residual",
+    "isolation_forest": "isolation forest",
+    "local_outlier_factor": "local outlier factor",
 }
 
 

@@ -94,6 +94,11 @@ def metrics(top_k: Iterable[int] = (100,)) -> dict[str, Metric]:
     return RANKING | cards | FLAG_METRICS
 
 
+def title(name: str) -> str:
+    """Returns the display name of a metric, such as "AUC ROC" or "card precision at 100"."""
+    return TITLES.get(name, name.replace("_", " "))
+
+
 def measure(
     labelled: LabelledRows, metrics: Mapping[str, Metric], replicates: int = 100, seed: int = 0
 ) -> dict[str, Figure]:
@@ -265,3 +270,4 @@ FLAG_METRICS = {
     "recall": Metric(_recall, _flag_groups),
     "f1": Metric(_f1, _flag_groups),
 }
+TITLES = {"auc_roc": "AUC ROC", "f1": "F1"}  # where it is not the name with spaces

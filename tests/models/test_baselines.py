@@ -7,7 +7,7 @@ import pytest
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
 
-from models.checks.baselines import BASELINES, MOST_AXES
+from models.checks.baselines import BASELINES, MOST_AXES, TITLES
 from models.detector.detector import Detector, train
 from models.detector.scorer import moments
 from models.networks.architectures import ARCHITECTURES
@@ -47,6 +47,10 @@ def scorer(name: str, detector: Detector) -> Callable[[pl.DataFrame], np.ndarray
     """The baseline as a function of source rows."""
     score = BASELINES[name](detector)
     return lambda frame: score(detector.encoder.encode(frame))
+
+
+def test_every_baseline_has_a_title() -> None:
+    assert set(TITLES) == set(BASELINES)
 
 
 @pytest.mark.parametrize("name", BASELINES)

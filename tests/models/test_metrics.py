@@ -17,7 +17,7 @@ from sklearn.metrics import (
 )
 
 from models.evaluation.curves import _thinned, curves, distribution
-from models.evaluation.metrics import LabelledRows, confusion, measure, metrics
+from models.evaluation.metrics import TITLES, LabelledRows, confusion, measure, metrics, title
 
 EVERY = metrics([1, 3, 100])
 FIRST = np.datetime64("2018-07-25", "D")
@@ -38,6 +38,18 @@ def labelled(rows=2000, seed=0, entities=150, fraud_share=0.05, ties=False, weig
         flagged=scores > np.quantile(scores, 0.9),
         weights=random.uniform(0.5, 9, rows) if weighted else None,
     )
+
+
+def test_every_metric_has_a_title():
+    assert set(TITLES) < set(EVERY)
+    assert [title(name) for name in metrics([100])] == [
+        "AUC ROC",
+        "average precision",
+        "card precision at 100",
+        "precision",
+        "recall",
+        "F1",
+    ]
 
 
 def handbook_card_precision(frame, k):
