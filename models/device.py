@@ -1,9 +1,9 @@
-"""TensorFlow, started without its noise, and the processors that it finds.
+"""TensorFlow without its start-up messages, and the processors that it finds.
 
-Every other file of this room takes `keras` and `tf` from here, so that the settings below hold before either
-is imported. Where there is a GPU, networks are trained in mixed_float16 with XLA, on every GPU at once
-(MirroredStrategy). Scoring stays in float32 everywhere: an encoded value above 65,504 has no float16, and it
-is the strange rows that have such values.
+Every other file in models imports `keras` and `tf` from here, so that the settings below apply before either
+is imported. With a GPU, networks are trained in mixed_float16 with XLA, on every GPU at once
+(MirroredStrategy). Scoring is always in float32: float16 cannot represent encoded values above 65,504, which
+anomalous rows may have.
 """
 
 import logging
@@ -25,12 +25,10 @@ START_UP = re.compile(
 
 @contextmanager
 def _quiet_start() -> Iterator[None]:
-    """Keeps the lines that TensorFlow's C++ writes while it is imported from standard error, and hands on
-    all others.
-    """
+    """Drops the lines that TensorFlow's C++ code writes to standard error on import; all others pass."""
     try:
         original = os.dup(2)
-    except OSError:  # standard error is closed: there is nothing to keep quiet
+    except OSError:  # standard error is closed: no line can reach it
         yield
         return
     with tempfile.TemporaryFile() as caught:
@@ -50,22 +48,22 @@ with _quiet_start():
     import keras
     import tensorflow as tf
 
-    with suppress(RuntimeError):  # somebody has used TensorFlow before us: its memory is already laid out
+    with suppress(RuntimeError):  # TensorFlow is already in use: its memory cannot be set up again
         for _gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(_gpu, True)
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    tf.get_logger().setLevel(logging.ERROR)  # that every network of an ensemble is traced anew is no news
+    tf.get_logger().setLevel(logging.ERROR)  # not a warning for every network that is traced again
 
 __all__ = ["describe_device", "has_gpu", "keras", "reproducible", "strategy", "tf"]
 
 
 def has_gpu() -> bool:
-    """Whether networks are trained, and graphs compiled, for a GPU."""
+    """Returns whether networks are trained, and graphs compiled, for a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
 def describe_device() -> str:
-    """What a network trained now would run on, such as "cpu" or "1x NVIDIA H100, mixed_float16, XLA"."""
+    """Returns the device used for training, such as "cpu" or "1x NVIDIA H100, mixed_float16, XLA"."""
     count = len(_processors())
     if not has_gpu():
         return "cpu" if count == 1 else f"{count}x cpu"
@@ -79,7 +77,7 @@ def strategy() -> Iterator[None]:
     float32.
 
     A CPU that was split into several logical devices counts as several, so that training on many devices can
-    be tried anywhere.
+    be tested anywhere.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16" if has_gpu() else "float32")
@@ -94,10 +92,10 @@ def strategy() -> Iterator[None]:
 
 
 def reproducible(seed: int) -> None:
-    """From here on every random draw of Python, NumPy and TensorFlow follows from the seed.
+    """Seeds all later random draws of Python, NumPy and TensorFlow.
 
-    On the CPU sums keep their order too, so that training again gives the same network to the last bit. On a
-    GPU that would rule out XLA: there networks are the same up to rounding.
+    On the CPU, sums keep their order too, so that training again gives the same network to the last bit. On a
+    GPU that would rule out XLA: there, networks are the same up to rounding.
     """
     keras.utils.set_random_seed(seed)
     if not has_gpu():

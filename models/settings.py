@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
-    """A section of the configuration: immutable, and a key that it does not know is refused."""
+    """A section of the configuration: immutable; unknown keys are refused."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True
@@ -31,15 +31,15 @@ class ImageSettings(Section):
 
 
 class ModelSettings(Section):
-    """What the networks are, and by which aggregation of their residuals rows are ranked."""
+    """The networks, and the score by which rows are ranked."""
 
     architecture: Literal["dense", "linear", "vae", "conv"] = "dense"
     hidden: tuple[int, ...] = Field(
         (100, 20, 100), min_length=1
-    )  # units per layer; the first narrowest is the latent one
+    )  # units per layer; the narrowest, or the first of several, is the latent layer
     filters: tuple[int, ...] = Field(
         (16, 32), min_length=1
-    )  # conv: per convolution of stride 2, and mirrored
+    )  # conv: per convolution of stride 2; the decoder mirrors them
     latent: int = Field(32, ge=1)  # conv: units of the latent layer
     activation: str = "relu"
     input_noise: float = Field(0.1, ge=0, le=1)  # standard deviation, encoded units
@@ -52,7 +52,7 @@ class ModelSettings(Section):
     )  # vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound
     draws: int = Field(16, ge=1)  # vae: noise draws per row for reconstruction_probability
     score: Literal["error", "mae", "whitened", "reconstruction_probability", "auto"] = "whitened"
-    explain_below: float = Field(0.05, ge=0, le=1)  # p-value up to which reasons are kept
+    explain_below: float = Field(0.05, ge=0, le=1)  # reasons are stored up to this p-value
     members: int = Field(1, ge=1)
 
     @model_validator(mode="after")
@@ -85,7 +85,7 @@ USED_BY = {
 
 
 class TrainingSettings(Section):
-    """Which rows a version learns from, when, and how."""
+    """The rows that a version is trained on, when it is trained, and how."""
 
     window_days: int = Field(7, ge=1)
     label_delay_days: int = Field(7, ge=0)
@@ -96,14 +96,14 @@ class TrainingSettings(Section):
     learning_rate: float = Field(1e-3, gt=0)
     seed: int = 42
     max_rows: int = Field(1_000_000, ge=100)  # a larger window is sampled, by a hash of the id
-    gate: Literal["warn", "strict"] = "warn"  # of a version that no model equals; strict: it flags nothing
+    gate: Literal["warn", "strict"] = "warn"  # if it does not beat no_model; strict: it flags nothing
     promotion: Literal["automatic", "manual"] = (
-        "automatic"  # who makes a version champion: the rule of [challenger], or a person alone
+        "automatic"  # who makes a version champion: the rule of [challenger], or only a person
     )
 
 
 class ThresholdSettings(Section):
-    """From which score a row is flagged; what `value` means depends on the strategy."""
+    """The score from which rows are flagged; the meaning of `value` depends on the strategy."""
 
     strategy: Literal[
         "fixed", "train_quantile", "batch_quantile", "midpoint", "best_f1", "cost", "budget", "fdr"
@@ -112,15 +112,13 @@ class ThresholdSettings(Section):
 
 
 class DriftSettings(Section):
-    """From where on a night's rows are no longer what the champion learnt from, and whether a training
+    """The limits beyond which a night's rows differ from the champion's training rows, and whether a training
     follows.
     """
 
     psi: float = Field(0.2, gt=0)  # population stability index of a feature
     wasserstein: float = Field(
         0.3, gt=0
-    )  # of a numeric feature, encoded units: standard deviations of what was learnt from
-    error_shift: float = Field(
-        0.3, gt=0
-    )  # of a quantile of the error, as a share of its value in the reference
+    )  # of a numeric feature, encoded units: standard deviations of the training rows
+    error_shift: float = Field(0.3, gt=0)  # relative change of a quantile of the error against the reference
     retrain: bool = True

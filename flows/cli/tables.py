@@ -13,15 +13,6 @@ if TYPE_CHECKING:  # some of these take seconds to import, and whoever gives one
     from tasks.operations.prune import Pruning
 
 SHOWN = 20
-NAMES = {
-    "no_model": "no model (sum of squared z-scores)",
-    "untrained_network": "untrained network",
-    "mahalanobis": "Mahalanobis distance",
-    "pca_residual": "PCA residual",
-    "isolation_forest": "isolation forest",
-    "local_outlier_factor": "local outlier factor",
-}
-TITLES = {"auc_roc": "AUC ROC", "average_precision": "average precision"}
 
 
 def evaluation_tables(judged: "Evaluation") -> None:
@@ -159,14 +150,17 @@ def _verdict(flag: bool | None) -> str:
     return {True: "flagged", False: "not flagged", None: "no such row"}[flag]
 
 
-def _ranking_table(ranking: "Ranking", title: str) -> None:
+def _ranking_table(ranking: "Ranking", heading: str) -> None:
+    from models.checks.baselines import TITLES
+    from models.evaluation.metrics import title
+
     shown = [name for name in ranking.detector if name not in ("precision", "recall", "f1")]
     lines: list[tuple[str, ...]] = [("Nightscore", *(_figure(ranking.detector[name]) for name in shown))]
     lines += [
-        (NAMES.get(name, name), *(_figure(figures[name]) for name in shown))
+        (TITLES[name], *(_figure(figures[name]) for name in shown))
         for name, figures in ranking.baselines.items()
     ]
-    data_table(["", *(TITLES.get(name, name.replace("_", " ")) for name in shown)], lines, title)
+    data_table(["", *map(title, shown)], lines, heading)
 
 
 def _figure(figure: "Figure") -> str:

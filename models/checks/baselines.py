@@ -1,8 +1,9 @@
-"""What a trained detector must beat: `BASELINES[name](detector)` gives a function from encoded rows to
-scores, float (rows,).
+"""Baselines that a trained detector must beat: `BASELINES[name](detector)` returns a function from encoded
+rows to scores, float (rows,).
 
 Higher is stranger. Each uses the detector's own encoder and training sample, so that only the model differs.
 Where distances count, a category is a 0/1 column per code: the codes themselves have no distances.
+TITLES has their display names.
 """
 
 from collections.abc import Callable
@@ -22,16 +23,11 @@ from models.encoding.samples import Encoded, cap
 from models.networks.architectures import ARCHITECTURES
 
 EXPLAINED = 0.9  # share of the variance that the principal components of `pca_residual` explain at most
-MOST_AXES = (
-    200  # principal components that are told apart; of images there are thousands, which take minutes to find
-)
+MOST_AXES = 200  # principal components computed; images have thousands, which take minutes
 NEIGHBOURS = 20
-NEIGHBOUR_ROWS = (
-    4_000  # 60,000 rows x 15 features take 2 seconds beside so many, 6 beside the whole sample of 20,000
-)
-SLICE = (
-    8_192  # rows that are scored at once: a column per code can take ten times the memory of the encoded rows
-)
+# scoring 60,000 rows x 15 features takes 2 seconds against so many, 6 against the whole sample of 20,000
+NEIGHBOUR_ROWS = 4_000
+SLICE = 8_192  # rows scored at once: a column per code can take ten times the memory of the encoded rows
 
 Floats = NDArray[np.float64]
 Score = Callable[[Encoded], NDArray[np.floating]]
@@ -57,8 +53,8 @@ def untrained_network(detector: Detector) -> Score:
 def mahalanobis(detector: Detector) -> Score:
     """The squared Mahalanobis distance from the sample's mean, with the covariance of Ledoit & Wolf (2004).
 
-    Along the principal components that covariance is diagonal. Rows may be wider than there are many:
-    directions beyond the components that are told apart share one variance (Tipping & Bishop, 1999).
+    Along the principal components that covariance is diagonal. There may be more columns than rows:
+    directions beyond the computed components share one variance (Tipping & Bishop, 1999).
     """
     sample = _one_hot(detector.samples.training, detector.encoder.layout)
     axes = _principal_axes(sample, detector.training.seed)
@@ -99,10 +95,10 @@ def isolation_forest(detector: Detector) -> Score:
 
 
 def local_outlier_factor(detector: Detector) -> Score:
-    """Local outlier factor (Breunig et al., 2000) beside at most NEIGHBOUR_ROWS rows of the training sample.
+    """Local outlier factor (Breunig et al., 2000) against at most NEIGHBOUR_ROWS rows of the training sample.
 
-    They are distinct: around many copies of a row the density is infinite, and every other row there an
-    outlier.
+    These are distinct: around many copies of a row the density is infinite, and every other row there would
+    be an outlier.
     """
     distinct = np.unique(detector.samples.training, axis=0)
     sample = _one_hot(cap(distinct, NEIGHBOUR_ROWS, detector.training.seed), detector.encoder.layout)
@@ -120,6 +116,14 @@ BASELINES: dict[str, Callable[[Detector], Score]] = {
     "isolation_forest": isolation_forest,
     "local_outlier_factor": local_outlier_factor,
 }
+TITLES = {
+    "no_model": "no model",
+    "untrained_network": "untrained network",
+    "mahalanobis": "Mahalanobis",
+    "pca_residual": "PCA residual",
+    "isolation_forest": "isolation forest",
+    "local_outlier_factor": "local outlier factor",
+}
 
 
 def _in_slices(score: Callable[[Encoded], Floats]) -> Score:
@@ -132,21 +136,21 @@ def _in_slices(score: Callable[[Encoded], Floats]) -> Score:
 
 
 def _one_hot(rows: Encoded, layout: Layout) -> Floats:
-    """float64 (rows, layout.outputs): the values and indicators, then for each category one column per
-    code.
+    """Returns float64 (rows, layout.outputs): the values and indicators, then one column per code of each
+    category.
     """
     codes = [rows[:, [column]] == np.arange(stop - start) for column, start, stop in layout.blocks]
     return np.hstack([rows[:, : layout.continuous], *codes], dtype=np.float64)
 
 
 def _principal_axes(sample: Floats, seed: int) -> PCA:
-    """At most half as many as there are rows: few rows lie almost in a plane, and new ones do not."""
+    """Fits at most half as many axes as rows: few rows lie almost in a plane, and new ones do not."""
     rows, width = sample.shape
     return PCA(min(MOST_AXES, width, rows // 2), random_state=seed).fit(sample)
 
 
 def _split(rows: Floats, mean: Floats, axes: Floats) -> tuple[Floats, Floats]:
-    """Where the rows lie along the axes (rows, axes), and what is left of them (rows, width)."""
+    """Returns the coordinates of rows along the axes (rows, axes), and their remainder (rows, width)."""
     centred = rows - mean
     along = centred @ axes.T
     return along, centred - along @ axes

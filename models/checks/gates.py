@@ -40,7 +40,7 @@ def check(detector: Detector) -> tuple[Gate, ...]:
 
 
 def withholding_reason(gates: Sequence[Gate], strict: bool) -> str | None:
-    """Why a version is kept out of service: the findings of the gates that failed; None where it is not."""
+    """Returns why a version is withheld: the findings of the gates that failed; None where it is not."""
     failed = [
         f"{gate.name} failed. {gate.finding}"
         for gate in gates

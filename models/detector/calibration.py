@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
-LEAST_DEVIATION = (
-    0.01  # encoded units: a component that is always reconstructed exactly must not outweigh all others
-)
+# encoded units: a component that is always reconstructed exactly must not outweigh all others
+LEAST_DEVIATION = 0.01
 LEAST_EIGENVALUE = 1e-6
 
 

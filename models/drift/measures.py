@@ -1,8 +1,8 @@
-"""Drift: how far the rows of several nights are from those that a version learnt from, feature by feature,
-and whether that is too far.
+"""Drift: how far the rows of several nights are from the training rows of a version, feature by feature, and
+whether that is beyond the limits.
 
-What chance alone explains is never too far: of every figure there is the least one that the numbers of rows
-leave certain.
+A difference that chance explains is never drift: each figure comes with the smallest value that is certain,
+given the numbers of rows.
 """
 
 import math
@@ -17,19 +17,19 @@ from models.drift.pooling import Floats, Pooled, pool
 from models.drift.profiles import CATEGORY, ERROR, ERROR_EDGES, NUMERIC
 from models.settings import DriftSettings
 
-FLOOR = 1e-4  # the least share of a bin: an empty one would make the index infinite
+FLOOR = 1e-4  # smallest share of a bin: an empty one would make the index infinite
 CERTAIN = 0.999
-DEVIATIONS = float(norm.ppf((1 + CERTAIN) / 2))  # on both sides, that hold so much of a normal distribution
+DEVIATIONS = float(norm.ppf((1 + CERTAIN) / 2))  # of a normal distribution, around this share of it
 QUANTILES = {"error_q50": 0.5, "error_q90": 0.9, "error_q99": 0.99}
 
-Certain = tuple[float, float]  # a figure, and the nearest to none that chance leaves
+Certain = tuple[float, float]  # a figure, and the value nearest to 0 within its chance variation
 
 
 @dataclass(frozen=True)
 class Drift:
     """One feature, or `error`.
 
-    rows: of the nights, that were not flagged. figures: by metric. over: those beyond their limit.
+    rows: unflagged rows of the nights. figures: by metric. over: the metrics beyond their limit.
     """
 
     feature: str
@@ -43,11 +43,11 @@ class Drift:
 
 
 def drifts(profiles: pl.DataFrame, settings: DriftSettings) -> tuple[Drift, ...]:
-    """The drift of every feature over the nights whose profiles (SCHEMA of models.drift.profiles) are given,
+    """Returns the drift of every feature over the nights of these profiles (SCHEMA of models.drift.profiles),
     in the order of the first night.
 
-    Of a night each side is cut at that night's threshold, and weighs as much as the night has rows. Where no
-    rows are left on one side there are no figures.
+    Both sides of a night are cut at its threshold and weighted by its number of rows. A feature without rows
+    on one side is left out.
     """
     found = []
     for (feature, kind), nights in profiles.group_by("feature", "kind", maintain_order=True):
@@ -63,24 +63,24 @@ def drifts(profiles: pl.DataFrame, settings: DriftSettings) -> tuple[Drift, ...]
 
 
 def limit(metric: str, settings: DriftSettings) -> float:
-    """Beyond which value, in either direction, a metric is drift."""
+    """Returns the absolute value beyond which a metric is drift."""
     return settings.error_shift if metric in QUANTILES else float(getattr(settings, metric))
 
 
 def stability_index(counts: Floats, reference: Floats) -> float:
-    """The population stability index: the sum over the bins of (p - q) ln(p / q), p and q the shares of both
-    sides, each at least FLOOR.
+    """Returns the population stability index: the sum over the bins of (p - q) ln(p / q), with p and q the
+    shares of both sides, each at least FLOOR.
 
-    It is the symmetric divergence of Jeffreys (1946) of the binned shares; in scoring above 0.1 is read as
-    some shift, above 0.25 as a large one (Siddiqi, 2006).
+    It is the symmetric divergence of Jeffreys (1946) of the binned shares; in credit scoring, above 0.1 means
+    some shift, above 0.25 a large one (Siddiqi, 2006).
     """
     p, q = (np.maximum(side / side.sum(), FLOOR) for side in (counts, reference))
     return float(np.sum((p - q) * np.log(p / q)))
 
 
 def index_of(pooled: Pooled) -> Certain:
-    """The index. Of rows that did not change it is chi-square, with one degree of freedom less than bins,
-    times the sum of the inverse numbers of rows (Yurdakul & Naranjo, 2020).
+    """Returns the index. For rows that did not change it is chi-square, with one degree of freedom less than
+    bins, times the sum of the inverse numbers of rows (Yurdakul & Naranjo, 2020).
     """
     value, bins = (
         stability_index(pooled.counts, pooled.reference),
@@ -90,8 +90,8 @@ def index_of(pooled: Pooled) -> Certain:
 
 
 def distance_of(pooled: Pooled) -> Certain:
-    """The Wasserstein distance, in encoded units, of both sides with every value moved to the mean of its
-    bin.
+    """Returns the Wasserstein distance, in encoded units, between both sides, with every value moved to the
+    mean of its bin.
 
     By chance it is about as large as the difference of two means of values with unit variance.
     """
@@ -100,11 +100,11 @@ def distance_of(pooled: Pooled) -> Certain:
 
 
 def error_shifts(pooled: Pooled) -> dict[str, Certain]:
-    """By how much quantiles of the error are above those of the reference, as a share of them; negative where
-    they are below.
+    """Returns the relative change of quantiles of the error against the reference; negative where they are
+    lower.
 
-    Certain is the distance of the binomial intervals of both quantiles: none where the reference has too few
-    rows beyond one.
+    The certain value is the distance of the binomial intervals of both quantiles: 0 where the reference has
+    too few rows beyond one.
     """
     found = {}
     for name, share in QUANTILES.items():
@@ -119,7 +119,7 @@ def error_shifts(pooled: Pooled) -> dict[str, Certain]:
 
 @dataclass(frozen=True)
 class _Interval:
-    """A quantile of the error, log2 of its ratio to the median of the reference, and where it may lie."""
+    """A quantile of the error, as log2 of its ratio to the median of the reference, and its interval."""
 
     low: float
     middle: float
@@ -140,7 +140,7 @@ def _inverse_rows(pooled: Pooled) -> float:
 
 
 def _log_quantile(counts: Floats, share: float) -> float:
-    """Interpolated between the edges of the bins; beyond all of them where so many rows are not to be had."""
+    """Interpolates between the edges of the bins; infinite for shares of 0 or less, 1 or more."""
     if not 0 < share < 1:
         return -math.inf if share <= 0 else math.inf
     return float(np.interp(share, np.cumsum(counts)[:-1] / counts.sum(), ERROR_EDGES))

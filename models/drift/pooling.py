@@ -1,6 +1,4 @@
-"""Both sides of a comparison, added up over nights: what rows were found in each bin, and what the reference
-has there.
-"""
+"""Both sides of a comparison, added up over nights: the rows of each bin, and those of the reference."""
 
 from dataclasses import dataclass
 
@@ -13,10 +11,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pooled:
-    """Both sides of one feature, per bin: counts, and mean values in encoded units (None but for numeric
+    """Both sides of one feature, per bin: counts, and mean values in encoded units (None except for numeric
     features).
 
-    rows, reference_rows: how many rows were counted on each side, which the counts stand for.
+    rows, reference_rows: the numbers of rows counted on each side, before weighting.
     """
 
     counts: Floats
@@ -28,7 +26,7 @@ class Pooled:
 
 
 def pool(nights: pl.DataFrame) -> Pooled:
-    """The sum of the nights; the reference of each weighs as much as the night itself."""
+    """Returns the sum of the nights; the reference of each night has the same weight as the night."""
     weights = nights["weight"].to_numpy()
     counts, reference = _stacked(nights["counts"]), _stacked(nights["reference_counts"])
     totals = reference.sum(axis=1)

@@ -14,8 +14,7 @@ from models.encoding.layout import Layout
 from models.encoding.samples import Encoded
 
 BINS = 10  # of a numeric feature, by the quantiles of the reference
-# of a category, which are ordered by frequency: the rarer ones count as one, what is null or never seen as
-# another
+# bins of a category, in order of frequency: all rarer codes share one, null and unseen values another
 CODES = 20
 OCTAVES, PER_OCTAVE = 8, 8  # the error's bins: up and down from its median
 NUMERIC, CATEGORY, ERROR = "numeric", "category", "error"
@@ -29,9 +28,8 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "reference_sums": pl.List(pl.Float64),
 }
 
-Bins = tuple[
-    NDArray[np.integer], NDArray[np.float64] | None
-]  # how many values are in each bin, and the sum of them
+# the number of values in each bin, and their sum
+Bins = tuple[NDArray[np.integer], NDArray[np.float64] | None]
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Reference:
-    """The normal rows that a version has kept, which nights are compared with.
+    """The normal sample rows of a version, with which nights are compared.
 
-    names: of the features; layout: of the encoded rows. rows: what the networks learnt from and what was held
-    out.
-    held_out: the latter alone, since the error of rows that were learnt from is lower.
+    names: of the features; layout: of the encoded rows. rows: training and held-out rows. held_out: only the
+    latter, since the error of training rows is lower.
     """
 
     names: tuple[str, ...]
@@ -63,12 +60,12 @@ class Reference:
     held_out: Rows
 
     def profile(self, rows: Rows, threshold: float, weight: float) -> pl.DataFrame:
-        """One line per feature, and one for the error, of the rows whose score is below the threshold, beside
-        the reference cut there too.
+        """Returns one row per feature, and one for the error: the profiles of the rows and of the reference,
+        each cut at the threshold.
 
         weight: how many rows of the night each row stands for. Columns as in SCHEMA: counts and sums
-        (encoded units; null but for numeric features) of each bin. For images, only the error is measured:
-        drift of single pixels has no meaning.
+        (encoded units; null except for numeric features) of each bin. For images, only the error is
+        measured: drift of single pixels has no meaning.
         """
         night, reference, held_out = (each.below(threshold) for each in (rows, self.rows, self.held_out))
         lines = [
@@ -90,7 +87,7 @@ class Reference:
 
     @cached_property
     def edges(self) -> tuple[NDArray[np.float32], ...]:
-        """Of each numeric feature the values at which the next bin begins; see `quantile_edges`."""
+        """The lower edges of the bins of each numeric feature, without the first; see `quantile_edges`."""
         return tuple(quantile_edges(self.rows.encoded[:, column]) for column in range(self.layout.numeric))
 
     def _features(self, encoded: Encoded) -> Iterator[tuple[str, str, Bins]]:
@@ -116,8 +113,8 @@ class Reference:
             )
 
     def _errors(self, errors: NDArray[np.float32]) -> Bins:
-        """By powers of two from the median of the held-out errors, so that the bins of any error have one
-        width.
+        """Counts errors by powers of two from the median of the held-out errors, so that bins have equal
+        relative width.
         """
         middle = max(float(np.median(self.held_out.error)), float(np.finfo(np.float32).tiny))
         bins = np.searchsorted(
@@ -128,14 +125,13 @@ class Reference:
         return np.bincount(bins, minlength=len(ERROR_EDGES) + 1), None
 
 
-ERROR_EDGES = (
-    np.arange(-OCTAVES * PER_OCTAVE, OCTAVES * PER_OCTAVE + 1) / PER_OCTAVE
-)  # log2 of the error over the median
+# log2 of the error over the median
+ERROR_EDGES = np.arange(-OCTAVES * PER_OCTAVE, OCTAVES * PER_OCTAVE + 1) / PER_OCTAVE
 
 
 def quantile_edges(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The distinct quantiles of the values, ascending. A value that is so frequent that it is several of them
-    has a bin of its own: the next greater value is an edge as well.
+    """Returns the distinct quantiles of the values, ascending. A value so frequent that it is several
+    quantiles has its own bin: the next greater value is an edge as well.
     """
     ordered = np.sort(values)
     edges, times = np.unique(
@@ -146,7 +142,7 @@ def quantile_edges(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _numeric(values: NDArray[np.float32], missing: NDArray[np.bool_], edges: NDArray[np.float32]) -> Bins:
-    """By the edges; the last bin is for missing values."""
+    """Counts and sums values between the edges; the last bin is for missing values."""
     bins = np.where(missing, len(edges) + 1, np.searchsorted(edges, values, side="right"))
     sums = np.bincount(bins, weights=values, minlength=len(edges) + 2)
     return np.bincount(bins, minlength=len(edges) + 2), sums.astype(np.float64)

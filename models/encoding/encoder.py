@@ -1,15 +1,15 @@
-"""From source values to the numbers that a network reads, and back. Fitted on normal rows only.
+"""Encodes source values as the numbers that a network reads, and decodes them. Fitted on normal rows only.
 
 Numeric values are standardised (mean 0, standard deviation 1 over the fitted rows), after a signed logarithm
 where the tail is heavy. Null, NaN and infinite values are missing. A feature with missing values among the
-fitted rows is encoded as 0 there and has an indicator column. A value that is missing although none was among
-the fitted rows is encoded as `NEVER_MISSING`, far from the mean: it must not look normal. A feature that
-never varied is divided by max(1, |its value|).
+fitted rows is encoded as 0 there and has an indicator column. A missing value of any other feature is encoded
+as `NEVER_MISSING`, far from the mean: it must not look normal. A feature that never varied is divided by
+max(1, |its value|).
 
-Categories are coded from the most frequent (0) to the rarest; the last code is for what is rare, null or
-never seen.
+Categories are coded from the most frequent (0) to the rarest; the last code is for rare, null and unseen
+values.
 
-An image stands alone: its pixels are the numeric values; see `models.encoding.images`.
+An image has no other features beside it: its pixels are the numeric values; see `models.encoding.images`.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,8 @@ from models.encoding.layout import Layout
 from models.errors import ModelError, TrainingError
 from models.settings import ImageSettings
 
-HEAVY_TAIL = (
-    3.0  # the logarithm is taken where the standard deviation exceeds this many times that of the middle half
-)
+# the logarithm is taken where the standard deviation exceeds this many times that of the middle half
+HEAVY_TAIL = 3.0
 LOG_RANGE = 10.0  # ... and some value exceeds this: below, log(1 + x) changes little
 NEVER_MISSING = 5.0  # encoded units
 LARGEST = 1e6  # encoded units; larger values are clipped, so that squares stay finite in float32
@@ -79,7 +78,7 @@ class CategoricalFeature(_Feature):
 
 
 class Encoder(BaseModel):
-    """What was learnt about each feature.
+    """The fitted encoding of each feature.
 
     `model_dump_json` and `model_validate_json` are a lossless round trip.
     """
@@ -98,7 +97,8 @@ class Encoder(BaseModel):
     ) -> "Encoder":
         """Learns the encoding of the named columns, or of the column of images, from normal rows.
 
-        Raises TrainingError where a column is missing, or one named as numeric or image holds something else.
+        Raises TrainingError where a column is missing, a numeric one is not numeric, or an image cannot be
+        read.
         """
         if image is not None:
             return Encoder(numeric=(), categorical=(), image=ImageFeature.fit(frame, image))
@@ -129,10 +129,9 @@ class Encoder(BaseModel):
         return tuple(feature.name for feature in (*self.numeric, *self.categorical))
 
     def encode(self, frame: pl.DataFrame) -> NDArray[np.float32]:
-        """float32 (rows, layout.width), C-contiguous and finite, whatever the frame holds; computed in
-        float64.
+        """Returns float32 (rows, layout.width), C-contiguous and finite for any values; computed in float64.
 
-        Raises ModelError where a column is missing, a numeric one holds something else, or an image cannot be
+        Raises ModelError where a column is missing, a numeric one is not numeric, or an image cannot be
         read.
         """
         if self.image is not None:
@@ -152,7 +151,7 @@ class Encoder(BaseModel):
         return np.ascontiguousarray(encoded.to_numpy(order="c"), dtype=np.float32)
 
     def observed(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The features in source units: numeric and pixels Float64 (null where missing), categories
+        """Returns the features in source units: numeric and pixels Float64 (null where missing), categories
         String.
         """
         if self.image is not None:
@@ -166,7 +165,7 @@ class Encoder(BaseModel):
         """Returns a network's output (rows, layout.outputs) in source units.
 
         Numeric and pixels Float64, null where a missing value is expected; the likeliest category String,
-        null for the code of the rare and unseen.
+        null for the code of rare and unseen values.
         """
         if self.image is not None:
             return self.image.decode(output)
@@ -239,7 +238,7 @@ def _check(
 ) -> None:
     if absent := [name for name in (*numeric, *categorical) if name not in frame.columns]:
         raise error(
-            f"the rows lack the feature columns {', '.join(absent)}; mend features.numeric and "
+            f"the rows lack the feature columns {', '.join(absent)}; correct features.numeric and "
             "features.categorical"
         )
     for name in numeric:

@@ -32,11 +32,11 @@ Found = Iterator[
 
 
 def decode(column: pl.Series, image: ImageSettings) -> tuple[Pixels, NDArray[np.bool_]]:
-    """Pixels, float32 (rows, height * width * channels), row by row, channels last; and which rows could be
-    read, bool (rows,).
+    """Returns pixels, float32 (rows, height * width * channels), row by row, channels last; and which rows
+    could be read, bool (rows,).
 
-    Unreadable are null, bytes that are no whole PNG or JPEG of this size, and lists of another length or with
-    null or non-finite numbers; their pixels are 0. The column is Binary, or List or Array of numbers.
+    Null, bytes that are not a whole PNG or JPEG of this size, and lists of another length or with null or
+    non-finite numbers are unreadable; their pixels are 0. The column is Binary, or List or Array of numbers.
     """
     pixels = np.zeros((len(column), math.prod(image.shape)), np.float32)
     readable = np.zeros(len(column), dtype=bool)
@@ -46,7 +46,7 @@ def decode(column: pl.Series, image: ImageSettings) -> tuple[Pixels, NDArray[np.
 
 
 def is_readable(column: pl.Series, image: ImageSettings) -> NDArray[np.bool_]:
-    """Which rows `decode` can read, bool (rows,), with the pixels of a few of them in memory at a time."""
+    """Returns which rows `decode` can read, bool (rows,), with few images in memory at a time."""
     parts = pl.DataFrame(column).iter_slices(rows_at_once(len(column), math.prod(image.shape)))
     return np.concatenate([np.zeros(0, dtype=bool), *(decode(part.to_series(), image)[1] for part in parts)])
 
@@ -64,7 +64,7 @@ class ImageFeature(BaseModel):
 
     @staticmethod
     def fit(frame: pl.DataFrame, image: ImageSettings) -> "ImageFeature":
-        """Raises TrainingError where the column is missing, or holds anything but readable images."""
+        """Raises TrainingError where the column is missing or an image cannot be read."""
         values = pl.Series(_read(frame, image, TrainingError).ravel())
         center, deviation = float(values.mean()), float(values.std(ddof=0))  # type: ignore[arg-type]
         return ImageFeature(image=image, center=center, scale=deviation or max(1.0, abs(center)))
@@ -84,9 +84,9 @@ class ImageFeature(BaseModel):
         return tuple(f"{self.image.column}[{','.join(map(str, index))}]" for index in indices)
 
     def encode(self, frame: pl.DataFrame) -> Pixels:
-        """float32 (rows, height * width * channels), finite.
+        """Returns float32 (rows, height * width * channels), finite.
 
-        Raises ModelError where some image cannot be read.
+        Raises ModelError where an image cannot be read.
         """
         pixels = _read(frame, self.image, ModelError)
         pixels -= np.float32(self.center)
@@ -94,11 +94,11 @@ class ImageFeature(BaseModel):
         return pixels
 
     def observed(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The pixels in source units: 0..255 of bytes, else those of the lists; Float64."""
+        """Returns the pixels in source units, Float64: 0..255 for bytes, else the numbers of the lists."""
         return pl.DataFrame(_read(frame, self.image, ModelError).astype(np.float64), schema=list(self.names))
 
     def decode(self, output: NDArray[np.floating]) -> pl.DataFrame:
-        """What a network's output, in the form of encoded rows, means in source units; Float64."""
+        """Returns a network's output, which has the form of encoded rows, in source units, Float64."""
         return pl.DataFrame(output.astype(np.float64) * self.scale + self.center, schema=list(self.names))
 
 
@@ -131,7 +131,7 @@ def _read(frame: pl.DataFrame, image: ImageSettings, error: type[ModelError]) ->
     """Returns the pixels of every row; raises `error` where one cannot be read."""
     name = image.column
     if name not in frame.columns:
-        raise error(f"the rows lack the image column {name}; mend features.image")
+        raise error(f"the rows lack the image column {name}; correct features.image")
     kind = frame.schema[name]
     if kind != pl.Binary and not (
         isinstance(kind, pl.List | pl.Array) and (kind.inner.is_numeric() or kind.inner == pl.Boolean)
@@ -143,7 +143,7 @@ def _read(frame: pl.DataFrame, image: ImageSettings, error: type[ModelError]) ->
     if bad := len(frame) - int(readable.sum()):
         size = " x ".join(map(str, image.shape))
         raise error(
-            f"{bad:,} of {len(frame):,} images in column {name} cannot be read as {size} numbers; mend "
-            "or leave out those rows"
+            f"{bad:,} of {len(frame):,} images in column {name} cannot be read as {size} numbers; "
+            "correct or remove those rows"
         )
     return pixels

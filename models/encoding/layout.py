@@ -18,8 +18,8 @@ class Layout:
     residual has the shape of the encoded row: one component per column.
 
     numeric, indicators: numbers of columns.
-    categories: how many codes each category feature has; the last code is for everything that is rare, null
-    or never seen.
+    categories: how many codes each category feature has; the last code is for all rare, null and unseen
+    values.
     owners: for each column, the feature it belongs to (its position among all features: numeric ones, then
     categories).
     image: height, width and channels, where the numeric values are the pixels of an image, row by row,

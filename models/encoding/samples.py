@@ -27,7 +27,7 @@ class Samples:
     anomalies: Encoded
 
     def capped(self, seed: int) -> "Samples":
-        """At most MOST_ROWS rows and MOST_CELLS numbers of each part, drawn by the seed."""
+        """Returns at most MOST_ROWS rows and MOST_CELLS numbers of each part, drawn by the seed."""
         return Samples(
             *(
                 cap(part, min(MOST_ROWS, MOST_CELLS // part.shape[1]), seed)

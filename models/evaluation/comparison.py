@@ -46,12 +46,12 @@ def paired_difference(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Difference | None:
-    """The difference of a metric between two scorers of the same rows in the same order; None where it is not
-    defined.
+    """Returns the difference of a metric between two scorers of the same rows in the same order; None where
+    it is not defined.
 
-    Each replicate draws entities with all their rows, the same for both scorers, so that what makes a draw
-    easy or hard for both does not count: the paired percentile bootstrap (Efron & Tibshirani, 1993), with
-    Poisson(1) copies (Chamandy et al., 2012). The same seed gives the same interval.
+    Each replicate draws entities with all their rows, the same for both scorers, so that the difficulty of a
+    draw cancels out: the paired percentile bootstrap (Efron & Tibshirani, 1993), with Poisson(1) copies
+    (Chamandy et al., 2012). The same seed gives the same interval.
     """
     values = metric(champion), metric(challenger)
     if np.isnan(values).any():
@@ -74,7 +74,7 @@ def agreement(
     champion_p_values: NDArray[np.float64],
     challenger_p_values: NDArray[np.float64],
 ) -> Agreement:
-    """How far two detectors agree on the same rows.
+    """Returns how far two detectors agree on the same rows.
 
     alerts: (date, entity) of each flagged row. shift: the Kolmogorov-Smirnov distance of their p-values,
     which, unlike scores, are on one scale: the largest difference of their cumulative shares, 0..1 (Smirnov,

@@ -1,6 +1,4 @@
-"""What figures cannot show: the precision-recall and ROC curves, and how the scores of frauds and normal
-rows spread.
-"""
+"""Precision-recall and ROC curves, and how the scores of frauds and normal rows are distributed."""
 
 from dataclasses import dataclass
 
@@ -29,7 +27,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Distribution:
-    """How scores spread, on bins that frauds and normal rows share.
+    """A histogram of scores, on bins that frauds and normal rows share.
 
     edges: bins + 1 scores, equally far apart on the log10 axis, or on the linear one where a score is
     negative.
@@ -44,8 +42,8 @@ class Distribution:
 
 
 def curves(labelled: LabelledRows, points: int = 300) -> Curves | None:
-    """Precision-recall and ROC, each thinned to about `points` points; None unless there are both frauds and
-    normal rows.
+    """Returns precision-recall and ROC, each thinned to about `points` points; None unless there are both
+    frauds and normal rows.
 
     The area under the first is the average precision, and under the second the area that `auc_roc` gives.
     """
@@ -63,9 +61,7 @@ def curves(labelled: LabelledRows, points: int = 300) -> Curves | None:
 def distribution(
     scores: Floats, labels: NDArray[np.bool_] | None, weights: Floats | None = None, bins: int = 60
 ) -> Distribution:
-    """The histogram of the scores of frauds and normal rows (of all rows, where labels is None) on shared
-    bins.
-    """
+    """Returns the histogram of the scores of frauds and normal rows (of all rows, where labels is None)."""
     log = bool((scores >= 0).all() and (scores > 0).any())
     placed = np.log10(np.maximum(scores, scores[scores > 0].min())) if log else scores
     edges = np.histogram_bin_edges(placed, bins) if placed.size else np.linspace(0.0, 1.0, bins + 1)
@@ -84,8 +80,8 @@ def distribution(
 
 
 def _stairs(recall: Floats, precision: Floats) -> tuple[Floats, Floats]:
-    """Precision does not run straight between two thresholds (Davis and Goadrich, 2006): the recall gained
-    has that of the lower one.
+    """Precision is not linear between two thresholds (Davis and Goadrich, 2006): the recall gained has the
+    precision of the lower one.
 
     The first point, precision 1 without any row, is scikit-learn's convention and left out.
     """
@@ -93,8 +89,8 @@ def _stairs(recall: Floats, precision: Floats) -> tuple[Floats, Floats]:
 
 
 def _thinned(x: Floats, y: Floats, points: int) -> Curve:
-    """About `points` points, equally far apart along the curve: none left out is further than that from one
-    that is kept.
+    """Returns about `points` points, equally far apart along the curve; every omitted point is at most that
+    far from a kept one.
     """
     length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     kept = np.unique(np.searchsorted(length, np.linspace(0, length[-1], points)).clip(max=x.size - 1))

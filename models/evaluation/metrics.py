@@ -87,20 +87,25 @@ class Metric:
 
 
 def metrics(top_k: Iterable[int] = (100,)) -> dict[str, Metric]:
-    """Every metric by name: auc_roc, average_precision, one card_precision_at_<k> per k, precision, recall,
-    f1.
+    """Returns every metric by name: auc_roc, average_precision, one card_precision_at_<k> per k, precision,
+    recall, f1.
     """
     cards = {f"card_precision_at_{k}": Metric(partial(_card_precision, k=k), _entity_days) for k in top_k}
     return RANKING | cards | FLAG_METRICS
 
 
+def title(name: str) -> str:
+    """Returns the display name of a metric, such as "AUC ROC" or "card precision at 100"."""
+    return TITLES.get(name, name.replace("_", " "))
+
+
 def measure(
     labelled: LabelledRows, metrics: Mapping[str, Metric], replicates: int = 100, seed: int = 0
 ) -> dict[str, Figure]:
-    """Each metric with its 95% percentile bootstrap interval (Efron, 1979).
+    """Returns each metric with its 95% percentile bootstrap interval (Efron, 1979).
 
     A replicate draws entities with all their rows (rows, where there are no entities), because the frauds of
-    one card stand or fall together; the number of copies is Poisson(1) for each (Chamandy et al., 2012). The
+    one card are not independent; the number of copies is Poisson(1) for each (Chamandy et al., 2012). The
     same seed gives the same interval; no replicates, no interval.
     """
     draw = copies(labelled)
@@ -118,27 +123,27 @@ def measure(
 
 
 def confusion(labelled: LabelledRows) -> Confusion:
-    """The weighted number of rows for each flag and label."""
+    """Returns the weighted number of rows for each flag and label."""
     counts = np.bincount(2 * labelled.flagged + labelled.labels, labelled.weight, minlength=4)
     tn, fn, fp, tp = map(float, counts)
     return Confusion(tp=tp, fp=fp, fn=fn, tn=tn)
 
 
 def frauds_in(rows: LabelledRows) -> float:
-    """Their number, weighted."""
+    """Returns the weighted number of frauds."""
     return float(rows.weight[rows.labels].sum())
 
 
 def copies(labelled: LabelledRows) -> Callable[[np.random.Generator], Floats]:
-    """How often a replicate holds each row (rows,): the same for all rows of an entity."""
+    """Returns what draws the copies of each row in a replicate (rows,): equal for all rows of an entity."""
     codes = _codes(labelled)
     entities = int(codes.max(initial=-1)) + 1
     return lambda random: random.poisson(1.0, entities).astype(np.float64)[codes]
 
 
 def pools(labelled: LabelledRows) -> Callable[[Floats], LabelledRows]:
-    """Normal rows between the same two neighbouring scores of frauds are alike to every ranking metric: one
-    row each.
+    """Merges the normal rows between two neighbouring scores of frauds into one row, as every ranking metric
+    treats them alike.
 
     Rows that tie with a fraud keep their score, so the value is exactly that of all rows.
     """
@@ -180,8 +185,8 @@ def _card_precision(days: LabelledRows, k: int) -> float:
 
     Each day the k entities with the highest score are alerted; the day's precision is the number of
     compromised ones divided by k, and those are left out on later days; the mean over days. Where the k-th
-    place is shared by equal scores, each of them gets an equal share of what is left of k, and none of them
-    counts as found.
+    place is shared by equal scores, each of them gets an equal share of the remaining places, and none of
+    them counts as found.
     """
     if not frauds_in(days):
         return np.nan
@@ -219,8 +224,8 @@ def _merged(labelled: LabelledRows, group: NDArray[np.intp]) -> Callable[[Floats
 
 
 def _entity_days(labelled: LabelledRows) -> Callable[[Floats], LabelledRows]:
-    """One row per day and entity, with its highest score, label and flag; it weighs what its highest row
-    weighs.
+    """One row per day and entity, with its highest score, label and flag, and the weight of its highest
+    row.
     """
     frame = pl.DataFrame({"date": labelled.dates, "entity": _codes(labelled), "score": labelled.scores})
     frame = frame.with_columns(
@@ -242,7 +247,7 @@ def _entity_days(labelled: LabelledRows) -> Callable[[Floats], LabelledRows]:
 
 
 def _codes(labelled: LabelledRows) -> NDArray[np.int64]:
-    """A number from 0 for every entity; the row's own number where there are no entities."""
+    """Returns a number from 0 for every entity; the row's own number where there are no entities."""
     if labelled.entities is None:
         return np.arange(labelled.scores.size)
     return np.asarray(pl.Series(labelled.entities).rank("dense").to_numpy(), np.int64) - 1
@@ -265,3 +270,4 @@ FLAG_METRICS = {
     "recall": Metric(_recall, _flag_groups),
     "f1": Metric(_f1, _flag_groups),
 }
+TITLES = {"auc_roc": "AUC ROC", "f1": "F1"}  # where it is not the name with spaces

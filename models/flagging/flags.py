@@ -46,7 +46,7 @@ def chosen(night: NightScores, flagged: NDArray[np.bool_], why_none: str = "") -
     return Flags(float(np.nextafter(highest, np.inf, dtype=night.scores.dtype)), flagged, why_none)
 
 
-def doubt(night: NightScores, flags: Flags) -> str | None:
+def unusual_flags(night: NightScores, flags: Flags) -> str | None:
     """Returns a one-line warning with figures where every row of the night is flagged, or none, or all have
     the same score; else None.
     """

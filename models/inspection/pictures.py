@@ -19,7 +19,7 @@ class Picture:
 
     observed, expected: uint8 (height, width, channels), on one scale for all pictures: 0 and 255 are the
         least and the largest pixel observed in them.
-    loss: uint8 (height, width), the mean over channels; 255 is what is `strong` in this picture.
+    loss: uint8 (height, width), the mean over channels; 255 is the `strong` loss of this picture.
     """
 
     fraud: bool
@@ -32,7 +32,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pixels:
-    """normal, fraud: the mean loss per pixel over held-out rows and over known frauds (None without), float64
+    """normal, fraud: the mean loss per pixel over held-out rows and over known frauds (None if none), float64
         (height, width), encoded units.
     worst: the images with the highest scores, half of them frauds where any is known; held-out ones first.
     """
@@ -51,7 +51,7 @@ def worst_pixels(encoder: Encoder, rows: Reconstruction) -> Pixels:
 
 
 def shades(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
-    """The values as 0..255, which low and high are; values beyond are cut off."""
+    """Returns the values scaled from low..high to 0..255; values beyond are clipped."""
     return np.asarray(np.rint(255 * np.clip((values - low) / max(high - low, 1e-12), 0, 1)), np.uint8)
 
 
@@ -61,7 +61,7 @@ def strong(losses: NDArray[np.floating]) -> float:
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of pixels (height, width, channels): 1 grey, 2 grey and opacity, 3 colour, 4 colour and
+    """Returns a PNG of pixels (height, width, channels): 1 grey, 2 grey and opacity, 3 colour, 4 colour and
     opacity.
     """
     return bytes(tf.io.encode_png(pixels).numpy())
@@ -73,8 +73,8 @@ def _highest(rows: Reconstruction, fraud: bool, count: int) -> NDArray[np.int64]
 
 
 def _by_pixel(losses: NDArray[np.floating], layout: Layout) -> NDArray[np.float64]:
-    """From each component's share in the error, (..., width), the loss of each pixel: (..., height,
-    width).
+    """Returns the loss of each pixel, (..., height, width), from each component's share in the error,
+    (..., width).
     """
     assert layout.image is not None
     return np.asarray(

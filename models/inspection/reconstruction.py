@@ -31,11 +31,11 @@ class Reconstruction:
     losses: NDArray[np.float32]
 
     def numbers(self, fraud: bool) -> NDArray[np.int64]:
-        """The positions of the known frauds, or of the held-out rows."""
+        """Returns the positions of the known frauds, or of the held-out rows."""
         return np.flatnonzero(self.fraud == fraud)
 
     def mean_loss(self, fraud: bool) -> NDArray[np.float64]:
-        """The mean over these rows of `losses`, float64 (width,); there must be such rows."""
+        """Returns the mean of `losses` over these rows, float64 (width,); there must be such rows."""
         return np.asarray(self.losses[self.fraud == fraud].mean(axis=0, dtype=np.float64))
 
     @property

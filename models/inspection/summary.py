@@ -1,7 +1,7 @@
-"""What a detector has learnt, as its card shows it: the latent space, what is reconstructed worst, how the
-scores spread.
+"""The inspection of a detector for its card: its latent space, what it reconstructs worst, and the
+distribution of its scores.
 
-It looks at the held-out rows and known frauds that the detector keeps, so it needs no data of its own.
+It uses the held-out rows and known frauds stored with the detector, so it needs no other data.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ MOST_NORMAL, MOST_FRAUDS = 1_200, 300  # points of the latent space that are sho
 class Latent:
     """Held-out rows and known frauds in the latent space of the first network.
 
-    units: how many dimensions it has.
-    position: float64 (rows, 2), along the first two principal components of the held-out rows; 0 along a
-    second that is not there.
+    units: its number of dimensions.
+    position: float64 (rows, 2), along the first two principal components of the held-out rows; 0 along the
+    second where there is only one.
     variance: the share of the held-out rows' variance that lies along each of the two.
     error, score: float32 (rows,). fraud: bool (rows,).
     """
@@ -42,11 +42,11 @@ class Latent:
 
 @dataclass(frozen=True)
 class FeatureLoss:
-    """How badly a feature is reconstructed.
+    """The reconstruction loss of a feature.
 
     normal, fraud: its mean loss over held-out rows and over known frauds, encoded units.
-    normal_share, fraud_share: how much of the mean error that is; they sum to 1 over all features.
-    The figures of frauds are None where none is known.
+    normal_share, fraud_share: its share of the mean error; they sum to 1 over all features.
+    fraud and fraud_share are None where no fraud is known.
     """
 
     name: str
@@ -60,7 +60,7 @@ class FeatureLoss:
 class Inspection:
     """scores: of all held-out rows and known frauds.
 
-    features: all of them, worst first; images have none, but `pixels`.
+    features: all of them, worst first; empty for images, which have `pixels`.
     """
 
     scores: Distribution
@@ -122,8 +122,8 @@ def _features(detector: Detector, rows: Reconstruction) -> tuple[FeatureLoss, ..
 
 
 def _by_feature(losses: NDArray[np.float64], layout: Layout) -> list[tuple[float, float]]:
-    """From each component's share in the error, (width,), the loss of each feature and its share of their
-    sum.
+    """Returns the loss of each feature and its share of their sum, from each component's share in the error,
+    (width,).
     """
     shared = losses @ layout.membership
     shares = shared / max(shared.sum(), np.finfo(np.float64).tiny)

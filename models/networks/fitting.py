@@ -57,13 +57,11 @@ class Split:
         """
         fit, validation = self.fit[~left_out[self.fit]], self.validation[~left_out[self.validation]]
         if len(fit) < LEAST_FIT or len(validation) < LEAST_VALIDATION:
-            suspects = f"the {np.count_nonzero(left_out):,} that were flagged and that no label explains"
             raise TrainingError(
-                f"{len(fit)} rows to learn from and {len(validation)} to stop by are left without "
-                f"{suspects}, at least {LEAST_FIT} and "
-                f"{LEAST_VALIDATION} are needed; say what they are with `nightscore labels`, widen "
-                "training.window_days, or set "
-                'training.rows = "all"'
+                f"{len(fit)} rows for training and {len(validation)} for validation are left without the "
+                f"{np.count_nonzero(left_out):,} flagged rows that no label explains, at least {LEAST_FIT} "
+                f"and {LEAST_VALIDATION} are needed; label those rows with `nightscore labels`, widen "
+                'training.window_days, or set training.rows = "all"'
             )
         return Split(fit, validation, self.p_value)
 

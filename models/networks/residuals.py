@@ -12,8 +12,8 @@ from models.encoding.layout import Layout
 
 
 def residual(encoded: tf.Tensor, output: tf.Tensor, layout: Layout) -> tf.Tensor:
-    """float32 (rows, layout.width) from encoded rows (rows, layout.width) and a network's output (rows,
-    layout.outputs).
+    """Returns residuals, float32 (rows, layout.width), of encoded rows (rows, layout.width) and a network's
+    output (rows, layout.outputs).
     """
     difference = encoded[:, : layout.continuous] - output[:, : layout.continuous]
     return tf.concat(

@@ -17,8 +17,8 @@ LIMIT = 10.0  # of a log variance, so that its exponential stays finite
 
 
 def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
-    """See `dense.build`. The layers of `hidden` before its first narrowest are the encoder, those after it
-    the decoder.
+    """See `dense.build`. The layers of `hidden` before the narrowest (the first of several) are the encoder,
+    those after it the decoder.
 
     The Kullback-Leibler divergence is added to the loss, which then is the evidence lower bound of a decoder
     with the variance `kl_weight`, times a constant (the weight is the beta of Higgins et al., 2017).
@@ -41,8 +41,8 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
 
 @keras.saving.register_keras_serializable(package="nightscore")
 class Draw(keras.layers.Layer):  # type: ignore[misc]
-    """From [mean, log variance], float32 (rows, units) each, a draw of that Gaussian while training, else its
-    mean.
+    """Returns a draw of the Gaussian with [mean, log variance], each float32 (rows, units), during training;
+    otherwise its mean.
 
     Adds its mean Kullback-Leibler divergence from the standard normal distribution to the loss, times
     `weight`.

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from models.evaluation.metrics import title
+
 TEMPLATES = Path(__file__).parent / "templates"
 UNDEFINED = "–"
 
@@ -185,12 +187,8 @@ def percent(value: float) -> str:
 
 
 def words(name: str) -> str:
-    """The name of a metric or scorer as it is read."""
-    return NAMES.get(name) or name.replace("_", " ").capitalize()
+    """Returns the display name of a metric or scorer, beginning with a capital letter."""
+    from models.checks.baselines import TITLES  # imports TensorFlow
 
-
-NAMES = {
-    "auc_roc": "AUC ROC",
-    "f1": "F1",
-    "pca_residual": "PCA residual",
-}
+    found = TITLES.get(name) or title(name)
+    return found[:1].upper() + found[1:]

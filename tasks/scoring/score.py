@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.flagging.flags import NightScores, doubt
+from models.flagging.flags import NightScores, unusual_flags
 from models.flagging.thresholds import decide
 from models.settings import ThresholdSettings
 from tasks.core.atomic_files import atomic_path
@@ -83,7 +83,7 @@ def score_day(
         rows["score"].to_numpy(), rows["p_value"].to_numpy(), rows["entity"].fill_null(rows["id"])
     )
     verdict = decide(night, detector.calibration, threshold)
-    if odd := doubt(night, verdict):
+    if odd := unusual_flags(night, verdict):
         log.warning("%s  score      threshold.strategy %s: %s", features.date, threshold.strategy, odd)
     flagged = pl.Series("is_flagged", verdict.flagged)
     likely_but_flagged = rows["row"].filter(flagged & (rows["p_value"] > explain_below))

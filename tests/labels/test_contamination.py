@@ -102,7 +102,7 @@ def test_nothing_is_fitted_to_unconfirmed_rows_and_their_scores_still_count() ->
 
 
 def test_too_few_rows_to_learn_from_are_refused_with_the_reason() -> None:
-    with pytest.raises(TrainingError, match=r"without the 950 that were flagged .* `nightscore labels`"):
+    with pytest.raises(TrainingError, match=r"without the 950 flagged rows .* `nightscore labels`"):
         split(1_000, 0).without(np.arange(1_000) < 950)
 
 

@@ -1,7 +1,4 @@
-"""The laws that every architecture keeps.
-
-The rows are small images, so that the convolutional network can be among them.
-"""
+"""The laws of every architecture. The convolutional network is tested on small images."""
 
 import re
 from pathlib import Path
@@ -52,7 +49,7 @@ def rows(layout: Layout, count: int, seed: int) -> np.ndarray:
 
 
 def other_rows(layout: Layout, count: int, seed: int) -> np.ndarray:
-    """Every column as in `rows`; together they are not."""
+    """Rows with the columns of `rows`, each permuted by itself."""
     random = np.random.default_rng(seed)
     return np.column_stack([random.permutation(column) for column in rows(layout, count, seed).T])
 
@@ -107,7 +104,7 @@ def test_a_training_step_lowers_the_loss(name: str) -> None:
     assert network.evaluate(batch, batch, verbose=0) < before
 
 
-def test_training_improves_what_an_untrained_network_knows(
+def test_a_trained_network_ranks_other_rows_above_normal_ones(
     trained: tuple[keras.Model, Layout, ModelSettings],
 ) -> None:
     network, layout, model = trained
@@ -155,7 +152,7 @@ def test_activity_regularisation_keeps_the_latent_layer_small() -> None:
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(28, 28, 1), (7, 5, 3), (2, 9, 1), (33, 64, 3)])
-def test_images_of_any_size_come_out_as_they_went_in(height: int, width: int, channels: int) -> None:
+def test_the_output_has_the_size_of_the_image(height: int, width: int, channels: int) -> None:
     pixels = height * width * channels
     layout = Layout(
         numeric=pixels,
@@ -172,7 +169,9 @@ def test_images_of_any_size_come_out_as_they_went_in(height: int, width: int, ch
     ("layout", "filters", "message"),
     [(TABLE, (4, 8), "features.image"), (IMAGE, (4,) * 6, r"too many for images of 7 x 5")],
 )
-def test_what_cannot_be_convolved_is_refused(layout: Layout, filters: tuple[int, ...], message: str) -> None:
+def test_rows_that_cannot_be_convolved_are_refused(
+    layout: Layout, filters: tuple[int, ...], message: str
+) -> None:
     with pytest.raises(TrainingError, match=message):
         ARCHITECTURES["conv"](layout, settings("conv", filters=filters), 1)
 
@@ -248,15 +247,15 @@ def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(
     network, layout, model = variational
     validation, anomalies = rows(layout, 800, 14), other_rows(layout, 60, 15)
     chosen = choose_score((network,), layout, model, validation, anomalies)
-    told = dict(re.findall(r"(\w+) (0\.\d+|1\.0+)", caplog.messages[-1].split(": ")[-1]))
-    assert set(told) == set(SCORES)
-    assert chosen == max(told, key=lambda kind: float(told[kind]))
+    figures = dict(re.findall(r"(\w+) (0\.\d+|1\.0+)", caplog.messages[-1].split(": ")[-1]))
+    assert set(figures) == set(SCORES)
+    assert chosen == max(figures, key=lambda kind: float(figures[kind]))
     assert "400 held-out rows and 60 known frauds" in caplog.messages[-1]
     assert choose_score((network,), layout, model, validation, anomalies[:9]) == "whitened"
     assert "9 known frauds are too few" in caplog.messages[-1]
 
 
-def test_a_covariance_of_too_many_pixels_is_refused_before_anything_is_learnt() -> None:
+def test_a_covariance_of_too_many_pixels_is_refused_before_training() -> None:
     images = pl.DataFrame({"scan": np.random.default_rng(0).normal(size=(120, 65 * 64)).tolist()})
     image = ImageSettings(column="scan", height=65, width=64)
     with pytest.raises(TrainingError, match=r'covariance of 4,160 components; set model.score = "error"'):

@@ -54,7 +54,7 @@ def test_a_reloaded_detector_is_the_same(detector: Detector, stored: tuple[Path,
         assert getattr(again, name) == getattr(detector, name)
 
 
-def test_the_folder_holds_what_the_manifest_lists_and_nothing_that_runs(stored: tuple[Path, str]) -> None:
+def test_the_folder_holds_only_the_files_that_the_manifest_lists(stored: tuple[Path, str]) -> None:
     folder, _ = stored
     assert sorted(json.loads((folder / "manifest.json").read_text())) == FILES
     assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "manifest.json"])
@@ -76,13 +76,13 @@ def test_a_missing_or_changed_file_is_refused_by_its_name(
         load(folder, sha256)
 
 
-def test_another_detector_is_not_taken_for_the_one_that_was_saved(stored: tuple[Path, str]) -> None:
+def test_another_fingerprint_is_refused(stored: tuple[Path, str]) -> None:
     with pytest.raises(ArtifactError, match=r"manifest\.json is not the one that was written"):
         load(stored[0], "0" * 64)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "3"])
-def test_a_manifest_that_is_none_is_refused(content: str, stored: tuple[Path, str]) -> None:
+def test_an_invalid_manifest_is_refused(content: str, stored: tuple[Path, str]) -> None:
     (stored[0] / "manifest.json").write_text(content)
     with pytest.raises(ArtifactError, match="manifest"):
         load(stored[0])

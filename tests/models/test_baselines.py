@@ -7,7 +7,7 @@ import pytest
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
 
-from models.checks.baselines import BASELINES, MOST_AXES
+from models.checks.baselines import BASELINES, MOST_AXES, TITLES
 from models.detector.detector import Detector, train
 from models.detector.scorer import moments
 from models.networks.architectures import ARCHITECTURES
@@ -20,7 +20,7 @@ MODEL, TRAINING = ModelSettings(hidden=(8, 3, 8)), TrainingSettings(epochs=2)
 
 
 def rows(count: int, seed: int, noise: float = 1.0, width: int = NARROW) -> pl.DataFrame:
-    """Features that have one cause in common; the noise hides it."""
+    """Features with one common cause, plus noise."""
     random = np.random.default_rng(seed)
     values = noise * random.normal(size=(count, width)) + random.normal(size=(count, 1))
     return pl.DataFrame(values, schema=[f"x{k}" for k in range(width)]).with_columns(
@@ -39,7 +39,7 @@ def detector() -> Detector:
 
 @pytest.fixture(scope="module")
 def wide() -> Detector:
-    """Of rows with more columns than there are rows, and than components are told apart."""
+    """Trained on rows with more columns than rows, and than components that are computed."""
     return trained(rows(250, seed=1, width=WIDE))
 
 
@@ -47,6 +47,10 @@ def scorer(name: str, detector: Detector) -> Callable[[pl.DataFrame], np.ndarray
     """The baseline as a function of source rows."""
     score = BASELINES[name](detector)
     return lambda frame: score(detector.encoder.encode(frame))
+
+
+def test_every_baseline_has_a_title() -> None:
+    assert set(TITLES) == set(BASELINES)
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -62,7 +66,7 @@ def test_a_baseline_scores_every_row_the_same_each_time(name: str, detector: Det
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_scores_are_finite_for_whatever_rows(name: str, detector: Detector) -> None:
+def test_scores_are_finite_for_any_rows(name: str, detector: Detector) -> None:
     strange = rows(6, seed=3).with_columns(
         x0=pl.Series([None, float("nan"), float("inf"), -1e300, 1e9, 0.0]),
         x1=pl.lit(float("-inf")),
@@ -78,7 +82,7 @@ def test_a_baseline_ranks_far_rows_above_normal_ones(name: str, detector: Detect
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_rows_may_be_wider_than_there_are_many(name: str, wide: Detector) -> None:
+def test_there_may_be_more_columns_than_rows(name: str, wide: Detector) -> None:
     scores = scorer(name, wide)(
         pl.concat([rows(100, seed=2, width=WIDE), rows(100, seed=3, noise=2.0, width=WIDE)])
     )
@@ -104,7 +108,7 @@ def test_mahalanobis_is_the_distance_by_the_covariance_of_ledoit_and_wolf(detect
     np.testing.assert_allclose(scorer("mahalanobis", detector)(frame), expected, rtol=1e-6)
 
 
-def test_the_residual_of_principal_components_does_not_see_what_lies_along_them(detector: Detector) -> None:
+def test_the_residual_of_principal_components_ignores_changes_along_them(detector: Detector) -> None:
     score, frame = scorer("pca_residual", detector), rows(200, seed=4)
     along = frame.with_columns(pl.exclude("kind") + 5)  # all features grow together
     across = frame.with_columns(pl.col("x0") + 5, pl.col("x1") - 5)
@@ -117,10 +121,10 @@ def test_copies_of_a_training_row_do_not_make_every_other_row_an_outlier(detecto
     copies = np.repeat(detector.samples.training[:1], 1_000, axis=0)
     sample = replace(detector.samples, training=np.concatenate([detector.samples.training, copies]))
     scores = scorer("local_outlier_factor", replace(detector, samples=sample))(rows(500, seed=6))
-    assert scores.max() < 100  # about 1 where a row lies as densely as its neighbours
+    assert scores.max() < 100  # about 1 where the density is that of the neighbours
 
 
-def test_the_untrained_network_scores_as_the_trained_one_but_for_its_weights(detector: Detector) -> None:
+def test_the_untrained_network_differs_from_the_trained_one_only_in_its_weights(detector: Detector) -> None:
     frame, layout = rows(200, seed=7), detector.encoder.layout
     network = ARCHITECTURES["dense"](layout, MODEL, detector.training.seed)
     means, roots = moments((network,), layout, "whitened", 1, detector.samples.training)

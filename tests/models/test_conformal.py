@@ -22,11 +22,11 @@ DRAWS, CALIBRATION_ROWS, NORMAL, ANOMALIES = 400, 2_000, 450, 50
 
 
 def false_discoveries(level: float, calibrate_on: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
-    """For each draw the share of normal rows among the flagged ones (0 where none is) and the share of the
+    """Returns, per draw, the share of normal rows among the flagged ones (0 where none is) and the share of
     anomalies found.
 
-    Every draw has new calibration rows, normal rows and anomalies. calibrate_on: what becomes of the
-    calibration scores.
+    Every draw has new calibration rows, normal rows and anomalies. calibrate_on: changes the calibration
+    scores.
     """
     random = np.random.default_rng(11)
     shares, found = np.zeros(DRAWS), np.zeros(DRAWS)
@@ -44,7 +44,7 @@ def false_discoveries(level: float, calibrate_on: Callable[[Floats], Floats]) ->
 
 
 def standard_error(shares: Floats) -> float:
-    """Of the mean over independent draws: what the simulation itself leaves uncertain."""
+    """Returns the standard error of the mean over independent draws."""
     return float(shares.std(ddof=1) / np.sqrt(len(shares)))
 
 
@@ -57,7 +57,7 @@ def test_fdr_keeps_the_false_discovery_rate(level: float) -> None:
 
 @pytest.mark.parametrize("level", [0.05, 0.1, 0.2, 0.4])
 def test_calibration_rows_that_score_too_low_would_break_the_level(level: float) -> None:
-    """As rows would that the networks were trained on: the law above can fail."""
+    """As scores of training rows would: the law above can fail."""
     shares, _ = false_discoveries(level, lambda scores: 0.8 * scores)
     assert shares.mean() > level + 3 * standard_error(shares)
 
@@ -99,7 +99,9 @@ def test_fresh_normal_rows_score_like_the_calibration_rows(detector: Detector) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.3, -0.3])
-def test_rows_that_moved_a_little_do_not(detector: Detector, shift: float) -> None:
+def test_slightly_shifted_rows_do_not_score_like_the_calibration_rows(
+    detector: Detector, shift: float
+) -> None:
     """A third of a source unit in one of eight features, about a fifth of its standard deviation: the test
     above can fail.
     """

@@ -46,7 +46,7 @@ def normal_rows(rows: int, seed: int) -> pl.DataFrame:
 
 
 def shuffled(frame: pl.DataFrame) -> pl.DataFrame:
-    """Every column is normal by itself; together they are not."""
+    """Rows whose columns are normal one by one, but not together."""
     random = np.random.default_rng(5)
     return frame.select(column.gather(random.permutation(len(frame))) for column in frame)
 
@@ -82,7 +82,7 @@ def test_every_name_of_the_settings_is_in_its_registry() -> None:
     assert {*SCORES, "auto"} == set(get_args(ModelSettings.model_fields["score"].annotation))
 
 
-def test_scores_are_finite_and_not_negative_for_whatever_rows(by_kind: Detector) -> None:
+def test_scores_are_finite_and_not_negative_for_any_rows(by_kind: Detector) -> None:
     strange = FRESH[:6].with_columns(
         x0=pl.Series([None, float("nan"), float("inf"), -1e300, 1e9, 0.0]),
         bytes=pl.Series([1e308, None, -5.0, 0.0, float("-inf"), 1.0]),
@@ -145,17 +145,17 @@ def test_several_batches_at_once_give_the_same_network(
     compiled: list[int] = []
     compile_network = keras.Model.compile
 
-    def noted(network: keras.Model, *args: object, **options: object) -> None:
+    def recorded(network: keras.Model, *args: object, **options: object) -> None:
         compiled.append(int(str(options["steps_per_execution"])))
         compile_network(network, *args, **options)
 
     monkeypatch.setattr("models.networks.fitting.MANY_BATCHES", 1)
-    monkeypatch.setattr(keras.Model, "compile", noted)
+    monkeypatch.setattr(keras.Model, "compile", recorded)
     assert (trained("whitened").score(FRESH).score == detector.score(FRESH).score).all()
     assert compiled == [STEPS_AT_ONCE]
 
 
-def test_error_and_mae_and_whitened_are_what_they_say() -> None:
+def test_error_mae_and_whitened_follow_their_formulas() -> None:
     layout = Layout(numeric=2, indicators=0, categories=(), owners=(0, 1))
     residual = np.array([[3.0, -4.0]], dtype=np.float32)
     root = np.array([[2.0, 0.5], [0.5, 1.0]], dtype=np.float32)
@@ -168,7 +168,7 @@ def test_error_and_mae_and_whitened_are_what_they_say() -> None:
     assert sums == pytest.approx({"error": 12.5, "mae": 3.5, "whitened": centred @ root.T @ root @ centred})
 
 
-def test_whitened_scores_of_normal_rows_are_as_large_as_their_number_of_components(
+def test_whitened_scores_of_normal_rows_average_the_number_of_components(
     detector: Detector,
 ) -> None:
     assert np.mean(detector.calibration.held_out) == pytest.approx(detector.encoder.layout.width, rel=0.35)
@@ -227,14 +227,19 @@ def test_the_calibration_rows_were_not_trained_on(detector: Detector) -> None:
     assert (np.diff(detector.calibration.held_out) >= 0).all()
 
 
-def test_history_has_every_epoch_and_training_tells_of_each(caplog: pytest.LogCaptureFixture) -> None:
+def test_history_has_every_epoch_and_training_reports_each(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="models")
-    told: list[tuple[int, float, float]] = []
+    reported: list[tuple[int, float, float]] = []
     detector = train(
-        ROWS, NUMERIC, [], MODEL, TRAINING.model_copy(update={"epochs": 3}), lambda *epoch: told.append(epoch)
+        ROWS,
+        NUMERIC,
+        [],
+        MODEL,
+        TRAINING.model_copy(update={"epochs": 3}),
+        lambda *epoch: reported.append(epoch),
     )
     untrained, *epochs = detector.history
-    assert told == [(epoch.epoch, epoch.loss, epoch.validation_loss) for epoch in epochs]
+    assert reported == [(epoch.epoch, epoch.loss, epoch.validation_loss) for epoch in epochs]
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
     assert (untrained.epoch, untrained.loss) == (0, untrained.validation_loss)
     assert detector.history[-1].validation_loss < detector.history[0].validation_loss
@@ -262,7 +267,7 @@ def test_an_ensemble_scores_by_the_mean_of_its_members(ensemble: Detector) -> No
 
 
 @pytest.mark.parametrize("noise", [{"input_noise": 0.5}, {"dropout": 0.5}])
-def test_noise_and_dropout_act_in_training_alone(noise: dict[str, float]) -> None:
+def test_noise_and_dropout_act_only_in_training(noise: dict[str, float]) -> None:
     layout = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))
     network = ARCHITECTURES["dense"](
         layout, MODEL.model_copy(update={"input_noise": 0.0, "dropout": 0.0} | noise), 1

@@ -1,7 +1,4 @@
-"""What TensorFlow runs on.
-
-Its devices are fixed once it has started, so each case has a process of its own.
-"""
+"""The devices of TensorFlow. They are fixed once it has started, so each case has its own process."""
 
 import json
 import os
@@ -72,14 +69,14 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("devices", "architecture"), [pytest.param(1, "dense", marks=pytest.mark.soak), (2, "vae")]
 )
-def test_a_network_is_trained_on_every_device_there_is(devices: int, architecture: str) -> None:
+def test_a_network_is_trained_on_every_device(devices: int, architecture: str) -> None:
     done = run(TRAIN.format(devices=devices, architecture=architecture))
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["replicas"] == devices
-    assert said["device"].endswith("cpu") if devices == 1 else said["device"] == f"{devices}x cpu"
-    assert said["finite"]
-    assert said["losses"][-1] < said["losses"][0]
+    found = json.loads(done.stdout)
+    assert found["replicas"] == devices
+    assert found["device"].endswith("cpu") if devices == 1 else found["device"] == f"{devices}x cpu"
+    assert found["finite"]
+    assert found["losses"][-1] < found["losses"][0]
     assert done.stderr == ""
 
 
@@ -90,7 +87,7 @@ def test_every_architecture_learns_in_mixed_precision_compiled_by_xla_as_on_a_gp
     assert json.loads(done.stdout) == dict.fromkeys(("dense", "linear", "vae", "conv"), expected)
 
 
-def test_only_the_noise_of_the_start_is_kept_from_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_only_start_up_lines_are_dropped_from_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     with device._quiet_start():
         os.write(
             2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"

@@ -1,7 +1,4 @@
-"""The laws of drift.
-
-Rows are simulated: an amount, a rare yes or no, a value that is sometimes missing, and a category.
-"""
+"""The laws of drift, on simulated rows: an amount, a boolean, a value sometimes missing, and a category."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,9 +29,7 @@ def made(encoded: np.ndarray) -> Rows:
 
 
 def week(seed: int, rows: int = 7_000, days: tuple[int, ...] = tuple(range(7))) -> np.ndarray:
-    """Encoded rows of these days of a week, of which the last two are the weekend; both values of the yes or
-    no are standardised.
-    """
+    """Returns encoded rows of these days of a week; the last two are the weekend, a standardised boolean."""
     random = np.random.default_rng(seed)
     missing = random.random(rows) < 0.1
     weekend = np.isin(np.array(days)[np.arange(rows) % len(days)], (5, 6))
@@ -79,7 +74,7 @@ def test_the_same_rows_have_no_drift_at_all() -> None:
     assert {value for each in figures(profile(week(0, 20_000))).values() for value in each.values()} == {0.0}
 
 
-def test_new_rows_of_the_same_kind_are_far_below_every_limit() -> None:
+def test_new_rows_of_the_same_distribution_are_far_below_every_limit() -> None:
     found = figures(profile(week(1)))
     assert max(abs(each["psi"]) for name, each in found.items() if name != "error") < LIMITS.psi / 10
     assert max(each.get("wasserstein", 0.0) for each in found.values()) < LIMITS.wasserstein / 5
@@ -88,7 +83,7 @@ def test_new_rows_of_the_same_kind_are_far_below_every_limit() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(0, 700))
-def test_the_order_of_rows_is_nothing_and_batches_add_up(random: Random, cut: int) -> None:
+def test_the_order_of_rows_does_not_matter_and_batches_add_up(random: Random, cut: int) -> None:
     rows = week(2, 700)
     order = list(range(len(rows)))
     random.shuffle(order)
@@ -107,7 +102,7 @@ def test_every_row_below_the_threshold_is_in_one_bin_of_each_feature() -> None:
     assert profile(rows)["counts"].list.sum().to_list() == [kept] * 5
 
 
-def test_a_sample_counts_for_the_rows_that_it_stands_for() -> None:
+def test_a_sample_counts_for_the_rows_that_it_represents() -> None:
     sample, another = week(4, 1_000), profile(changed(AMOUNT, 3.0, week(5, 500)))
     expected = figures(profile(np.repeat(sample, 9, axis=0)), another)
     found = figures(profile(sample, weight=9.0), another)
@@ -116,7 +111,7 @@ def test_a_sample_counts_for_the_rows_that_it_stands_for() -> None:
     assert figures(profile(sample), another)["amount"]["psi"] > 2 * expected["amount"]["psi"]
 
 
-def test_an_attack_is_no_drift() -> None:
+def test_an_attack_is_not_drift() -> None:
     rows = week(6)
     attack = changed(AMOUNT, 40.0, week(7, 3_000))
     attack[:, CHANNEL] = 3
@@ -135,7 +130,7 @@ def test_an_attack_is_no_drift() -> None:
     ],
     ids=["shifted", "narrower", "missing", "never seen", "more frequent"],
 )
-def test_a_change_of_one_feature_is_drift_of_that_one(
+def test_a_change_of_one_feature_is_drift_of_that_feature(
     name: str, column: int, change: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     rows = week(8)
@@ -143,13 +138,13 @@ def test_a_change_of_one_feature_is_drift_of_that_one(
     assert [feature for feature in found if feature != "error"] == [name]
 
 
-def test_a_weekend_is_drift_by_itself_and_not_in_a_whole_week() -> None:
+def test_a_weekend_is_drift_alone_but_not_in_a_whole_week() -> None:
     nights = [profile(week(9 + day, 1_000, (day,))) for day in range(7)]
     assert over(*nights) == []
     assert [feature for feature in over(nights[6]) if feature != "error"] == ["weekend"]
 
 
-def test_a_rare_yes_is_seen_although_no_quantile_reaches_it() -> None:
+def test_a_rare_value_has_its_own_bin_although_no_quantile_reaches_it() -> None:
     yes = np.where(np.arange(7_000) % 50 == 0, 7.0, -0.14)
     rare = Reference(NAMES, LAYOUT, *[made(changed(WEEKEND, yes, week(0)))] * 2)
     often = changed(WEEKEND, np.where(np.arange(7_000) % 5 == 0, 7.0, -0.14), week(1))
@@ -158,7 +153,7 @@ def test_a_rare_yes_is_seen_although_no_quantile_reaches_it() -> None:
     assert sorted(line["reference_counts"])[-2:] == [140, 6_860]
 
 
-def test_what_chance_explains_is_no_drift_however_few_the_rows_and_what_it_does_not_is() -> None:
+def test_with_few_rows_chance_is_not_drift_but_a_large_shift_is() -> None:
     for seed in range(40):
         few = reference_of(week(seed, 300))
         profiles = few.profile(made(week(seed + 100, 300)), THRESHOLD, 1.0)
@@ -168,7 +163,7 @@ def test_what_chance_explains_is_no_drift_however_few_the_rows_and_what_it_does_
     assert "amount" in over(few.profile(made(shifted), THRESHOLD, 1.0))
 
 
-def test_the_error_tells_by_how_much_its_quantiles_moved() -> None:
+def test_the_error_shift_is_the_relative_change_of_its_quantiles() -> None:
     rows = made(week(0, 20_000))
     moved = REFERENCE.profile(replace(rows, error=rows.error * 1.5), THRESHOLD, 1.0)
     assert list(figures(moved)["error"].values()) == pytest.approx([0.5, 0.5, 0.5], abs=0.05)
@@ -188,7 +183,7 @@ def test_the_stability_index_is_the_formula_and_finite_where_a_bin_is_empty() ->
     assert 1 < stability_index(np.array([1.0, 0.0]), np.array([0.5, 0.5])) < 10
 
 
-def test_many_categories_are_pooled_and_the_never_seen_stay_apart() -> None:
+def test_rare_categories_are_pooled_and_unseen_ones_have_their_own_bin() -> None:
     layout = Layout(numeric=0, indicators=0, categories=(100,), owners=(0,))
     codes = np.arange(100, dtype=np.float32)[:, None]
     rows = Rows(codes, np.ones(100, np.float32), np.ones(100, np.float32))
@@ -196,7 +191,7 @@ def test_many_categories_are_pooled_and_the_never_seen_stay_apart() -> None:
     assert line["counts"] == [1] * (CODES - 2) + [100 - CODES + 1, 1]
 
 
-def test_of_images_only_the_error_is_compared_and_without_rows_nothing() -> None:
+def test_for_images_only_the_error_is_compared_and_without_rows_nothing() -> None:
     layout = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3), image=(2, 2, 1))
     rows = Rows(np.zeros((10, 4), np.float32), np.ones(10, np.float32), np.ones(10, np.float32))
     pixels = Reference(tuple("abcd"), layout, rows, rows)

@@ -55,7 +55,7 @@ def test_normal_values_are_standardised() -> None:
         assert encoded[:, column].std() == pytest.approx(1, abs=1e-5)
 
 
-def test_the_logarithm_is_taken_of_heavy_tails_alone() -> None:
+def test_only_heavy_tails_are_encoded_by_their_logarithm() -> None:
     assert {feature.name for feature in ENCODER.numeric if feature.signed_log} == {"bytes"}
     low, high = encode(bytes=-1_000)[1], encode(bytes=1_000)[1]
     feature = ENCODER.numeric[1]
@@ -78,12 +78,12 @@ def test_a_missing_value_is_indicated_or_does_not_look_normal(missing: float | N
     assert encode(amount=missing)[0] == NEVER_MISSING
 
 
-def test_a_constant_feature_that_changes_is_seen() -> None:
+def test_a_change_of_a_constant_feature_is_encoded() -> None:
     assert encode(constant=7.0)[3] == 0
     assert encode(constant=14.0)[3] == 1
 
 
-def test_categories_are_coded_by_frequency_and_the_rest_shares_the_last_code() -> None:
+def test_categories_are_coded_by_frequency_and_all_others_share_the_last_code() -> None:
     assert [encode(channel=name)[6] for name in ("web", "shop", "phone", "letter", None)] == [0, 1, 2, 3, 3]
 
 
@@ -122,7 +122,7 @@ def test_every_row_is_encoded_as_finite_numbers(
     assert np.abs(encoded).max() <= LARGEST
 
 
-def test_rows_are_encoded_one_by_one_as_together() -> None:
+def test_rows_are_encoded_alike_one_by_one_and_together() -> None:
     together = ENCODER.encode(NORMAL[:50])
     assert (np.concatenate([ENCODER.encode(NORMAL[k : k + 1]) for k in range(50)]) == together).all()
 
@@ -150,7 +150,7 @@ def test_a_feature_that_is_always_missing_is_encoded() -> None:
     assert Encoder.fit(frame, ["x"], []).encode(frame).tolist() == [[0, 1], [0, 1]]
 
 
-def test_columns_that_are_missing_or_no_numbers_are_named() -> None:
+def test_columns_that_are_missing_or_not_numeric_are_named() -> None:
     with pytest.raises(TrainingError, match="lack the feature columns amount"):
         Encoder.fit(NORMAL.drop("amount"), NUMERIC, CATEGORICAL)
     with pytest.raises(TrainingError, match="numeric feature channel has type String"):

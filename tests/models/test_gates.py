@@ -14,14 +14,14 @@ COLUMNS = ["a", "b", "c", "d"]
 
 
 def correlated(count: int, seed: int) -> pl.DataFrame:
-    """a and b, and c and d, are nearly the same."""
+    """Rows in which a and b, and c and d, are nearly equal."""
     random = np.random.default_rng(seed)
     hidden = np.repeat(random.normal(size=(count, 2)), 2, axis=1)
     return pl.DataFrame(hidden + 0.1 * random.normal(size=(count, 4)), schema=COLUMNS)
 
 
-def torn_apart(count: int, seed: int) -> pl.DataFrame:
-    """Every column as in `correlated`, but a and b have nothing to do with one another."""
+def independent(count: int, seed: int) -> pl.DataFrame:
+    """Rows as in `correlated`, but a and b are independent."""
     return correlated(count, seed).with_columns(a=correlated(count, seed + 1)["a"])
 
 
@@ -31,7 +31,7 @@ def detector() -> Detector:
         ModelSettings(hidden=(16, 2, 16), members=2, score="error"),
         TrainingSettings(epochs=8, batch_size=64, learning_rate=3e-3),
     )
-    return train(correlated(3_000, 1), COLUMNS, [], model, training, anomalies=torn_apart(40, 2))
+    return train(correlated(3_000, 1), COLUMNS, [], model, training, anomalies=independent(40, 2))
 
 
 def gate(detector: Detector, name: str) -> Gate:
@@ -79,8 +79,8 @@ def test_extreme_training_rows_are_counted(detector: Detector) -> None:
     assert extreme(scores) == 25
 
 
-def test_a_detector_that_no_model_beats_is_of_no_use(detector: Detector) -> None:
-    """What lies far out along the correlation is strange to no model alone: the networks reconstruct it."""
+def test_a_detector_worse_than_no_model_fails_usefulness(detector: Detector) -> None:
+    """Rows far out along the correlation score high by no model only: the networks reconstruct them."""
     far = detector.encoder.encode(correlated(40, 3).select(pl.all() * 3))
     found = gate(replace(detector, samples=replace(detector.samples, anomalies=far)), "usefulness")
     assert found.passed is False
@@ -94,7 +94,7 @@ def test_without_known_frauds_usefulness_is_not_checked(detector: Detector) -> N
     assert "9 known frauds" in found.finding
 
 
-def test_what_is_advisory_keeps_a_version_out_of_service_only_where_gates_are_strict(
+def test_a_failed_advisory_gate_withholds_a_version_only_where_gates_are_strict(
     detector: Detector,
 ) -> None:
     far = detector.encoder.encode(correlated(40, 3).select(pl.all() * 3))

@@ -1,4 +1,4 @@
-"""Images: what can be read is read exactly, what cannot is told, and a night over them is like any other."""
+"""Images are read exactly, unreadable ones are reported, and a night of images is like any other."""
 
 import json
 import math
@@ -67,7 +67,7 @@ def test_a_jpeg_is_read_as_nearly_as_jpeg_can() -> None:
     assert np.abs(found[0] - smooth.ravel()).max() < 8
 
 
-def test_colour_and_grey_become_what_the_settings_say() -> None:
+def test_images_are_converted_to_the_channels_of_the_settings() -> None:
     red = np.full((5, 7, 3), (255, 0, 0), np.uint8)
     assert decode(pl.Series([png(red)]), GREY)[0] == pytest.approx(76)  # the luma of pure red: 0.299 * 255
     grey = np.full((6, 4, 1), 9, np.uint8)
@@ -96,7 +96,7 @@ FAULTS: dict[str, tuple[object, object]] = {
 
 
 @pytest.mark.parametrize(("good", "bad"), FAULTS.values(), ids=FAULTS)
-def test_an_unreadable_image_is_told_from_its_neighbours(good: object, bad: object) -> None:
+def test_an_unreadable_image_does_not_affect_its_neighbours(good: object, bad: object) -> None:
     column = frame(good, bad, good)["scan"]
     found, readable = decode(column, GREY)
     assert readable.tolist() == is_readable(column, GREY).tolist() == [True, False, True]
@@ -106,7 +106,7 @@ def test_an_unreadable_image_is_told_from_its_neighbours(good: object, bad: obje
 
 
 def test_only_png_and_jpeg_are_read() -> None:
-    """Of what the decoder knows: a bitmap has no check of its own content."""
+    """The decoder knows other formats too, but a bitmap has no checksum."""
     bitmap = (
         b"BM" + struct.pack("<IHHIIiiHHIIiiII", 126, 0, 0, 54, 40, 4, 6, 1, 24, 0, 72, 0, 0, 0, 0) + bytes(72)
     )
@@ -120,13 +120,13 @@ def test_only_png_and_jpeg_are_read() -> None:
         st.one_of(st.none(), st.binary(), st.binary().map(lambda tail: WHOLE[:24] + tail)), max_size=5
     )
 )
-def test_whatever_the_bytes_are_nothing_is_raised(contents: list[bytes | None]) -> None:
+def test_no_bytes_raise_an_error(contents: list[bytes | None]) -> None:
     found, readable = decode(pl.Series(contents, dtype=pl.Binary), GREY)
     assert found.shape == (len(contents), 35)
     assert not readable.any()
 
 
-def test_looking_at_a_few_at_a_time_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_few_at_a_time_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     column = frame(*([*NUMBERS] if k % 3 else None for k in range(20)))["scan"]
     together = is_readable(column, GREY)
     monkeypatch.setattr(layout, "CELLS", 4 * 35)
@@ -190,7 +190,7 @@ def test_an_encoder_of_images_survives_json() -> None:
     assert (again.encode(images) == encoder.encode(images)).all()
 
 
-def test_images_that_never_vary_and_absurd_ones_are_encoded_as_finite_numbers() -> None:
+def test_constant_and_extreme_images_are_encoded_as_finite_numbers() -> None:
     encoder = Encoder.fit(frame([7.0] * 35, [7.0] * 35), [], [], GREY)
     assert (encoder.encode(frame([7.0] * 35)) == 0).all()
     assert (encoder.encode(frame([3e38] * 35)) == LARGEST).all()

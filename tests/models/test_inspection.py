@@ -1,4 +1,4 @@
-"""The laws of what a model card is made of."""
+"""The laws of the inspection that a model card shows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ def without_frauds(detector: Detector) -> Detector:
 
 
 def with_latent(detector: Detector, units: int, weight: float) -> Detector:
-    """An untrained network with so wide a latent layer, and every weight multiplied."""
+    """An untrained network with a latent layer of `units`, and every weight multiplied."""
     network = ARCHITECTURES["dense"](
         detector.encoder.layout, detector.settings.model_copy(update={"hidden": (8, units, 8)}), 1
     )
@@ -37,7 +37,7 @@ def with_latent(detector: Detector, units: int, weight: float) -> Detector:
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_the_latent_space_has_a_finite_place_for_every_row(make: Callable[[], Detector]) -> None:
+def test_every_row_has_a_finite_position_in_the_latent_space(make: Callable[[], Detector]) -> None:
     detector = make()
     latent, rows = inspect(detector).latent, len(detector.samples.held_out)
     assert latent.position.shape == (len(latent.fraud), 2)
@@ -50,7 +50,7 @@ def test_the_latent_space_has_a_finite_place_for_every_row(make: Callable[[], De
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_looking_again_finds_the_same(make: Callable[[], Detector]) -> None:
+def test_inspecting_again_gives_the_same(make: Callable[[], Detector]) -> None:
     first, second = inspect(make()), inspect(make())
     assert (first.latent.position == second.latent.position).all()
     assert (first.scores, first.features) == (second.scores, second.features)
@@ -62,7 +62,7 @@ def test_points_have_the_errors_and_scores_of_their_rows() -> None:
     assert (latent.score[latent.fraud] == scores.score).all()
 
 
-def test_of_many_rows_some_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_sample_of_many_rows_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     everyone = inspect(tabular()).latent
     monkeypatch.setattr(inspection, "MOST_NORMAL", 50)
     monkeypatch.setattr(inspection, "MOST_FRAUDS", 10)
@@ -98,7 +98,7 @@ def test_shares_of_features_sum_to_one_and_losses_to_the_error() -> None:
         )
 
 
-def test_the_worst_feature_is_the_one_that_nothing_foretells() -> None:
+def test_the_worst_feature_is_the_unpredictable_one() -> None:
     worst = max(inspect(tabular()).features, key=lambda feature: feature.normal)
     assert worst.name == "noise"
     assert inspect(without_frauds(tabular())).features[0].name == "noise"
@@ -123,7 +123,7 @@ def test_the_distribution_holds_every_held_out_row_and_known_fraud() -> None:
     )
 
 
-def test_without_known_frauds_nothing_is_said_of_them() -> None:
+def test_without_known_frauds_there_are_no_figures_of_them() -> None:
     found = inspect(without_frauds(tabular()))
     assert found.scores.frauds is None
     assert not found.latent.fraud.any()
@@ -131,7 +131,7 @@ def test_without_known_frauds_nothing_is_said_of_them() -> None:
     assert inspect(without_frauds(images())).pixels.fraud is None
 
 
-def test_the_worst_pixel_is_the_one_that_nothing_foretells() -> None:
+def test_the_worst_pixel_is_the_unpredictable_one() -> None:
     found = inspect(images())
     assert found.features == ()
     assert found.pixels.normal.shape == found.pixels.fraud.shape == SHAPE[:2]
@@ -169,7 +169,7 @@ def test_pictures_show_what_was_observed_and_reconstructed() -> None:
         assert np.corrcoef(apart.ravel(), picture.loss.ravel())[0, 1] > 0.9
 
 
-def test_a_picture_survives_being_a_png() -> None:
+def test_a_picture_is_unchanged_as_a_png() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 4), dtype=np.uint8)
     assert (tf.io.decode_png(png(pixels)).numpy() == pixels).all()
 

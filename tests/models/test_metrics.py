@@ -1,4 +1,4 @@
-"""Metrics agree with scikit-learn and with the Fraud Detection Handbook, and obey their laws."""
+"""Metrics agree with scikit-learn and the Fraud Detection Handbook, and obey their laws."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from sklearn.metrics import (
 )
 
 from models.evaluation.curves import _thinned, curves, distribution
-from models.evaluation.metrics import LabelledRows, confusion, measure, metrics
+from models.evaluation.metrics import TITLES, LabelledRows, confusion, measure, metrics, title
 
 EVERY = metrics([1, 3, 100])
 FIRST = np.datetime64("2018-07-25", "D")
@@ -38,6 +38,18 @@ def labelled(rows=2000, seed=0, entities=150, fraud_share=0.05, ties=False, weig
         flagged=scores > np.quantile(scores, 0.9),
         weights=random.uniform(0.5, 9, rows) if weighted else None,
     )
+
+
+def test_every_metric_has_a_title():
+    assert set(TITLES) < set(EVERY)
+    assert [title(name) for name in metrics([100])] == [
+        "AUC ROC",
+        "average precision",
+        "card precision at 100",
+        "precision",
+        "recall",
+        "F1",
+    ]
 
 
 def handbook_card_precision(frame, k):
@@ -74,7 +86,7 @@ def test_card_precision_is_that_of_the_handbook(k, seed):
     assert metrics([k])[f"card_precision_at_{k}"](rows) == pytest.approx(handbook_card_precision(frame, k))
 
 
-def test_card_precision_without_entities_takes_each_row_for_one():
+def test_card_precision_without_entities_takes_each_row_as_one():
     rows = labelled(entities=None)
     alone = replace(rows, entities=np.arange(rows.scores.size))
     assert EVERY["card_precision_at_3"](rows) == EVERY["card_precision_at_3"](alone)
@@ -157,7 +169,7 @@ def test_a_monotone_change_of_the_scores_changes_no_metric(rows):
 
 @settings(deadline=None)
 @given(any_rows())
-def test_a_weight_is_as_good_as_copies_of_the_row(rows):
+def test_a_weight_equals_copies_of_the_row(rows):
     copies = np.repeat(np.arange(rows.scores.size), rows.weight.astype(int))
     columns = {name: None if value is None else value[copies] for name, value in vars(rows).items()}
     copied = replace(rows, **columns | {"weights": None})
@@ -199,18 +211,18 @@ def test_the_interval_holds_the_value_and_repeats_with_its_seed():
     )
 
 
-def test_the_interval_is_wider_where_rows_come_in_entities():
-    """Ten copies of every row know no more than one, unless they are taken for independent rows."""
+def test_the_interval_is_wider_where_entities_have_several_rows():
+    """Ten copies of a row hold no more information than one, unless they are taken for independent rows."""
     rows = labelled(rows=400, entities=None)
     columns = {name: None if value is None else np.tile(value, 10) for name, value in vars(rows).items()}
-    blind = measure(replace(rows, **columns), {"auc_roc": EVERY["auc_roc"]})["auc_roc"]
-    told = measure(
+    by_row = measure(replace(rows, **columns), {"auc_roc": EVERY["auc_roc"]})["auc_roc"]
+    by_entity = measure(
         replace(rows, **columns | {"entities": np.tile(np.arange(400), 10)}), {"auc_roc": EVERY["auc_roc"]}
     )["auc_roc"]
     alone = measure(rows, {"auc_roc": EVERY["auc_roc"]})["auc_roc"]
-    assert blind.value == pytest.approx(told.value)
-    assert told.high - told.low > 2 * (blind.high - blind.low)
-    assert told.high - told.low == pytest.approx(alone.high - alone.low, rel=0.4)
+    assert by_row.value == pytest.approx(by_entity.value)
+    assert by_entity.high - by_entity.low > 2 * (by_row.high - by_row.low)
+    assert by_entity.high - by_entity.low == pytest.approx(alone.high - alone.low, rel=0.4)
 
 
 def test_the_interval_covers_what_resampling_with_scikit_learn_gives():
@@ -279,7 +291,7 @@ def test_the_distribution_takes_any_scores(scores, log):
     assert sum(found.normals) == len(scores)
 
 
-def test_labelled_rows_refuse_what_does_not_belong_together():
+def test_labelled_rows_refuse_columns_of_other_lengths_and_infinite_scores():
     rows = labelled()
     with pytest.raises(ValueError, match="2000 rows"):
         replace(rows, labels=rows.labels[1:])
