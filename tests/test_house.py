@@ -37,6 +37,14 @@ def test_sql_begins_with_its_grain(path: Path) -> None:
     assert re.match(r"-- \w", path.read_text(encoding="utf-8"))
 
 
+def test_every_insert_is_by_name() -> None:
+    """By position, a column added in the middle of a table would silently shift the values after it."""
+    statements = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "sql").rglob("*.sql"))
+    inserts = re.findall(r"insert\s+into\b[^\n]*", statements, re.IGNORECASE)
+    assert len(inserts) > 5
+    assert [insert for insert in inserts if not re.fullmatch(r"insert into \w+ by name", insert)] == []
+
+
 def test_no_flow_is_named_after_a_room_or_a_module() -> None:
     """Prefect puts the folder of a flow first on the path: such a name would hide the real one."""
     names = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
