@@ -1,10 +1,4 @@
 -- Grain: one row per row of these dates that both versions have scored, with its label and weight if they were known by the end of $as_of.
-with known as (
-    select id, partition_date, label, weight
-    from labels
-    where known_at <= $as_of
-    qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1
-)
 select
     partition_date,
     scores.id,
@@ -20,7 +14,7 @@ select
 from scores
 join version_scores as champion using (run_id, partition_date, id)
 join version_scores as challenger using (run_id, partition_date, id)
-left join known using (partition_date, id)
+left join labels_known_at($as_of) as known using (partition_date, id)
 where
     partition_date in (select unnest($dates::date[]))
     and champion.model_version = $champion
