@@ -139,6 +139,7 @@ def test_doctor_finds_what_was_spoilt_afterwards(scored_bank: Bank, check: str, 
     settings = load_settings(scored_bank.config)
     setup = Setup(settings, settings.warehouse)
     assert check_results(setup).ok is True
+    assert check_results(setup).found == f"1 committed nights pass {len(sql.names('checks/*'))} checks"
     transact(settings.warehouse, settings.name, lambda con: con.execute(spoil))
     found = check_results(setup)
     assert found.ok is False
