@@ -1,4 +1,4 @@
--- Grain: one row per scored row of the window's current runs, with its label if it was known by the end of $as_of.
+-- Grain: one row per scored row of the window's current runs, with its label if known at the end of $as_of.
 select
     scores.partition_date,
     scores.id,

@@ -1,8 +1,8 @@
--- What several statements share, created on every connection: it needs the tables of tables.sql, and is
--- temporary since neither a read-only connection nor every lake can keep a macro in its catalog.
+-- Macros that statements share. They are temporary and created on every connection, since neither a read-only
+-- connection nor every DuckLake can store them. The tables of tables.sql must exist.
 
--- Grain: one row per id and partition_date: its newest label among those known at the end of the date `cutoff`.
--- A filter on id or partition_date around it is applied before the labels are ranked.
+-- Grain: one row per id and partition_date: its newest label of those known at the end of the date `cutoff`.
+-- DuckDB applies a filter on id or partition_date before it ranks the labels.
 create or replace temp macro labels_known_at(cutoff) as table
 select id, partition_date, label, weight, source
 from labels
