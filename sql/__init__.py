@@ -6,26 +6,26 @@ FOLDER = Path(__file__).parent
 
 
 def read(name: str) -> str:
-    """The text of `sql/<name>.sql`, or of the file at an absolute path.
+    """Returns the text of `sql/<name>.sql`, or of the file at an absolute path.
 
-    Raises FileNotFoundError, naming the file.
+    Raises FileNotFoundError, which names the file.
     """
     path = Path(name)
     return (path if path.is_absolute() else FOLDER / path).with_suffix(".sql").read_text(encoding="utf-8")
 
 
 def names(pattern: str) -> list[str]:
-    """The names of the statements that match, such as `checks/*`, in order."""
+    """Returns the names of the statements that match a pattern such as `checks/*`, sorted."""
     return sorted(
         path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob(f"{pattern}.sql")
     )
 
 
 def identifier(name: str) -> str:
-    """The name as a quoted SQL identifier, whatever characters it holds."""
+    """Returns the name as a quoted SQL identifier; it may contain any characters."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """The text as a quoted SQL string, for the few statements that take no parameters."""
+    """Returns the text as a quoted SQL string, for the few statements that take no parameters."""
     return "'" + text.replace("'", "''") + "'"

@@ -1,6 +1,6 @@
--- Current runs whose rows are not all accounted for: what the ledger says against the distinct rows that are
--- stored. None means pass.
-with looked_at as (
+-- Grain: one row per current run whose counts in `runs` differ from its stored rows, or do not add up: source
+-- rows = scored + quarantined. Pruned runs are left out. None means pass.
+with checked as (
     select *
     from current_runs
     where pruned_at is null and ($run_id::varchar is null or run_id = $run_id)
@@ -8,13 +8,13 @@ with looked_at as (
 scored as (
     select run_id, count(*) as rows_stored, count(*) filter (is_flagged) as rows_stored_flagged
     from score_rows
-    semi join looked_at using (run_id)
+    semi join checked using (run_id)
     group by run_id
 ),
 quarantined as (
     select run_id, count(distinct source_row) as rows_stored_quarantined
     from quarantine
-    semi join looked_at using (run_id)
+    semi join checked using (run_id)
     group by run_id
 )
 select
@@ -27,7 +27,7 @@ select
     coalesce(rows_stored, 0) as rows_stored,
     coalesce(rows_stored_quarantined, 0) as rows_stored_quarantined,
     coalesce(rows_stored_flagged, 0) as rows_stored_flagged,
-from looked_at
+from checked
 left join scored using (run_id)
 left join quarantined using (run_id)
 where

@@ -1,5 +1,5 @@
--- Versions that rows of current runs name and that are not registered, are not the run's own, or are younger
--- than the date. None means pass.
+-- Grain: one row per current run and version named in its scores that is not registered, is not the run's
+-- own, or has an as_of after the run's date. None means pass.
 with named as (
     select run_id, partition_date, model_version, count(*) as rows
     from scores
@@ -10,5 +10,8 @@ select named.run_id, named.partition_date, named.model_version, named.rows, mode
 from named
 join current_runs as runs using (run_id)
 left join models on models.version = named.model_version
-where models.version is null or named.model_version is distinct from runs.model_version or models.as_of > named.partition_date
+where
+    models.version is null
+    or named.model_version is distinct from runs.model_version
+    or models.as_of > named.partition_date
 order by named.partition_date;

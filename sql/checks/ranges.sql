@@ -1,5 +1,6 @@
--- Rows of current runs whose figures cannot be: a p-value outside (0, 1], a rank outside 1..rows, an error or
--- score that is missing, negative or not finite. None means pass.
+-- Grain: one row per scored row of a current run with an impossible value: a p-value outside (0, 1], a rank
+-- outside 1..rows_scored, an error that is missing, negative or not finite, a score that is missing or not
+-- finite. None means pass.
 select scores.run_id, scores.partition_date, id, error, score, p_value, rank
 from scores
 join current_runs using (run_id)

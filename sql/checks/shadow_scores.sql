@@ -1,17 +1,26 @@
--- Challengers that did not score just the rows of a current run, or scores of theirs that cannot be.
--- None means pass.
+-- Grain: one row per current run and challenger that did not score exactly the run's rows, has impossible
+-- scores, or is the run's own version. None means pass.
 with shadowed as (
     select
         run_id,
         model_version,
         count(*) as rows_shadowed,
         count(distinct id) as ids_shadowed,
-        count(*) filter (not coalesce(isfinite(error) and isfinite(score) and p_value > 0 and p_value <= 1, false)) as rows_impossible,
+        count(*) filter (
+            not coalesce(isfinite(error) and isfinite(score) and p_value > 0 and p_value <= 1, false)
+        ) as rows_impossible,
     from shadow_scores
     where $run_id::varchar is null or run_id = $run_id
     group by all
 )
-select run_id, partition_date, shadowed.model_version, rows_scored, rows_shadowed, ids_shadowed, rows_impossible
+select
+    run_id,
+    partition_date,
+    shadowed.model_version,
+    rows_scored,
+    rows_shadowed,
+    ids_shadowed,
+    rows_impossible,
 from shadowed
 join current_runs as runs using (run_id)
 where

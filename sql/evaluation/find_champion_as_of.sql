@@ -1,5 +1,5 @@
--- Grain: at most one row: the version that was champion of a date by the promotions made up to the instant of
--- the variable as_of.
+-- Grain: at most one row: the champion of a date, by the promotions made up to the instant of the variable
+-- as_of.
 select
     version,
     as_of,

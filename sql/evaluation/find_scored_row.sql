@@ -1,4 +1,4 @@
--- Grain: at most one row: what the current run of a date says of one row, with the version that it used.
+-- Grain: at most one row: the scores of one id in the current run of a date, with the version that scored it.
 select
     scores.run_id,
     scores.error,

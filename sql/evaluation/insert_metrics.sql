@@ -1,4 +1,4 @@
--- Grain: one row per figure of one evaluation; `figures` holds them.
+-- Grain: one row per metric value of one evaluation, from `figures`.
 insert into metrics by name
 select *, now() as measured_at
 from figures;

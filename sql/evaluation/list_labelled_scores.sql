@@ -1,10 +1,4 @@
--- Grain: one row per scored row of the window's current runs, with its label if it was known by the end of
--- $as_of.
-with known as (
-    select id, partition_date, label, weight
-    from labels_known_at($as_of)
-    where partition_date between $first_date and $last_date
-)
+-- Grain: one row per scored row of the window's current runs, with its label if known at the end of $as_of.
 select
     scores.partition_date,
     scores.id,
@@ -16,6 +10,6 @@ select
     known.label,
     coalesce(known.weight, 1.0) as weight,
 from scores
-left join known using (id, partition_date)
+left join labels_known_at($as_of) as known using (id, partition_date)
 where scores.partition_date between $first_date and $last_date
 order by scores.partition_date, scores.id;

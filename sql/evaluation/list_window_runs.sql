@@ -1,4 +1,4 @@
--- Grain: one row per current run of the window whose rows were not pruned, with the version that it used.
+-- Grain: one row per current run of the window that is not pruned, with the version that scored it.
 select
     runs.partition_date,
     runs.run_id,

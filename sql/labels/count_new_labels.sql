@@ -1,5 +1,4 @@
--- Grain: exactly one row: lines that are new, that add nothing to what is recorded, and that name no scored
--- row.
+-- Grain: exactly one row: how many lines of a label file are new, already recorded, and without a scored row.
 with counted as (
     select
         (select count(*) from reported) as lines,

@@ -1,4 +1,4 @@
--- Grain: one row per line of a label file that says something new.
+-- Grain: one row per new label of a label file.
 insert into labels by name
 select id, partition_date, label, weight, known_at, source, now() as recorded_at
 from matched

@@ -1,30 +1,32 @@
--- Grain of `dated`: one row per line of a label file that names a scored row, with the row's date (the
--- newest, where the file gives none).
+-- Grain of `dated`: one row per line of a label file whose id was scored, with the date of the scored row:
+-- the line's own date, else the newest.
 create or replace temp table dated as
 select reported.*, scores.partition_date as scored_date
 from reported
-join scores on scores.id = reported.id and scores.partition_date = coalesce(reported.partition_date, scores.partition_date)
+join scores
+    on scores.id = reported.id
+    and scores.partition_date = coalesce(reported.partition_date, scores.partition_date)
 qualify row_number() over (partition by reported.line order by scores.partition_date desc) = 1;
 
--- Grain of `matched`: one row per distinct statement among them, with the row's weight, and whether the very
--- same is recorded already.
+-- Grain of `matched`: one row per distinct label of `dated`, with the weight of its row, and whether `labels`
+-- holds the same label already.
 create or replace temp table matched as
-with once as (
+with distinct_labels as (
     select id, scored_date as partition_date, label, known_at, source
     from dated
     qualify row_number() over (partition by id, scored_date, label, known_at, source order by line) = 1
 )
 select
-    once.*,
+    distinct_labels.*,
     coalesce(latest_labels.weight, 1) as weight,
     exists (
         from labels
         where
-            labels.id = once.id
-            and labels.partition_date = once.partition_date
-            and labels.label = once.label
-            and labels.known_at = once.known_at
-            and labels.source = once.source
+            labels.id = distinct_labels.id
+            and labels.partition_date = distinct_labels.partition_date
+            and labels.label = distinct_labels.label
+            and labels.known_at = distinct_labels.known_at
+            and labels.source = distinct_labels.source
     ) as is_known,
-from once
+from distinct_labels
 left join latest_labels using (id, partition_date);

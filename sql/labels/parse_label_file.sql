@@ -1,5 +1,5 @@
--- Grain: one row per line of a label file; `lines` holds them as text, numbered from 1. What cannot be meant
--- is null.
+-- Grain: one row per line of a label file, parsed from the text in `lines` (numbered from 1). Invalid values
+-- are null.
 create or replace temp table reported as
 select
     line,

@@ -1,4 +1,4 @@
--- Grain: one row if a challenger was decided on, else none.
+-- Grain: at most one row: the challenger, if it was decided on.
 select version
 from decisions
 where version = $version

@@ -1,4 +1,4 @@
--- Grain: at most one row, where the drift after a night was measured since the night was committed.
+-- Grain: at most one row, if the drift of a date was measured after its current run was committed.
 select true
 from current_runs as runs
 where

@@ -1,4 +1,4 @@
--- Grain: one row per challenger, append-only; one that was decided on meanwhile stays as it is decided.
+-- Grain: one row per challenger, append-only; an existing decision stays.
 insert into decisions by name
 select
     $version as version,

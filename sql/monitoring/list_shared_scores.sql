@@ -1,5 +1,5 @@
--- Grain: one row per row of these dates that both versions have scored, with its label and weight if they
--- were known by the end of $as_of.
+-- Grain: one row per row of $dates that both versions have scored, with its label and weight if known at the
+-- end of $as_of.
 select
     partition_date,
     scores.id,

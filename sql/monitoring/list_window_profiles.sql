@@ -1,5 +1,5 @@
--- Grain: one row per feature and current run of the dates $first_date..$last_date that a version has scored,
--- in order; none where these are fewer dates than it learnt from.
+-- Grain: one row per current run of the dates $first_date..$last_date that a version has scored, and feature.
+-- Empty if the version has profiles of fewer dates than it was trained on.
 with nights as (
     select run_id
     from current_runs

@@ -1,4 +1,4 @@
--- What was noted about a run, and accepted, beside what was noted before.
+-- Appends a note to the message of a run.
 update runs
 set message = concat_ws('; ', message, $note)
 where run_id = $run_id;

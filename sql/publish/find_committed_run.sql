@@ -1,5 +1,5 @@
--- Grain: at most one row: the run that makes this one needless: itself, or, unless it is forced, the current
--- run of its date with the same source, model and configuration.
+-- Grain: at most one row: the run that makes this one unnecessary: itself, if it is in the ledger already,
+-- or, unless $force, the current run of its date with the same source, version and configuration.
 select
     partition_date as date,
     run_id,

@@ -1,5 +1,4 @@
--- Grain: at most one row: the current run of a date, if it began after a staged one of the same date and so
--- knows more.
+-- Grain: at most one row: the current run of a date, if it started after $started_at of a staged one.
 select run_id
 from current_runs
 where partition_date = $partition_date and started_at > $started_at;

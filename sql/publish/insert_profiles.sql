@@ -1,4 +1,4 @@
--- Grain: one row per feature of one run, from its staged Parquet.
+-- Grain: one row per feature of one run, and one for the error, from its staged Parquet.
 insert into profiles by name
 select
     $run_id as run_id,

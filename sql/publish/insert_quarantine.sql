@@ -1,4 +1,4 @@
--- Grain: one row per bad source row and rule of one run, from its staged Parquet.
+-- Grain: one row per bad source row and broken rule of one run, from its staged Parquet.
 insert into quarantine by name
 select
     $run_id as run_id,

@@ -1,4 +1,4 @@
--- Grain: one ledger row per committed, rejected or failed run.
+-- Grain: one row per committed, rejected or failed run.
 insert into runs by name
 select
     $run_id as run_id,

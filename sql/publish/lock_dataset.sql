@@ -1,3 +1,3 @@
--- The one row that every publisher updates, so that two at once conflict on every engine.
+-- Every publisher updates this one row, so that two at once conflict on every engine.
 update publish_lock
 set updated_at = now();

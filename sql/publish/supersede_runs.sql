@@ -1,4 +1,8 @@
--- The date's current run, if there is one, gives way to the new one; its rows stay.
+-- Marks the earlier current run of a date as superseded by $run_id; its rows stay.
 update runs
 set superseded_at = now(), superseded_by = $run_id
-where partition_date = $partition_date and status = 'committed' and superseded_at is null and run_id <> $run_id;
+where
+    partition_date = $partition_date
+    and status = 'committed'
+    and superseded_at is null
+    and run_id <> $run_id;

@@ -1,7 +1,16 @@
--- Grain: one row per challenger of a date, oldest first: a version of this configuration that is at least as
--- young as the champion, fit for service, not promoted for that date, now or in a past that a rollback undid,
--- and not decided on before it.
-select version, as_of, first_date, last_date, artifact_path, artifact_sha256, card_path, withheld, training_hash
+-- Grain: one row per challenger of a date, oldest first: a version of this configuration with an as_of
+-- between the champion's and the date, neither withheld nor pruned, never promoted for the date (not even by
+-- a promotion that was rolled back), and not decided on before the date.
+select
+    version,
+    as_of,
+    first_date,
+    last_date,
+    artifact_path,
+    artifact_sha256,
+    card_path,
+    withheld,
+    training_hash,
 from models
 where
     training_hash in (select unnest($training_hashes::varchar[]))
@@ -13,5 +22,8 @@ where
         from promotions
         where promotions.version = models.version and undoes is null and effective_from <= $partition_date
     )
-    and not exists (from decisions where decisions.version = models.version and decisions.as_of < $partition_date)
+    and not exists (
+        from decisions
+        where decisions.version = models.version and decisions.as_of < $partition_date
+    )
 order by as_of, trained_at, version;

@@ -1,5 +1,5 @@
--- Grain: one row: the first date not before $as_of from which a promotion changes no date that is scored, and
--- no promotion in force takes over.
+-- Grain: exactly one row: the first date, from $as_of on, after every scored date and not before the start of
+-- any promotion in force. A promotion from this date on changes no committed night and takes effect at once.
 select
     greatest(
         $as_of,

@@ -1,5 +1,5 @@
--- Grain: at most one row: the champion of the newest nights, the newest promotion of another version (nulls:
--- there is none), to which a rollback goes back, and the first date that changes hands.
+-- Grain: at most one row: the newest champion (undone), the newest promotion in force of another version,
+-- which a rollback restores (nulls: there is none), and the first date whose champion changes.
 with newest as (
     select version
     from champions

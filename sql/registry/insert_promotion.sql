@@ -1,9 +1,9 @@
--- Grain: one row per promotion, append-only; the version that is champion from that date already is not
--- promoted again.
+-- Grain: one row per promotion, append-only; none if the version is champion of that date already.
 insert into promotions by name
 select
     $effective_from as effective_from,
-    greatest(now(), (select max(promoted_at) + interval 1 microsecond from promotions)) as promoted_at,   -- clocks differ, and may go back
+    -- later than any other: clocks of machines differ, and may go back
+    greatest(now(), (select max(promoted_at) + interval 1 microsecond from promotions)) as promoted_at,
     $version as version,
     $promoted_by as promoted_by,
     $why as why,

@@ -1,10 +1,10 @@
--- Grain: one row per promotion that is undone: those in force that stand above the one of $before_from and
--- $before_at.
+-- Grain: one row per promotion to undo: those in force that override the one of $before_from and $before_at.
 insert into promotions by name
 select
     effective_from,
     greatest(now(), (select max(promoted_at) from promotions))
-        + row_number() over (order by effective_from desc, promoted_at desc) * interval 1 microsecond as promoted_at,
+        + row_number() over (order by effective_from desc, promoted_at desc) * interval 1 microsecond
+        as promoted_at,
     $version as version,
     $promoted_by as promoted_by,
     $why as why,

@@ -1,4 +1,4 @@
--- Grain: one row per trained version; one that is there already stays as it is.
+-- Grain: one row per trained version; an existing one stays as it is.
 insert into models by name
 select
     $version as version,

@@ -1,5 +1,5 @@
--- Grain: one row per current run, from a date on, whose champion is $version and that another version has
--- scored.
+-- Grain: one row per current run from $effective_from on that another version has scored although $version is
+-- champion of its date.
 select current_runs.partition_date, current_runs.model_version
 from current_runs
 join champions

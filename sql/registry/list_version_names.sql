@@ -1,4 +1,4 @@
--- Grain: one row per registered version, the newest first.
+-- Grain: one row per registered version, newest first.
 select version
 from models
 order by trained_at desc, version;

@@ -1,7 +1,7 @@
--- Grain: one row per version that was registered by the instant of the variable as_of, the newest first, with
--- the dates that it is champion of, what was decided of it as a challenger, and its figures on the newest
--- window that it alone has flagged and that was judged.
-with reigns as (
+-- Grain: one row per version registered up to the instant of the variable as_of, newest first: the dates that
+-- it is champion of, the decision on it as a challenger, and its metrics on the newest evaluated window
+-- scored by it alone.
+with champion_periods as (
     select
         version,
         list(
@@ -23,7 +23,7 @@ newest_figures as (
     where detector = 'nightscore' and features = 'all'
     qualify dense_rank() over (partition by model_version order by last_date desc, as_of desc, first_date) = 1
 ),
-judged as (
+latest_figures as (
     select
         model_version as version,
         {
@@ -35,8 +35,10 @@ judged as (
     from newest_figures
     group by model_version
 ),
-decided as (
-    select version, {'champion': champion, 'as_of': as_of, 'fit': fit, 'promoted': promoted, 'why': why} as decision,
+challenger_decisions as (
+    select
+        version,
+        {'champion': champion, 'as_of': as_of, 'fit': fit, 'promoted': promoted, 'why': why} as decision,
     from decisions
     where decided_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
 )
@@ -56,13 +58,15 @@ select
     models.device,
     models.withheld,
     models.trained_at,
-    if(models.pruned_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity'), models.pruned_at, null) as pruned_at,
-    coalesce(reigns.champion, []) as champion,
-    judged.judged,
-    decided.decision,
+    if(
+        models.pruned_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity'), models.pruned_at, null
+    ) as pruned_at,
+    coalesce(champion_periods.champion, []) as champion,
+    latest_figures.judged,
+    challenger_decisions.decision,
 from models
-left join reigns using (version)
-left join judged using (version)
-left join decided using (version)
+left join champion_periods using (version)
+left join latest_figures using (version)
+left join challenger_decisions using (version)
 where models.trained_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
 order by models.as_of desc, models.trained_at desc, models.version;

@@ -1,3 +1,3 @@
--- The profiles of these runs go.
+-- Deletes the profiles of these runs.
 delete from profiles
 where run_id in (select unnest($runs::varchar[]));

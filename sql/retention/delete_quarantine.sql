@@ -1,3 +1,3 @@
--- The quarantined rows of these runs go.
+-- Deletes the quarantined rows of these runs.
 delete from quarantine
 where run_id in (select unnest($runs::varchar[]));

@@ -1,2 +1,2 @@
--- A lake keeps no earlier state of its tables: what was known when is in their rows.
+-- Expires every earlier snapshot of a lake: what was known when is in the rows themselves.
 call ducklake_expire_snapshots('warehouse', older_than => now());

@@ -1,5 +1,5 @@
--- Grain: one row per committed run whose rows are to go: superseded before $instant, or, with $scores,
--- current of a date before $oldest.
+-- Grain: one row per committed run whose rows are to be pruned: superseded before $instant, or, with $scores,
+-- current and of a date before $oldest.
 select
     run_id,
     superseded_at is null as is_current,

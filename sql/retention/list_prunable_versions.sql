@@ -1,7 +1,8 @@
--- Grain: one row per version whose artifact is to go: trained before $instant, and neither champion of a date
--- from $oldest on, now or in a past that a rollback undid, nor the one that a rollback would put back, nor
--- the newest one promoted, nor used by a current run that keeps its rows, nor a challenger in waiting or one
--- that a person may promote, nor used by a scored night that waits for its commit ($waiting).
+-- Grain: one row per version whose artifact is to be pruned: trained before $instant, and none of these: a
+-- champion of a date from $oldest on, even by a promotion that was rolled back; the version that a rollback
+-- would restore; the version promoted last; used by a current run that keeps its rows; a challenger that is
+-- undecided, or found fit so that a person may promote it; used by a scored night that waits for its commit
+-- ($waiting).
 with needed as (
     select version from promotions where effective_from >= $oldest
     union all

@@ -1,4 +1,4 @@
--- The ledger says since when the rows of these runs are gone.
+-- Records when the rows of these runs were pruned.
 update runs
 set pruned_at = now()
 where run_id in (select unnest($runs::varchar[]));

@@ -1,79 +1,78 @@
--- The tables of one dataset, created in the dataset's own schema of the warehouse.
--- No primary or foreign keys: a DuckLake has none. Times are instants (UTC); dates are business dates of the
--- source.
+-- The tables of one dataset, in the dataset's own schema of the warehouse.
+-- No primary or foreign keys: DuckLake has none. Timestamps with a zone are instants; dates are the source's
+-- business dates. "Encoded units": standard deviations of a numeric feature on the training rows.
 
 -- Grain: one row per committed, rejected or failed run. Committed and not superseded = current.
 create table if not exists runs (
     run_id varchar,
     partition_date date,
     status varchar,                 -- committed | rejected | failed
-    source_fingerprint varchar,     -- content of the partition and its look-back, label and weight left out
-    config_hash varchar,            -- the keys that decide scores; the number before the colon is its format
-    model_version varchar,
-    rows_source bigint,
+    source_fingerprint varchar,     -- hash of the partition and its look-back, without label and weight
+    config_hash varchar,            -- hash of the keys that decide scores, after the number of its format
+    model_version varchar,          -- the champion that scored the date
+    rows_source bigint,             -- rows of the partition
     rows_scored bigint,
-    rows_quarantined bigint,        -- distinct source rows
+    rows_quarantined bigint,        -- distinct source rows that broke a rule
     rows_flagged bigint,
-    threshold double,               -- score from which a row is flagged
-    threshold_rule varchar,         -- JSON: the section [threshold] that decided it
+    threshold double,               -- a row is flagged if its score is at least this
+    threshold_rule varchar,         -- JSON: the section [threshold] from which the threshold was derived
     started_at timestamptz,
-    committed_at timestamptz,
-    superseded_at timestamptz,
-    superseded_by varchar,
+    committed_at timestamptz,       -- null if rejected or failed
+    superseded_at timestamptz,      -- when a newer run of the date replaced it; null while current
+    superseded_by varchar,          -- run_id of that newer run
     durations varchar,              -- JSON: seconds by step
-    data_docs varchar,              -- the night's validation page, below warehouse.files
-    message varchar,                -- why it was rejected or failed; of a committed run, what was noted and
-                                    -- accepted
-    pruned_at timestamptz,          -- when its rows were dropped by `nightscore prune`; null where they are
-                                    -- there
+    data_docs varchar,              -- path of the validation page, below warehouse.files
+    message varchar,                -- why it was rejected or failed; if committed, its notes and warnings
+    pruned_at timestamptz,          -- when `nightscore prune` deleted its rows; null while they exist
     product_version varchar,        -- the version of Nightscore that wrote it; null before format 2
 );
 
--- Grain: one row per run and scored source row.
+-- Grain: one row per run and scored source row. Superseded runs are included; see the view `scores`.
 create table if not exists score_rows (
     run_id varchar,
     partition_date date,
     id varchar,
-    entity varchar,
+    entity varchar,                 -- such as a card or customer; null without an entity column
     event_time timestamp,           -- local time of source.timezone
     error real,                     -- mean loss over features, encoded units; higher is stranger
-    score real,                     -- what rows are ranked by
-    p_value double,                 -- conformal, against held-out normal rows
-    rank bigint,                    -- 1 is the strangest of its run; equal scores share a rank
+    score real,                     -- rows are ranked and flagged by it; higher is stranger
+    p_value double,                 -- conformal, against held-out normal rows; in (0, 1], low is strange
+    rank bigint,                    -- 1 is the strangest row of its run; equal scores share a rank
     is_flagged boolean,
+    -- the features that contribute most to the score, largest first; null for rows that are not explained
     reasons struct(feature varchar, contribution double, observed varchar, expected varchar)[],
-    details varchar,                -- JSON: the source columns of columns.details; null without
+    details varchar,                -- JSON: the source columns of columns.details; null if none are set
     model_version varchar,
 );
 
--- Grain: one row per run, challenger and scored source row: what the challenger, which flags nothing, would
--- have said of the row.
+-- Grain: one row per run, challenger and scored source row. A challenger scores the champion's rows but flags
+-- nothing. The entity and event_time of a row are in score_rows.
 create table if not exists shadow_scores (
-    run_id varchar,                 -- entity and event_time are in score_rows
+    run_id varchar,
     partition_date date,
     id varchar,
     error real,
     score real,
     p_value double,
     rank bigint,
-    is_flagged boolean,             -- what it would have flagged
-    model_version varchar,
+    is_flagged boolean,             -- whether the challenger would have flagged the row
+    model_version varchar,          -- the challenger
 );
 
--- Grain: one row per run and feature, and one for the error: the rows of the night below its threshold (a
--- sample of them, where they are many) in the bins of the version's own normal rows, and those, cut at the
--- same threshold. The last bin of a numeric feature is for missing values.
+-- Grain: one row per run and feature, and one for the error: histograms of the night's rows and of the
+-- reference, the version's own normal rows. Both leave out rows at or above the night's threshold; of a large
+-- night they count a sample. The last bin of a numeric feature is for missing values.
 create table if not exists profiles (
     run_id varchar,
     partition_date date,
-    model_version varchar,          -- the champion's
-    feature varchar,
+    model_version varchar,          -- the champion
+    feature varchar,                -- the feature's name, or error
     kind varchar,                   -- numeric | category | error
-    weight double,                  -- how many rows of the night each counted one stands for
-    counts bigint[],                -- rows by bin
-    sums double[],                  -- of their values, encoded units; null but for numeric features
-    reference_counts bigint[],
-    reference_sums double[],
+    weight double,                  -- rows of the night that each counted row stands for
+    counts bigint[],                -- counted rows of the night by bin
+    sums double[],                  -- sum of their values by bin, encoded units; null unless numeric
+    reference_counts bigint[],      -- rows of the reference by bin; of the error: held-out rows
+    reference_sums double[],        -- sum of their values by bin, encoded units; null unless numeric
 );
 
 -- Grain: one row per run, bad source row and rule that it broke.
@@ -87,110 +86,101 @@ create table if not exists quarantine (
     content varchar,                -- the row as JSON, private columns masked
 );
 
--- Grain: one row per id, source and change of its label, append-only; the newest known_at counts, then the
--- newest recorded_at.
+-- Grain: one row per id, source and change of its label; append-only. In force is the newest known_at, then
+-- the newest recorded_at.
 create table if not exists labels (
     id varchar,
     partition_date date,
-    label boolean,
-    weight double,                  -- sample weight, used by metrics alone
+    label boolean,                  -- true = fraud
+    weight double,                  -- sample weight, used by metrics only
     known_at date,                  -- known from the end of this date
-    source varchar,                 -- source: the source's own label column; else who says so, such as
-                                    -- analyst or chargeback
-    recorded_at timestamptz,        -- when it was written here
+    source varchar,                 -- `source`: the source's label column; else who labelled, such as analyst
+    recorded_at timestamptz,        -- when it was written to this table
 );
 
 -- Grain: one row per trained version.
 create table if not exists models (
     version varchar,
-    as_of date,                     -- it never scores a date before this one
-    first_date date,                -- training window
+    as_of date,                     -- the version never scores a date before this one
+    first_date date,                -- training window, inclusive
     last_date date,
-    rows bigint,                    -- training rows
-    dates bigint,                   -- dates of the window that they are of
-    known_frauds bigint,            -- of the window, left out of the training rows
-    unconfirmed bigint,             -- training rows that nothing was fitted to: flagged, and no label says
-                                    -- what they are
-    contamination double,           -- known_frauds and unconfirmed, as a share of all rows of the window
+    rows bigint,                    -- training rows, the unconfirmed among them
+    dates bigint,                   -- dates of the window that have training rows
+    known_frauds bigint,            -- labelled frauds of the window, left out of the training rows
+    unconfirmed bigint,             -- flagged rows without a label: used for thresholds and p-values only
+    contamination double,           -- (known_frauds + unconfirmed) / all rows of the window, 0 to 1
     architecture varchar,
-    score varchar,
-    training_hash varchar,          -- the sections that decide the version
-    metrics varchar,                -- JSON
-    gates varchar,                  -- JSON, one object per sanity gate: name, passed (null: only reported),
-                                    -- finding
-    withheld varchar,               -- why it may not be promoted; null where it may
-    artifact_path varchar,          -- below warehouse.files
+    score varchar,                  -- error | mae | whitened | reconstruction_probability
+    training_hash varchar,          -- hash of the configuration sections that decide what a version learns
+    metrics varchar,                -- JSON: epochs, loss, validation_loss
+    gates varchar,                  -- JSON list of sanity gates: name, passed (null: report only), finding
+    withheld varchar,               -- why it may not be promoted; null if it may
+    artifact_path varchar,          -- below warehouse.files, or a URL of the artifact store
     artifact_sha256 varchar,        -- of the artifact's manifest
-    card_path varchar,              -- below warehouse.files
-    device varchar,
+    card_path varchar,              -- model card, below warehouse.files
+    device varchar,                 -- that it was trained on
     trained_at timestamptz,
-    pruned_at timestamptz,          -- when its artifact was dropped by `nightscore prune`; null where it is
-                                    -- there
+    pruned_at timestamptz,          -- when `nightscore prune` deleted its artifact; null while it exists
 );
 
--- Grain: one row per promotion, and per promotion that a rollback undoes; append-only. In force is a
--- promotion that no rollback undoes. Champion of a date: of those in force the newest effective_from up to
--- it, then the newest promoted_at; see the view `champions`.
+-- Grain: one row per promotion, and one per promotion that a rollback undoes; append-only. A promotion is in
+-- force unless a rollback undoes it. Champion of a date is the version of the promotion in force with the
+-- newest effective_from up to that date, then the newest promoted_at; see the view `champions`.
 create table if not exists promotions (
-    effective_from date,
-    promoted_at timestamptz,        -- later than that of every earlier row, so it names the row
-    version varchar,                -- of a rollback: the one that it puts back
+    effective_from date,            -- first date that it applies to
+    promoted_at timestamptz,        -- later than in every earlier row, so that it identifies the row
+    version varchar,                -- of a rollback: the version that it restores
     promoted_by varchar,
     why varchar,
-    undoes timestamptz,             -- promoted_at of the promotion that this rollback undoes; null for a
-                                    -- promotion
+    undoes timestamptz,             -- promoted_at of the promotion that this rollback undoes; else null
 );
 
--- Grain: one row per challenger, append-only: it is decided on once, by its scores and the champion's of the
--- same rows of first_date..last_date.
+-- Grain: one row per challenger; append-only. A challenger is decided on once, by comparing its scores with
+-- the champion's on the same rows of first_date..last_date.
 create table if not exists decisions (
     version varchar,                -- the challenger
     champion varchar,               -- the version that it was compared with
-    as_of date,                     -- after the night of this date, by the labels known at its end
+    as_of date,                     -- decided after the night of this date, by the labels known at its end
     first_date date,
     last_date date,
     dates bigint,                   -- dates of that window that both have scored
-    rows bigint,                    -- compared rows: those with a known label, or all where too few frauds
-                                    -- are known
+    rows bigint,                    -- rows compared: by labels, those with a known label; by agreement, all
     frauds bigint,                  -- known frauds among them
-    rule varchar,                   -- labels: by the metric; agreement: by alerts and scores, where too few
-                                    -- frauds are known
-    metric varchar,                 -- with its two values, null by agreement
+    rule varchar,                   -- labels: by the metric; agreement: by alerts and scores (too few frauds)
+    metric varchar,                 -- such as average_precision; null by agreement, like the next five
     champion_value double,
     challenger_value double,
-    difference double,              -- challenger minus champion, with its paired bootstrap interval
-    low double,
+    difference double,              -- challenger minus champion
+    low double,                     -- paired bootstrap interval of the difference
     high double,
-    overlap double,                 -- alerts of both, as a share of the alerts of either; null by labels
-    shift double,                   -- Kolmogorov-Smirnov distance of the p-values of both; null by labels
-    fit boolean,                    -- the rule's verdict
-    promoted boolean,               -- whether that made it champion: not so where training.promotion is
-                                    -- manual
-    why varchar,                    -- the verdict in words
+    overlap double,                 -- alerts of both / alerts of either, 0 to 1; null by labels
+    shift double,                   -- Kolmogorov-Smirnov distance of their p-values, 0 to 1; null by labels
+    fit boolean,                    -- whether the challenger may become champion by the rule
+    promoted boolean,               -- whether it became champion; false if training.promotion is manual
+    why varchar,                    -- the decision in words
     decided_at timestamptz,
 );
 
--- Grain: one row per window, label cut-off, detector, feature set and metric; the newest measured_at counts.
+-- Grain: one row per window, label cut-off, detector, feature set, metric and measurement; the newest counts.
 create table if not exists metrics (
     first_date date,
     last_date date,
-    as_of date,                     -- labels known by the end of this date
-    model_version varchar,
-    detector varchar,               -- nightscore, or a baseline; drift, see the view of that name
-    features varchar,               -- all | without label-derived; of drift: one feature, or error
+    as_of date,                     -- labels known at the end of this date
+    model_version varchar,          -- several are separated by commas
+    detector varchar,               -- nightscore or a baseline; drift: see the view `drift`
+    features varchar,               -- all | without label-derived; for drift: a feature's name, or error
     metric varchar,
     value double,
-    low double,                     -- 95% interval
+    low double,                     -- 95% interval; null for drift
     high double,
     rows bigint,
-    positives bigint,
+    positives bigint,               -- labelled frauds among the rows; null for drift
     measured_at timestamptz,
 );
 
 -- Grain: one row per creation or migration of these tables; the highest format counts.
 create table if not exists warehouse_format (
-    format integer,                 -- of the tables; a newer version of Nightscore migrates them when it
-                                    -- opens the warehouse
+    format integer,                 -- a newer version of Nightscore migrates the tables when it opens the warehouse
     product_version varchar,        -- the version of Nightscore that created or migrated them
     written_at timestamptz,
 );

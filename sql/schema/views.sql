@@ -1,6 +1,5 @@
 -- The views of one dataset, over the tables of tables.sql.
--- Every view shows what it showed at the instant of the variable `as_of` (`set variable as_of = timestamptz
--- '...'`); now unless set.
+-- After `set variable as_of = timestamptz '...'` every view shows what it showed at that instant; else now.
 
 -- Grain: one row per current run.
 create or replace view current_runs as
@@ -11,14 +10,13 @@ where
     and committed_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
     and (superseded_at is null or superseded_at > coalesce(getvariable('as_of')::timestamptz, 'infinity'));
 
--- Grain: one row per scored source row of the current runs. What everybody queries.
+-- Grain: one row per scored source row of the current runs: the view to start from.
 create or replace view scores as
 select score_rows.*
 from score_rows
 semi join current_runs using (run_id);
 
--- Grain: one row per scored source row of the current runs and version that scored it, the champion or a
--- challenger.
+-- Grain: one row per scored source row of the current runs and version, champion or challenger.
 create or replace view version_scores as
 select run_id, partition_date, id, error, score, p_value, rank, is_flagged, model_version
 from scores
@@ -27,20 +25,21 @@ select shadow_scores.*
 from shadow_scores
 semi join current_runs using (run_id);
 
--- Grain: one row per id: the newest label.
+-- Grain: one row per id and partition_date: its newest label.
+-- The macro `labels_known_at` ranks labels in the same way, but up to the date on which they were known.
 create or replace view latest_labels as
 select id, partition_date, label, weight, known_at, source, recorded_at
 from labels
 where recorded_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
 qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1;
 
--- Grain: one row per bad source row and rule of the current runs.
+-- Grain: one row per bad source row of the current runs and rule that it broke.
 create or replace view quarantined as
 select quarantine.*
 from quarantine
 semi join current_runs using (run_id);
 
--- Grain: one row per window, label cut-off, detector, feature set and metric: the newest figure.
+-- Grain: one row per window, label cut-off, detector, feature set and metric: the newest measurement.
 create or replace view latest_metrics as
 select *
 from metrics
@@ -50,10 +49,11 @@ qualify row_number() over (
     order by measured_at desc
 ) = 1;
 
--- Grain: one row per date, of a current run, and feature, or `error`: how far the rows of the dates
--- first_date..partition_date are from those that the version learnt from. is_over: beyond a limit of the
--- section [drift] of that time. psi: population stability index; wasserstein: encoded units, null of a
--- category; error_q..: relative change of that quantile of the error.
+-- Grain: one row per date with a current run and feature (or `error`): the drift of the rows of the dates
+-- first_date..partition_date from the rows that the version was trained on.
+-- psi: population stability index. wasserstein: distance in encoded units, null for categories.
+-- error_q50, error_q90, error_q99: relative change of that quantile of the error, null for features.
+-- is_over: whether a limit of the section [drift] was exceeded, as configured when it was measured.
 create or replace view drift as
 select
     runs.partition_date,
@@ -68,14 +68,17 @@ select
     max(figures.rows) as rows,
     figures.first_date,
 from latest_metrics as figures
-join current_runs as runs on runs.partition_date = figures.last_date and runs.model_version = figures.model_version
+join current_runs as runs
+    on runs.partition_date = figures.last_date
+    and runs.model_version = figures.model_version
 where figures.detector = 'drift'
 group by all
 order by runs.partition_date desc, is_over desc, feature;
 
--- Grain: one row per date and entity with a flagged row: its strangest one, newest date first, worst first.
--- rows_flagged: the entity's flagged rows of this date. flagged_last_30_days: those of the 30 dates before
--- it, of the current runs.
+-- Grain: one row per date and entity with a flagged row: its strangest row, newest date first, worst first.
+-- entity: the id where the source has no entity. alert: 1 is the worst of its date.
+-- rows_flagged: the entity's flagged rows of this date; flagged_last_30_days: of the 30 dates before it.
+-- because: the reasons as one text.
 create or replace view alerts as
 with flagged as (
     select *, coalesce(entity, id) as alert_entity
@@ -91,7 +94,9 @@ nightly_flags as (
     from flagged
     group by partition_date, alert_entity
     window before as (
-        partition by alert_entity order by partition_date range between interval 30 days preceding and interval 1 day preceding
+        partition by alert_entity
+        order by partition_date
+        range between interval 30 days preceding and interval 1 day preceding
     )
 ),
 worst as (
@@ -99,12 +104,13 @@ worst as (
     from flagged
     qualify row_number() over (partition by partition_date, alert_entity order by rank, id) = 1
 ),
-worded as (
+described as (
     select
         *,
         list_transform(
-            reasons, lambda reason: reason.feature || ' ' || reason.observed || ' (expected ' || reason.expected || ')'
-        ) as words,
+            reasons,
+            lambda reason: reason.feature || ' ' || reason.observed || ' (expected ' || reason.expected || ')'
+        ) as reason_texts,
     from worst
 )
 select
@@ -117,19 +123,21 @@ select
     p_value,
     rows_flagged,
     flagged_last_30_days,
-    array_to_string(words, '; ') as because,
+    array_to_string(reason_texts, '; ') as because,
     details,
     model_version,
     reasons,
-from worded
+from described
 join nightly_flags using (partition_date, alert_entity)
 order by partition_date desc, alert;
 
--- Grain: one row per current run; where its rows were pruned, the ledger's own figures alone.
--- Precision and recall of the flags where labels are known, else null; to sum up several nights, add up
--- frauds, flagged_labelled (flagged rows whose label is known) and frauds_flagged.
+-- Grain: one row per current run, newest date first.
+-- frauds, flagged_labelled (flagged rows with a known label), frauds_flagged, precision and recall of the
+-- flags are null where no label is known, the last two also where they would divide by zero. For several
+-- nights, sum the three counts and divide the sums.
+-- Where the rows of a run were pruned, only the columns of the table `runs` are filled.
 create or replace view daily as
-with judged as (
+with labelled as (
     select
         scores.run_id,
         median(score) as median_score,
@@ -157,7 +165,7 @@ select
     model_version,
     committed_at,
 from current_runs
-left join judged using (run_id)
+left join labelled using (run_id)
 order by partition_date desc;
 
 -- Grain: one row per promotion that no rollback has undone.
@@ -172,8 +180,8 @@ from known
 anti join known as rollbacks on rollbacks.undoes = known.promoted_at
 where undoes is null;
 
--- Grain: one row per promotion that decides a champion: that of effective_from and of the dates after it,
--- before effective_until (null: of all of them). The periods do not overlap.
+-- Grain: one row per period with one champion: from effective_from until the date before effective_until
+-- (null: no end). Periods do not overlap.
 create or replace view champions as
 with deciding as (
     select *
@@ -189,7 +197,7 @@ select
     why,
 from deciding;
 
--- Grain: at most one row: the version that flags the newest nights.
+-- Grain: at most one row: the champion of the newest dates.
 create or replace view champion as
 select champions.effective_from, champions.promoted_at, champions.promoted_by, champions.why, models.*
 from champions

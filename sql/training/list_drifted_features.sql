@@ -1,5 +1,4 @@
--- Grain: one row per feature that was over a limit when the drift of a version was last measured before a
--- date.
+-- Grain: one row per feature that was over a limit in the last drift measurement of a version before a date.
 select feature
 from drift
 where

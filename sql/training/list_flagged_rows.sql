@@ -1,4 +1,4 @@
--- Grain: one row per row of the dates $first_date..$last_date that the current run of its date flagged.
+-- Grain: one row per flagged row of the current runs of the dates $first_date..$last_date.
 select partition_date, id
 from scores
 where is_flagged and partition_date between $first_date and $last_date

@@ -1,5 +1,5 @@
--- Current runs whose share of flagged rows is outside its band: worth a look, but a night of attacks must
--- still be published. None means pass.
+-- Grain: one row per current run whose share of flagged rows is outside $low..$high. It is a warning and no
+-- check, since a night with many attacks must still be published. None means pass.
 select run_id, partition_date, rows_flagged, rows_scored, rows_flagged / rows_scored as flagged_share
 from current_runs
 where

@@ -142,7 +142,7 @@ def check_results(setup: Setup) -> Check:
             "; ".join(broken),
             "score those dates again with `nightscore run --force --date D`",
         )
-    return Check("results", True, f"{nights} committed nights pass {len(sql.names('check_*'))} checks")
+    return Check("results", True, f"{nights} committed nights pass {len(sql.names('checks/*'))} checks")
 
 
 def check_waiting(setup: Setup) -> Check:

@@ -38,7 +38,7 @@ TABLE_FUNCTIONS = frozenset(
             "duckdb_tables",
             "duckdb_types",
         ),
-        *("duckdb_views", "labels_known_at", "ducklake_snapshots", "ducklake_table_info"),
+        *("duckdb_views", "ducklake_snapshots", "ducklake_table_info"),
     }
 )
 EXPLAIN = re.compile(r"\s*(explain(?:\s+analyze)?)\b(.*)", re.IGNORECASE | re.DOTALL)

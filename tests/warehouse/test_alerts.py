@@ -1,6 +1,4 @@
-"""The view `alerts`: one line per entity and night, its reasons as one text, and how often it was flagged
-before.
-"""
+"""The view `alerts`: one row per entity and night, with its reasons as one text and its earlier flags."""
 
 from datetime import date, datetime, timedelta
 
@@ -30,21 +28,20 @@ def commit(
     *rows: tuple[str, str | None, float, bool],
     superseded: bool = False,
 ) -> None:
-    """A run of a date with rows of (id, entity, score, is_flagged)."""
+    """Inserts a run of a date; rows: (id, entity, score, is_flagged)."""
     run_id = f"{day}-{superseded}"
     at = datetime(2024, 6, 1)
     con.execute(
-        "insert into runs by name select $run_id as run_id, $day as partition_date, 'committed' as "
-        "status, $at as committed_at, "
-        "$gone as superseded_at",
-        {"run_id": run_id, "day": day, "at": at, "gone": at if superseded else None},
+        "insert into runs by name select $run_id as run_id, $day as partition_date, 'committed' as status, "
+        "$at as committed_at, $superseded_at as superseded_at",
+        {"run_id": run_id, "day": day, "at": at, "superseded_at": at if superseded else None},
     )
     ranked = sorted(rows, key=lambda row: -row[2])
     for rank, (name, entity, score, is_flagged) in enumerate(ranked, start=1):
         con.execute(
-            "insert into score_rows by name select $run_id as run_id, $day as partition_date, $id as "
-            "id, $entity as entity, "
-            "$score as score, $rank as rank, $is_flagged as is_flagged, $reasons as reasons",
+            "insert into score_rows by name select $run_id as run_id, $day as partition_date, $id as id, "
+            "$entity as entity, $score as score, $rank as rank, $is_flagged as is_flagged, "
+            "$reasons as reasons",
             {
                 "run_id": run_id,
                 "day": day,
@@ -58,7 +55,7 @@ def commit(
         )
 
 
-def test_an_entity_has_one_line_by_its_strangest_row_and_the_reasons_in_words(
+def test_an_entity_has_one_row_its_strangest_with_its_reasons_as_text(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     commit(
@@ -70,12 +67,12 @@ def test_an_entity_has_one_line_by_its_strangest_row_and_the_reasons_in_words(
         ("4", None, 6.0, True),
         ("5", "c", 1.0, False),
     )
-    lines = con.sql("select alert, entity, id, rows_flagged, because from alerts").fetchall()
-    words = "amount 950 (expected 42); channel web (expected chip)"
-    assert lines == [(1, "a", "2", 2, words), (2, "b", "3", 1, words), (3, "4", "4", 1, words)]
+    alerts = con.sql("select alert, entity, id, rows_flagged, because from alerts").fetchall()
+    because = "amount 950 (expected 42); channel web (expected chip)"
+    assert alerts == [(1, "a", "2", 2, because), (2, "b", "3", 1, because), (3, "4", "4", 1, because)]
 
 
-def test_earlier_flags_are_those_of_the_thirty_dates_before_of_current_runs(
+def test_earlier_flags_are_those_of_current_runs_of_the_thirty_dates_before(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     commit(con, TONIGHT, ("t1", "a", 5.0, True), ("t2", "a", 4.0, True), ("t3", "b", 3.0, True))
@@ -89,10 +86,10 @@ def test_earlier_flags_are_those_of_the_thirty_dates_before_of_current_runs(
     commit(con, TONIGHT - timedelta(days=2), ("s1", "a", 5.0, True), superseded=True)
     commit(con, TONIGHT - timedelta(days=30), ("m1", "a", 5.0, True))
     commit(con, TONIGHT - timedelta(days=31), ("n1", "a", 5.0, True))
-    before = con.sql(
+    alerts = con.sql(
         "select partition_date, entity, flagged_last_30_days from alerts order by 1 desc, 2"
     ).fetchall()
-    assert before == [
+    assert alerts == [
         (TONIGHT, "a", 3),
         (TONIGHT, "b", 0),
         (TONIGHT - timedelta(days=1), "a", 2),
