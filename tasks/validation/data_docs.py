@@ -71,33 +71,8 @@ i.text-success::before { content: "\\2714"; color: var(--good) }
 i.text-danger::before { content: "\\2718"; color: var(--bad) }
 strong br { display: none }
 .text-danger { color: var(--bad) } .text-success { color: var(--good) } strong { font-weight: 600 }
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-ked) :is(tr:has(i.text-success), .ge-section:not(:first-child):not(:has(i.text-danger))) { display: none }
+body:has(#failed-only:checked) :is(tr:has(i.text-success),
+  .ge-section:not(:first-child):not(:has(i.text-danger))) { display: none }
 """
 
 

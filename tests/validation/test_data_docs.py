@@ -1,5 +1,6 @@
 """The night's page of Data Docs: complete in itself, readable, and silent about private columns."""
 
+import re
 import shutil
 import subprocess
 import threading
@@ -83,6 +84,15 @@ def test_the_page_fetches_nothing_and_runs_nothing(page: Path, parsed: Page) -> 
     assert "Content-Security-Policy\" content=\"default-src 'none'" in page.read_text()
     assert "url(" not in page.read_text()
     assert "@import" not in page.read_text()
+
+
+def test_the_box_only_what_failed_hides_what_passed(page: Path) -> None:
+    assert 'type="checkbox" id="failed-only"' in page.read_text()
+    assert re.search(
+        r"\nbody:has\(#failed-only:checked\) :is\(tr:has\(i\.text-success\),\s+"
+        r"\.ge-section:not\(:first-child\):not\(:has\(i\.text-danger\)\)\) \{ display: none \}\n</style>",
+        page.read_text(),
+    )
 
 
 def test_values_and_names_are_shown_as_text(parsed: Page) -> None:
