@@ -7,6 +7,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import Field, field_validator
 
 from models.settings import Section
+from tasks.core.dates import TimeZone
 
 FIELDS = 5  # minute, hour, day of the month, month, day of the week
 
@@ -21,7 +22,7 @@ class ScheduleSettings(Section):
     """
 
     cron: str = "0 2 * * *"
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
     offset_days: int = Field(1, ge=0)
     late_retries: int = Field(12, ge=0)
     late_retry_minutes: float = Field(15, gt=0)
@@ -42,15 +43,6 @@ class ScheduleSettings(Section):
                 f"{cron!r} is no cron expression ({error or 'it never comes'}); write one such as 0 2 * * *"
             ) from error
         return cron
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"unknown time zone {name!r}; use a name such as UTC or Europe/Paris") from error
-        return name
 
 
 def business_date(scheduled: datetime, schedule: ScheduleSettings) -> date:

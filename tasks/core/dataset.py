@@ -1,12 +1,12 @@
-"""The sections of the configuration that say which rows there are and which of them are good."""
+"""The configuration sections that define a dataset: its source, columns, features and data quality rules."""
 
 from datetime import date
 from typing import Literal, Self
-from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from models.settings import ImageSettings, Section
+from tasks.core.dates import TimeZone
 
 
 class SourceSettings(Section):
@@ -17,17 +17,8 @@ class SourceSettings(Section):
     table: str | None = None
     date_column: str | None = None
     lookback_days: int = Field(0, ge=0)
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
     start: date | None = None
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError) as error:
-            raise ValueError(f"unknown time zone {name!r}; use a name such as UTC or Europe/Paris") from error
-        return name
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -42,7 +33,7 @@ class SourceSettings(Section):
 
 
 class ColumnSettings(Section):
-    """Which column of the source plays which part."""
+    """The role of each column of the source."""
 
     id: str
     time: str | None = None
@@ -50,13 +41,13 @@ class ColumnSettings(Section):
     label: str | None = None
     weight: str | None = None
     private: tuple[str, ...] = ()
-    details: tuple[str, ...] = ()  # stored beside the scores as they are, for whoever reads them
+    details: tuple[str, ...] = ()  # stored unchanged beside the scores, for people to read
 
     @model_validator(mode="after")
-    def _details_may_be_shown(self) -> Self:
+    def _details_are_public(self) -> Self:
         if masked := [name for name in self.details if name in self.private]:
             raise ValueError(
-                f"details would show what private hides: {', '.join(masked)}; remove it from one of them"
+                f"details would show private columns: {', '.join(masked)}; remove them from one of the two"
             )
         if len(set(self.details)) < len(self.details):
             raise ValueError("details names a column twice")
@@ -64,16 +55,16 @@ class ColumnSettings(Section):
 
     @property
     def masked(self) -> tuple[str, ...]:
-        """The columns of the results that messages mask: id and entity, where theirs is private."""
+        """The result columns that messages mask: `id` and `entity`, each if its source column is private."""
         return tuple(
             name for name, column in (("id", self.id), ("entity", self.entity)) if column in self.private
         )
 
 
 class FeatureSettings(Section):
-    """What the detector sees: columns of the source, or of the result of the feature SQL.
+    """The detector's inputs: columns of the source, or of the feature SQL's result.
 
-    An image stands alone.
+    An image cannot be combined with other features.
     """
 
     sql: str | None = None
@@ -91,13 +82,15 @@ class FeatureSettings(Section):
         if not self.names:
             raise ValueError("name at least one numeric or categorical feature, or an image")
         if self.image and len(self.names) > 1:
-            raise ValueError("an image stands alone; remove either image, or numeric and categorical")
+            raise ValueError(
+                "an image cannot be combined with other features; remove image, or numeric and categorical"
+            )
         if len(set(self.names)) < len(self.names):
             raise ValueError("a feature is named twice")
         if reserved := sorted({"row", "id", "entity", "event_time"} & set(self.names)):
             raise ValueError(f"a feature cannot be named {', '.join(reserved)}; rename it in the feature SQL")
         if unknown := sorted(set(self.label_derived) - set(self.numeric + self.categorical)):
-            raise ValueError(f"label_derived names what is no feature: {', '.join(unknown)}")
+            raise ValueError(f"label_derived names columns that are not features: {', '.join(unknown)}")
         return self
 
     def without_label_derived(self) -> "FeatureSettings":
@@ -111,7 +104,7 @@ class FeatureSettings(Section):
 
 
 class ColumnRule(Section):
-    """What the values of one column must be. NaN counts as null; infinite values are never good."""
+    """The allowed values of one column. NaN counts as null; an infinite value is always bad."""
 
     nullable: bool = True
     min: float | None = None
@@ -126,7 +119,7 @@ class ColumnRule(Section):
 
 
 class QualitySettings(Section):
-    """What becomes of bad rows, and the rules by column."""
+    """What happens to bad rows, and the rules for each column."""
 
     on_bad_rows: Literal["quarantine", "reject"] = "quarantine"
     max_bad_share: float = Field(0.05, ge=0, le=1)
@@ -135,7 +128,7 @@ class QualitySettings(Section):
 
 
 class Dataset(Section):
-    """Everything that decides which rows a night reads and keeps."""
+    """Everything that determines which rows a night reads and which of them it scores."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     source: SourceSettings
@@ -144,10 +137,10 @@ class Dataset(Section):
     quality: QualitySettings = QualitySettings()
 
     @model_validator(mode="after")
-    def _image_judged_once(self) -> Self:
+    def _image_has_no_column_rule(self) -> Self:
         if (image := self.features.image) and image.column in self.quality.columns:
             raise ValueError(
-                f"features.image says what column {image.column} must hold; remove "
+                f"features.image already defines what column {image.column} must hold; remove "
                 f"[quality.columns.{image.column}]"
             )
         return self

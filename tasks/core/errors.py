@@ -1,11 +1,11 @@
-"""What can go wrong in a night.
+"""The errors that Nightscore raises for its users.
 
 Each message names the date, the file or column, the count, and what to do.
 """
 
 
 class NightError(Exception):
-    """A step of a night refused or failed; nothing of the night was published."""
+    """A step failed or refused its input; nothing of the night was published."""
 
 
 class SourceError(NightError):
@@ -13,51 +13,55 @@ class SourceError(NightError):
 
 
 class PartitionMissing(SourceError):
-    """The source has no partition of the date that was asked for."""
+    """The source has no partition for the requested date."""
 
 
 class PartitionRejected(NightError):
-    """The partition was read and refused: a broken schema, or more bad rows than the configuration allows."""
+    """The partition failed validation: its schema is wrong, or it has more bad rows than the configuration
+    allows.
+    """
 
 
 class FeatureError(NightError):
-    """The feature SQL failed, lost rows, or returned duplicates."""
+    """The feature SQL failed, or did not return each clean row exactly once."""
 
 
 class WarehouseError(NightError):
-    """The warehouse cannot be opened or refused the transaction."""
+    """The warehouse cannot be opened, or the transaction failed."""
 
 
 class WarehouseHeld(WarehouseError):
-    """Another process holds the warehouse for longer than the configuration waits."""
+    """Another process held the warehouse for longer than the configured wait."""
 
 
 class PublishDeferred(WarehouseHeld):
-    """The night is scored and kept, and waits to be committed until the warehouse is free."""
+    """The night is scored and staged; it must be committed once the warehouse is free."""
 
 
 class WarehouseMissing(WarehouseError):
-    """There is no warehouse yet, or nothing of this dataset in it."""
+    """The warehouse does not exist yet, or holds nothing of this dataset."""
 
 
 class LabelsRefused(NightError):
-    """A file of labels cannot be read, or says something that cannot be meant; nothing of it was recorded."""
+    """A label file cannot be read or has invalid values; none of its labels was recorded."""
 
 
 class CaughtUpInPart(NightError):
-    """Some of the dates to catch up with failed; the others are committed."""
+    """Some dates of a catch-up failed; the others are committed."""
 
 
 class Overtaken(NightError):
-    """A scheduled run that another one stands in for; there is nothing left for it to do."""
+    """A scheduled run is obsolete because another run does its work."""
 
 
 class BackfilledInPart(NightError):
-    """Some of the dates of a backfill failed; the others are committed."""
+    """Some dates of a backfill failed; the others are committed."""
 
 
 class EvaluationError(NightError):
-    """There is nothing to judge: no scores, or no labels that are known."""
+    """The requested scores cannot be evaluated, explained or replayed: they are missing or were pruned, or
+    the source has changed since.
+    """
 
 
 class GateFailed(NightError):
@@ -65,13 +69,15 @@ class GateFailed(NightError):
 
 
 class NoChampion(NightError):
-    """No version may flag: the configuration leaves promotions to a person, and nobody has promoted one."""
+    """No version may flag rows: promotions are manual, and no version has been promoted."""
 
 
 class PromotionRefused(NightError):
-    """A version may not be made champion, or there is none to go back to; nothing was changed."""
+    """A version may not become champion, or there is no earlier champion to restore; nothing was changed."""
 
 
 def first_line(error: Exception) -> str:
-    """What a library says went wrong, without its hints and its own traceback."""
+    """Returns the first line of a library's error message, which leaves out its hints and traceback; the name
+    of the error's class if there is no message.
+    """
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,4 +1,4 @@
-"""What travels between the steps of a night: small frozen references, never rows."""
+"""The values passed between the steps of a night: small frozen references to files, never rows."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -7,9 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Partition:
-    """One day of the source, as found.
+    """One day of the source.
 
-    fingerprint: hash of the content of the day and of its look-back, label and weight left out.
+    rows: number of rows, good and bad.
+    fingerprint: hash of the rows of the day and of its look-back, without the label and weight columns.
     """
 
     date: date
@@ -19,15 +20,15 @@ class Partition:
 
 @dataclass(frozen=True)
 class Validated:
-    """A partition that passed the gate.
+    """A partition that passed validation.
 
-    quarantine: Parquet in the staging folder, one line per bad row and rule, sorted by row:
+    quarantine: Parquet file in the staging folder, one line per bad row and broken rule, sorted by row:
         row int64 (position in the partition, from 0), id varchar, rule varchar, column varchar (null for a
-        rule across columns), content varchar (the row as JSON, private columns masked). Empty where every row
+        rule across columns), content varchar (the row as JSON, private columns masked). Empty if every row
         is good.
-    rows_quarantined: distinct bad rows.
+    rows_quarantined: number of distinct bad rows.
     data_docs: the night's Great Expectations page (HTML).
-    notes: what was found and accepted, in sentences for the ledger, such as an unknown extra column.
+    notes: accepted findings, as sentences for the ledger, such as an unknown extra column.
     """
 
     partition: Partition
@@ -45,8 +46,9 @@ class Validated:
 class Features:
     """The features of every clean row of one day.
 
-    path: Parquet with row int64, id varchar, entity varchar, event_time timestamp, and the feature columns;
-        None where there is no feature SQL: then they are read from the source, the quarantined rows left out.
+    path: Parquet with row int64, id varchar, entity varchar, event_time timestamp, and the feature columns.
+        None if there is no feature SQL: the features are then read from the source, without the quarantined
+        rows.
     """
 
     validated: Validated
@@ -65,10 +67,10 @@ class Features:
 class Version:
     """A trained detector in its artifact folder.
 
-    as_of: it never scores a date before this one; its training window is first_date..last_date.
+    as_of: the first date that the version may score; its training window is first_date..last_date.
     path: its folder, local or an fsspec URL. sha256: hash of the artifact's manifest.
     card: its model card, an HTML page.
-    withheld: why it may not be promoted; None where it may.
+    withheld: why the version may not be promoted; None if it may.
     """
 
     name: str
@@ -83,8 +85,8 @@ class Version:
 
 @dataclass(frozen=True)
 class ScoringModels:
-    """Who scores a date: the champion, which flags, and the challengers that are scored beside it and flag
-    nothing, oldest first.
+    """The versions that score a date: the champion, whose flags count, and the challengers, oldest first,
+    whose scores are stored for comparison only.
     """
 
     champion: Version
@@ -96,11 +98,11 @@ class Scored:
     """The staged scores of one day.
 
     path: Parquet with row, id, entity, event_time, error, score, p_value, details, rank, is_flagged, reasons.
-    threshold: the score from which rows are flagged.
+    threshold: rows with at least this score are flagged.
     shadows: Parquet with id, error, score, p_value, rank, is_flagged, model_version: the same rows scored by
-        each challenger; None where there is none.
-    profile: Parquet in the columns of models.drift.profiles: the rows below the threshold, a sample of them
-    where they are many.
+        each challenger; None if there is no challenger.
+    profile: Parquet with the columns of models.drift.profiles: the rows below the threshold, or a sample of
+        them if there are many.
     """
 
     path: Path
@@ -113,10 +115,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Night:
-    """What became of a night: the line that the command line prints and the ledger keeps.
+    """The outcome of a night: the line that the command line prints and the ledger stores.
 
     status: committed | already committed
-    doubts: what was noted as it was committed, and is worth a look.
+    doubts: warnings noted when the night was committed.
     """
 
     date: date
@@ -133,11 +135,12 @@ class Night:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What nothing was learnt from. rows: of the window, or of its sample where `training.max_rows` are
-    fewer; dates: that had any.
+    """The rows that a training left out.
 
-    known_frauds: by their label. unconfirmed: flagged, and no label says what they are; they count for
-    thresholds and p-values alone.
+    rows: number of rows of the window, or of its sample if `training.max_rows` is smaller.
+    dates: number of dates that have rows.
+    known_frauds: rows with a fraud label.
+    unconfirmed: flagged rows without a known label; they are used for thresholds and p-values only.
     """
 
     rows: int
@@ -151,5 +154,5 @@ class LeftOut:
         return (self.known_frauds + self.unconfirmed) / self.rows
 
     def __str__(self) -> str:
-        told = f"{self.known_frauds:,} known frauds, {self.unconfirmed:,} flagged rows that no label explains"
-        return f"left out: {told} ({self.contamination:.2%} of the window)"
+        rows = f"{self.known_frauds:,} known frauds, {self.unconfirmed:,} flagged rows without a known label"
+        return f"left out: {rows} ({self.contamination:.2%} of the window)"

@@ -16,6 +16,7 @@ import duckdb
 
 from sql import identifier, literal
 from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.dates import date_range
 from tasks.core.errors import PartitionMissing, SourceError, first_line
 from tasks.core.filesystem import filesystem_of, is_remote
 
@@ -216,7 +217,7 @@ def _unreadable(source: SourceSettings, first: date, last: date) -> str | None:
 
 def _files(source: SourceSettings, first: date, last: date) -> list[str]:
     """The files of `first`..`last`, in order of the date and the name."""
-    return _glob(*(place(source, day) for day in _days(first, last)))
+    return _glob(*(place(source, day) for day in date_range(first, last)))
 
 
 def _glob(*patterns: str) -> list[str]:
@@ -249,7 +250,3 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _days(first: date, last: date) -> list[date]:
-    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]

@@ -89,7 +89,7 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         (
             'id = "id"',
             "id = 'id'\nprivate = ['iban']\ndetails = ['iban']",
-            "columns: details would show what private hides: iban",
+            "columns: details would show private columns: iban",
         ),
         ('id = "id"', "id = 'id'\ndetails = ['amount', 'amount']", "columns: details names a column twice"),
         ("[columns]", "timezone = 'Mars/Base'\n[columns]", "unknown time zone 'Mars/Base'"),
@@ -97,7 +97,7 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         (
             "[features]",
             "[features]\nlabel_derived = ['risk']",
-            "label_derived names what is no feature: risk",
+            "label_derived names columns that are not features: risk",
         ),
         ("[features]", "[features]\nlabel_derived = ['amount']", "label_derived needs columns.label"),
         (

@@ -397,9 +397,9 @@ def test_a_private_image_is_masked(tmp_path: Path) -> None:
         (
             IMAGE | {"numeric": ["amount"]},
             {},
-            "an image stands alone; remove either image, or numeric and categorical",
+            "an image cannot be combined with other features; remove image, or numeric and categorical",
         ),
-        (IMAGE | {"label_derived": ["scan"]}, {}, "label_derived names what is no feature: scan"),
+        (IMAGE | {"label_derived": ["scan"]}, {}, "label_derived names columns that are not features: scan"),
         (IMAGE, {"columns": {"scan": {"nullable": False}}}, r"remove \[quality.columns.scan\]"),
         (
             {"numeric": [], "categorical": []},
