@@ -8,6 +8,7 @@ import polars as pl
 
 from models.detector.explanation import reasons
 from tasks.core.errors import EvaluationError
+from tasks.core.masking import MASK
 from tasks.core.recipe import Recipe
 from tasks.evaluation.baseline_scores import stored_features
 from tasks.features.build import feature_batches
@@ -15,8 +16,6 @@ from tasks.registry.artifact_store import as_found, load
 from tasks.scoring.score import BATCH_ROWS
 from tasks.warehouse.connection import look_up
 from tasks.warehouse.settings import WarehouseSettings
-
-MASKED = "***"
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def explain_row(
             line["contribution"] / total if total else 0.0,
             line["contribution"],
             *(
-                (MASKED, MASKED)
+                (MASK, MASK)
                 if line["feature"] in dataset.columns.private
                 else (line["observed"], line["expected"])
             ),

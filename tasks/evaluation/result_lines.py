@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.evaluation_result import AlertLine, NightLine
+from tasks.core.masking import MASK
 
 SHOWN_ALERTS = 20
 
@@ -55,7 +56,7 @@ def alert_lines(private: tuple[str, ...], column: str, rows: pl.DataFrame) -> tu
     return tuple(
         AlertLine(
             date=row["partition_date"],
-            entity="***" if column in private else row["who"],
+            entity=MASK if column in private else row["who"],
             score=row["score"],
             p_value=row["p_value"],
             reasons=tuple(_in_words(reason, private) for reason in row["reasons"] or ()),
@@ -67,5 +68,5 @@ def alert_lines(private: tuple[str, ...], column: str, rows: pl.DataFrame) -> tu
 
 def _in_words(reason: dict[str, str], private: tuple[str, ...]) -> str:
     if reason["feature"] in private:
-        return f"{reason['feature']} *** (private)"
+        return f"{reason['feature']} {MASK} (private)"
     return f"{reason['feature']} {reason['observed']} (expected {reason['expected']})"

@@ -4,7 +4,6 @@ columns.
 
 import logging
 import math
-import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -22,6 +21,7 @@ from sql import identifier, literal
 from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import FeatureError, SourceError, first_line
+from tasks.core.masking import mask_quoted
 from tasks.core.references import Features, Validated
 from tasks.features.views import create_clean, create_history
 from tasks.source.connection import connect, first_history_date, readable
@@ -220,8 +220,8 @@ def _refusal(dataset: Dataset, day: date, what: str) -> FeatureError:
 
 
 def _without_values(dataset: Dataset, error: Exception) -> str:
-    """What DuckDB says; the values that it quotes are masked where some column is private."""
-    return re.sub(r"'.*'", "'***'", first_line(error)) if dataset.columns.private else first_line(error)
+    """DuckDB's message; if any column is private, the values that it quotes are masked."""
+    return mask_quoted(first_line(error)) if dataset.columns.private else first_line(error)
 
 
 def _frame(batch: pa.RecordBatch) -> pl.DataFrame:

@@ -7,8 +7,9 @@ from typing import Any
 import duckdb
 
 import sql
+from tasks.core.masking import MASK
 
-SHOWN, MASK = 3, "***"
+SHOWN = 3
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.dates import date_range
 from tasks.core.errors import PartitionMissing, SourceError, first_line
 from tasks.core.filesystem import filesystem_of, is_remote
+from tasks.core.masking import mask_unconverted
 
 DATE = r"(\d{4}-\d{2}-\d{2})"
 DATE_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
@@ -74,16 +75,9 @@ def readable(source: SourceSettings, day: date, first: date | None = None) -> It
     try:
         yield
     except duckdb.Error as error:
-        broken = _unreadable(source, first or day, day)
-        raise SourceError(
-            f"{day}: {broken or place(source, day)} cannot be read: {_without_values(error)}; deliver "
-            "it again"
-        ) from error
-
-
-def _without_values(error: duckdb.Error) -> str:
-    """What DuckDB says, but for a value that could not be converted: it may be private."""
-    return re.sub(r"(string|format:) (['\"]).*\2", r"\1 ***", first_line(error))
+        broken = _find_unreadable_file(source, first or day, day) or place(source, day)
+        reason = mask_unconverted(first_line(error))  # the value may be private
+        raise SourceError(f"{day}: {broken} cannot be read: {reason}; deliver it again") from error
 
 
 def place(source: SourceSettings, day: date) -> str:
@@ -106,8 +100,9 @@ def list_dates(source: SourceSettings) -> list[date]:
             ).fetchall()
         except duckdb.Error as error:
             column = f"{source.date_column} in table {source.table} of {source.database}"
+            reason = mask_unconverted(first_line(error))
             raise SourceError(
-                f"{column} cannot be read: {_without_values(error)}; mend the table or source.date_column"
+                f"{column} cannot be read: {reason}; fix the table or source.date_column"
             ) from error
     return [row[0] for row in rows if row[0] is not None]
 
@@ -204,8 +199,8 @@ def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
     )
 
 
-def _unreadable(source: SourceSettings, first: date, last: date) -> str | None:
-    """The first Parquet file of `first`..`last` that cannot be read to its end."""
+def _find_unreadable_file(source: SourceSettings, first: date, last: date) -> str | None:
+    """Returns the first Parquet file of `first`..`last` that cannot be read completely; None if all can."""
     with connect(source) as con:
         for file in _files(source, first, last) if source.path is not None else []:
             try:

@@ -20,10 +20,9 @@ from jinja2 import ChoiceLoader, DictLoader
 
 from tasks.core.atomic_files import write_atomically
 from tasks.core.dataset import Dataset
+from tasks.core.masking import MASK
 from tasks.core.references import Partition
 from tasks.validation.expectations import RuleResult
-
-MASK = "***"
 
 # Great Expectations' own page loads its style and scripts from the network. This shell holds its sections and
 # needs neither; the policy keeps a browser from fetching anything, whatever a value of the source contains.

@@ -19,9 +19,10 @@ from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import PartitionRejected, SourceError
 from tasks.core.json_value import json_value
+from tasks.core.masking import MASK
 from tasks.core.references import Partition, Validated
 from tasks.source.connection import connect, create_view, numbered, readable
-from tasks.validation.data_docs import MASK, write_page
+from tasks.validation.data_docs import write_page
 from tasks.validation.expectations import (
     EXAMPLES,
     READABLE,

@@ -9,7 +9,8 @@ from banks import NIGHT, Bank
 from flows.context import recipe_of
 from flows.settings import load_settings
 from tasks.core.errors import EvaluationError
-from tasks.evaluation.explain import MASKED, ExplainedRow, explain_row
+from tasks.core.masking import MASK
+from tasks.evaluation.explain import ExplainedRow, explain_row
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -54,7 +55,7 @@ def test_private_values_are_masked(scored_bank: Bank, tmp_path: Path) -> None:
     amount = next(
         share for share in explained(scored_bank, worst, tmp_path).shares if share.feature == "amount"
     )
-    assert (amount.observed, amount.expected) == (MASKED, MASKED)
+    assert (amount.observed, amount.expected) == (MASK, MASK)
     assert amount.share > 0
 
 
