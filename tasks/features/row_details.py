@@ -6,8 +6,8 @@ import polars as pl
 
 from sql import identifier
 from tasks.core.dataset import Dataset
-from tasks.core.json_value import json_value
 from tasks.core.references import Features
+from tasks.core.sql_expressions import json_value
 from tasks.features.views import create_clean
 from tasks.source.connection import connect, readable
 

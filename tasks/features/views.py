@@ -5,16 +5,19 @@ values or early labels.
 from datetime import date, timedelta
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 
 from sql import identifier
 from tasks.core.dataset import ColumnRule, Dataset
+from tasks.core.duckdb_types import is_float
 from tasks.core.references import Validated
+from tasks.core.sql_expressions import null_if_nan
 from tasks.source.connection import create_view, first_history_date, numbered
 
-FLOATING = ("FLOAT", "DOUBLE")
 
-
-def create_clean(con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Validated) -> dict[str, str]:
+def create_clean(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Validated
+) -> dict[str, DuckDBPyType]:
     """View `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity` and
     `_event_time`.
 
@@ -48,8 +51,8 @@ def create_history(
     """
     types = create_view(con, dataset, "found", first_history_date(dataset, day), day)
     con.execute(f"create view lookback as from found where _partition_date < date '{day}'")
-    values = {name: _value(name, types) for name in types}
-    shown = {name: value for name, value in values.items() if types[name] in FLOATING}
+    values = {name: null_if_nan(identifier(name), kind) for name, kind in types.items()}
+    shown = {name: value for name, value in values.items() if is_float(types[name])}
     if (label := dataset.columns.label) in types:
         known = f"_partition_date <= date '{day - timedelta(days=label_delay_days)}'"
         shown = shown | {label: f"case when {known} then {values[label]} end"}
@@ -66,16 +69,9 @@ def create_history(
     )
 
 
-def _value(name: str, types: dict[str, str]) -> str:
-    """A column with NaN as null.
-
-    By isnan: what Parquet says of least and greatest leaves NaN out, and misleads a comparison with it.
-    """
-    column = identifier(name)
-    return f"case when not isnan({column}) then {column} end" if types[name] in FLOATING else column
-
-
-def _value_rules(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str]) -> list[str]:
+def _value_rules(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, DuckDBPyType]
+) -> list[str]:
     """Conditions that keep one absurd value of the look-back from spoiling means and counts for weeks.
 
     A column that a whole date lacks was added later: its nulls are no reason to forget the date.
@@ -88,7 +84,7 @@ def _value_rules(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[s
     free = {name: ColumnRule() for name in dataset.features.numeric if name in types}
     conditions = ["true"]
     for name, rule in (free | ruled).items():
-        value = _value(name, types)
+        value = null_if_nan(identifier(name), types[name])
         number = f"try_cast({value} as double)"
         if not rule.nullable:
             having = con.sql(
@@ -96,7 +92,7 @@ def _value_rules(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[s
             ).fetchall()
             dates = ", ".join(f"date '{row[0]}'" for row in having)
             conditions += [f"({value} is not null or _partition_date not in ({dates}))"] if dates else []
-        if types[name] in FLOATING:
+        if is_float(types[name]):
             conditions.append(f"coalesce(isfinite({value}), true)")
         if rule.min is not None:
             conditions.append(f"coalesce({number} >= cast('{rule.min}' as double), true)")

@@ -13,10 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+from duckdb.sqltypes import TIMESTAMP, DuckDBPyType
 
 from sql import identifier, literal
 from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.dates import date_range
+from tasks.core.duckdb_types import has_time_zone
 from tasks.core.errors import PartitionMissing, SourceError, first_line
 from tasks.core.filesystem import filesystem_of, is_remote
 from tasks.core.masking import mask_unconverted
@@ -109,25 +111,24 @@ def list_dates(source: SourceSettings) -> list[date]:
 
 def create_view(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, name: str, first: date, last: date
-) -> dict[str, str]:
-    """Creates the view `name` over the source's rows of `first`..`last`, and gives its columns (name to
-    DuckDB type).
+) -> dict[str, DuckDBPyType]:
+    """Creates the view `name` over the source's rows of `first`..`last`, and returns its columns and types.
 
-    The view has the source's columns and `_partition_date`; a time column with a zone is in local time of the
-    source's zone.
-    Raises PartitionMissing where `last` has no partition, SourceError where the source cannot be read.
+    The view has the source's columns and `_partition_date`, which is not among the returned columns. A time
+    column with a zone becomes local time of `source.timezone`.
+    Raises PartitionMissing if `last` has no partition, SourceError if the source cannot be read.
     """
     relation = (
         _parquet(con, dataset.source, first, last)
         if dataset.source.path is not None
         else _rows(con, dataset.source, first, last)
     )
-    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    types = dict(zip(relation.columns, relation.types, strict=True))
     time = dataset.columns.time
-    if time is not None and types.get(time) == "TIMESTAMP WITH TIME ZONE":
+    if time in types and has_time_zone(types[time]):
         local = f"timezone({literal(dataset.source.timezone)}, {identifier(time)})"
         relation = relation.project(f"* replace ({local} as {identifier(time)})")
-        types[time] = "TIMESTAMP"
+        types[time] = TIMESTAMP
     relation.create_view(name, replace=True)
     types.pop("_partition_date")
     return types
@@ -187,16 +188,13 @@ def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
         table = con.sql(f"from {_table(source)}")
     except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
         raise SourceError(f"{source.database} has no table {source.table}; mend source.table") from error
-    types = dict(zip(table.columns, map(str, table.types), strict=True))
+    types = dict(zip(table.columns, table.types, strict=True))
     if source.date_column not in types:
         raise SourceError(f"table {source.table} has no column {source.date_column}; mend source.date_column")
     column = identifier(source.date_column)
-    zoned = types[source.date_column] == "TIMESTAMP WITH TIME ZONE"
-    return (
-        f"cast(timezone({literal(source.timezone)}, {column}) as date)"
-        if zoned
-        else f"cast({column} as date)"
-    )
+    if has_time_zone(types[source.date_column]):
+        return f"cast(timezone({literal(source.timezone)}, {column}) as date)"
+    return f"cast({column} as date)"
 
 
 def _find_unreadable_file(source: SourceSettings, first: date, last: date) -> str | None:

@@ -106,7 +106,7 @@ def test_each_column_gets_its_part(tmp_path: Path) -> None:
     assert look.left_out.keys() == {"terminal_id", "comment", "currency", "how", "chargeback_day"}
     text = render_toml(look, "cards")
     assert f"{ROWS * len(DAYS):,} distinct in {ROWS * len(DAYS):,} rows" in text
-    assert '"how": it tells the label' in text
+    assert '"how": it predicts the label' in text
     assert "3 dates seen, 2024-03-01 to 2024-03-03, none between them missing" in text
 
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_a_source_is_refused_in_one_line(tmp_path: Path) -> None:
         ("absent", None, None, "no .parquet files"),
         ("mixed", None, None, "several kinds of files"),
         ("undated.parquet", None, None, "no YYYY-MM-DD"),
-        ("no_id", None, None, "can name the rows"),
+        ("no_id", None, None, "can identify the rows"),
         ("no_feature", None, None, "no column looks like a feature"),
         ("torn", None, None, "cannot be read"),
         (None, "absent.duckdb", "a", "no DuckDB file"),

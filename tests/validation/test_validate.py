@@ -157,7 +157,7 @@ def test_features_of_feature_sql_are_not_looked_for_in_the_source(tmp_path: Path
 
 def test_an_unknown_column_is_noted_and_left_alone(tmp_path: Path) -> None:
     assert judge(tmp_path, rows().with_columns(extra=1)).notes == (
-        "column extra is not configured; it was left alone",
+        "column extra is not configured; it was ignored",
     )
 
 
@@ -448,7 +448,7 @@ def test_another_label_rejects_with_count_and_example(tmp_path: Path, labels: pl
 def test_fewer_rows_than_min_rows_reject(tmp_path: Path) -> None:
     assert judge(tmp_path, rows(), quality={"min_rows": ROWS}).rows == ROWS
     with pytest.raises(
-        PartitionRejected, match=r"2018-07-25: 40 rows, and quality.min_rows is 41; deliver the whole day"
+        PartitionRejected, match=r"2018-07-25: 40 rows, but quality.min_rows is 41; deliver the whole day"
     ):
         judge(tmp_path, rows(), quality={"min_rows": ROWS + 1})
 
@@ -494,7 +494,7 @@ def test_a_rule_that_cannot_be_evaluated_rejects(tmp_path: Path) -> None:
     dataset = dataset.model_copy(
         update={"quality": dataset.quality.model_copy(update={"columns": {"amount": never}})}
     )
-    message = r"2018-07-25: the rule range of column amount cannot be evaluated; mend quality.columns.amount"
+    message = r"2018-07-25: the rule range of column amount cannot be evaluated; fix quality.columns.amount"
     with pytest.raises(PartitionRejected, match=message):
         validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
 
@@ -506,7 +506,7 @@ def test_a_range_that_nothing_can_be_in_is_refused_with_the_configuration(tmp_pa
 
 def test_a_partition_that_changed_since_it_was_ingested_is_refused(tmp_path: Path) -> None:
     rows().write_parquet(tmp_path / f"{DAY}.parquet")
-    with pytest.raises(SourceError, match="41 rows were ingested and 40 found"):
+    with pytest.raises(SourceError, match="41 rows were ingested, but 40 are there now"):
         validate_partition(configure(tmp_path), Partition(DAY, ROWS + 1, "f"), tmp_path)
 
 
@@ -664,7 +664,7 @@ def test_a_real_day_of_card_transactions_is_good(tmp_path: Path, shared_data: Pa
     )
     validated = validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
     assert (validated.rows, validated.rows_quarantined) == (9541, 0)
-    assert validated.notes == ("column fraud_scenario is not configured; it was left alone",)
+    assert validated.notes == ("column fraud_scenario is not configured; it was ignored",)
 
 
 AMOUNTS = st.sampled_from([None, math.nan, math.inf, -math.inf, -0.01, 0.0, 50.0, 100.0, 100.01])
