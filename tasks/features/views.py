@@ -1,5 +1,5 @@
-"""What feature SQL may see on the night of a date: the clean rows of the day, and the history without absurd
-values or early labels.
+"""The views that feature SQL reads: the clean rows of the day, and the history without bad values and without
+labels that were not known on the night.
 """
 
 from datetime import date, timedelta
@@ -18,10 +18,10 @@ from tasks.source.connection import create_view, first_history_date, numbered
 def create_clean(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Validated
 ) -> dict[str, DuckDBPyType]:
-    """View `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity` and
-    `_event_time`.
+    """Creates the view `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity`
+    and `_event_time`.
 
-    Gives the source's columns (name to DuckDB type).
+    Returns the source's columns and their types.
     """
     day, columns = validated.partition.date, dataset.columns
     types = create_view(con, dataset, "day", day, day)
@@ -46,8 +46,8 @@ def create_clean(
 def create_history(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int
 ) -> None:
-    """View `history`: the good rows of the look-back and the clean rows of the day, without labels that
-    nobody knew; NaN is null.
+    """Creates the view `history`: the good rows of the look-back and the clean rows of the day, with null in
+    place of NaN and of labels that were not known on the night.
     """
     types = create_view(con, dataset, "found", first_history_date(dataset, day), day)
     con.execute(f"create view lookback as from found where _partition_date < date '{day}'")
@@ -72,18 +72,19 @@ def create_history(
 def _value_rules(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, DuckDBPyType]
 ) -> list[str]:
-    """Conditions that keep one absurd value of the look-back from spoiling means and counts for weeks.
+    """Returns the conditions for rows of the look-back, which keep one bad value from spoiling means and
+    counts for weeks.
 
-    A column that a whole date lacks was added later: its nulls are no reason to forget the date.
+    If a column is null on a whole date, it was added later; its nulls do not exclude the date.
     """
-    ruled = {
+    configured = {
         name: rule
         for name, rule in dataset.quality.columns.items()
         if name in types and name != dataset.columns.label
     }
-    free = {name: ColumnRule() for name in dataset.features.numeric if name in types}
+    default = {name: ColumnRule() for name in dataset.features.numeric if name in types}
     conditions = ["true"]
-    for name, rule in (free | ruled).items():
+    for name, rule in (default | configured).items():
         value = null_if_nan(identifier(name), types[name])
         number = f"try_cast({value} as double)"
         if not rule.nullable:

@@ -337,7 +337,7 @@ def test_a_required_column_that_was_added_later_forgets_no_history(
             "3 ids lost, such as ",
         ),
         ("select null as transaction_id, 1 as x", "ids lost, such as "),
-        ("select transaction_id, 1 as x from history", "ids returned that are no clean rows, such as "),
+        ("select transaction_id, 1 as x from history", "ids returned that are not clean rows, such as "),
         (
             (
                 "select transaction_id, n as x from history, range(2) t(n) where _partition_date = "
@@ -364,7 +364,7 @@ def test_sql_that_does_not_give_one_row_per_row_is_refused(
 
 def test_a_missing_sql_file_is_told(simulated: Path, tmp_path: Path) -> None:
     data = dataset(simulated / "data", features={"sql": f"{tmp_path}/no.sql", "numeric": ["x"]})
-    with pytest.raises(FeatureError, match=r"there is no feature SQL .*no\.sql; mend features\.sql"):
+    with pytest.raises(FeatureError, match=r"there is no feature SQL .*no\.sql; fix features\.sql"):
         built(data, tmp_path)
 
 

@@ -362,12 +362,12 @@ def test_a_wrong_table_file_or_column_is_told(tmp_path: Path) -> None:
     bank = tmp_path / "bank.duckdb"
     table(bank)
     for name in ("no_table", "no_schema.transactions", "no_file.main.transactions"):
-        assert f"{bank} has no table {name}; mend source.table" in message_of(
+        assert f"{bank} has no table {name}; fix source.table" in message_of(
             dataset(database=str(bank), table=name, date_column="tx_time")
         )
     message = message_of(dataset(database=str(bank), table="transactions", date_column="tx_date"))
-    assert "table transactions has no column tx_date; mend source.date_column" in message
-    assert f"there is no DuckDB file {bank}x; mend source.database" in message_of(
+    assert "table transactions has no column tx_date; fix source.date_column" in message
+    assert f"there is no DuckDB file {bank}x; fix source.database" in message_of(
         dataset(database=f"{bank}x", table="t", date_column="d")
     )
     (tmp_path / "text.duckdb").write_text("this is no database" * 100)
