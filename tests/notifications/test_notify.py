@@ -110,7 +110,7 @@ def test_a_refusal_is_final_and_one_warning(
     assert (len(hook.got), pauses) == (1, [])
     place = f"webhook 1 (127.0.0.1:{hook.port})"
     assert warnings(caplog) == [
-        f"2018-07-25  notify     {place} could not be told of `doubt`: answered {status}"
+        f"2018-07-25  notify     could not send `doubt` to {place}: answered {status}"
     ]
 
 
@@ -182,7 +182,7 @@ def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
     (line,) = warnings(caplog)
     assert re.search(
         (
-            r"webhook 1 \((127\.0\.0\.1:9|nobody\.invalid)\) could not be told of `doubt`: cannot be "
+            r"could not send `doubt` to webhook 1 \((127\.0\.0\.1:9|nobody\.invalid)\): cannot be "
             r"reached: .* \(attempt 3\)$"
         ),
         line,
