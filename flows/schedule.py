@@ -39,7 +39,7 @@ class ScheduleSettings(Section):
         try:
             next(CronSim(cron, datetime(2026, 1, 1)))
         except (CronSimError, StopIteration) as error:
-            reason = error or "it matches no date"
+            reason = str(error) or "it matches no date"
             raise ValueError(
                 f"{cron!r} is not a cron expression ({reason}); write one such as 0 2 * * *"
             ) from error

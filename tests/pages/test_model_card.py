@@ -147,7 +147,7 @@ def test_the_page_says_what_the_version_is_and_where_it_was_measured(make: Calla
     ):
         assert words in page.text
     assert "-".join(map(str, detector.settings.hidden)) in page.text
-    assert "All of it is seen on the training window" in page.text
+    assert "Everything on it is measured on the training window" in page.text
     assert "Kept out of service" not in page.text
 
 
@@ -223,7 +223,7 @@ def test_images_are_shown_beside_their_reconstruction() -> None:
         assert (observed == one.observed).all()
         assert (expected == one.expected).all()
         assert (loss[..., 3] == one.loss).all()
-    assert "Features that it reconstructs worst" not in page.text
+    assert "Worst reconstructed features" not in page.text
 
 
 @slow
@@ -231,7 +231,7 @@ def test_images_of_a_private_column_are_not_on_the_page() -> None:
     html = render_card(VERSION, images(), replace(ALL[images], private=("photo",)))
     assert not Page(html).all("img")
     assert "data:" not in html
-    assert "The column of the images is private" in html
+    assert "The image column is private" in html
     assert Page(render_card(VERSION, images(), replace(ALL[images], private=("phot",)))).all("img")
 
 
@@ -240,7 +240,7 @@ def test_a_detector_of_all_rows_is_not_said_to_have_learnt_from_normal_ones() ->
     detector = replace(tabular(), training=tabular().training.model_copy(update={"rows": "all"}))
     page = Page(render_card(VERSION, detector, FACTS))
     assert "normal rows" not in page.text
-    assert "some of which were trained on" in page.text
+    assert "some of them were used to train the networks" in page.text
 
 
 @slow

@@ -11,7 +11,7 @@ from models.networks.fitting import Epoch
 from tasks.pages.charts import TEMPLATES
 from tasks.pages.model_card_charts import (
     LEVELS,
-    MOST_FEATURES,
+    MAX_FEATURES,
     bars,
     best_epochs,
     by_error,
@@ -121,11 +121,9 @@ def test_rows_at_one_place_have_axes() -> None:
 
 
 def test_the_longest_bar_fills_its_place_and_only_the_worst_are_shown() -> None:
-    features = [
-        FeatureLoss(f"f{k}", 1.0, 0.5 / (k + 1), 2.0, 0.4 / (k + 1)) for k in range(MOST_FEATURES + 5)
-    ]
+    features = [FeatureLoss(f"f{k}", 1.0, 0.5 / (k + 1), 2.0, 0.4 / (k + 1)) for k in range(MAX_FEATURES + 5)]
     shown = bars(features)
-    assert [feature for feature, _, _ in shown] == features[:MOST_FEATURES]
+    assert [feature for feature, _, _ in shown] == features[:MAX_FEATURES]
     assert max(max(normal, fraud) for _, normal, fraud in shown) == 100
     assert [(normal, fraud) for _, normal, fraud in shown][1] == pytest.approx((50, 40))
     assert bars([FeatureLoss("alone", 1.0, 1.0, None, None)])[0][1:] == (100, 0)
