@@ -1,4 +1,4 @@
-"""When the night starts, and which business date it is about."""
+"""When the night starts, and which business date it scores."""
 
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,10 +15,10 @@ FIELDS = 5  # minute, hour, day of the month, month, day of the week
 class ScheduleSettings(Section):
     """When the night starts: on date t it scores date t - offset_days.
 
-    late_retries, late_retry_minutes: how often, and how far apart, a scheduled night looks again for a
-    partition that is not there.
-    port: of the Prefect server that `nightscore serve` starts where $PREFECT_API_URL names none; unless
-    given, a free one.
+    late_retries, late_retry_minutes: how often, and at what interval, a scheduled night looks again for a
+        missing partition.
+    port: of the Prefect server that `nightscore serve` starts if $PREFECT_API_URL names none; by default any
+        free port.
     """
 
     cron: str = "0 2 * * *"
@@ -39,18 +39,19 @@ class ScheduleSettings(Section):
         try:
             next(CronSim(cron, datetime(2026, 1, 1)))
         except (CronSimError, StopIteration) as error:
+            reason = str(error) or "it matches no date"
             raise ValueError(
-                f"{cron!r} is no cron expression ({error or 'it never comes'}); write one such as 0 2 * * *"
+                f"{cron!r} is not a cron expression ({reason}); write one such as 0 2 * * *"
             ) from error
         return cron
 
 
 def business_date(scheduled: datetime, schedule: ScheduleSettings) -> date:
-    """The date that a run scores: that of its scheduled start on the clocks of the schedule's zone, less
-    `offset_days`.
+    """Returns the date that a run scores: the date of its scheduled start in the time zone of the schedule,
+    minus `offset_days`.
 
-    scheduled: an instant, with its zone. Raises ValueError where it has none.
+    scheduled: with a time zone. Raises ValueError if it has none.
     """
     if scheduled.tzinfo is None:
-        raise ValueError(f"{scheduled} has no zone, so it is no instant")
+        raise ValueError(f"the scheduled start {scheduled} has no time zone")
     return scheduled.astimezone(ZoneInfo(schedule.timezone)).date() - timedelta(days=schedule.offset_days)

@@ -1,3 +1,1 @@
-"""What every room uses: values that travel, the dataset configuration, errors, staging, locks, atomic
-files.
-"""
+"""Shared by all rooms: values passed between steps, dataset settings, errors, staging, locks, SQL types."""

@@ -1,5 +1,5 @@
-"""Files that are there as a whole or not at all: a reader finds an earlier one or the whole new one,
-whatever becomes of the writer.
+"""Files that are replaced atomically: a reader finds the earlier file or the complete new one, even if the
+writer is killed.
 """
 
 import secrets
@@ -10,8 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Where to write what takes its place at `path` when the block ends well; several may do so at once, and
-    the last one stays.
+    """Yields a temporary path beside `path`, whose file replaces `path` if the block succeeds.
+
+    Several writers may do so at the same time; the last one wins.
     """
     staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -22,7 +23,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file in a folder that is made where it is missing."""
+    """Writes a text file atomically, and creates its folder if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as staged:
         staged.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A lock on a file that ends with the process that has it, however that ends."""
+"""A lock on a file, which the system releases when the process ends, even if it is killed."""
 
 import fcntl
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import IO
 
 
 def locked(path: Path) -> IO[str] | None:
-    """The file, made where it is missing, open for reading and appending, and locked until it is closed.
+    """Returns the file, open for reading and appending, and locked until it is closed; creates it if needed.
 
-    None where another process, or another part of this one, has it. Raises FileNotFoundError where its folder
-    is missing.
+    Returns None if it is locked already, by another process or by this one. Raises FileNotFoundError if its
+    folder is missing.
     """
     file = path.open("a+", encoding="utf-8")
     try:

@@ -1,18 +1,17 @@
-"""Files wherever they are: local, or by the protocol of their path, such as s3://; credentials and endpoint
-come from the environment.
+"""Filesystems, local or by the protocol of a path, such as s3://; credentials and endpoint come from the
+environment.
 """
 
 import fsspec
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path names a protocol."""
+    """Whether a path has a protocol, such as s3://."""
     return "://" in path
 
 
 def filesystem_of(path: str) -> fsspec.AbstractFileSystem:
-    """The filesystem that a path belongs to."""
-    # A place that does not answer is said in seconds: s3fs tries again by itself, so that botocore below it
-    # need not.
-    patience = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 0}}
-    return fsspec.core.url_to_fs(path, **({"config_kwargs": patience} if path.startswith("s3://") else {}))[0]
+    """Returns the filesystem of a path."""
+    # An endpoint that does not answer fails within seconds. s3fs retries by itself, so botocore must not.
+    timeouts = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 0}}
+    return fsspec.core.url_to_fs(path, **({"config_kwargs": timeouts} if path.startswith("s3://") else {}))[0]

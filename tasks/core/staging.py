@@ -1,6 +1,4 @@
-"""Folders of staged work, each one process's alone while that lives: a lock that ends with its process says
-so.
-"""
+"""Folders of staged work. A lock gives each folder to one process, and ends with that process."""
 
 import logging
 import os
@@ -17,29 +15,27 @@ from typing import IO
 from tasks.core.file_lock import locked
 
 log = logging.getLogger(__name__)
-RUNNING = "running"  # the file in each folder that its process has locked
+RUNNING = "running"  # the file in each folder that its process locks
 SCRATCH = "scratch-"
 
 
 @contextmanager
 def night_folder(files: Path, day: date, *, anew: bool = False, keep: bool = False) -> Iterator[Path]:
-    """The one folder of a date; another process that has it is waited for.
+    """Yields the folder of a date, and waits while another process has it.
 
-    Its content goes when the block ends. Where the block fails, or its process is killed, what was computed
-    stays for the next run of the date, unless that asks for it `anew`.
-    keep: what was computed stays where the block ends well, too.
-
-    keep: whether the content stays where the block ends well, too.
+    The folder is removed when the block succeeds, unless `keep` is set and a step has left a result in it. If
+    the block fails or its process is killed, computed results stay for the next run of the date, which starts
+    from an empty folder if `anew` is set.
     """
     sweep(files)
     folder = staging(files) / str(day)
-    with _waited_for(folder):
+    with _exclusive(folder):
         if anew:
             empty(folder)
         try:
             yield folder
         except BaseException:
-            if not any(folder.glob("*.json")):  # no step has left a result
+            if not any(folder.glob("*.json")):  # no step has finished
                 remove(folder)
             raise
         if not keep or not any(folder.glob("*.json")):
@@ -48,11 +44,11 @@ def night_folder(files: Path, day: date, *, anew: bool = False, keep: bool = Fal
 
 @contextmanager
 def work_folder(files: Path, name: str) -> Iterator[Path]:
-    """A folder of this name, empty, and gone when the block ends in whatever way; another process that has
-    it is waited for.
+    """Yields an empty folder of this name, and waits while another process has it; it is removed when the
+    block ends or fails.
     """
     folder = staging(files) / f"{SCRATCH}{name}"
-    with _waited_for(folder):
+    with _exclusive(folder):
         empty(folder)
         try:
             yield folder
@@ -62,23 +58,23 @@ def work_folder(files: Path, name: str) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(files: Path) -> Iterator[Path]:
-    """A new folder, gone when the block ends."""
+    """Yields a new folder, which is removed when the block ends or fails."""
     sweep(files)
     with work_folder(files, secrets.token_hex(4)) as folder:
         yield folder
 
 
 def sweep(files: Path) -> None:
-    """Removes the scratch folders that killed processes have left."""
-    for left in staging(files).glob(f"{SCRATCH}*"):
-        with abandoned(left) as free:
-            if free:
-                remove(left)
+    """Removes the scratch folders left by killed processes."""
+    for folder in staging(files).glob(f"{SCRATCH}*"):
+        with abandoned(folder) as is_abandoned:
+            if is_abandoned:
+                remove(folder)
 
 
 @contextmanager
 def abandoned(folder: Path) -> Iterator[bool]:
-    """Whether no living process has the folder; if so, this one has it for the length of the block."""
+    """Yields whether no running process has the folder; if so, this process has it until the block ends."""
     lock = _lock(folder) if folder.is_dir() else None
     try:
         yield lock is not None
@@ -88,24 +84,24 @@ def abandoned(folder: Path) -> Iterator[bool]:
 
 
 def staging(files: Path) -> Path:
-    """Where the folders of staged work of a dataset are."""
+    """Returns the folder that holds a dataset's folders of staged work."""
     return files / "staging"
 
 
 @contextmanager
-def _waited_for(folder: Path) -> Iterator[None]:
-    told = False
+def _exclusive(folder: Path) -> Iterator[None]:
+    is_logged = False
     while (lock := _lock(folder)) is None:
-        if not told:
+        if not is_logged:
             log.warning("%s  waiting for the process that works on it: %s", folder.name, _holder(folder))
-            told = True
+            is_logged = True
         time.sleep(0.2)
     with lock:
         yield
 
 
 def _lock(folder: Path) -> IO[str] | None:
-    """The folder's lock file, open and locked; None where another process has it."""
+    """Returns the folder's lock file, open and locked; None if another process has it."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -114,7 +110,7 @@ def _lock(folder: Path) -> IO[str] | None:
             continue
         if file is None:
             return None
-        if _is_still(folder / RUNNING, file):
+        if _is_same_file(folder / RUNNING, file):
             file.truncate(0)
             file.write(f"process {os.getpid()} on {gethostname()}")
             file.flush()
@@ -122,7 +118,7 @@ def _lock(folder: Path) -> IO[str] | None:
         file.close()  # the folder was removed, and its lock with it
 
 
-def _is_still(path: Path, file: IO[str]) -> bool:
+def _is_same_file(path: Path, file: IO[str]) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
@@ -146,7 +142,7 @@ def empty(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Out of the way first, as a whole, for another process may take its name at any moment."""
-    away = folder.with_name(f"{SCRATCH}{secrets.token_hex(4)}")
-    folder.rename(away)
-    shutil.rmtree(away)
+    """Removes a folder. It is renamed first, since another process may create the same name at any moment."""
+    renamed = folder.with_name(f"{SCRATCH}{secrets.token_hex(4)}")
+    folder.rename(renamed)
+    shutil.rmtree(renamed)

@@ -1,5 +1,5 @@
-"""The features of one day: the dataset's feature SQL over the day and its look-back, or the source's own
-columns.
+"""Builds the features of one day: by the dataset's feature SQL over the day and its look-back, or from the
+source's columns.
 """
 
 import logging
@@ -27,14 +27,14 @@ from tasks.source.connection import connect, first_history_date, readable
 
 log = logging.getLogger(__name__)
 ROW_GROUP_ROWS = 122_880
-# What must not be found between the clean rows of the day and what the SQL returned: how many ids, and one of
-# them.
+# Differences between the clean rows of the day and the rows that the SQL returned: each query returns the
+# number of ids and one of them.
 CHECKS = {
     "lost": "select count(*), min(clean._id) from clean anti join returned on returned.id = clean._id",
     "returned more than once": (
         "select count(*), min(id) from (select id from returned group by id having count(*) > 1)"
     ),
-    "returned that are no clean rows": (
+    "returned that are not clean rows": (
         "select count(*), min(returned.id) from returned anti join clean on returned.id = clean._id"
     ),
 }
@@ -42,20 +42,20 @@ CHECKS = {
 
 @step
 def features(dataset: Dataset, validated: Validated, label_delay_days: int, staging: Path) -> Features:
-    """The features of one day's clean rows; see `build_features`."""
+    """Builds the features of one day's clean rows; see `build_features`."""
     return build_features(dataset, validated, label_delay_days, staging)
 
 
 def build_features(dataset: Dataset, validated: Validated, label_delay_days: int, staging: Path) -> Features:
-    """The reference to the features of one day's clean rows; where there is feature SQL they are written to
+    """Returns the reference to the features of one day's clean rows; with feature SQL, they are written to
     `staging`/features.parquet.
 
     The SQL reads the view `history`: the source's columns and `_partition_date`, over the look-back and the
     clean rows of the day. It may use the parameters $partition_date and $label_delay_days, and returns the id
     and the features, one row per clean row. Labels of dates after `partition date - label_delay_days` are
-    null, as nobody knew them on the night.
-    Raises FeatureError where the SQL fails, lacks a feature, or does not return each clean row once;
-    SourceError where the source cannot be read.
+    null, because they were not known on the night.
+    Raises FeatureError if the SQL fails, lacks a feature, or does not return each clean row once; SourceError
+    if the source cannot be read.
     """
     if dataset.features.sql is None:
         return Features(validated, path=None)
@@ -78,17 +78,17 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
 
 
 def feature_batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[pl.DataFrame]:
-    """The features of one day's clean rows, at most `batch_rows` at a time, fewer where images are large,
-    however large the day is.
+    """Yields the features of one day's clean rows, at most `batch_rows` at a time, or fewer if images are
+    large, so that memory does not depend on the size of the day.
 
     Each batch has row int64 (position in the partition), id str, entity str or null, event_time datetime (us)
-    or null, numeric features float64 (null where missing), categorical features str, images as they are:
-    Binary, List or Array.
-    Raises SourceError where the source cannot be read.
+    or null, numeric features float64 (null if missing), categorical features str, images unchanged: Binary,
+    List or Array.
+    Raises SourceError if the source cannot be read.
     """
     batch_rows = _bounded(dataset, batch_rows)
     for batch in _batches(dataset, features, batch_rows):
-        yield from batch.iter_slices(batch_rows)  # DuckDB hands out no fewer rows than its vectors have
+        yield from batch.iter_slices(batch_rows)  # DuckDB's batches have at least the rows of one vector
 
 
 def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[pl.DataFrame]:
@@ -104,7 +104,7 @@ def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[
         ).to_arrow_reader(batch_rows)
         try:
             yield from map(_frame, reader)
-        except (pa.ArrowException, OSError) as error:  # what DuckDB raises while Arrow reads from it
+        except (pa.ArrowException, OSError) as error:  # raised if DuckDB fails while Arrow reads from it
             raise SourceError(
                 f"{features.date}: the features cannot be read from the source: {first_line(error)}; "
                 "deliver it again"
@@ -114,7 +114,7 @@ def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[
 def _write(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int, path: Path
 ) -> None:
-    """Every row that the SQL returns, with the keys of its clean row, in the order of the day."""
+    """Writes every row that the SQL returns, with the keys of its clean row, in the order of the day."""
     query, mentioned = _feature_sql(con, dataset, day)
     parameters = {"partition_date": day, "label_delay_days": label_delay_days}
     bound = {name: value for name, value in parameters.items() if name in mentioned}
@@ -129,8 +129,8 @@ def _write(
             for column in con.execute(f"select * from ({query}\n) limit 0", bound).description
         }
         if missing := [name for name in names if name.lower() not in returned]:
-            raise _refusal(
-                dataset, day, f"does not return {', '.join(missing)}; add what is missing, or mend [features]"
+            raise _feature_error(
+                dataset, day, f"does not return {', '.join(missing)}; add what is missing, or fix [features]"
             )
         con.execute(
             f"""
@@ -150,22 +150,22 @@ def _write(
             bound,
         )
     except duckdb.Error as error:
-        raise _refusal(dataset, day, f"failed: {_without_values(dataset, error)}; mend the SQL") from error
+        raise _failed(dataset, day, error) from error
 
 
 def _feature_sql(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date) -> tuple[str, set[str]]:
-    """The one statement of the feature SQL, and the names of the parameters in it."""
+    """Returns the one statement of the feature SQL, and the names of its parameters."""
     assert dataset.features.sql is not None
     try:
         statements = con.extract_statements(sql.read(dataset.features.sql))
     except OSError as error:
         raise FeatureError(
-            f"{day}: there is no feature SQL {dataset.features.sql}; mend features.sql"
+            f"{day}: there is no feature SQL {dataset.features.sql}; fix features.sql"
         ) from error
     except duckdb.Error as error:
-        raise _refusal(dataset, day, f"failed: {_without_values(dataset, error)}; mend the SQL") from error
+        raise _failed(dataset, day, error) from error
     if len(statements) != 1:
-        raise _refusal(
+        raise _feature_error(
             dataset,
             day,
             f"has {len(statements)} statements; write one, with a common table expression for each step",
@@ -174,7 +174,7 @@ def _feature_sql(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date) ->
 
 
 def _without_semicolon(query: str) -> str:
-    """The statement up to its closing semicolon, wherever it stands among comments."""
+    """Returns the statement up to its closing semicolon, which may stand between comments."""
     ends = [offset for offset, _ in duckdb.tokenize(query) if query.encode()[offset : offset + 1] == b";"]
     return query.encode()[: ends[0]].decode() if ends else query
 
@@ -184,18 +184,20 @@ def _check(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, path: Pa
     con.read_parquet(str(path)).create_view("returned")
     clean = con.sql("select count(*), sum(hash(_id)) from clean").fetchone()
     returned = con.sql("select count(*), sum(hash(id)) from returned").fetchone()
-    if clean == returned:  # the same ids; only otherwise is it worth the time to look for the difference
+    if clean == returned:  # the same ids; the checks below are slow, and only needed for the message
         return
-    found = {trouble: con.sql(query).fetchall()[0] for trouble, query in CHECKS.items()}
+    found = {problem: con.sql(query).fetchall()[0] for problem, query in CHECKS.items()}
     path.unlink()
-    hidden = dataset.columns.id in dataset.columns.private
-    told = [
-        f"{count:,} ids {trouble}" + ("" if hidden else f", such as {example}")
-        for trouble, (count, example) in found.items()
+    is_private = dataset.columns.id in dataset.columns.private
+    problems = [
+        f"{count:,} ids {problem}" + ("" if is_private else f", such as {example}")
+        for problem, (count, example) in found.items()
         if count
     ]
     hint = "return one row per row of history where _partition_date = $partition_date"
-    raise _refusal(dataset, day, f"does not return one row per clean row: {'; '.join(told)}; {hint}")
+    raise _feature_error(
+        dataset, day, f"does not return one row per clean row: {'; '.join(problems)}; {hint}"
+    )
 
 
 def _cast_features(dataset: Dataset) -> list[str]:
@@ -209,18 +211,19 @@ def _cast_features(dataset: Dataset) -> list[str]:
 
 
 def _bounded(dataset: Dataset, rows: int) -> int:
-    """As many rows, or what memory bears of images."""
+    """Returns `rows`, or fewer if that many images would not fit in memory."""
     image = dataset.features.image
     return rows_at_once(rows, math.prod(image.shape)) if image else rows
 
 
-def _refusal(dataset: Dataset, day: date, what: str) -> FeatureError:
-    return FeatureError(f"{day}: {dataset.features.sql} {what}")
+def _feature_error(dataset: Dataset, day: date, problem: str) -> FeatureError:
+    return FeatureError(f"{day}: {dataset.features.sql} {problem}")
 
 
-def _without_values(dataset: Dataset, error: Exception) -> str:
-    """DuckDB's message; if any column is private, the values that it quotes are masked."""
-    return mask_quoted(first_line(error)) if dataset.columns.private else first_line(error)
+def _failed(dataset: Dataset, day: date, error: Exception) -> FeatureError:
+    """Returns the error for SQL that fails; if any column is private, quoted values are masked."""
+    message = mask_quoted(first_line(error)) if dataset.columns.private else first_line(error)
+    return _feature_error(dataset, day, f"failed: {message}; fix the SQL")
 
 
 def _frame(batch: pa.RecordBatch) -> pl.DataFrame:

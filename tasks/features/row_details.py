@@ -1,4 +1,4 @@
-"""The source columns that are kept beside the scores, for whoever reads them: what was the amount, at which
+"""The source columns that are stored beside the scores for people to read, such as the amount and the
 terminal.
 """
 
@@ -6,19 +6,19 @@ import polars as pl
 
 from sql import identifier
 from tasks.core.dataset import Dataset
-from tasks.core.json_value import json_value
 from tasks.core.references import Features
+from tasks.core.sql_expressions import json_value
 from tasks.features.views import create_clean
 from tasks.source.connection import connect, readable
 
 
 def read_details(dataset: Dataset, features: Features) -> pl.DataFrame:
-    """The columns of `columns.details` of every clean row of a day as JSON text: row int64, id str, details
-    str.
+    """Returns the columns of `columns.details` of every clean row of a day as JSON text: row int64, id str,
+    details str.
 
-    They are read from the source once more, by the night's scoring alone: what only trains or compares needs
-    none of them. NaN and infinities, which JSON does not have, are text. Raises SourceError where the source
-    cannot be read.
+    They are read from the source separately, and only when a night is scored: training and comparisons do not
+    need them. NaN and infinity, which JSON does not have, are text. Raises SourceError if the source cannot
+    be read.
     """
     with connect(dataset.source) as con, readable(dataset.source, features.date):
         types = create_clean(con, dataset, features.validated)

@@ -1,24 +1,27 @@
-"""What feature SQL may see on the night of a date: the clean rows of the day, and the history without absurd
-values or early labels.
+"""The views that feature SQL reads: the clean rows of the day, and the history without bad values and without
+labels that were not known on the night.
 """
 
 from datetime import date, timedelta
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 
 from sql import identifier
 from tasks.core.dataset import ColumnRule, Dataset
+from tasks.core.duckdb_types import is_float
 from tasks.core.references import Validated
+from tasks.core.sql_expressions import null_if_nan
 from tasks.source.connection import create_view, first_history_date, numbered
 
-FLOATING = ("FLOAT", "DOUBLE")
 
+def create_clean(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Validated
+) -> dict[str, DuckDBPyType]:
+    """Creates the view `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity`
+    and `_event_time`.
 
-def create_clean(con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Validated) -> dict[str, str]:
-    """View `clean`: the rows of the day that are not quarantined, with `_row`, `_id`, `_entity` and
-    `_event_time`.
-
-    Gives the source's columns (name to DuckDB type).
+    Returns the source's columns and their types.
     """
     day, columns = validated.partition.date, dataset.columns
     types = create_view(con, dataset, "day", day, day)
@@ -43,13 +46,13 @@ def create_clean(con: duckdb.DuckDBPyConnection, dataset: Dataset, validated: Va
 def create_history(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int
 ) -> None:
-    """View `history`: the good rows of the look-back and the clean rows of the day, without labels that
-    nobody knew; NaN is null.
+    """Creates the view `history`: the good rows of the look-back and the clean rows of the day, with null in
+    place of NaN and of labels that were not known on the night.
     """
     types = create_view(con, dataset, "found", first_history_date(dataset, day), day)
     con.execute(f"create view lookback as from found where _partition_date < date '{day}'")
-    values = {name: _value(name, types) for name in types}
-    shown = {name: value for name, value in values.items() if types[name] in FLOATING}
+    values = {name: null_if_nan(identifier(name), kind) for name, kind in types.items()}
+    shown = {name: value for name, value in values.items() if is_float(types[name])}
     if (label := dataset.columns.label) in types:
         known = f"_partition_date <= date '{day - timedelta(days=label_delay_days)}'"
         shown = shown | {label: f"case when {known} then {values[label]} end"}
@@ -66,29 +69,23 @@ def create_history(
     )
 
 
-def _value(name: str, types: dict[str, str]) -> str:
-    """A column with NaN as null.
+def _value_rules(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, DuckDBPyType]
+) -> list[str]:
+    """Returns the conditions for rows of the look-back, which keep one bad value from spoiling means and
+    counts for weeks.
 
-    By isnan: what Parquet says of least and greatest leaves NaN out, and misleads a comparison with it.
+    If a column is null on a whole date, it was added later; its nulls do not exclude the date.
     """
-    column = identifier(name)
-    return f"case when not isnan({column}) then {column} end" if types[name] in FLOATING else column
-
-
-def _value_rules(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[str, str]) -> list[str]:
-    """Conditions that keep one absurd value of the look-back from spoiling means and counts for weeks.
-
-    A column that a whole date lacks was added later: its nulls are no reason to forget the date.
-    """
-    ruled = {
+    configured = {
         name: rule
         for name, rule in dataset.quality.columns.items()
         if name in types and name != dataset.columns.label
     }
-    free = {name: ColumnRule() for name in dataset.features.numeric if name in types}
+    default = {name: ColumnRule() for name in dataset.features.numeric if name in types}
     conditions = ["true"]
-    for name, rule in (free | ruled).items():
-        value = _value(name, types)
+    for name, rule in (default | configured).items():
+        value = null_if_nan(identifier(name), types[name])
         number = f"try_cast({value} as double)"
         if not rule.nullable:
             having = con.sql(
@@ -96,7 +93,7 @@ def _value_rules(con: duckdb.DuckDBPyConnection, dataset: Dataset, types: dict[s
             ).fetchall()
             dates = ", ".join(f"date '{row[0]}'" for row in having)
             conditions += [f"({value} is not null or _partition_date not in ({dates}))"] if dates else []
-        if types[name] in FLOATING:
+        if is_float(types[name]):
             conditions.append(f"coalesce(isfinite({value}), true)")
         if rule.min is not None:
             conditions.append(f"coalesce({number} >= cast('{rule.min}' as double), true)")

@@ -1,1 +1,1 @@
-"""What is sent to people and systems: events, webhooks, Prefect artifacts."""
+"""Messages to people and systems: events, webhooks, Prefect artifacts."""

@@ -1,5 +1,5 @@
-"""What is told of a night, to whom, and when: one notice per event, in the words that the ledger and the
-command line use.
+"""Notices about a night: one per event, with the message of the ledger and the command line, sent to the
+webhooks that want it.
 """
 
 import json
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
+from html import escape
 
 from models.errors import ModelError
 from tasks.core.errors import NightError, PartitionMissing, PartitionRejected, PublishDeferred
@@ -16,20 +17,20 @@ from tasks.notifications.settings import Event, NotifySettings, Webhook
 from tasks.notifications.webhooks import Answer, Post, deliver
 
 log = logging.getLogger(__name__)
-TROUBLES: tuple[tuple[type[Exception], Event], ...] = (
+EVENT_OF_ERROR: tuple[tuple[type[Exception], Event], ...] = (  # the first that fits
     (PartitionMissing, "missing"),
     (PartitionRejected, "rejected"),
     (PublishDeferred, "waiting"),
     (Exception, "failed"),
 )
 ADVICE = {
-    "failed": "mend what it names, then `nightscore run --date {day}`",
+    "failed": "fix what the message names, then run `nightscore run --date {day}`",
     "rejected": (
-        "read the night's Data Docs, deliver the partition again or mend [quality], then "
+        "read the night's Data Docs, deliver the partition again or fix [quality], then run "
         "`nightscore run --date {day}`"
     ),
-    "missing": "deliver the partition, then `nightscore run --date {day}`",
-    "waiting": "end what holds the warehouse, then `nightscore publish`",
+    "missing": "deliver the partition, then run `nightscore run --date {day}`",
+    "waiting": "end the process that holds the warehouse, then run `nightscore publish`",
     "drift": "look at `nightscore sql \"from drift where partition_date = date '{day}'\"`",
     "doubt": "look at `nightscore sql \"from alerts where partition_date = date '{day}'\"`",
 }
@@ -39,8 +40,9 @@ ADVICE = {
 class Notice:
     """One event of one date; it holds no value of any row.
 
-    event: one of EVENTS, or `test`. date: the business date. status: what became of the night or version. at:
-    instant, UTC. run_id, model_version and the counts of rows are None where the night has come to none.
+    event: one of EVENTS, or `test`. date: the business date. status: the state of the night or version.
+    at: when the notice was made, UTC.
+    run_id, model_version and the counts of rows are None if the night did not get that far.
     """
 
     event: str
@@ -64,86 +66,69 @@ class Notice:
 
 @contextmanager
 def notify_failure(settings: NotifySettings, dataset: str, day: date, *, due: bool = True) -> Iterator[None]:
-    """Whatever fails inside is told and raised again; but for a partition that is missing of a date that is
-    not `due`.
+    """Sends a notice of an error in the block and raises the error again; a missing partition of a date that
+    is not `due` is not sent.
     """
     try:
         yield
     except Exception as error:
-        event = next(event for kind, event in TROUBLES if isinstance(error, kind))
+        event = next(event for kind, event in EVENT_OF_ERROR if isinstance(error, kind))
         if due or event != "missing":
             status = "failed" if event == "missing" else event
-            send(settings, Notice(event, dataset, day, status, _in_words(error)))
+            send(settings, Notice(event, dataset, day, status, _public_message(error)))
         raise
 
 
 def notify_doubts(settings: NotifySettings, dataset: str, nights: Sequence[Night]) -> None:
-    """Tells of each night that was committed although something in it is worth a look."""
+    """Sends a notice of each committed night that has warnings."""
     for night in nights:
         if night.doubts:
-            known = {
+            facts = {
                 name: value for name, value in asdict(night).items() if name not in ("doubts", "threshold")
             }
-            send(settings, Notice("doubt", dataset, message="; ".join(night.doubts), **known))
+            send(settings, Notice("doubt", dataset, message="; ".join(night.doubts), **facts))
 
 
 def notify_drift(settings: NotifySettings, dataset: str, night: Night, message: str) -> None:
-    """Tells that the rows of a night, and of those before it, are no longer what its version learnt from."""
-    known = {
+    """Sends a notice that the rows up to a night have drifted from the training rows of its version."""
+    facts = {
         name: value for name, value in asdict(night).items() if name not in ("status", "doubts", "threshold")
     }
-    send(settings, Notice("drift", dataset, status="committed", message=message, **known))
+    send(settings, Notice("drift", dataset, status="committed", message=message, **facts))
 
 
 def notify_failed_training(
     settings: NotifySettings, dataset: str, day: date, champion: str, error: Exception
 ) -> None:
-    """Tells of a training that failed on a night that went on without it."""
-    message = f"the training failed, and the night went on with {champion}: {_in_words(error)}"
+    """Sends a notice of a failed training; the night went on with the champion."""
+    message = f"the training failed, and the night went on with {champion}: {_public_message(error)}"
     send(settings, Notice("failed", dataset, day, "training failed", message, model_version=champion))
 
 
 def notify_promotion(settings: NotifySettings, dataset: str, version: str, first: date, why: str) -> None:
-    """Tells of a new champion, of the date `first` and of those after it."""
-    send(
-        settings,
-        Notice(
-            "promoted",
-            dataset,
-            first,
-            "promoted",
-            f"{version} is champion from {first} on: {why}",
-            model_version=version,
-        ),
-    )
+    """Sends a notice that a version is champion from the date `first` on."""
+    message = f"{version} is champion from {first} on: {why}"
+    send(settings, Notice("promoted", dataset, first, "promoted", message, model_version=version))
 
 
 def send(settings: NotifySettings, notice: Notice) -> None:
-    """Posts a notice to the webhooks that want it; one that does not take it is a warning, never an error."""
+    """Posts a notice to the webhooks that want it; one that cannot be delivered is a warning, not an
+    error.
+    """
     try:
         answers = deliver(_posts(settings, notice), settings)
-    except Exception as error:  # such as a machine out of threads: the night has its own outcome
-        log.warning(
-            "%s  notify     nobody was told of `%s`: %s", notice.date, notice.event, type(error).__name__
-        )
+    except Exception as error:  # such as no more threads: the outcome of the night does not depend on it
+        kind = type(error).__name__
+        log.warning("%s  notify     could not send `%s` to any webhook: %s", notice.date, notice.event, kind)
         return
     for answer in answers:
-        level, done = (
-            (logging.INFO, "was told") if answer.delivered else (logging.WARNING, "could not be told")
-        )
-        log.log(
-            level,
-            "%s  notify     %s %s of `%s`: %s",
-            notice.date,
-            answer.place,
-            done,
-            notice.event,
-            answer.said,
-        )
+        level, done = (logging.INFO, "sent") if answer.delivered else (logging.WARNING, "could not send")
+        line = f"{done} `{notice.event}` to {answer.name}: {answer.outcome}"
+        log.log(level, "%s  notify     %s", notice.date, line)
 
 
 def as_json(notice: Notice) -> dict[str, object]:
-    """The notice as an object, its keys in the order of the documentation."""
+    """Returns the notice as a JSON object, its keys in the order of the documentation."""
     content = asdict(notice) | {
         "date": notice.date.isoformat(),
         "at": notice.at.isoformat(timespec="seconds"),
@@ -154,9 +139,7 @@ def as_json(notice: Notice) -> dict[str, object]:
 
 
 def as_slack(notice: Notice) -> dict[str, object]:
-    """The notice as a message of up to four lines; what Slack would read as a command of its own is
-    escaped.
-    """
+    """Returns the notice as a Slack message of up to four lines, with &, < and > escaped, as Slack asks."""
     lines = [f"{notice.dataset} {notice.date}: {notice.event}", notice.message]
     if notice.rows_source is not None:
         lines.append(
@@ -166,17 +149,14 @@ def as_slack(notice: Notice) -> dict[str, object]:
         )
     if notice.what_to_do:
         lines.append(f"What to do: {notice.what_to_do}")
-    text = "\n".join(lines)
-    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(sign, entity)
-    return {"text": text}
+    return {"text": escape("\n".join(lines), quote=False)}
 
 
 FORMATS: dict[str, Callable[[Notice], dict[str, object]]] = {"json": as_json, "slack": as_slack}
 
 
 def send_test(settings: NotifySettings, dataset: str) -> list[Answer]:
-    """Posts a test to every webhook, whatever it wants to be told of."""
+    """Posts a test to every webhook, whatever its events."""
     message = "a test of this webhook; nothing has happened"
     return deliver(
         _posts(settings, Notice("test", dataset, datetime.now(UTC).date(), "test", message)), settings
@@ -184,27 +164,23 @@ def send_test(settings: NotifySettings, dataset: str) -> list[Answer]:
 
 
 def webhook_lines(settings: NotifySettings, answers: Sequence[Answer]) -> list[dict[str, object]]:
-    """One line per webhook, without its address, and how it took the test where there was one."""
+    """Returns one line per webhook, without its address, with the answer to the test if there was one."""
     lines: list[dict[str, object]] = [
         {"webhook": w.host, "format": w.format, "on": list(w.on)} for w in settings.webhooks
     ]
     if not answers:
         return lines
     return [
-        line | {"delivered": answer.delivered, "said": answer.said}
+        line | {"delivered": answer.delivered, "said": answer.outcome}
         for line, answer in zip(lines, answers, strict=True)
     ]
 
 
 def _posts(settings: NotifySettings, notice: Notice) -> list[Post]:
-    wanted = [
-        (number, webhook)
-        for number, webhook in enumerate(settings.webhooks, start=1)
-        if _wants(webhook, notice)
-    ]
     return [
         Post(f"webhook {number} ({webhook.host})", webhook, _body(webhook, notice))
-        for number, webhook in wanted
+        for number, webhook in enumerate(settings.webhooks, start=1)
+        if _wants(webhook, notice)
     ]
 
 
@@ -216,11 +192,11 @@ def _body(webhook: Webhook, notice: Notice) -> bytes:
     return json.dumps(FORMATS[webhook.format](notice)).encode()
 
 
-def _in_words(error: Exception) -> str:
-    """Our own errors have no private value in them; of any other, only its kind leaves the house."""
+def _public_message(error: Exception) -> str:
+    """Returns the message of an error of Nightscore, which has no private values; of any other, its class."""
     if isinstance(error, NightError | ModelError):
         return " ".join(str(error).split())
     return (
-        f'unexpected {type(error).__name__}; the ledger has its words: `nightscore sql "from runs '
+        f'unexpected {type(error).__name__}; the ledger has its message: `nightscore sql "from runs '
         "where status = 'failed'\"`"
     )

@@ -1,4 +1,4 @@
-"""What Prefect's interface shows of a run. It is a courtesy: a server that does not take it stops nothing."""
+"""Artifacts that Prefect shows for a run. If its server refuses one, that is logged and stops nothing."""
 
 import logging
 import re
@@ -22,11 +22,11 @@ from prefect.runtime import flow_run
 from tasks.core.references import Night
 
 log = logging.getLogger(__name__)
-STEP = 5.0  # percent: a server need not hear of every epoch
+STEP = 5.0  # percent between two updates of a training's progress
 
 
 def show_night(dataset: str, night: Night) -> None:
-    """A table of one line: what became of the night."""
+    """Creates a table of one line: the outcome of the night."""
     line = {
         "date": str(night.date),
         "status": night.status,
@@ -48,7 +48,7 @@ def show_night(dataset: str, night: Night) -> None:
 
 
 def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
-    """A table of the dates before `day` that were still to be scored, and what became of each."""
+    """Creates a table of the dates before `day` that were still to be scored, with the outcome of each."""
     if lines and flow_run.id is not None:
         with _best_effort():
             create_table_artifact(
@@ -57,7 +57,7 @@ def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
 
 
 def show_report(dataset: str, days: str, markdown: str, page: Path) -> None:
-    """The figures of an evaluation, and a link to its page. days: the dates that it is about, in words."""
+    """Shows the figures of an evaluation, and a link to its page. days: the evaluated dates, in words."""
     if flow_run.id is None:
         return
     with _best_effort():
@@ -71,35 +71,31 @@ def show_report(dataset: str, days: str, markdown: str, page: Path) -> None:
 
 
 class Progress:
-    """How much of a run's work is done, in percent, and in words what was done last; shown in a flow run
-    alone.
-    """
+    """The progress of a run in percent, with a description of the last step; shown only inside a flow run."""
 
     def __init__(self, kind: str, dataset: str, name: str) -> None:
         self._name = name
         self._key = key(kind, dataset)
         self._artifact: UUID | None = None
-        self._refused = flow_run.id is None  # nobody looks at what is no run of Prefect
+        self._is_off = flow_run.id is None  # outside a flow run, or after Prefect refused an update
 
     def show(self, percent: float, words: str) -> None:
-        if self._refused:
+        if self._is_off:
             return
-        self._refused = True
+        self._is_off = True
         with _best_effort():
             description = f"{self._name}: {words}"
             if self._artifact is None:
-                made = create_progress_artifact(percent, key=self._key, description=description)
-                self._artifact = made if isinstance(made, UUID) else None  # in a flow it is no coroutine
+                created = create_progress_artifact(percent, key=self._key, description=description)
+                # The declared type includes a coroutine, which is never returned inside a flow.
+                self._artifact = created if isinstance(created, UUID) else None
             else:
                 update_progress_artifact(self._artifact, percent, description=description)
-            self._refused = False
+            self._is_off = False
 
 
 class TrainingProgress:
-    """The share of a training's epochs that are done.
-
-    Networks of an ensemble are trained one after the other.
-    """
+    """The share of a training's epochs that are done. The networks of an ensemble are trained in sequence."""
 
     def __init__(self, dataset: str, as_of: date, members: int, epochs: int) -> None:
         self._progress = Progress("training", dataset, f"{dataset} as of {as_of}")
@@ -108,7 +104,7 @@ class TrainingProgress:
         self._shown = -STEP
 
     def epoch(self, number: int, loss: float, validation_loss: float) -> None:
-        """An epoch of a network is done. number: from 1; it starts again with the next network."""
+        """Records a finished epoch. number: from 1, and from 1 again for the next network."""
         self._member += number == 1
         done = 100 * (self._member - 1 + number / self._epochs) / self._members
         if done - self._shown >= STEP:
@@ -120,12 +116,12 @@ class TrainingProgress:
             self._progress.show(done, words)
 
     def done(self) -> None:
-        """The training is over, perhaps before its last epoch."""
+        """Records the end of the training, which may come before its last epoch."""
         self._progress.show(100.0, "trained")
 
 
 def key(kind: str, dataset: str) -> str:
-    """The key of an artifact, which Prefect wants in lower case, of letters, digits and dashes."""
+    """Returns the key of an artifact; Prefect allows lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", f"nightscore-{kind}-{dataset}".lower()).strip("-")
 
 
@@ -134,4 +130,4 @@ def _best_effort() -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, PrefectException, OSError, RuntimeError) as error:
-        log.info("Prefect does not take what it could show: %s", type(error).__name__)
+        log.info("Prefect refused an artifact: %s", type(error).__name__)

@@ -1,6 +1,6 @@
-"""The section [notify]: who is told when a night needs somebody.
+"""The configuration section [notify]: the webhooks that get a message when a night needs attention.
 
-An address is a secret, since whoever has it can write there.
+An address is a secret: anyone who has it can post to it.
 """
 
 from typing import Literal, get_args
@@ -15,9 +15,9 @@ EVENTS: tuple[Event, ...] = get_args(Event)
 
 
 class Webhook(Section):
-    """An address that events are posted to, in the format that it reads."""
+    """An address, the format that it expects, and the events that are posted to it."""
 
-    url: SecretStr
+    url: SecretStr  # not Secret[HttpUrl], which removes or encodes blanks instead of refusing them
     format: Literal["json", "slack"] = "json"
     on: tuple[Event, ...] = EVENTS
 
@@ -30,25 +30,25 @@ class Webhook(Section):
 
     @property
     def host(self) -> str:
-        """What may be said of the address."""
+        """Host and port, the part of the address that is not secret."""
         return _host(self.url.get_secret_value())
 
 
 class NotifySettings(Section):
-    """Which webhooks are told of what, and how long a night may wait for them.
+    """The webhooks, and how long a night may wait for them. None of it changes a score.
 
-    No section of it decides a score.
+    timeout_seconds: for all webhooks together, which are posted to in parallel, retries and pauses included.
+    retries: how often to try again if the first attempt does not reach the server, or it answers with an
+    error.
     """
 
     webhooks: tuple[Webhook, ...] = ()
-    timeout_seconds: float = Field(
-        20, gt=0, le=300
-    )  # for all webhooks together, which are told at once, with retries and pauses
-    retries: int = Field(3, ge=0, le=10)  # after a first attempt that found nobody, or a server in trouble
+    timeout_seconds: float = Field(20, gt=0, le=300)
+    retries: int = Field(3, ge=0, le=10)
 
 
 def _host(url: str) -> str:
-    """Host and port of an address; empty where it is none."""
+    """Returns the host and port of an HTTP address; empty if it is not a valid one."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""

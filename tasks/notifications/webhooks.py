@@ -1,4 +1,7 @@
-"""Posting to webhooks: within a bound, whatever they do, and with no address in any log, message or error."""
+"""Posts to webhooks within a fixed time, with no address in any log, message or error.
+
+The retries are our own: httpx-retries has no deadline across attempts.
+"""
 
 import logging
 import threading
@@ -16,8 +19,8 @@ if TYPE_CHECKING:
     import httpx
 
 THREAD = "nightscore-webhook"
-FIRST_PAUSE = 0.5  # seconds; each one after it is twice as long
-CHATTY = (
+FIRST_PAUSE = 0.5  # seconds; each later pause is twice as long
+HTTP_LOGGERS = (
     "httpx",
     "httpcore.connection",
     "httpcore.http11",
@@ -29,92 +32,93 @@ CHATTY = (
 
 @dataclass(frozen=True)
 class Post:
-    """What one webhook is to get. place: what it is called by, its position and host."""
+    """A message for one webhook. name: the webhook's position and host, for messages."""
 
-    place: str
+    name: str
     webhook: Webhook
     body: bytes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a webhook took it. said: in words, without the address."""
+    """The result of a post. outcome: in words, without the address."""
 
-    place: str
+    name: str
     delivered: bool
-    said: str
+    outcome: str
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of one request.
+    """The result of one request. outcome: in words, without the address.
 
-    again: whether another one can help, after `pause` seconds where the webhook asks for so many.
+    retry: whether another request may succeed. pause: seconds to wait before it, if the server sets them.
     """
 
     delivered: bool
-    said: str
-    again: bool = False
+    outcome: str
+    retry: bool = False
     pause: float | None = None
 
 
 def deliver(posts: Sequence[Post], settings: NotifySettings) -> list[Answer]:
-    """The answers of all webhooks, which are told at once; never takes longer than `timeout_seconds`, and
-    raises nothing for their sake.
+    """Posts to all webhooks in parallel, and returns their answers within `timeout_seconds`.
+
+    Raises nothing because of a webhook.
     """
     deadline = time.monotonic() + settings.timeout_seconds
     answers: dict[str, Answer] = {}
 
     def post(one: Post) -> None:
-        answers[one.place] = _persist(one, settings, deadline)
+        answers[one.name] = _post_with_retries(one, settings, deadline)
 
-    # Looking up a name, and a server that answers a byte at a time, know no timeout: what is not back in time
-    # is left behind.
+    # No timeout covers the look-up of a name, or a server that answers one byte at a time: a thread that is
+    # not done in time is left behind.
     threads = [threading.Thread(target=post, args=(one,), name=THREAD, daemon=True) for one in posts]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     late = f"no answer within {settings.timeout_seconds:g} s"
-    return [answers.get(one.place) or Answer(one.place, False, late) for one in posts]
+    return [answers.get(one.name) or Answer(one.name, False, late) for one in posts]
 
 
-def _persist(post: Post, settings: NotifySettings, deadline: float) -> Answer:
-    """Tries again, after growing pauses, while that can help and time is left."""
+def _post_with_retries(post: Post, settings: NotifySettings, deadline: float) -> Answer:
+    """Posts again, after growing pauses, while that may help and time is left."""
     share = settings.timeout_seconds / (settings.retries + 1)
-    for attempt in range(1, settings.retries + 2):
-        tried = _attempt(post.webhook, post.body, min(share, max(0.01, deadline - time.monotonic())))
-        pause = FIRST_PAUSE * 2 ** (attempt - 1) if tried.pause is None else tried.pause
-        if not tried.again or attempt > settings.retries or time.monotonic() + pause >= deadline:
+    for number in range(1, settings.retries + 2):
+        attempt = _attempt(post.webhook, post.body, min(share, max(0.01, deadline - time.monotonic())))
+        pause = FIRST_PAUSE * 2 ** (number - 1) if attempt.pause is None else attempt.pause
+        if not attempt.retry or number > settings.retries or time.monotonic() + pause >= deadline:
             break
         time.sleep(pause)
-    said = tried.said if attempt == 1 else f"{tried.said} (attempt {attempt})"
-    return Answer(post.place, tried.delivered, said)
+    outcome = attempt.outcome if number == 1 else f"{attempt.outcome} (attempt {number})"
+    return Answer(post.name, attempt.delivered, outcome)
 
 
 def _attempt(webhook: Webhook, body: bytes, timeout: float) -> Attempt:
-    """One request. No redirect is followed: what is sent is for the configured address alone."""
+    """Sends one request. It follows no redirect: the body is for the configured address only."""
     import httpx  # takes longer to import than the rest of the command line
 
-    _hush()
+    _silence_http_logs()
     headers = {"content-type": "application/json"}
     try:
         with (
             httpx.Client(timeout=timeout, follow_redirects=False) as client,
             client.stream("POST", webhook.url.get_secret_value(), content=body, headers=headers) as response,
         ):
-            return _judged(response)
+            return _read_response(response)
     except httpx.TimeoutException:
-        return Attempt(False, f"no answer within {timeout:.1f} s", again=True)
+        return Attempt(False, f"no answer within {timeout:.1f} s", retry=True)
     except httpx.ConnectError as error:
-        return Attempt(False, f"cannot be reached: {first_line(error)}", again=True)
+        return Attempt(False, f"cannot be reached: {first_line(error)}", retry=True)
     except httpx.TransportError as error:
-        return Attempt(False, f"the connection broke ({type(error).__name__})", again=True)
-    except Exception as error:  # its words may hold the address
+        return Attempt(False, f"the connection broke ({type(error).__name__})", retry=True)
+    except Exception as error:  # its message may hold the address
         return Attempt(False, f"unexpected {type(error).__name__}")
 
 
-def _judged(response: "httpx.Response") -> Attempt:
+def _read_response(response: "httpx.Response") -> Attempt:
     status = response.status_code
     if response.is_success:
         return Attempt(True, f"answered {status}")
@@ -124,13 +128,13 @@ def _judged(response: "httpx.Response") -> Attempt:
     return Attempt(
         False,
         f"answered {status}",
-        again=busy,
+        retry=busy,
         pause=_retry_after(response.headers.get("retry-after")) if busy else None,
     )
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait, from a number of seconds or an HTTP date; None where the header says neither."""
+    """Returns the seconds to wait, from a number of seconds or an HTTP date; None for any other header."""
     if header is None:
         return None
     if header.strip().isdecimal():
@@ -141,11 +145,13 @@ def _retry_after(header: str | None) -> float | None:
         return None
 
 
-def _hush() -> None:
-    """The libraries log whole addresses, and headers that may repeat them: not those of our threads."""
-    for name in CHATTY:
-        logging.getLogger(name).addFilter(_is_not_ours)
+def _silence_http_logs() -> None:
+    """Drops the HTTP libraries' log records of our threads: they hold addresses, and headers that may repeat
+    them.
+    """
+    for name in HTTP_LOGGERS:
+        logging.getLogger(name).addFilter(_is_of_other_thread)
 
 
-def _is_not_ours(record: logging.LogRecord) -> bool:
+def _is_of_other_thread(record: logging.LogRecord) -> bool:
     return record.threadName != THREAD

@@ -1,6 +1,4 @@
-"""The installation under Nightscore, as `nightscore doctor` checks it: versions, device, Prefect,
-telemetry.
-"""
+"""Checks of the installation for `nightscore doctor`: versions, device, Prefect, telemetry."""
 
 import os
 import subprocess
@@ -23,9 +21,9 @@ OFF = ("0", "false", "no", "off")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
-    ok: None where it is worth knowing and neither good nor bad; mend: what to do, empty where ok.
+    ok: None if the finding is neither good nor bad. mend: what to do, empty if ok.
     """
 
     name: str
@@ -35,7 +33,7 @@ class Check:
 
 
 def check_python() -> Check:
-    """The running Python, against what the project declares."""
+    """Compares the running Python with the version that the project requires."""
     needed = SpecifierSet(metadata.metadata("nightscore")["Requires-Python"])
     running = ".".join(map(str, sys.version_info[:3]))
     if not needed.contains(running, prereleases=True):
@@ -43,13 +41,13 @@ def check_python() -> Check:
             "python",
             False,
             f"{running}, {needed} needed",
-            f"install Python {needed} and make the environment again",
+            f"install Python {needed} and create the environment again",
         )
     return Check("python", True, running)
 
 
 def check_packages() -> Check:
-    """The installed packages, against what the project declares; extras are not asked for."""
+    """Compares the installed packages with the versions that the project requires, without extras."""
     declared = [Requirement(line) for line in metadata.requires("nightscore") or []]
     needed = [
         requirement
@@ -67,21 +65,19 @@ def check_packages() -> Check:
 
 
 def check_device() -> Check:
-    """What networks run on.
+    """Finds the device that networks run on.
 
-    A TensorFlow that was built for another processor kills its process, so it is imported in one of its own.
+    A TensorFlow that was built for another processor kills its process, so it is imported in a subprocess.
     """
     command = [sys.executable, "-c", "from models import device; print(device.describe_device())"]
     tried = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)  # noqa: S603 (no outside input)
     if tried.returncode:
-        last = (tried.stderr.strip().splitlines() or [f"its process ended with status {tried.returncode}"])[
-            -1
-        ]
+        lines = tried.stderr.strip().splitlines() or [f"its process ended with status {tried.returncode}"]
         return Check(
             "device",
             False,
-            f"TensorFlow cannot be imported: {last}",
-            "install a TensorFlow that fits this machine",
+            f"TensorFlow cannot be imported: {lines[-1]}",
+            "install a TensorFlow that was built for this machine",
         )
     found = f"{tried.stdout.strip()}, TensorFlow {metadata.version('tensorflow')}"
     if "cpu" in found and Path("/dev/nvidiactl").exists():
@@ -95,12 +91,10 @@ def check_device() -> Check:
 
 
 def check_prefect() -> Check:
-    """Where flows report to."""
+    """Checks that the Prefect server answers, if $PREFECT_API_URL names one."""
     url = get_current_settings().api.url
     if url is None:
-        return Check(
-            "prefect", True, "no PREFECT_API_URL: each command starts a server of its own and ends it"
-        )
+        return Check("prefect", True, "no PREFECT_API_URL: each command starts and stops its own server")
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
     if problem is not None:
@@ -108,19 +102,19 @@ def check_prefect() -> Check:
             "prefect",
             False,
             f"{url} does not answer: {first_line(problem)}",
-            "start the server, or mend PREFECT_API_URL",
+            "start the server, or fix PREFECT_API_URL",
         )
     return Check("prefect", True, f"{url} answers")
 
 
 def check_telemetry() -> Check:
-    """Whether a library would report on its use."""
-    talks = {
+    """Checks that no library sends usage reports."""
+    reports = {
         "PREFECT_SERVER_ANALYTICS_ENABLED=false": get_current_settings().server.analytics_enabled,
         "DO_NOT_TRACK=1": os.environ.get("DO_NOT_TRACK", "").lower() in ("", *OFF),
         "GX_ANALYTICS_ENABLED=false": os.environ.get("GX_ANALYTICS_ENABLED", "").lower() not in OFF,
     }
-    if wanted := [setting for setting, on in talks.items() if on]:
+    if wanted := [setting for setting, on in reports.items() if on]:
         return Check("telemetry", False, "not switched off everywhere", f"set {' '.join(wanted)}")
     return Check("telemetry", True, "off in Prefect and Great Expectations")
 

@@ -1,8 +1,8 @@
-"""A first look at a source: where its dates are, what its columns hold, and which part each of them probably
-plays.
+"""Inspects an unknown source for `nightscore init`: where its dates are, what its columns hold, and the
+probable role of each column.
 
-Everything that `look_at` decides is a guess with what was seen beside it; `render_toml` writes it down as a
-configuration to mend.
+`look_at` guesses all of it; `render_toml` writes the guesses, each with the evidence, as a configuration to
+correct by hand.
 """
 
 import json
@@ -14,33 +14,27 @@ from os.path import commonprefix
 from pathlib import Path
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 from jinja2 import Environment, StrictUndefined
 
 from sql import identifier
 from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
+from tasks.core.duckdb_types import is_bytes, is_date, is_float, is_number, is_timestamp
 from tasks.core.errors import SourceError, first_line
 from tasks.core.filesystem import filesystem_of
-from tasks.operations.column_roles import (
-    BYTES,
-    MOMENT,
-    MOST_CATEGORIES,
-    NUMBER,
-    ColumnLook,
-    guess_features,
-    guess_roles,
-)
+from tasks.operations.column_roles import MAX_CATEGORIES, ColumnLook, guess_features, guess_roles
 from tasks.source.connection import connect, create_view, list_dates, readable
 
 SAMPLED_DATES, SAMPLED_ROWS = 7, 200_000
-FEWEST_POSITIVES = 5  # with fewer, any rare column seems to be determined by the label
+MIN_POSITIVES = 5  # with fewer, almost any rare value seems to predict the label
 
 
 @dataclass(frozen=True)
 class SourceLook:
     """What was found in a source, and what is guessed from it.
 
-    columns: every column, as found in the newest rows.
-    roles, features: the guesses; left_out: column and why it is neither.
+    columns: every column, from a sample of the newest rows.
+    roles, features: the guesses. left_out: every other column, with the reason why it is not a feature.
     """
 
     source: SourceSettings
@@ -55,9 +49,9 @@ class SourceLook:
 
 
 def look_at(path: str | None, database: str | None, table: str | None) -> SourceLook:
-    """Looks at a folder or pattern of Parquet files, or at a table of a DuckDB file.
+    """Inspects a folder or pattern of Parquet files, or a table of a DuckDB file.
 
-    Raises SourceError where there are no dates, no rows, nothing that names a row, or nothing to learn from.
+    Raises SourceError if there are no dates or no rows, or if no column can be the id or a feature.
     """
     if path is not None and database is None:
         source = _parquet_source(path)
@@ -70,7 +64,7 @@ def look_at(path: str | None, database: str | None, table: str | None) -> Source
         raise SourceError(
             f"{source.path or source.table} has no rows of any date; name a source that has some"
         )
-    # Of the configuration that is being looked for, the reader needs the source alone.
+    # The configuration is not known yet; to read the source, its section `source` is enough.
     unknown = Dataset(
         name="init", source=source, columns=ColumnSettings(id="_"), features=FeatureSettings(numeric=("_",))
     )
@@ -85,16 +79,15 @@ def look_at(path: str | None, database: str | None, table: str | None) -> Source
 
 
 def render_toml(look: SourceLook, name: str) -> str:
-    """A commented configuration that loads as it is, each guess with what was seen."""
+    """Returns a commented configuration that loads without changes, each guess with its evidence."""
     environment = Environment(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 (no HTML)
     )
-    environment.filters["toml"] = lambda value: json.dumps(
-        value, ensure_ascii=False
-    )  # a basic TOML string or array is JSON
+    # JSON strings and arrays are valid TOML.
+    environment.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)
     template = environment.from_string(
         (Path(__file__).parent / "templates" / "nightscore.toml.j2").read_text(encoding="utf-8")
     )
@@ -103,7 +96,10 @@ def render_toml(look: SourceLook, name: str) -> str:
 
 
 def _parquet_source(path: str) -> SourceSettings:
-    """The pattern of a folder's files, with {date} in the place of their dates."""
+    """Returns the source whose path is the pattern of a folder's files, with {date} in place of their dates.
+
+    Raises SourceError if there are no files, files without a date, or files of several kinds.
+    """
     if "{date}" in path:
         return SourceSettings(path=path)
     pattern = re.search(r"[*?[]", path)
@@ -112,45 +108,47 @@ def _parquet_source(path: str) -> SourceSettings:
         if pattern or path.endswith(".parquet")
         else path.rstrip("/")
     )
-    places = filesystem_of(path)
+    filesystem = filesystem_of(path)
     try:
         files = sorted(
             file
-            for file in (places.glob(path) if pattern else places.find(path))
+            for file in (filesystem.glob(path) if pattern else filesystem.find(path))
             if file.endswith(".parquet")
         )
     except Exception as error:
         raise SourceError(
-            f"{path} cannot be listed: {first_line(error)}; mend the path or the access to it"
+            f"{path} cannot be listed: {first_line(error)}; fix the path or the access to it"
         ) from error
     if not files:
         raise SourceError(f"there are no .parquet files in {path}")
-    root = places._strip_protocol(folder).rstrip("/")
-    found = Counter(_dated(file.removeprefix(root).lstrip("/")) for file in files)
+    root = filesystem._strip_protocol(folder).rstrip("/")
+    found = Counter(_split_at_date(file.removeprefix(root).lstrip("/")) for file in files)
     if undated := found.pop(None, 0):
         raise SourceError(
             f"{undated} of {len(files)} files in {path} have no YYYY-MM-DD in their path below it, "
             f"such as {files[0]}"
         )
-    begins = commonprefix([after for _, after in filter(None, found)])  # noqa: RUF071 (characters are meant)
-    dated = {
-        (before, begins + "*.parquet" if "/" not in after and len(found) > 1 else after)
+    shared = commonprefix([after for _, after in filter(None, found)])  # noqa: RUF071 (characters are meant)
+    patterns = {
+        (before, shared + "*.parquet" if "/" not in after and len(found) > 1 else after)
         for before, after in filter(None, found)
     }
-    if len(dated) > 1:
-        several = ", ".join(sorted(before + "{date}" + after for before, after in dated)[:3])
+    if len(patterns) > 1:
+        several = ", ".join(sorted(before + "{date}" + after for before, after in patterns)[:3])
         raise SourceError(
             f"{path} holds several kinds of files ({several}); give the path of one kind, with "
             "{date} for the date"
         )
-    ((before, after),) = dated
+    ((before, after),) = patterns
     return SourceSettings(
         path=(folder + "/" if folder or path.startswith("/") else "") + before + "{date}" + after
     )
 
 
-def _dated(file: str) -> tuple[str, str] | None:
-    """What is before and after the date in a file's path; below a dated folder any file counts."""
+def _split_at_date(file: str) -> tuple[str, str] | None:
+    """Returns what is before and after the date in a file's path, with wildcards for everything below a dated
+    folder; None if the path has no date.
+    """
     before, *rest = re.split(r"\d{4}-\d{2}-\d{2}", file, maxsplit=1)
     if not rest:
         return None
@@ -159,6 +157,11 @@ def _dated(file: str) -> tuple[str, str] | None:
 
 
 def _table_source(database: str, table: str | None) -> SourceSettings:
+    """Returns the source for a table, or for the only one; its date column is the first of dates, else of
+    timestamps.
+
+    Raises SourceError if the table does not exist or has no such column.
+    """
     with connect(SourceSettings(database=database, table="_", date_column="_")) as con:
         listed = (
             "select table_schema, table_name from information_schema.tables where table_catalog = "
@@ -181,25 +184,25 @@ def _table_source(database: str, table: str | None) -> SourceSettings:
                 f"{', '.join(names)}"
             )
         found = con.sql(f"from source.{'.'.join(map(identifier, names[chosen]))}")
-        columns = dict(zip(found.columns, map(str, found.types), strict=True))
-    moments = [name for name, kind in columns.items() if MOMENT.fullmatch(kind)]
-    days = [name for name, kind in columns.items() if kind == "DATE"]
-    if not days + moments:
+        columns = dict(zip(found.columns, found.types, strict=True))
+    dates = [name for name, kind in columns.items() if is_date(kind)]
+    timestamps = [name for name, kind in columns.items() if is_timestamp(kind)]
+    if not dates + timestamps:
         raise SourceError(
-            f"table {chosen} of {database} has no date or timestamp column; its rows cannot be told "
-            "apart by day"
+            f"table {chosen} of {database} has no date or timestamp column; add one, so that its rows can "
+            "be assigned to days"
         )
-    return SourceSettings(database=database, table=chosen, date_column=(days + moments)[0])
+    return SourceSettings(database=database, table=chosen, date_column=(dates + timestamps)[0])
 
 
-def _create_sample(con: duckdb.DuckDBPyConnection, types: dict[str, str]) -> None:
-    """The table `sample`: rows of the newest dates, as many dates as are needed for SAMPLED_ROWS; of bytes
-    their number alone.
+def _create_sample(con: duckdb.DuckDBPyConnection, types: dict[str, DuckDBPyType]) -> None:
+    """Creates the table `sample`: SAMPLED_ROWS rows of the newest dates, with the number of bytes in place of
+    bytes.
     """
     counted = [
         f"octet_length({identifier(name)}) as {identifier(name)}"
         for name, kind in types.items()
-        if BYTES.fullmatch(kind)
+        if is_bytes(kind)
     ]
     columns = f"* replace ({', '.join(counted)})" if counted else "*"
     con.execute(
@@ -220,10 +223,10 @@ def _create_sample(con: duckdb.DuckDBPyConnection, types: dict[str, str]) -> Non
     )
 
 
-def _look_at_column(con: duckdb.DuckDBPyConnection, name: str, kind: str) -> ColumnLook:
+def _look_at_column(con: duckdb.DuckDBPyConnection, name: str, kind: DuckDBPyType) -> ColumnLook:
     column = identifier(name)
-    present = f"{column} is not null" + (f" and not isnan({column})" if kind in {"FLOAT", "DOUBLE"} else "")
-    span = f"min({column})::double, max({column})::double" if NUMBER.fullmatch(kind) else "null, null"
+    present = f"{column} is not null" + (f" and not isnan({column})" if is_float(kind) else "")
+    span = f"min({column})::double, max({column})::double" if is_number(kind) else "null, null"
     rows, found, distinct, smallest, largest = con.sql(
         f"select (select count(*) from sample), count(*), count(distinct {column}), {span} from sample "
         f"where {present}"
@@ -234,18 +237,20 @@ def _look_at_column(con: duckdb.DuckDBPyConnection, name: str, kind: str) -> Col
 def _find_second_labels(
     con: duckdb.DuckDBPyConnection, columns: tuple[ColumnLook, ...], label: str
 ) -> frozenset[str]:
-    """Columns of few values that tell the label nearly without error: they are known only when the label
-    is.
+    """Returns the columns with few values that predict the label almost perfectly: such a column is probably
+    known only when the label is.
     """
     return frozenset(
         column.name
         for column in columns
-        if column.name != label and column.distinct <= MOST_CATEGORIES and _tells(con, column.name, label)
+        if column.name != label and column.distinct <= MAX_CATEGORIES and _predicts(con, column.name, label)
     )
 
 
-def _tells(con: duckdb.DuckDBPyConnection, name: str, label: str) -> bool:
-    """Whether calling each value of the column by its majority misses at most one positive in twenty."""
+def _predicts(con: duckdb.DuckDBPyConnection, name: str, label: str) -> bool:
+    """Whether predicting the majority label of each value of a column makes at most one mistake for every
+    twenty positives.
+    """
     mistakes, positives = con.sql(
         f"""
         with labelled as (
@@ -259,4 +264,4 @@ def _tells(con: duckdb.DuckDBPyConnection, name: str, label: str) -> bool:
         select coalesce(sum(least(positives, negatives)), 0), coalesce(sum(positives), 0) from counted
         """
     ).fetchall()[0]
-    return bool(positives >= FEWEST_POSITIVES and mistakes * 20 <= positives)
+    return bool(positives >= MIN_POSITIVES and mistakes * 20 <= positives)

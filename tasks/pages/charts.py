@@ -1,4 +1,6 @@
-"""What the SVG macros of `templates/charts.html.j2` draw, and the Jinja environment that the pages share."""
+"""The charts that the SVG macros of `templates/charts.html.j2` draw, and the Jinja environment of all
+pages.
+"""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ UNDEFINED = "–"
 
 @dataclass(frozen=True)
 class Axis:
-    """low, high: the ends; ticks: (position, text). A logarithmic axis holds log10 of its values."""
+    """An axis from low to high. ticks: (position, text). A logarithmic axis holds log10 of its values."""
 
     label: str
     low: float
@@ -23,7 +25,7 @@ class Axis:
     ticks: tuple[tuple[float, str], ...]
 
     def share(self, value: float) -> float:
-        """How far along the axis a value lies, 0 to 1."""
+        """Returns the position of a value along the axis, 0 to 1."""
         return (value - self.low) / (self.high - self.low)
 
 
@@ -31,10 +33,10 @@ class Axis:
 class Series:
     """A line through its points, or an area down to the x axis.
 
-    name: what the legend calls it; a line without one is not in the legend.
-    style: the CSS class that gives colour and dashes (main, second ... seventh, chance).
-    note: a word or number behind the name in the legend.
-    spot: the point of it that is marked by a dot.
+    name: its name in the legend; a line without a name is not in the legend.
+    style: the CSS class for colour and dashes (main, second ... seventh, chance).
+    note: a word or number after the name in the legend.
+    spot: the point that is marked by a dot.
     """
 
     name: str
@@ -47,7 +49,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A vertical line at x with a word beside it."""
+    """A vertical line at x with a label."""
 
     x: float
     label: str
@@ -55,7 +57,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines and areas over two axes. text: what the chart shows, for those who cannot see it."""
+    """Lines and areas over two axes. text: a description for screen readers."""
 
     title: str
     text: str
@@ -67,7 +69,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Cloud:
-    """Points of one look in a scatter; note as in Series."""
+    """The points of one style in a scatter plot; note as in Series."""
 
     name: str
     style: str
@@ -77,10 +79,10 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Points over two axes; the first cloud is drawn on top.
+    """A scatter plot; the first cloud is drawn on top.
 
-    scale: where the clouds are steps of a quantity, from the highest to the lowest, the axis of that
-        quantity: its strip of colours is the legend.
+    scale: if the clouds are the levels of a quantity, from the highest to the lowest, the axis of that
+        quantity; a strip of its colours is then the legend.
     """
 
     title: str
@@ -104,7 +106,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Dots:
-    """Values with intervals under one another on one axis."""
+    """A dot plot: values with intervals, one below the other, on one axis."""
 
     title: str
     text: str
@@ -113,7 +115,7 @@ class Dots:
 
 
 def environment() -> Environment:
-    """Jinja with autoescape on and an error for every name that is not defined."""
+    """Returns the Jinja environment, with autoescape and an error for every undefined name."""
     jinja = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -126,7 +128,7 @@ def environment() -> Environment:
 
 
 def axis(label: str, low: float, high: float, steps: int = 5) -> Axis:
-    """A linear axis with round ticks, about `steps` of them, from low to high."""
+    """Returns a linear axis from low to high with about `steps` round ticks."""
     high = high if high > low else low + 1.0
     rough = (high - low) / steps
     magnitude = 10.0 ** math.floor(math.log10(rough))
@@ -139,8 +141,8 @@ def axis(label: str, low: float, high: float, steps: int = 5) -> Axis:
 
 
 def log_axis(label: str, low: float, high: float, steps: int = 8) -> Axis:
-    """A logarithmic axis between log10 values, with a tick at every power of ten, or every second, third ...
-    of many; a short axis has twice and five times the powers as well.
+    """Returns a logarithmic axis between log10 values, with at most about `steps` powers of ten as ticks; a
+    short axis has ticks at two and five times each power as well.
     """
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
     every = max(1, math.ceil((high - low) / steps))
@@ -155,19 +157,21 @@ def log_axis(label: str, low: float, high: float, steps: int = 8) -> Axis:
 
 
 def steps(edges: Sequence[float], heights: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """The outline of a histogram's bars (edges: bins + 1, heights: bins), from and to the x axis."""
+    """Returns the outline of a histogram (edges: bins + 1, heights: bins), which starts and ends on the x
+    axis.
+    """
     corners = [(edge, height) for i, height in enumerate(heights) for edge in (edges[i], edges[i + 1])]
     return ((edges[0], 0.0), *corners, (edges[-1], 0.0))
 
 
 def figure(value: float | None) -> str:
-    """A metric between 0 and 1."""
+    """Formats a metric between 0 and 1."""
     return UNDEFINED if value is None else f"{value:.3f}"
 
 
 def score(value: float) -> str:
-    """A score or a p-value: three digits that mean something, without a power of ten where one can do
-    without.
+    """Formats a score or a p-value with three significant digits, in exponent form only if it is very small
+    or large.
     """
     if value and not 1e-4 <= abs(value) < 1e7:
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
@@ -177,12 +181,12 @@ def score(value: float) -> str:
 
 
 def count(value: float | None) -> str:
-    """A number of rows."""
+    """Formats a number of rows."""
     return UNDEFINED if value is None else f"{value:,.0f}"
 
 
 def percent(value: float) -> str:
-    """A share of a whole."""
+    """Formats a share of a whole."""
     return f"{value:.0%}" if not 0 < value < 0.1 else f"{value:.1%}" if value >= 0.001 else "< 0.1%"
 
 

@@ -1,4 +1,4 @@
-"""The model card: one self-contained HTML page for every version."""
+"""The model card: one self-contained HTML page for each version."""
 
 import logging
 
@@ -19,7 +19,14 @@ from tasks.pages.model_card_charts import (
     pixel_map,
 )
 from tasks.pages.model_card_facts import CardFacts
-from tasks.pages.model_card_text import held_out, latent_words, lead, methods, settings, verdict
+from tasks.pages.model_card_text import (
+    held_out,
+    latent_words,
+    lead,
+    methods,
+    settings,
+    share_above_threshold,
+)
 from tasks.pages.report_charts import spread
 
 __all__ = ["CardFacts", "render_card", "write_card"]
@@ -28,16 +35,13 @@ log = logging.getLogger(__name__)
 
 
 def write_card(version: Version, detector: Detector, facts: CardFacts) -> None:
-    """Writes the version's card in place of an earlier one."""
+    """Writes the version's card, and replaces an earlier one."""
     write_atomically(version.card, render_card(version, detector, facts))
     log.info("%s  train      the model card is at %s", version.as_of, version.card)
 
 
 def render_card(version: Version, detector: Detector, facts: CardFacts) -> str:
-    """The page as HTML.
-
-    It asks for nothing from outside and has no links; images of a private column are not in it.
-    """
+    """Returns the page as HTML, which loads nothing, has no links, and shows no image of a private column."""
     found, name = inspect(detector), held_out(detector)
     is_private = bool(found.pixels) and _image_column(detector) in facts.private
     pixels = None if is_private else found.pixels
@@ -52,7 +56,7 @@ def render_card(version: Version, detector: Detector, facts: CardFacts) -> str:
             settings=settings(version, detector, facts),
             losses=losses(detector.history),
             spread=spread(found.scores, () if facts.threshold is None else (facts.threshold,), name),
-            verdict=verdict(detector, facts),
+            share_above_threshold=share_above_threshold(detector, facts),
             latent=[chart for chart in (by_error(found.latent), by_label(found.latent, name)) if chart],
             latent_words=latent_words(found.latent, detector),
             features=found.features,
@@ -77,5 +81,5 @@ def _maps(pixels: Pixels, name: str) -> list[PixelMap]:
 
 
 def _image_column(detector: Detector) -> str:
-    """The column that the pixels are named after."""
+    """Returns the image column, from the name of a pixel, such as photo[0, 0]."""
     return detector.encoder.features[0].rpartition("[")[0]

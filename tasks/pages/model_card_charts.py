@@ -1,4 +1,4 @@
-"""The charts of a model card, ready for the SVG macros, and its pictures."""
+"""The charts of a model card for the SVG macros, and its pictures."""
 
 import math
 from base64 import b64encode
@@ -13,15 +13,15 @@ from models.inspection.summary import FeatureLoss, Latent
 from models.networks.fitting import Epoch
 from tasks.pages.charts import Axis, Chart, Cloud, Scatter, Series, axis, count, log_axis, percent, score
 
-WIDE = 5.0  # a loss that falls by more than this factor is drawn on a logarithmic axis
-LEVELS = 8  # steps of the colours of errors, see style.css
-INK = (194, 24, 139)  # of losses in pictures: on light and on dark paper
-MOST_FEATURES = 15
+LOG_FACTOR = 5.0  # losses whose largest is more than this factor above the smallest get a logarithmic axis
+LEVELS = 8  # colours for errors, see style.css
+INK = (194, 24, 139)  # colour of losses in pictures, visible on light and on dark backgrounds
+MAX_FEATURES = 15
 
 
 @dataclass(frozen=True)
 class PixelMap:
-    """The mean loss of each pixel as a picture; strongest: the loss from which on the ink is strongest."""
+    """The mean loss of each pixel as a picture. strongest: losses of at least this have the full colour."""
 
     name: str
     address: str
@@ -29,7 +29,7 @@ class PixelMap:
 
 
 def best_epochs(history: Sequence[Epoch]) -> list[Epoch]:
-    """For each network the epoch whose weights were kept."""
+    """Returns, for each network, the epoch whose weights were kept."""
     members = sorted({epoch.member for epoch in history})
     return [
         min((epoch for epoch in history if epoch.member == member), key=lambda epoch: epoch.validation_loss)
@@ -38,13 +38,13 @@ def best_epochs(history: Sequence[Epoch]) -> list[Epoch]:
 
 
 def losses(history: Sequence[Epoch]) -> Chart:
-    """Training and validation loss by epoch, a pair of lines for each network, with a dot where its weights
-    were kept.
+    """Returns the training and validation loss by epoch, a pair of lines for each network, with a dot at the
+    epoch whose weights were kept.
     """
     best = best_epochs(history)
     values = [value for epoch in history for value in (epoch.loss, epoch.validation_loss)]
     low, high = min(values), max(values)
-    log = low > 0 and high > WIDE * low
+    log = low > 0 and high > LOG_FACTOR * low
     place = math.log10 if log else float
     note = (
         f"{score(best[0].validation_loss)} at epoch {best[0].epoch}"
@@ -74,12 +74,12 @@ def losses(history: Sequence[Epoch]) -> Chart:
 
 
 def by_error(latent: Latent) -> Scatter:
-    """The latent space, coloured by error."""
+    """Returns the latent space, coloured by error."""
     errors = latent.error.astype(np.float64)
-    placed = np.log10(np.maximum(errors, errors[errors > 0].min()))
-    scale = log_axis("Error, logarithmic", float(placed.min()), float(placed.max()), steps=6)
-    level = np.clip((LEVELS * (placed - scale.low) / (scale.high - scale.low)).astype(int), 0, LEVELS - 1)
-    points = _inside(latent)
+    logs = np.log10(np.maximum(errors, errors[errors > 0].min()))
+    scale = log_axis("Error, logarithmic", float(logs.min()), float(logs.max()), steps=6)
+    level = np.clip((LEVELS * (logs - scale.low) / (scale.high - scale.low)).astype(int), 0, LEVELS - 1)
+    points = _clipped(latent)
     clouds = tuple(
         Cloud(f"level {step}", f"e{step}", _pairs(points[level == step])) for step in reversed(range(LEVELS))
     )
@@ -88,10 +88,10 @@ def by_error(latent: Latent) -> Scatter:
 
 
 def by_label(latent: Latent, others: str) -> Scatter | None:
-    """The latent space, coloured by label; None where no fraud is known."""
+    """Returns the latent space, coloured by label; None if no fraud is known."""
     if not latent.fraud.any():
         return None
-    points = _inside(latent)
+    points = _clipped(latent)
     groups = [("Frauds", "second", points[latent.fraud]), (others, "main", points[~latent.fraud])]
     clouds = tuple(Cloud(name, style, _pairs(found), count(len(found))) for name, style, found in groups)
     return Scatter(
@@ -100,13 +100,15 @@ def by_label(latent: Latent, others: str) -> Scatter | None:
 
 
 def outside(latent: Latent) -> int:
-    """How many points lie beyond the axes, and are drawn at their ends."""
-    return int((_inside(latent) != latent.position).any(axis=1).sum())
+    """Returns the number of points that lie beyond the axes and are drawn at the edges."""
+    return int((_clipped(latent) != latent.position).any(axis=1).sum())
 
 
 def bars(features: Sequence[FeatureLoss]) -> list[tuple[FeatureLoss, float, float]]:
-    """The worst features, with the lengths of their bars: 0 to 100, of normal rows and of frauds."""
-    shown = features[:MOST_FEATURES]
+    """Returns the worst features, with the lengths of their bars, 0 to 100, for normal rows and for
+    frauds.
+    """
+    shown = features[:MAX_FEATURES]
     longest = max([max(one.normal_share, one.fraud_share or 0.0) for one in shown], default=0.0) or 1.0
     return [
         (one, 100 * one.normal_share / longest, 100 * (one.fraud_share or 0.0) / longest) for one in shown
@@ -114,24 +116,26 @@ def bars(features: Sequence[FeatureLoss]) -> list[tuple[FeatureLoss, float, floa
 
 
 def pixel_map(name: str, loss: NDArray[np.float64]) -> PixelMap:
-    """Mean losses (height, width) as a picture."""
+    """Returns mean losses (height, width) as a picture."""
     strongest = strong(loss)
     return PixelMap(name, inked(shades(loss, 0.0, strongest)), strongest)
 
 
 def picture(pixels: NDArray[np.uint8]) -> str:
-    """Pixels (height, width, channels) as a data address."""
+    """Returns pixels (height, width, channels) as a data URL."""
     return "data:image/png;base64," + b64encode(png(pixels)).decode("ascii")
 
 
 def inked(loss: NDArray[np.uint8]) -> str:
-    """Losses (height, width) as a data address: the more, the less of the paper is seen."""
+    """Returns losses (height, width) as a data URL: the larger the loss, the more opaque the pixel."""
     colour = np.broadcast_to(np.array(INK, np.uint8), (*loss.shape, 3))
     return picture(np.concatenate([colour, loss[..., None]], axis=-1))
 
 
 def _bounds(latent: Latent) -> NDArray[np.float64]:
-    """(2, 2): from where to where the axes go; a few rows far away would press all others into a corner."""
+    """Returns the low and high ends of the two axes, (2, 2). They are quantiles: a few distant rows would
+    press all others into a corner.
+    """
     kinds = [latent.position[latent.fraud == kind] for kind in (False, True) if (latent.fraud == kind).any()]
     ends = np.array([np.quantile(points, [0.005, 0.995], axis=0) for points in kinds])
     low, high = ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)
@@ -139,7 +143,7 @@ def _bounds(latent: Latent) -> NDArray[np.float64]:
     return np.array([low - margin, high + margin])
 
 
-def _inside(latent: Latent) -> NDArray[np.float64]:
+def _clipped(latent: Latent) -> NDArray[np.float64]:
     low, high = _bounds(latent)
     return np.clip(latent.position, low, high)
 

@@ -1,4 +1,4 @@
-"""What a model card shows beside the detector itself."""
+"""The facts about a training that a model card shows beside the detector."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from tasks.core.references import LeftOut
 
 @dataclass(frozen=True)
 class CardFacts:
-    """dataset: its name. rows: how many rows of the window were used for training. left_out: what nothing was
-    learnt from.
+    """The facts about a training.
 
-    rule: the threshold strategy and its value in words, such as "train_quantile 0.99".
-    threshold: the score from which rows are flagged; None where it depends on the night.
-    gates: what the training was checked for.
+    dataset: its name. rows: number of rows of the window that were used. left_out: the rows that were not.
+    rule: the threshold strategy and its value, such as "train_quantile 0.99".
+    threshold: rows with at least this score are flagged; None if it depends on the night.
+    gates: the results of the checks of the training.
     private: columns whose values must not be shown.
     """
 

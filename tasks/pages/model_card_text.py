@@ -1,4 +1,4 @@
-"""What a model card says in sentences: the version in one, its settings, and how each figure was measured."""
+"""The texts of a model card: a summary of the version, its settings, and how each figure was measured."""
 
 from models.detector.detector import Detector
 from models.encoding.encoder import Encoder
@@ -13,44 +13,45 @@ from tasks.pages.report_text import long_date
 KINDS = {"dense": "A dense", "linear": "A linear", "vae": "A variational", "conv": "A convolutional"}
 SCORES = {
     "error": (
-        "The error itself: the mean over the features of the squared residual in encoded units; of a "
+        "The error itself: the mean over the features of the squared residual in encoded units; for a "
         "category, its cross-entropy."
     ),
     "mae": "The mean over the features of the absolute residual, in encoded units.",
     "whitened": (
-        "The squared Mahalanobis distance of the residual: its squared length once the "
-        "correlations of normal residuals are gone."
+        "The squared Mahalanobis distance of the residual: its squared length after the correlations of "
+        "normal residuals are removed."
     ),
     "reconstruction_probability": (
         "The negative log probability of the row given its latent Gaussian, averaged over the same "
-        "noise draws for every row "
-        "(An and Cho, 2015)."
+        "noise draws for every row (An and Cho, 2015)."
     ),
 }
 OF_NUMBERS = (
-    "Numeric values are standardised by the rows that the networks learnt from, after a signed "
-    "logarithm where the tail is heavy."
+    "Numeric values are standardised by the mean and standard deviation of the training rows, after a "
+    "signed logarithm if the tail is heavy."
 )
-OF_PIXELS = "Pixels are standardised by the images that the networks learnt from."
+OF_PIXELS = "Pixels are standardised by the mean and standard deviation of the training images."
 
 
 def lead(version: Version, detector: Detector, facts: CardFacts) -> str:
-    """The version in one sentence."""
+    """Returns a summary of the version."""
     rows = "normal rows" if detector.training.rows == "normal" else "rows, known frauds included,"
     return (
-        f"{KINDS[detector.settings.architecture]} autoencoder ({_network(detector)}) that learnt from "
-        f"{count(facts.rows)} {rows} of "
-        f"{_window(version)} on {detector.device}, and ranks rows by their {_score(detector)}."
+        f"{KINDS[detector.settings.architecture]} autoencoder ({_network(detector)}), trained on "
+        f"{detector.device} with {count(facts.rows)} {rows} of {_window(version)}. It ranks rows by their "
+        f"{_score(detector)}."
     )
 
 
 def held_out(detector: Detector) -> str:
-    """What the held-out rows are called: where the networks learn from all rows, frauds may be among them."""
+    """Returns the name of the held-out rows; if the networks are trained on all rows, it may include
+    frauds.
+    """
     return "Held-out normal rows" if detector.training.rows == "normal" else "Held-out rows"
 
 
 def settings(version: Version, detector: Detector, facts: CardFacts) -> list[tuple[str, str]]:
-    """What was configured and learnt: (term, words)."""
+    """Returns the settings and what was learnt with them: (term, text)."""
     model, training = detector.settings, detector.training
     kept = ", ".join(str(epoch.epoch) for epoch in best_epochs(detector.history))
     return [
@@ -60,27 +61,24 @@ def settings(version: Version, detector: Detector, facts: CardFacts) -> list[tup
             "; ".join([f"{model.members}, {model.architecture}", _network(detector), *_options(detector)]),
         ),
         (
-            "Noise while training",
-            (
-                f"input noise {model.input_noise:g} (standard deviation, encoded units), dropout "
-                f"{model.dropout:g}"
-            ),
+            "Noise in training",
+            f"input noise {model.input_noise:g} (standard deviation, encoded units), dropout "
+            f"{model.dropout:g}",
         ),
         (
             "Training",
             f"at most {training.epochs} epochs, batches of {training.batch_size}, learning rate "
-            f"{training.learning_rate:g}, "
-            f"seed {training.seed}; weights kept from epoch {kept}",
+            f"{training.learning_rate:g}, seed {training.seed}; weights kept from epoch {kept}",
         ),
         ("Score", _score(detector)),
         ("Threshold", facts.rule),
         *_encoding(detector.encoder),
-        ("Artifact", f"SHA-256 of its manifest {version.sha256}"),
+        ("Artifact", f"SHA-256 of its manifest: {version.sha256}"),
     ]
 
 
-def verdict(detector: Detector, facts: CardFacts) -> str:
-    """What the threshold makes of the rows of this page."""
+def share_above_threshold(detector: Detector, facts: CardFacts) -> str:
+    """Returns a sentence with the shares of held-out rows and known frauds that reach the threshold."""
     if facts.threshold is None:
         return f"The threshold depends on the night: {facts.rule}."
     calibration = detector.calibration
@@ -94,71 +92,65 @@ def verdict(detector: Detector, facts: CardFacts) -> str:
 
 
 def latent_words(latent: Latent, detector: Detector) -> str:
-    """What the two pictures of the latent space show."""
-    whose = "the first network" if detector.settings.members > 1 else "the network"
+    """Returns the text above the two pictures of the latent space."""
+    network = "the first network" if detector.settings.members > 1 else "the network"
     frauds = int(latent.fraud.sum())
     known = f" and {count(frauds)} known frauds" if frauds else ""
     beyond = outside(latent)
-    clipped = f" Beyond the axes, and drawn at their ends: {count(beyond)}." if beyond else ""
+    clipped = f" Points beyond the axes, drawn at the edges: {count(beyond)}." if beyond else ""
     return (
-        f"What {whose} keeps of a row: {latent.units} {'numbers' if latent.units > 1 else 'number'}, "
-        "drawn along the principal "
-        f"components of the held-out rows. {count(len(latent.fraud) - frauds)} held-out rows{known} "
-        f"are shown.{clipped}"
+        f"The latent layer of {network} has {latent.units} {'units' if latent.units > 1 else 'unit'}; its "
+        "values are drawn along the principal components of the held-out rows. "
+        f"{count(len(latent.fraud) - frauds)} held-out rows{known} are shown.{clipped}"
     )
 
 
 def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tuple[str, str]]:
-    """On which rows the page's figures were measured, and what they mean: (term, explanation)."""
+    """Returns on which rows the page's figures were measured, and what they mean: (term, explanation)."""
     worst, scale = ("pixel", OF_PIXELS) if is_image else ("feature", OF_NUMBERS)
     return [
         ("Rows", _rows(detector, facts)),
         (
-            "What this page cannot say",
-            "All of it is seen on the training window, with the labels known by then. How the version "
-            "does on later nights is in the "
-            "report of nightscore evaluate.",
+            "Limits of this page",
+            "Everything on it is measured on the training window, with the labels known by then. The report "
+            "of nightscore evaluate shows how the version does on later nights.",
         ),
         (
             "Loss",
-            "The mean squared residual per feature in encoded units, of a category its cross-entropy. "
-            "Validation rows decide when the "
-            "training stops. Penalties of the settings are part of it, and while a network learns, so "
-            "is the noise on its input.",
+            "The mean squared residual per feature in encoded units; for a category, its cross-entropy. "
+            "The loss on the validation rows decides when the training stops. It includes the penalties of "
+            "the settings and, in training, the effect of the noise on the input.",
         ),
         ("Score", SCORES[detector.settings.score]),
-        ("Threshold", f"The score from which rows are flagged: {facts.rule}."),
+        ("Threshold", f"Rows with at least this score are flagged: {facts.rule}."),
         (
             f"Worst {worst}s",
-            f"The mean loss of each {worst}, and its share in the mean error of all. A loss of 1 is "
-            "what a standardised value has where "
-            "nothing is known of it but its mean.",
+            f"The mean loss of each {worst}, and its share of the mean error over all of them. A "
+            "standardised value has a loss of 1 if it is always reconstructed as its mean.",
         ),
         ("Encoded units", f"{scale} The page shows no value of a private column."),
     ]
 
 
 def _rows(detector: Detector, facts: CardFacts) -> str:
-    trained = (
-        "none of which was trained on"
-        if detector.training.rows == "normal"
-        else "some of which were trained on"
-    )
+    trained = "none of them was" if detector.training.rows == "normal" else "some of them were"
     frauds, unconfirmed = facts.left_out.known_frauds, facts.left_out.unconfirmed
-    known = f" The {count(frauds)} known frauds are those of the same window, {trained}." if frauds else ""
+    known = (
+        f" The {count(frauds)} known frauds are from the same window; {trained} used to train the networks."
+        if frauds
+        else ""
+    )
     suspects = (
-        f" {count(unconfirmed)} of the rows had been flagged, and no label said by then what they are: "
-        "nothing is fitted to them, and "
-        "their scores count for thresholds and p-values alone."
+        f" {count(unconfirmed)} of the rows had been flagged and had no known label by then: nothing is "
+        "fitted to them, and their scores are used only for thresholds and p-values."
         if unconfirmed
         else ""
     )
     kind = "normal rows (no known frauds)" if detector.training.rows == "normal" else "rows"
     return (
-        f"Of the {count(facts.rows)} {kind} of the window, drawn by the seed, the networks learnt from "
-        "80%; 10% stopped the training and "
-        "gave the moments of the residuals; 10% are held out for the p-values and for this "
-        f"page.{suspects}{known}"
+        f"The {count(facts.rows)} {kind} of the window are split at random, by the seed: the networks are "
+        "trained on 80%; 10% decide when the training stops and give the moments of the residuals; 10% are "
+        f"held out for the p-values and for this page.{suspects}{known}"
     )
 
 
@@ -175,7 +167,7 @@ def _network(detector: Detector) -> str:
 
 
 def _options(detector: Detector) -> list[str]:
-    """The settings that this architecture has beside its size."""
+    """Returns the settings that this architecture has besides its size."""
     model = detector.settings
     keys = [
         key

@@ -1,4 +1,4 @@
-"""The page of an evaluation: one self-contained HTML file, the same figures as JSON beside it, and Prefect
+"""The report of an evaluation: one self-contained HTML page, the same figures as JSON, and Prefect
 artifacts.
 """
 
@@ -31,10 +31,8 @@ def report(evaluation: Evaluation, folder: Path) -> Path:
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> Path:
-    """Writes `report-FIRST_LAST.html` and `.json` into the folder, in place of earlier ones of these dates;
-    gives the page.
-
-    A reader finds either the earlier file or the whole new one.
+    """Writes `report-FIRST_LAST.html` and `.json` into the folder, replaces earlier ones of these dates, and
+    returns the path of the page. Each file is replaced atomically.
     """
     page = folder / f"report-{evaluation.first_date}_{evaluation.last_date}.html"
     write_atomically(
@@ -47,10 +45,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
 
 
 def render(evaluation: Evaluation) -> str:
-    """The page as HTML.
-
-    It asks for nothing from outside; its only links are those to the nights' Data Docs.
-    """
+    """Returns the page as HTML. It loads nothing; its only links go to the nights' Data Docs."""
     ranking = evaluation.ranking
     shown = [name for name in ranking.detector if name not in FLAG_METRICS] if ranking else []
     return (
@@ -64,7 +59,7 @@ def render(evaluation: Evaluation) -> str:
             warning=warning(evaluation),
             ranking_names=shown,
             key_figures=[(name, dots(name, ranking)) for name in shown] if ranking else [],
-            verdict_figures=[name for name in FLAG_METRICS if ranking and name in ranking.detector],
+            flag_figures=[name for name in FLAG_METRICS if ranking and name in ranking.detector],
             threshold=between(evaluation.thresholds),
             curves=curves(evaluation),
             spread=spread(evaluation.distribution, evaluation.thresholds)
@@ -79,15 +74,15 @@ def render(evaluation: Evaluation) -> str:
 
 
 def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
-    """The key figures for the Prefect interface, with a link to the page."""
+    """Returns the key figures for the Prefect interface, with a link to the page."""
     parts = [f"# {evaluation.dataset}, {span(evaluation)}", lead(evaluation)]
-    if doubt := warning(evaluation):
-        parts.append(f"**{doubt}**")
+    if caution := warning(evaluation):
+        parts.append(f"**{caution}**")
     if ranking := evaluation.ranking:
         names = list(ranking.detector)
         rows = [
-            [words(who), *(_cell(figures.get(name, UNKNOWN)) for name in names)]
-            for who, figures in scorers(ranking)
+            [words(scorer), *(_cell(figures.get(name, UNKNOWN)) for name in names)]
+            for scorer, figures in scorers(ranking)
         ]
         parts.append(_table(["Scored by", *map(words, names)], rows))
     nights = [
@@ -106,18 +101,18 @@ def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
 
 
 def _pairs(evaluation: Evaluation, names: Sequence[str]) -> list[tuple[str, list[tuple[Figure, Figure]]]]:
-    """For each scorer and metric the figure with the label-derived features and the one without them."""
+    """Returns, for each scorer and metric, the figures with and without the label-derived features."""
     if evaluation.ranking is None or evaluation.without_label_derived is None:
         return []
     without = dict(scorers(evaluation.without_label_derived))
     return [
-        (who, [(figures.get(name, UNKNOWN), without.get(who, {}).get(name, UNKNOWN)) for name in names])
-        for who, figures in scorers(evaluation.ranking)
+        (scorer, [(figures.get(name, UNKNOWN), without.get(scorer, {}).get(name, UNKNOWN)) for name in names])
+        for scorer, figures in scorers(evaluation.ranking)
     ]
 
 
 def _shares(evaluation: Evaluation) -> dict[str, str]:
-    """What the cells of the confusion matrix are shares of, in words."""
+    """Returns the true and false positive rates for the cells of the confusion matrix, in words."""
     matrix = evaluation.confusion
     found = percent(matrix.tp / (matrix.tp + matrix.fn)) if matrix and matrix.tp + matrix.fn else UNDEFINED
     false = percent(matrix.fp / (matrix.fp + matrix.tn)) if matrix and matrix.fp + matrix.tn else UNDEFINED
@@ -139,5 +134,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Escapes text so that Markdown shows it unchanged."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)

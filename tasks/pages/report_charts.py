@@ -1,4 +1,4 @@
-"""The charts of an evaluation, ready for the SVG macros."""
+"""The charts of an evaluation for the SVG macros."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -24,18 +24,18 @@ STYLES = ("second", "third", "fourth", "fifth", "sixth", "seventh")
 
 
 def scorers(ranking: Ranking) -> Iterator[tuple[str, Mapping[str, Figure]]]:
-    """The detector and then its baselines, with their figures."""
+    """Yields the detector and then its baselines, with their figures."""
     yield DETECTOR, ranking.detector
     yield from ranking.baselines.items()
 
 
 def between(values: Sequence[float]) -> str:
-    """The threshold, or the lowest and the highest of several."""
+    """Returns the threshold, or the lowest and the highest of several, as text."""
     return " to ".join(dict.fromkeys(score(value) for value in (min(values), max(values)))) if values else "–"
 
 
 def dots(metric: str, ranking: Ranking) -> Dots:
-    """One metric of the detector and its baselines, with intervals."""
+    """Returns one metric of the detector and its baselines, with intervals."""
     bars = tuple(
         Bar(words(name), _style(ranking, name), found.value, found.low, found.high)
         for name, figures in scorers(ranking)
@@ -50,7 +50,7 @@ def dots(metric: str, ranking: Ranking) -> Dots:
 
 
 def curves(evaluation: Evaluation) -> list[Chart]:
-    """Precision-recall and ROC, with the curve of a scorer that knows nothing; none without labels."""
+    """Returns the precision-recall and ROC curves, with the line of a random scorer; empty without labels."""
     ranking, matrix = evaluation.ranking, evaluation.confusion
     if not ranking or not evaluation.curves:
         return []
@@ -80,9 +80,11 @@ def curves(evaluation: Evaluation) -> list[Chart]:
 
 
 def spread(scores: Distribution, thresholds: Sequence[float], others: str = "") -> Chart:
-    """Each class as shares of itself: the frauds are far too few to be seen beside the normal rows.
+    """Returns the distribution of the scores, each class as shares of itself, because the frauds are far too
+    few to be visible beside the normal rows.
 
-    others: what the rows that are no known frauds are called; Normal rows, or All rows without labels.
+    others: the name of the rows that are not known frauds; by default Normal rows, or All rows without
+    labels.
     """
     place = np.log10 if scores.log else np.asarray
     edges = place(np.asarray(scores.edges)).tolist()
@@ -125,6 +127,6 @@ def _line(ranking: Ranking, name: str, curve: Curve, metric: str) -> Series:
 
 
 def _style(ranking: Ranking, name: str) -> str:
-    """The look of a scorer, the same in every chart."""
+    """Returns the style of a scorer, the same in every chart."""
     order = [*ranking.baselines, name]
     return "main" if name == DETECTOR else STYLES[order.index(name) % len(STYLES)]

@@ -1,4 +1,4 @@
-"""A partition that is late: looked for again and again, by a process that has nothing large in memory."""
+"""Waits for a late partition, in a process that has nothing large in memory."""
 
 from datetime import date
 
@@ -10,15 +10,18 @@ from tasks.source.connection import connect, create_view, place, readable
 
 @step
 def arrival(dataset: Dataset, day: date) -> None:
-    """The partition of a day has arrived; see `look_for`.
+    """Waits until the partition of a day has arrived; see `look_for`.
 
-    How often it is looked for again is the caller's to say, by `with_retries`.
+    The caller sets the number of retries by `with_retries`.
     """
     look_for(dataset, day)
 
 
 def look_for(dataset: Dataset, day: date) -> None:
-    """Reads one row of a day. Raises SourceError where there is none, or the source cannot be read."""
+    """Reads one row of a day.
+
+    Raises PartitionMissing if there is none, SourceError if the source cannot be read.
+    """
     with connect(dataset.source) as con, readable(dataset.source, day):
         create_view(con, dataset, "day", day, day)
         if con.sql("select 1 from day limit 1").fetchone() is None:

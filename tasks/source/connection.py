@@ -1,8 +1,7 @@
-"""Reading the source: daily Parquet partitions or a DuckDB table, both through one in-memory DuckDB
-connection.
+"""Reads the source, daily Parquet partitions or a DuckDB table, through an in-memory DuckDB connection.
 
-Every reader gets a view with the source's own columns and `_partition_date`; timestamps with a zone become
-local time of `source.timezone`, so that the same rows read the same from either kind of source.
+Every reader gets a view with the source's columns and `_partition_date`. A time column with a zone becomes
+local time of `source.timezone`, so that the same rows give the same values from either kind of source.
 """
 
 import re
@@ -13,17 +12,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+from duckdb.sqltypes import TIMESTAMP, DuckDBPyType
 
 from sql import identifier, literal
 from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.dates import date_range
+from tasks.core.duckdb_types import has_time_zone
 from tasks.core.errors import PartitionMissing, SourceError, first_line
 from tasks.core.filesystem import filesystem_of, is_remote
 from tasks.core.masking import mask_unconverted
 
 DATE = r"(\d{4}-\d{2}-\d{2})"
 DATE_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-# Nothing is fetched at run time, and a large day spills to disk instead of growing.
+# DuckDB downloads nothing at run time, and a large day spills to disk instead of filling the memory.
 DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -32,18 +33,17 @@ DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 def first_history_date(dataset: Dataset, day: date) -> date:
-    """The first date that the features of a day depend on."""
+    """Returns the first date that the features of a day depend on."""
     return day - timedelta(days=dataset.source.lookback_days) if dataset.features.sql else day
 
 
 @contextmanager
 def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that can read the source, and nothing of whose own is kept: what it spills is gone with
-    it.
+    """Yields an in-memory connection that can read the source; its spilled files are removed with it.
 
-    A timestamp without a zone, where it must be compared with one that has a zone, is local time of the
-    source's zone.
-    Raises SourceError where the DuckDB file is missing or held by a writer.
+    Where a timestamp without a zone is compared with one that has a zone, it counts as local time of
+    `source.timezone`.
+    Raises SourceError if the DuckDB file is missing or held by a writer.
     """
     with (
         TemporaryDirectory(prefix="nightscore-") as spill,
@@ -52,7 +52,7 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"set timezone = {literal(source.timezone)}")
         if source.database is not None:
             if not Path(source.database).is_file():
-                raise SourceError(f"there is no DuckDB file {source.database}; mend source.database")
+                raise SourceError(f"there is no DuckDB file {source.database}; fix source.database")
             try:
                 con.execute(f"attach {literal(source.database)} as source (read_only)")
             except duckdb.Error as error:
@@ -61,16 +61,16 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
                 ) from error
         elif source.path is not None and is_remote(source.path):
             con.register_filesystem(filesystem_of(source.path))
-            # DuckDB plans a query while it holds Python's lock; its other threads, reading through fsspec,
-            # would wait for it for ever.
+            # DuckDB plans a query while it holds Python's global lock; its other threads, which read through
+            # fsspec, would wait for the lock forever.
             con.execute("set threads = 1")
         yield con
 
 
 @contextmanager
 def readable(source: SourceSettings, day: date, first: date | None = None) -> Iterator[None]:
-    """Turns what DuckDB says of unreadable data into a SourceError that names the date, and the file of
-    `first`..`day`.
+    """Turns an error of DuckDB about unreadable data into a SourceError that names the date and the broken
+    file of `first`..`day`.
     """
     try:
         yield
@@ -81,14 +81,14 @@ def readable(source: SourceSettings, day: date, first: date | None = None) -> It
 
 
 def place(source: SourceSettings, day: date) -> str:
-    """Where the rows of a day come from, in words."""
+    """Returns where the rows of a day come from, for messages."""
     if source.path is not None:
         return source.path.replace("{date}", day.isoformat())
     return f"table {source.table} of {source.database} where {source.date_column} = {day}"
 
 
 def list_dates(source: SourceSettings) -> list[date]:
-    """Every date that the source has, in order. Raises SourceError where the source cannot be read."""
+    """Returns every date of the source, in order. Raises SourceError if the source cannot be read."""
     if source.path is not None:
         files = _glob(source.path.replace("{date}", DATE_GLOB))
         found = {match[1] for file in files if (match := re.search(_date_pattern(source.path), file))}
@@ -109,32 +109,31 @@ def list_dates(source: SourceSettings) -> list[date]:
 
 def create_view(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, name: str, first: date, last: date
-) -> dict[str, str]:
-    """Creates the view `name` over the source's rows of `first`..`last`, and gives its columns (name to
-    DuckDB type).
+) -> dict[str, DuckDBPyType]:
+    """Creates the view `name` over the source's rows of `first`..`last`, and returns its columns and types.
 
-    The view has the source's columns and `_partition_date`; a time column with a zone is in local time of the
-    source's zone.
-    Raises PartitionMissing where `last` has no partition, SourceError where the source cannot be read.
+    The view has the source's columns and `_partition_date`, which is not among the returned columns. A time
+    column with a zone becomes local time of `source.timezone`.
+    Raises PartitionMissing if `last` has no partition, SourceError if the source cannot be read.
     """
     relation = (
         _parquet(con, dataset.source, first, last)
         if dataset.source.path is not None
         else _rows(con, dataset.source, first, last)
     )
-    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    types = dict(zip(relation.columns, relation.types, strict=True))
     time = dataset.columns.time
-    if time is not None and types.get(time) == "TIMESTAMP WITH TIME ZONE":
+    if time in types and has_time_zone(types[time]):
         local = f"timezone({literal(dataset.source.timezone)}, {identifier(time)})"
         relation = relation.project(f"* replace ({local} as {identifier(time)})")
-        types[time] = "TIMESTAMP"
+        types[time] = TIMESTAMP
     relation.create_view(name, replace=True)
     types.pop("_partition_date")
     return types
 
 
 def numbered(view: str) -> str:
-    """The rows of a view with their position in it, `_row`, from 0."""
+    """Returns a subquery: the rows of a view with their position in it, `_row`, from 0."""
     return f"(select *, row_number() over () - 1 as _row from {view})"
 
 
@@ -152,7 +151,7 @@ def _parquet(
             else "the source has no dates at all"
         )
         raise PartitionMissing(f"{last}: there is no partition at {place(source, last)}; {span}")
-    # Literals, as a relation with parameters is read into memory as a whole before it becomes a view.
+    # Literals instead of parameters: DuckDB reads a relation with parameters into memory to make it a view.
     return con.sql(
         f"""
         select
@@ -186,17 +185,14 @@ def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
     try:
         table = con.sql(f"from {_table(source)}")
     except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
-        raise SourceError(f"{source.database} has no table {source.table}; mend source.table") from error
-    types = dict(zip(table.columns, map(str, table.types), strict=True))
+        raise SourceError(f"{source.database} has no table {source.table}; fix source.table") from error
+    types = dict(zip(table.columns, table.types, strict=True))
     if source.date_column not in types:
-        raise SourceError(f"table {source.table} has no column {source.date_column}; mend source.date_column")
+        raise SourceError(f"table {source.table} has no column {source.date_column}; fix source.date_column")
     column = identifier(source.date_column)
-    zoned = types[source.date_column] == "TIMESTAMP WITH TIME ZONE"
-    return (
-        f"cast(timezone({literal(source.timezone)}, {column}) as date)"
-        if zoned
-        else f"cast({column} as date)"
-    )
+    if has_time_zone(types[source.date_column]):
+        return f"cast(timezone({literal(source.timezone)}, {column}) as date)"
+    return f"cast({column} as date)"
 
 
 def _find_unreadable_file(source: SourceSettings, first: date, last: date) -> str | None:
@@ -211,19 +207,18 @@ def _find_unreadable_file(source: SourceSettings, first: date, last: date) -> st
 
 
 def _files(source: SourceSettings, first: date, last: date) -> list[str]:
-    """The files of `first`..`last`, in order of the date and the name."""
+    """Returns the files of `first`..`last`, ordered by date and name."""
     return _glob(*(place(source, day) for day in date_range(first, last)))
 
 
 def _glob(*patterns: str) -> list[str]:
-    """Files that match each pattern in turn, with their protocol where they are remote.
+    """Returns the files that match each pattern in turn, with their protocol if they are remote.
 
-    Raises SourceError where they cannot be listed.
+    Raises SourceError if they cannot be listed.
     """
     filesystem = filesystem_of(patterns[0])
     try:
-        # Once for all patterns: what is then listed is remembered, and opening a file asks nothing more about
-        # it.
+        # Once for all patterns: listings are cached again, and opening a listed file needs no request more.
         filesystem.invalidate_cache()
         files = [file for pattern in patterns for file in sorted(filesystem.glob(pattern))]
     except Exception as error:
@@ -232,8 +227,8 @@ def _glob(*patterns: str) -> list[str]:
 
 
 def _date_pattern(path: str) -> str:
-    """A regular expression for the date in a file's path: the last one that has the text just before {date}
-    before it.
+    """Returns a regular expression for the date in a file's path: the last date after the text that stands
+    just before {date}.
     """
     before = re.split(r"[*?]", path.split("{date}")[0])[-1].split("://")[-1]
     return ".*" + re.escape(before[-40:]) + DATE

@@ -1,4 +1,4 @@
-"""One day of the source as found: its row count and its fingerprint."""
+"""Reads one day of the source: its row count and its fingerprint."""
 
 from datetime import date
 
@@ -14,25 +14,24 @@ from tasks.source.connection import connect, create_view, first_history_date, pl
 
 @step
 def ingest(dataset: Dataset, day: date) -> Partition:
-    """One day as found; see `read_partition`."""
+    """Returns the reference to one day; see `read_partition`."""
     return read_partition(dataset, day)
 
 
 def read_partition(dataset: Dataset, day: date) -> Partition:
-    """The reference to one day: its row count, and the fingerprint of the day and, with feature SQL, of its
-    look-back.
+    """Returns the reference to one day: its row count, and the fingerprint of the day and, with feature SQL,
+    of its look-back.
 
-    Raises PartitionMissing where there is none, SourceError where it is empty or cannot be read.
+    Raises PartitionMissing if there is no partition, SourceError if it is empty or cannot be read. An empty
+    day of a table is a missing partition.
     """
     first = first_history_date(dataset, day)
     with connect(dataset.source) as con, readable(dataset.source, day, first):
         create_view(con, dataset, "day", day, day)
         rows = con.sql("from day").count("*").fetchone()
         if not rows or not rows[0]:
-            kind = (
-                PartitionMissing if dataset.source.path is None else SourceError
-            )  # of a table, that is all there is to a partition
-            raise kind(
+            error = PartitionMissing if dataset.source.path is None else SourceError
+            raise error(
                 f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and "
                 "run the night again"
             )
@@ -41,9 +40,11 @@ def read_partition(dataset: Dataset, day: date) -> Partition:
 
 
 def _fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
-    """Order of rows does not count; a label that arrives is no reason to score again."""
-    left_out = {dataset.columns.label, dataset.columns.weight}
-    columns = sorted(name for name in con.sql("from history").columns if name not in left_out)
+    """Returns a hash of all rows that does not depend on their order, or on the label and weight columns: a
+    label that arrives is no reason to score the day again.
+    """
+    excluded = {dataset.columns.label, dataset.columns.weight}
+    columns = sorted(name for name in con.sql("from history").columns if name not in excluded)
     hashed = f"hash({', '.join(map(identifier, columns))})"
     count, total = con.sql(f"select count(*), sum({hashed}) from history").fetchall()[0]
     (digest,) = con.sql(

@@ -1,11 +1,12 @@
-"""Simulated card transactions after the public description of the Fraud Detection Handbook (Le Borgne et al.
-2022, chapter 3).
+"""Simulated card transactions, following the public description of the Fraud Detection Handbook (Le Borgne et
+al. 2022, chapter 3).
 
-Customers and terminals lie on a map of 100 x 100; a customer pays at the terminals within a radius. Three
-kinds of fraud:
-1: an amount above 220; 2: a terminal is compromised for 28 days, and all its transactions are frauds;
-3: a customer's card data leak for 14 days, and a third of the transactions have five times the amount and are
-frauds.
+Customers and terminals lie on a map of 100 x 100; a customer pays at the terminals within a radius. There are
+three kinds of fraud:
+1: the amount is above 220;
+2: a terminal is compromised for 28 days, and all its transactions are frauds;
+3: a customer's card data leak for 14 days, and a third of the customer's transactions are frauds with five
+   times the amount.
 """
 
 import logging
@@ -25,7 +26,7 @@ TERMINAL_DAYS = 28
 LEAK_DAYS = 14
 LEAK_SHARE = 1 / 3
 LEAK_FACTOR = 5.0
-# The handbook's rates, per day and head: two of 10,000 terminals, three of 5,000 customers.
+# The handbook's rates per day: two of 10,000 terminals, three of 5,000 customers.
 TERMINALS_PER_DAY = 2 / 10_000
 LEAKS_PER_DAY = 3 / 5_000
 
@@ -44,14 +45,15 @@ def simulate(
     terminals_per_day: float | None = None,
     leaks_per_day: float | None = None,
 ) -> pl.DataFrame:
-    """All transactions of `days` dates from `first`, sorted by time; the same arguments give the same rows.
+    """Returns all transactions of `days` dates from `first`, sorted by time; the same arguments give the same
+    rows.
 
-    terminals_per_day, leaks_per_day: how many terminals and customers are newly struck each day; by default
-        the handbook's share of the population, so that about 0.8 % of the rows are frauds however small it
-        is.
-    Gives transaction_id int64 (from 0), tx_time datetime (to the second), customer_id and terminal_id int64,
-    amount float64 (two decimals), is_fraud int8, fraud_scenario int8 (0: none). Raises ValueError where there
-    is nobody to simulate.
+    terminals_per_day, leaks_per_day: number of terminals and customers that are newly compromised each day;
+        by default the handbook's share of the population, so that about 0.8% of the rows are frauds for any
+        population size.
+    Columns: transaction_id int64 (from 0), tx_time datetime (to the second), customer_id and terminal_id
+    int64, amount float64 (two decimals), is_fraud int8, fraud_scenario int8 (0: none).
+    Raises ValueError if days, customers or terminals is below 1.
     """
     if min(days, customers, terminals) < 1:
         raise ValueError(
@@ -60,19 +62,13 @@ def simulate(
     rng = np.random.default_rng(seed)
     customer, terminal, second, amount = _payments(rng, days, customers, terminals, radius)
     day = second // DAY_SECONDS
-    struck = _struck(
-        rng,
-        terminals,
-        days,
-        TERMINALS_PER_DAY * terminals if terminals_per_day is None else terminals_per_day,
-        TERMINAL_DAYS,
-    )
-    leaked = _struck(
-        rng, customers, days, LEAKS_PER_DAY * customers if leaks_per_day is None else leaks_per_day, LEAK_DAYS
-    )
+    new_terminals = TERMINALS_PER_DAY * terminals if terminals_per_day is None else terminals_per_day
+    new_leaks = LEAKS_PER_DAY * customers if leaks_per_day is None else leaks_per_day
+    compromised = _compromised_days(rng, terminals, days, new_terminals, TERMINAL_DAYS)
+    leaked = _compromised_days(rng, customers, days, new_leaks, LEAK_DAYS)
     misused = leaked[customer, day] & (rng.random(len(day)) < LEAK_SHARE)
     amount = np.where(misused, amount * LEAK_FACTOR, amount).round(2)
-    scenario = np.select([misused, struck[terminal, day], amount > LARGE_AMOUNT], [3, 2, 1], 0)
+    scenario = np.select([misused, compromised[terminal, day], amount > LARGE_AMOUNT], [3, 2, 1], 0)
     return pl.DataFrame(
         {
             "transaction_id": np.arange(len(day)),
@@ -87,20 +83,20 @@ def simulate(
 
 
 def spoil(transactions: pl.DataFrame, seed: int, share: float = 0.001) -> pl.DataFrame:
-    """The transactions with one kind of delivery error in a random `share` of them: the amount's sign is
-    turned.
+    """Returns the transactions with a delivery error in a random `share` of them: the sign of the amount is
+    flipped.
     """
-    spoilt = pl.Series(np.random.default_rng(seed).random(len(transactions)) < share)
+    is_spoiled = pl.Series(np.random.default_rng(seed).random(len(transactions)) < share)
     return transactions.with_columns(
-        pl.when(spoilt).then(-pl.col("amount")).otherwise("amount").alias("amount")
+        pl.when(is_spoiled).then(-pl.col("amount")).otherwise("amount").alias("amount")
     )
 
 
 def write_partitions(frame: pl.DataFrame, folder: Path) -> list[date]:
-    """Writes `folder`/date=YYYY-MM-DD/part-0.parquet for every date of `tx_time`, and gives the dates in
+    """Writes `folder`/date=YYYY-MM-DD/part-0.parquet for every date of `tx_time`, and returns the dates in
     order.
 
-    A partition appears whole or not at all, and replaces what was there.
+    Each file is written atomically and replaces an earlier one.
     """
     parts = frame.with_columns(pl.col("tx_time").dt.date().alias("date")).partition_by(
         "date", as_dict=True, include_key=False
@@ -118,14 +114,14 @@ def write_partitions(frame: pl.DataFrame, folder: Path) -> list[date]:
 def _payments(
     rng: np.random.Generator, days: int, customers: int, terminals: int, radius: float
 ) -> tuple[Integers, Integers, Integers, NDArray[np.float64]]:
-    """Customer, terminal, second since the first midnight, and amount of every genuine payment, in order of
-    time.
+    """Returns the customer, the terminal, the second since the first midnight, and the amount of every
+    genuine payment, in order of time.
     """
     homes, shops = rng.uniform(0, MAP_SIDE, (customers, 2)), rng.uniform(0, MAP_SIDE, (terminals, 2))
     mean_amount, payments_per_day = rng.uniform(5, 100, customers), rng.uniform(0, 4, customers)
     near = [np.flatnonzero(((shops - home) ** 2).sum(axis=1) < radius**2) for home in homes]
     choices = np.array([len(found) for found in near])
-    payments_per_day = np.where(choices > 0, payments_per_day, 0.0)  # who has no terminal nearby pays nowhere
+    payments_per_day = np.where(choices > 0, payments_per_day, 0.0)  # no terminal nearby, no payments
     counts = rng.poisson(payments_per_day[:, None], (customers, days)).ravel()
     customer, day = (np.repeat(index.ravel(), counts) for index in np.indices((customers, days)))
     clock = rng.normal(DAY_SECONDS / 2, 20_000, len(day)).astype(np.int64)
@@ -142,14 +138,16 @@ def _payments(
     return customer, terminal, second, np.where(amount < 0, redrawn, amount)
 
 
-def _struck(rng: np.random.Generator, population: int, days: int, per_day: float, lasting: int) -> Flags:
-    """Who is struck on which day: bool (population, days).
+def _compromised_days(
+    rng: np.random.Generator, population: int, days: int, per_day: float, duration: int
+) -> Flags:
+    """Returns which terminals or customers are compromised on which day: bool (population, days).
 
-    Nobody is chosen twice before everybody was chosen once.
+    None is chosen a second time before every other was chosen once.
     """
     totals = np.floor(np.arange(1, days + 1) * per_day + 1e-9).astype(int)
     first_days = np.repeat(np.arange(days), np.diff(totals, prepend=0))
-    struck = np.zeros((population, days), dtype=bool)
-    for who, day in zip(np.resize(rng.permutation(population), len(first_days)), first_days, strict=True):
-        struck[who, day : day + lasting] = True
-    return struck
+    compromised = np.zeros((population, days), dtype=bool)
+    for one, day in zip(np.resize(rng.permutation(population), len(first_days)), first_days, strict=True):
+        compromised[one, day : day + duration] = True
+    return compromised

@@ -1,5 +1,5 @@
-"""The night's page of Great Expectations: its own renderers, without scripts and without anything that is
-fetched.
+"""The night's Data Docs: a page made by the renderers of Great Expectations, without scripts and without
+anything to fetch.
 """
 
 import re
@@ -24,8 +24,8 @@ from tasks.core.masking import MASK
 from tasks.core.references import Partition
 from tasks.validation.expectations import RuleResult
 
-# Great Expectations' own page loads its style and scripts from the network. This shell holds its sections and
-# needs neither; the policy keeps a browser from fetching anything, whatever a value of the source contains.
+# The page of Great Expectations loads its style and scripts from the network. This page has the same sections
+# and needs neither; its policy keeps a browser from fetching anything, whatever a source value contains.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -78,11 +78,11 @@ body:has(#failed-only:checked) :is(tr:has(i.text-success),
 def write_page(
     path: Path, dataset: Dataset, partition: Partition, results: Sequence[RuleResult], quarantined: int
 ) -> Path:
-    """Writes what Great Expectations found in one partition as one self-contained HTML page; values of
-    private columns are masked.
+    """Writes the results for one partition as one self-contained HTML page, with private values masked, and
+    returns `path`.
     """
     private = dataset.columns.private
-    shown = [_result(result, masked=result.column in private) for result in results]
+    shown = [_gx_result(result, masked=result.column in private) for result in results]
     document = ValidationResultsPageRenderer().render(_suite_result(dataset, partition, shown))
     summary = (
         f"{partition.rows:,} rows, {quarantined:,} bad; {len(shown)} rules, "
@@ -90,7 +90,7 @@ def write_page(
     )
     heading = f"Data quality of {dataset.name}, {partition.date}"
     page = _view().render(document, heading=heading, summary=summary, style=STYLE)  # type: ignore[no-untyped-call]
-    write_atomically(path, re.sub(r' href="\.\./[^"]*"', "", page))  # links to pages of a whole site
+    write_atomically(path, re.sub(r' href="\.\./[^"]*"', "", page))  # removes links to other pages of a site
     return path
 
 
@@ -129,9 +129,9 @@ def _suite_result(
     )
 
 
-def _result(result: RuleResult, masked: bool) -> ExpectationValidationResult:
-    """A result as Great Expectations renders it: its templates put text on the page as it is, so it is
-    escaped here.
+def _gx_result(result: RuleResult, masked: bool) -> ExpectationValidationResult:
+    """Returns a result for the renderers of Great Expectations, with its text escaped: their templates do not
+    escape it.
     """
     config = result.expectation
     column = {} if result.column is None else {"column": escape(result.column).replace("$", "&#36;")}

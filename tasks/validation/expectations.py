@@ -1,12 +1,11 @@
-"""The rules of a partition, written as Great Expectations, and the rows that Great Expectations names.
+"""The rules of a partition as Great Expectations, and the rows that break them.
 
-A rule is one expectation: its `meta` carries the rule's name, its description is what Data Docs says. Great
-Expectations gets pandas frames of NumPy columns, float64 for numbers and times, objects for text:
+A rule is one expectation: its `meta` holds the rule's name, its description is the text on Data Docs. Great
+Expectations gets pandas frames of NumPy columns, float64 for numbers and times, objects for text;
 Arrow-backed columns would be 13 times slower.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import great_expectations as gx
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from duckdb.sqltypes import DuckDBPyType
 from great_expectations.core import ExpectationValidationResult
 from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
@@ -35,21 +35,21 @@ from great_expectations.expectations.expectation_configuration import Expectatio
 from great_expectations.expectations.registry import get_expectation_impl
 
 from models.settings import ImageSettings
+from tasks.core import duckdb_types
 from tasks.core.dataset import ColumnRule, Dataset
+from tasks.core.duckdb_types import is_bytes, is_float, is_image, is_number_or_boolean
 from tasks.core.errors import PartitionRejected
 
 Rules = Sequence[Expectation]
-NUMBER = r"(?:U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)|BOOLEAN)"
-IMAGE = rf"(?:BLOB|{NUMBER}\[\d*\])"
-TYPES = {
-    "time_type": (r"(?:DATE|TIMESTAMP.*)", "a timestamp or a date"),
-    "number_type": (NUMBER, "an integer, float, decimal or boolean"),
-    "label_type": (rf"(?:{NUMBER}|VARCHAR|ENUM\(.*\))", "a boolean, a number or text"),
-    "image_type": (IMAGE, "bytes or lists of numbers"),
+TYPES = {  # of each rule about a type: the regular expression that the type matches, and its description
+    "time_type": (duckdb_types.DATE_OR_TIMESTAMP, "a timestamp or a date"),
+    "number_type": (duckdb_types.NUMBER_OR_BOOLEAN, "an integer, float, decimal or boolean"),
+    "label_type": (duckdb_types.LABEL, "a boolean, a number or text"),
+    "image_type": (duckdb_types.IMAGE, "bytes or lists of numbers"),
 }
-READABLE, UNREADABLE = "readable", "unreadable"  # what stands for an image
+READABLE, UNREADABLE = "readable", "unreadable"  # the values that stand for an image
 EXAMPLES = 20
-_ONE_AT_A_TIME = Lock()  # what all threads share in Great Expectations
+_CONTEXT_LOCK = Lock()  # all threads share the context of Great Expectations
 RESULT_FORMAT = {
     "result_format": "COMPLETE",
     "return_unexpected_index_query": False,
@@ -59,13 +59,13 @@ RESULT_FORMAT = {
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What Great Expectations said of one rule.
+    """The result of Great Expectations for one rule.
 
-    rows: int64, positions in the partition of the rows that break the rule; none for a rule about the whole
-    partition.
-    checked, missing: rows looked at, and how many of them are null.
-    examples: at most EXAMPLES values that break the rule, as found.
-    observed: what a rule about the whole partition found.
+    rows: int64, positions in the partition of the rows that break the rule; empty for a rule about the whole
+        partition.
+    checked, missing: number of rows checked, and how many of them are null.
+    examples: at most EXAMPLES values that break the rule, unmasked.
+    observed: the value found by a rule about the whole partition.
     """
 
     expectation: ExpectationConfiguration
@@ -86,7 +86,7 @@ class RuleResult:
 
 
 def configured(dataset: Dataset) -> list[str]:
-    """Every column that the configuration expects in the source."""
+    """Returns every column that the configuration expects in the source."""
     columns = dataset.columns
     roles = (columns.id, columns.time, columns.entity, columns.label, columns.weight)
     features = () if dataset.features.sql else dataset.features.names
@@ -94,25 +94,22 @@ def configured(dataset: Dataset) -> list[str]:
     return list(dict.fromkeys(name for name in named if name is not None))
 
 
-def judged_images(dataset: Dataset, types: dict[str, str]) -> dict[str, ImageSettings]:
-    """The source's column of images, by its name, where there is one: images that feature SQL makes anew are
-    not in the source.
+def source_images(dataset: Dataset, types: dict[str, DuckDBPyType]) -> dict[str, ImageSettings]:
+    """Returns the source's image column by its name; empty if there is none, or if the feature SQL makes the
+    images.
     """
     image = dataset.features.image
-    made = (
-        dataset.features.sql is not None
-        and image is not None
-        and not re.fullmatch(IMAGE, types.get(image.column, ""))
-    )
-    return {} if image is None or made else {image.column: image}
+    if image is None:
+        return {}
+    in_source = image.column in types and is_image(types[image.column])
+    return {image.column: image} if in_source or dataset.features.sql is None else {}
 
 
-def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
-    """Rules for one row that holds the DuckDB type of every column, so that the types of the source are
-    judged, not pandas'.
+def schema_rules(dataset: Dataset, types: dict[str, DuckDBPyType]) -> Rules:
+    """Returns the rules for a frame of one row that holds the DuckDB type of every column as text: the types
+    of the source are checked, not those of pandas.
 
-    A column whose type is judged is there; the others have a rule that says so, for every rule costs time on
-    every night.
+    A column with a rule on its type needs no rule that it exists: every rule costs time on every night.
     """
     columns, quality = dataset.columns, dataset.quality.columns
     features = () if dataset.features.sql else dataset.features.numeric
@@ -121,7 +118,7 @@ def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
         "time_type": [columns.time],
         "number_type": list(dict.fromkeys([*features, *ranged, columns.weight])),
         "label_type": [columns.label],
-        "image_type": [*judged_images(dataset, types)],
+        "image_type": [*source_images(dataset, types)],
     }
     typed = [(rule, name) for rule, names in needs.items() for name in names if name in types]
     untyped = [name for name in configured(dataset) if name not in {name for _, name in typed}]
@@ -141,9 +138,9 @@ def schema_rules(dataset: Dataset, types: dict[str, str]) -> Rules:
     ]
 
 
-def row_rules(dataset: Dataset, types: dict[str, str], day: date) -> Rules:
-    """Rules that each row obeys or breaks by itself; times are days after the partition's date, images
-    READABLE or UNREADABLE.
+def row_rules(dataset: Dataset, types: dict[str, DuckDBPyType], day: date) -> Rules:
+    """Returns the rules that concern one row at a time. In the checked frame, times are days after the
+    partition's date, and images are READABLE or UNREADABLE.
     """
     time, label, quality = dataset.columns.time, dataset.columns.label, dataset.quality.columns
     rules = []
@@ -151,17 +148,15 @@ def row_rules(dataset: Dataset, types: dict[str, str], day: date) -> Rules:
         on_day = f"lies on {day} in {dataset.source.timezone} (values: days after it)"
         rules += [_not_null(time), _between("date_in_partition", on_day, time, 0, 0)]
     if label is not None:
-        allowed = [0.0, 1.0] if is_number(types[label]) else ["0", "1", "true", "false"]
+        allowed = [0.0, 1.0] if is_number_or_boolean(types[label]) else ["0", "1", "true", "false"]
         rules.append(_in_set("label_values", "is 0, 1, true, false or null", label, allowed))
-    for name, image in judged_images(dataset, types).items():
-        bytes_or_list = (
-            f"a PNG or JPEG of {image.height} x {image.width} pixels",
-            f"{math.prod(image.shape):,} finite numbers",
+    for name, image in source_images(dataset, types).items():
+        expected = (
+            f"a PNG or JPEG of {image.height} x {image.width} pixels"
+            if is_bytes(types[name])
+            else f"{math.prod(image.shape):,} finite numbers"
         )
-        rules += [
-            _not_null(name),
-            _in_set("image", f"is {bytes_or_list[types[name] != 'BLOB']}", name, [READABLE]),
-        ]
+        rules += [_not_null(name), _in_set("image", f"is {expected}", name, [READABLE])]
     for name, rule in quality.items():
         rules += _column_rules(
             name,
@@ -171,45 +166,39 @@ def row_rules(dataset: Dataset, types: dict[str, str], day: date) -> Rules:
         )
     features = () if dataset.features.sql else dataset.features.numeric
     floats = [
-        name
-        for name in dict.fromkeys([*features, *quality])
-        if types[name] in ("FLOAT", "DOUBLE") and name != label
+        name for name in dict.fromkeys([*features, *quality]) if is_float(types[name]) and name != label
     ]
     return rules + [_between("finite", "is finite", name, -float_info.max, float_info.max) for name in floats]
 
 
 def partition_rules(dataset: Dataset) -> Rules:
-    """Rules across the rows of the whole day, for a frame of one column: the id, as a number per distinct
-    id.
+    """Returns the rules across all rows of the day, for a frame of one column: the id, as one number per
+    distinct id.
     """
-    least, name = dataset.quality.min_rows, dataset.columns.id
+    min_rows, name = dataset.quality.min_rows, dataset.columns.id
     unique = "is unique: the first row of an id stays, the others break the rule"
     return [
         _rule(
             "expect_table_row_count_to_be_between",
             "min_rows",
-            f"There are at least {least:,} rows",
-            min_value=least,
+            f"There are at least {min_rows:,} rows",
+            min_value=min_rows,
         ),
         _not_null(name),
         _rule("expect_column_values_to_be_unique", "unique_id", unique, column=name),
     ]
 
 
-def is_number(duckdb_type: str) -> bool:
-    """Whether a DuckDB type holds numbers or booleans."""
-    return re.fullmatch(NUMBER, duckdb_type) is not None
-
-
 @contextmanager
 def gate(day: date) -> Iterator[Callable[[pd.DataFrame, Rules], tuple[RuleResult, ...]]]:
-    """A function that gives the result on a frame, whose index is the rows' positions, for each rule.
+    """Yields a function that checks rules on a frame, whose index holds the rows' positions, and returns one
+    result per rule.
 
-    Every gate has a data source of its own: gates in several threads do not meet, and no frame outlives its
-    gate. The function raises PartitionRejected where a rule cannot be evaluated.
+    Every gate has its own data source: gates in several threads do not interfere, and no frame outlives its
+    gate. The function raises PartitionRejected if a rule cannot be evaluated.
     """
     name = f"partition-{uuid4()}"
-    with _ONE_AT_A_TIME:
+    with _CONTEXT_LOCK:
         sources = _context().data_sources
         batch = (
             sources.add_pandas(name).add_dataframe_asset("rows").add_batch_definition_whole_dataframe("rows")
@@ -217,12 +206,12 @@ def gate(day: date) -> Iterator[Callable[[pd.DataFrame, Rules], tuple[RuleResult
     try:
         yield partial(_check, batch, day)
     finally:
-        with _ONE_AT_A_TIME:
+        with _CONTEXT_LOCK:
             sources.delete(name)
 
 
 def merge(chunks: Iterable[tuple[RuleResult, ...]]) -> tuple[RuleResult, ...]:
-    """The results on a day from the results on its chunks."""
+    """Returns the results for a day from the results for its chunks."""
     return tuple(_merge_rule(parts) for parts in zip(*chunks, strict=True))
 
 
@@ -239,10 +228,9 @@ def _merge_rule(parts: Sequence[RuleResult]) -> RuleResult:
 
 @cache
 def _context() -> EphemeralDataContext:
-    """One context per process, in memory, that prints no progress and sends nothing."""
-    pandas_execution_engine.HASH_THRESHOLD = (
-        0  # bytes up to which a frame is hashed, for a marker that nobody reads here
-    )
+    """Returns the process's one context, in memory, which prints no progress and sends nothing."""
+    # Frames up to this size in bytes are hashed for a marker that is not used here.
+    pandas_execution_engine.HASH_THRESHOLD = 0
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
         progress_bars=ProgressBarsConfig(globally=False),
@@ -255,8 +243,9 @@ def _check(
     batch: BatchDefinition[Any], day: date, frame: pd.DataFrame, rules: Rules
 ) -> tuple[RuleResult, ...]:
     suite = gx.ExpectationSuite("partition", expectations=list(rules))
-    found = batch.get_batch({"dataframe": frame}).validate(suite, result_format=RESULT_FORMAT).results
-    results = {(result.rule, result.column): result for result in (_rule_result(each, day) for each in found)}
+    outcomes = batch.get_batch({"dataframe": frame}).validate(suite, result_format=RESULT_FORMAT).results
+    found = [_rule_result(outcome, day) for outcome in outcomes]
+    results = {(result.rule, result.column): result for result in found}
     # Great Expectations reorders its results.
     return tuple(results[rule.configuration.meta["rule"], getattr(rule, "column", None)] for rule in rules)
 
@@ -274,10 +263,10 @@ def _rule_result(outcome: ExpectationValidationResult, day: date) -> RuleResult:
         observed=found.get("observed_value"),
     )
     if (outcome.exception_info or {}).get("raised_exception", True):
-        # What Great Expectations says of it may quote values of a private column.
+        # The message of Great Expectations is left out: it may quote values of a private column.
         name = result.column
         raise PartitionRejected(
-            f"{day}: the rule {result.rule} of column {name} cannot be evaluated; mend quality.columns.{name}"
+            f"{day}: the rule {result.rule} of column {name} cannot be evaluated; fix quality.columns.{name}"
         )
     return result
 
@@ -306,17 +295,9 @@ def _not_null(column: str) -> Expectation:
     )
 
 
-def _between(
-    name: str, description: str, column: str, least: float | None, most: float | None
-) -> Expectation:
-    return _rule(
-        "expect_column_values_to_be_between",
-        name,
-        description,
-        column=column,
-        min_value=least,
-        max_value=most,
-    )
+def _between(name: str, description: str, column: str, low: float | None, high: float | None) -> Expectation:
+    kind = "expect_column_values_to_be_between"
+    return _rule(kind, name, description, column=column, min_value=low, max_value=high)
 
 
 def _in_set(name: str, description: str, column: str, values: list[Any]) -> Expectation:

@@ -1,5 +1,5 @@
-"""The features of a day: equal to the published ones, one row per clean row, blind to what was not known on
-the night.
+"""The features of a day: equal to the published ones, one row per clean row, and computed only from what was
+known on the night.
 """
 
 import math
@@ -53,7 +53,7 @@ def dataset(folder: Path, **settings: Any) -> Dataset:
 
 
 def validated(staging: Path, rows: int, bad: tuple[int, ...] = (), day: date = DAY) -> Validated:
-    """What validation hands on, with the numbers of the bad rows."""
+    """The result of a validation, with the positions of the bad rows."""
     staging.mkdir(parents=True, exist_ok=True)
     text = {
         name: pl.Series(["x"] * len(bad), dtype=pl.String) for name in ("id", "rule", "column", "content")
@@ -73,7 +73,7 @@ def built(
 
 
 def with_sql(folder: Path, text: str, **settings: Any) -> Dataset:
-    """A dataset whose feature SQL gives one feature, x."""
+    """A dataset whose feature SQL returns one feature, x."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "own.sql").write_text(text, encoding="utf-8")
     return dataset(folder / "data", features={"sql": str(folder / "own.sql"), "numeric": ["x"]}, **settings)
@@ -199,7 +199,7 @@ def test_the_file_has_the_keys_and_the_features(simulated: Path, card_features: 
     assert not (simulated / "staging" / "features.parquet.tmp").exists()
 
 
-def test_the_same_again_gives_the_same_bytes(simulated: Path, tmp_path: Path) -> None:
+def test_building_again_gives_the_same_bytes(simulated: Path, tmp_path: Path) -> None:
     data = dataset(simulated / "data")
     files = [
         features.plain(
@@ -243,7 +243,7 @@ def test_quarantined_rows_are_neither_scored_nor_counted(simulated: Path, tmp_pa
     assert_frame_equal(found.select("id", *CARD_FEATURES), oracle(kept, DAY), abs_tol=1e-9, rel_tol=0)
 
 
-def test_labels_that_nobody_knows_yet_are_not_seen(simulated: Path, tmp_path: Path) -> None:
+def test_labels_that_are_not_known_yet_are_not_visible(simulated: Path, tmp_path: Path) -> None:
     text = """
         with seen as (
             select max(_partition_date) filter (is_fraud is not null) as last, count(is_fraud) as labels
@@ -280,12 +280,12 @@ def test_only_the_look_back_is_read(simulated: Path, tmp_path: Path, card_featur
     assert built(dataset(tmp_path / "data"), tmp_path).equals(card_features)
 
 
-@pytest.mark.parametrize("absurd", [1e12, -5.0, math.inf, -math.inf, None, math.nan])
-def test_an_absurd_row_of_the_look_back_is_left_out(tmp_path: Path, absurd: float | None) -> None:
-    """By the rules of [quality], as on its own night, when it was quarantined."""
+@pytest.mark.parametrize("bad", [1e12, -5.0, math.inf, -math.inf, None, math.nan])
+def test_a_bad_row_of_the_look_back_is_left_out(tmp_path: Path, bad: float | None) -> None:
+    """The rules of [quality] exclude it, as they did on its own night."""
     rows = (pl.col("transaction_id") % 50 == 1) & ~TODAY
     write_partitions(
-        FRAME.with_columns(pl.when(rows).then(absurd).otherwise("amount").alias("amount")), tmp_path / "data"
+        FRAME.with_columns(pl.when(rows).then(bad).otherwise("amount").alias("amount")), tmp_path / "data"
     )
     quality = {"columns": {"amount": {"nullable": False, "min": 0, "max": 100_000}}}
     found = built(dataset(tmp_path / "data", quality=quality), tmp_path)
@@ -308,7 +308,7 @@ def test_a_null_that_may_be_null_stays_in_the_look_back(
     assert found["customer_avg_amount_30d"].is_finite().all()
 
 
-def test_a_required_column_that_was_added_later_forgets_no_history(
+def test_a_required_column_that_was_added_later_excludes_no_history(
     tmp_path: Path, card_features: pl.DataFrame
 ) -> None:
     write_partitions(FRAME, tmp_path / "data")
@@ -339,7 +339,7 @@ def test_a_required_column_that_was_added_later_forgets_no_history(
             "3 ids lost, such as ",
         ),
         ("select null as transaction_id, 1 as x", "ids lost, such as "),
-        ("select transaction_id, 1 as x from history", "ids returned that are no clean rows, such as "),
+        ("select transaction_id, 1 as x from history", "ids returned that are not clean rows, such as "),
         (
             (
                 "select transaction_id, n as x from history, range(2) t(n) where _partition_date = "
@@ -357,16 +357,16 @@ def test_sql_that_does_not_give_one_row_per_row_is_refused(
     )
     with pytest.raises(FeatureError) as caught:
         built(data, tmp_path)
-    told = str(caught.value)
-    assert told.startswith(f"{DAY}: {tmp_path / 'own.sql'} ")
-    assert message in told
-    assert "\n" not in told
+    raised = str(caught.value)
+    assert raised.startswith(f"{DAY}: {tmp_path / 'own.sql'} ")
+    assert message in raised
+    assert "\n" not in raised
     assert not (tmp_path / "features.parquet").exists()
 
 
-def test_a_missing_sql_file_is_told(simulated: Path, tmp_path: Path) -> None:
+def test_a_missing_sql_file_is_reported(simulated: Path, tmp_path: Path) -> None:
     data = dataset(simulated / "data", features={"sql": f"{tmp_path}/no.sql", "numeric": ["x"]})
-    with pytest.raises(FeatureError, match=r"there is no feature SQL .*no\.sql; mend features\.sql"):
+    with pytest.raises(FeatureError, match=r"there is no feature SQL .*no\.sql; fix features\.sql"):
         built(data, tmp_path)
 
 
@@ -466,7 +466,7 @@ def test_batches_are_no_larger_than_asked_and_lose_nothing(
     "images",
     [pl.Series([b"image %d" % k for k in range(5_000)]), pl.Series([[float(k), 0.5] for k in range(5_000)])],
 )
-def test_images_come_as_they_are_and_few_at_a_time_where_they_are_large(
+def test_images_are_unchanged_and_large_ones_come_in_small_batches(
     tmp_path: Path, of_source: bool, images: pl.Series
 ) -> None:
     frame = pl.DataFrame({"transaction_id": range(5_000), "scan": images}).with_columns(
@@ -493,18 +493,18 @@ def test_images_come_as_they_are_and_few_at_a_time_where_they_are_large(
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-30])]
+    "damage", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-30])]
 )
-def test_a_source_that_is_gone_when_scored_is_told(tmp_path: Path, spoil: Callable[[Path], Any]) -> None:
+def test_a_source_that_is_gone_at_scoring_is_reported(tmp_path: Path, damage: Callable[[Path], Any]) -> None:
     write_partitions(FRAME, tmp_path / "data")
     data = dataset(tmp_path / "data", features={"numeric": ["amount"]})
     made = build_features(data, validated(tmp_path, 50), DELAY, tmp_path)
-    spoil(tmp_path / "data" / f"date={DAY}" / "part-0.parquet")
+    damage(tmp_path / "data" / f"date={DAY}" / "part-0.parquet")
     with pytest.raises(SourceError, match=str(DAY)):
         list(feature_batches(data, made, 100))
 
 
-def test_a_value_that_is_no_number_is_told(tmp_path: Path) -> None:
+def test_a_value_that_is_not_a_number_is_reported(tmp_path: Path) -> None:
     count = FRAME.filter(TODAY).height
     write_partitions(FRAME.with_columns(amount=pl.lit("much")), tmp_path / "data")
     data = dataset(tmp_path / "data", features={"numeric": ["amount"]})
@@ -549,19 +549,19 @@ def test_labels_are_true_false_or_unknown(
     ]
 
 
-@pytest.mark.parametrize("strange", [2, -1, 0.5, "fraud", ""])
-def test_other_labels_are_refused(tmp_path: Path, strange: Any) -> None:
+@pytest.mark.parametrize("label", [2, -1, 0.5, "fraud", ""])
+def test_other_labels_are_refused(tmp_path: Path, label: Any) -> None:
     frame = FRAME.with_columns(
-        pl.when(TODAY).then(pl.lit(strange)).otherwise(pl.lit(type(strange)(0))).alias("is_fraud")
+        pl.when(TODAY).then(pl.lit(label)).otherwise(pl.lit(type(label)(0))).alias("is_fraud")
     )
     write_partitions(frame, tmp_path / "data")
     with pytest.raises(SourceError) as caught:
         read_labels(dataset(tmp_path / "data"), FIRST, DAY)
-    told = str(caught.value)
-    assert told.startswith(
+    text = str(caught.value)
+    assert text.startswith(
         f"{DAY}: column is_fraud has {frame.filter(TODAY).height} values that are no label"
     )
-    assert str(strange) in told
+    assert str(label) in text
 
 
 def test_labels_of_dates_that_are_there(simulated: Path, tmp_path: Path) -> None:
@@ -574,7 +574,7 @@ def test_labels_of_dates_that_are_there(simulated: Path, tmp_path: Path) -> None
     assert read_labels(dataset(tmp_path / "data", columns={"id": "transaction_id"}), FIRST, DAY).is_empty()
 
 
-def test_of_an_id_that_comes_twice_the_first_label_stays(tmp_path: Path) -> None:
+def test_the_first_label_of_a_repeated_id_stays(tmp_path: Path) -> None:
     frame = FRAME.filter(TODAY).with_columns(is_fraud=1)
     write_partitions(pl.concat([frame, frame.with_columns(is_fraud=0)]), tmp_path / "data")
     labels = read_labels(dataset(tmp_path / "data"), DAY, DAY)
@@ -583,7 +583,7 @@ def test_of_an_id_that_comes_twice_the_first_label_stays(tmp_path: Path) -> None
     assert labels["label"].all()
 
 
-def test_a_label_column_that_is_missing_is_told(simulated: Path) -> None:
+def test_a_missing_label_column_is_reported(simulated: Path) -> None:
     columns = {"id": "transaction_id", "label": "fraudulent"}
     with pytest.raises(SourceError, match=r"no column fraudulent; mend \[columns\]"):
         read_labels(dataset(simulated / "data", columns=columns), FIRST, DAY)

@@ -1,6 +1,4 @@
-"""Source columns beside the scores: the values of the clean rows as they were found, as JSON that any reader
-takes.
-"""
+"""Source columns beside the scores: the unchanged values of the clean rows, as strictly valid JSON."""
 
 import json
 import math
@@ -46,7 +44,7 @@ def configure(source: dict[str, Any]) -> Dataset:
 
 
 def strict(text: str) -> Any:
-    """JSON without the NaN and the Infinity that Python's own reader lets pass."""
+    """Parses JSON, and refuses the NaN and Infinity that Python's parser accepts."""
 
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is no JSON")
@@ -85,11 +83,11 @@ def test_every_clean_row_has_its_values_as_valid_json(data: Dataset, tmp_path: P
 
 
 def test_the_quarantine_is_valid_json_too(data: Dataset, tmp_path: Path) -> None:
-    strange = data.model_copy(update={"quality": data.quality.model_copy(update={"max_bad_share": 1.0})})
-    rule = strange.quality.columns["net"].model_copy(update={"max": 2.5})
-    strange = strange.model_copy(
-        update={"quality": strange.quality.model_copy(update={"columns": {"net": rule}})}
+    changed = data.model_copy(update={"quality": data.quality.model_copy(update={"max_bad_share": 1.0})})
+    rule = changed.quality.columns["net"].model_copy(update={"max": 2.5})
+    changed = changed.model_copy(
+        update={"quality": changed.quality.model_copy(update={"columns": {"net": rule}})}
     )
-    validated = validate_partition(strange, read_partition(strange, DAY), tmp_path)
+    validated = validate_partition(changed, read_partition(changed, DAY), tmp_path)
     contents = [strict(text) for text in pl.read_parquet(validated.quarantine).sort("row")["content"]]
     assert [content["trail"] for content in contents] == ["[1.0, nan]", "[inf]", "[2.0]"]

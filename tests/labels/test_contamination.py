@@ -155,8 +155,7 @@ def test_a_version_says_what_was_left_out_and_another_choice_makes_another_versi
     }
     assert model["contamination"] == pytest.approx((frauds + suspects) / (6 * ROWS))
     assert (
-        f"{suspects} of the rows had been flagged, and no label said by then what they are"
-        in version.card.read_text()
+        f"{suspects} of the rows had been flagged and had no known label by then" in version.card.read_text()
     )
     confirmed = (
         "update score_rows set is_flagged = false where rank = (select max(rank) from score_rows "

@@ -1,4 +1,4 @@
-"""Notifications: what is told to whom, and that no webhook can do anything to a night; against a real HTTP
+"""Notifications: which notice goes where, and that no webhook can affect a night; against a real HTTP
 server.
 """
 
@@ -56,7 +56,7 @@ DOUBT = Notice(
 )
 
 
-def told_to(*hooks: Hook, timeout_seconds: float = 10, retries: int = 3) -> NotifySettings:
+def settings_for(*hooks: Hook, timeout_seconds: float = 10, retries: int = 3) -> NotifySettings:
     webhooks = [{"url": hook.url} for hook in hooks]
     return NotifySettings.model_validate(
         {"webhooks": webhooks, "timeout_seconds": timeout_seconds, "retries": retries}
@@ -65,7 +65,7 @@ def told_to(*hooks: Hook, timeout_seconds: float = 10, retries: int = 3) -> Noti
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds between attempts, none of which is waited for."""
+    """The seconds between attempts; the test does not wait for them."""
     waited: list[float] = []
     monkeypatch.setattr(
         tasks.notifications.webhooks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited.append)
@@ -75,13 +75,13 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture(autouse=True)
 def nothing_leaks(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """In none of these tests, at no level of any library, does the address appear in a log or on the
+    """Checks after each test that the address is in no log of any level or library, and not on the
     terminal.
     """
     caplog.set_level(logging.DEBUG)
     yield
-    said = [f"{record.getMessage()} {record.exc_text}" for record in caplog.get_records("call")]
-    shown = "\n".join([*said, *capfd.readouterr()])
+    messages = [f"{record.getMessage()} {record.exc_text}" for record in caplog.get_records("call")]
+    shown = "\n".join([*messages, *capfd.readouterr()])
     assert not any(part in shown for part in (SECRET, "s3cr3t"))
 
 
@@ -93,11 +93,11 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-def test_a_server_in_trouble_is_asked_again_with_growing_pauses_until_it_takes_it(
+def test_a_server_error_is_retried_with_growing_pauses_until_the_notice_is_delivered(
     pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening(500, 503, 200) as hook:
-        send(told_to(hook), DOUBT)
+        send(settings_for(hook), DOUBT)
     assert hook.bodies == [FORMATS["json"](DOUBT)] * 3
     assert pauses == [0.5, 1.0]
     assert warnings(caplog) == []
@@ -108,38 +108,38 @@ def test_a_refusal_is_final_and_one_warning(
     status: int, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening(status) as hook:
-        send(told_to(hook), DOUBT)
+        send(settings_for(hook), DOUBT)
     assert (len(hook.got), pauses) == (1, [])
     place = f"webhook 1 (127.0.0.1:{hook.port})"
     assert warnings(caplog) == [
-        f"2018-07-25  notify     {place} could not be told of `doubt`: answered {status}"
+        f"2018-07-25  notify     could not send `doubt` to {place}: answered {status}"
     ]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_what_is_sent_follows_no_redirect(
+def test_a_redirect_is_not_followed(
     status: int, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening() as elsewhere, listening(status, location=elsewhere.url) as hook:
-        send(told_to(hook), DOUBT)
+        send(settings_for(hook), DOUBT)
     assert (len(hook.got), elsewhere.got) == (1, [])
     assert "a redirect is not followed" in warnings(caplog)[0]
 
 
-def test_too_many_requests_are_repeated_when_the_server_says(
+def test_too_many_requests_are_retried_after_the_pause_that_the_server_sets(
     pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening(429, 200, retry_after="7") as hook:
-        send(told_to(hook), DOUBT)
+        send(settings_for(hook), DOUBT)
     assert (len(hook.got), pauses, warnings(caplog)) == (2, [7.0], [])
 
 
 @pytest.mark.parametrize("retry_after", ["3600", "Fri, 01 Jan 2100 00:00:00 GMT"])
-def test_a_pause_beyond_the_bound_is_not_waited_for(
+def test_a_pause_beyond_the_timeout_ends_the_retries(
     retry_after: str, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening(429, retry_after=retry_after) as hook:
-        send(told_to(hook), DOUBT)
+        send(settings_for(hook), DOUBT)
     assert (len(hook.got), pauses) == (1, [])
     assert "answered 429" in warnings(caplog)[0]
 
@@ -148,24 +148,25 @@ def test_a_pause_beyond_the_bound_is_not_waited_for(
     ("retry_after", "pause"),
     [("soon", 0.5), ("-5", 0.5), ("Fri, 01 Jan 2100", 0.5), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)],
 )
-def test_a_strange_retry_after_counts_as_none_and_one_that_is_over_as_now(
+def test_an_invalid_retry_after_is_ignored_and_a_past_one_means_now(
     retry_after: str, pause: float, pauses: list[float]
 ) -> None:
     with listening(503, 200, retry_after=retry_after) as hook:
-        send(told_to(hook), DOUBT)
+        send(settings_for(hook), DOUBT)
     assert (len(hook.got), pauses) == (2, [pause])
 
 
 @pytest.mark.parametrize("status", [0, -1], ids=["hangs", "trickles"])
-def test_nobody_is_waited_for_longer_than_the_bound_and_all_are_told_at_once(
+def test_webhooks_are_posted_to_in_parallel_and_none_takes_longer_than_the_timeout(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with listening(status) as first, listening(status) as second, listening() as third:
         began = time.monotonic()
-        send(told_to(first, second, third, timeout_seconds=0.8, retries=1), DOUBT)
+        send(settings_for(first, second, third, timeout_seconds=0.8, retries=1), DOUBT)
         assert time.monotonic() - began < 10  # they would keep it for 20
     assert len(third.got) == 1  # after the first two, there would be no time left for it
-    assert [re.search(r"webhook (\d) .*(no answer within)", line).groups() for line in warnings(caplog)] == [  # type: ignore[union-attr]
+    assert [re.search(r"webhook (\d) .*(no answer within)", line).groups() for line in warnings(caplog)] == [
+        # type: ignore[union-attr]
         ("1", "no answer within"),
         ("2", "no answer within"),
     ]
@@ -176,7 +177,7 @@ def test_nobody_is_waited_for_longer_than_the_bound_and_all_are_told_at_once(
     [f"http://127.0.0.1:9/{SECRET}", f"http://nobody.invalid/{SECRET}"],
     ids=["nobody listens", "no such name"],
 )
-def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
+def test_an_unreachable_host_is_retried_and_then_named(
     url: str, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     send(NotifySettings.model_validate({"webhooks": [{"url": url}], "retries": 2}), DOUBT)
@@ -184,7 +185,7 @@ def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
     (line,) = warnings(caplog)
     assert re.search(
         (
-            r"webhook 1 \((127\.0\.0\.1:9|nobody\.invalid)\) could not be told of `doubt`: cannot be "
+            r"could not send `doubt` to webhook 1 \((127\.0\.0\.1:9|nobody\.invalid)\): cannot be "
             r"reached: .* \(attempt 3\)$"
         ),
         line,
@@ -204,13 +205,13 @@ def test_whoever_cannot_be_reached_is_tried_again_and_then_named_by_host(
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
 )
 @pytest.mark.parametrize("answer", [200, 404])
-def test_every_trouble_is_told_by_its_own_name_and_raised_as_it_was(
+def test_every_error_is_sent_as_its_event_and_raised_unchanged(
     error: Exception, event: str, status: str, answer: int
 ) -> None:
     with (
         listening(answer) as hook,
         pytest.raises(type(error)) as raised,
-        notify_failure(told_to(hook), "bank", DAY),
+        notify_failure(settings_for(hook), "bank", DAY),
     ):
         raise error
     assert raised.value is error
@@ -225,35 +226,35 @@ def test_every_trouble_is_told_by_its_own_name_and_raised_as_it_was(
     assert body["what_to_do"]
 
 
-def test_a_missing_date_that_nobody_waits_for_is_no_event() -> None:
+def test_a_missing_date_that_is_not_due_is_not_sent() -> None:
     with (
         listening() as hook,
         pytest.raises(PartitionMissing),
-        notify_failure(told_to(hook), "bank", DAY, due=False),
+        notify_failure(settings_for(hook), "bank", DAY, due=False),
     ):
         raise PartitionMissing("no partition")
     assert hook.got == []
 
 
-def test_a_night_that_went_well_is_no_event() -> None:
-    with listening() as hook, notify_failure(told_to(hook), "bank", DAY):
+def test_a_successful_night_is_not_sent() -> None:
+    with listening() as hook, notify_failure(settings_for(hook), "bank", DAY):
         pass
     assert hook.got == []
 
 
-def test_of_an_error_that_is_not_ours_only_the_kind_is_told() -> None:
-    with listening() as hook, pytest.raises(KeyError), notify_failure(told_to(hook), "bank", DAY):
+def test_only_the_class_of_a_foreign_error_is_sent() -> None:
+    with listening() as hook, pytest.raises(KeyError), notify_failure(settings_for(hook), "bank", DAY):
         raise KeyError("4929 1234 5678 9012")
     assert "unexpected KeyError" in hook.bodies[0]["message"]
     assert b"4929" not in hook.got[0]
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_webhook_is_told_of_what_it_wants_alone(event: str) -> None:
+def test_a_webhook_gets_only_its_events(event: str) -> None:
     with listening() as hook:
         settings = NotifySettings.model_validate({"webhooks": [{"url": hook.url, "on": [event]}]})
-        for told in EVENTS:
-            send(settings, Notice(told, "bank", DAY, "status", "message"))
+        for name in EVENTS:
+            send(settings, Notice(name, "bank", DAY, "status", "message"))
     assert [body["event"] for body in hook.bodies] == [event]
 
 
@@ -264,7 +265,7 @@ def test_the_documentation_shows_what_is_sent() -> None:
     assert all(f"| `{event}` |" in text for event in EVENTS)
 
 
-def test_a_message_gives_slack_no_commands() -> None:
+def test_slack_markup_is_escaped() -> None:
     text = str(FORMATS["slack"](Notice("failed", "bank", DAY, "failed", "<!channel> & <http://x|y>"))["text"])
     assert "&lt;!channel&gt; &amp; &lt;http://x|y&gt;" in text
     assert not set(text) & set("<>")
@@ -286,7 +287,7 @@ def test_a_message_gives_slack_no_commands() -> None:
         "timeout_seconds = 0\nwebhooks = [{{ url = 'https://h.example/{secret}' }}]",
     ],
 )
-def test_a_wrong_section_is_refused_by_a_line_and_a_traceback_without_the_address(
+def test_neither_message_nor_traceback_of_a_wrong_section_shows_the_address(
     wrong: str, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Failing, "debug", False)  # so that it is that again for the next test
@@ -298,9 +299,7 @@ def test_a_wrong_section_is_refused_by_a_line_and_a_traceback_without_the_addres
     assert "s3cr3t" not in shown
 
 
-def test_the_address_is_a_secret_of_the_settings_and_no_part_of_what_decides_scores(
-    bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_address_is_secret_and_changes_no_hash(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     before = load_settings(bank.config)
     monkeypatch.setenv("SLACK_URL", f"https://hooks.slack.com/services/{SECRET}")
     bank.configure(
@@ -320,14 +319,14 @@ def test_the_address_is_a_secret_of_the_settings_and_no_part_of_what_decides_sco
     assert Settings.model_fields["notify"].default == NotifySettings()
 
 
-def test_a_password_in_an_address_is_not_its_host() -> None:
+def test_the_host_of_an_address_excludes_its_password() -> None:
     settings = NotifySettings.model_validate(
         {"webhooks": [{"url": f"https://user:{SECRET.replace('/', '-')}@h.example:8443/x"}]}
     )
     assert settings.webhooks[0].host == "h.example:8443"
 
 
-def test_the_command_sends_a_test_to_each_and_fails_where_one_does(bank: Bank, pauses: list[float]) -> None:
+def test_the_command_sends_a_test_to_each_and_fails_if_one_fails(bank: Bank, pauses: list[float]) -> None:
     with listening() as good, listening(404) as bad:
         both = f'{{ url = "{good.url}", on = ["missing"] }}, {{ url = "{bad.url}", format = "slack" }}'
         bank.configure("[warehouse]", f"[notify]\nwebhooks = [{both}]\n[warehouse]")
@@ -352,7 +351,7 @@ def never(*_: object) -> None:
 
 @pytest.mark.soak
 @pytest.mark.slow
-def test_nights_tell_what_happens_and_are_the_same_whatever_the_webhooks_do(
+def test_nights_send_their_events_and_do_not_depend_on_the_webhooks(
     bank: Bank, scored_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.serving.deployments import evaluate, nightly, retrain

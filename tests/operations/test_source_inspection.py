@@ -1,4 +1,4 @@
-"""`nightscore init`: what a source shows of itself becomes a configuration that loads as it is."""
+"""`nightscore init`: an inspected source becomes a configuration that loads without changes."""
 
 import tomllib
 from datetime import date, datetime, timedelta
@@ -20,7 +20,7 @@ DAYS = [date(2024, 3, 1) + timedelta(days=offset) for offset in range(3)]
 
 
 def day_of_rows(day: date) -> pl.DataFrame:
-    """A day of card payments with everything that init has to tell apart."""
+    """A day of card payments with a column of every kind that init must recognise."""
     draw = np.random.default_rng(day.toordinal())
     fraud = np.arange(ROWS) % 30 == 0
     return pl.DataFrame(
@@ -54,9 +54,7 @@ def write_days(folder: Path, name: str) -> Path:
 
 
 def load(look: SourceLook) -> Settings:
-    """The whole configuration as the command line would read it; besides the source's own sections it says
-    the defaults.
-    """
+    """The configuration as the command line would read it; all but the source's own sections are defaults."""
     settings = Settings.model_validate(tomllib.loads(render_toml(look, "cards")))
     defaults = Settings(
         name="cards", source=settings.source, columns=settings.columns, features=settings.features
@@ -91,7 +89,7 @@ def test_files_of_one_day_with_different_names_are_one_partition(tmp_path: Path)
     assert read_partition(load(look), DAYS[0]).rows == 2 * ROWS
 
 
-def test_each_column_gets_its_part(tmp_path: Path) -> None:
+def test_each_column_gets_its_role(tmp_path: Path) -> None:
     look = look_at(str(write_days(tmp_path, "{date}.parquet")), None, None)
     dataset = load(look)
     assert dataset.columns.model_dump(exclude={"private", "details"}) == {
@@ -106,11 +104,11 @@ def test_each_column_gets_its_part(tmp_path: Path) -> None:
     assert look.left_out.keys() == {"terminal_id", "comment", "currency", "how", "chargeback_day"}
     text = render_toml(look, "cards")
     assert f"{ROWS * len(DAYS):,} distinct in {ROWS * len(DAYS):,} rows" in text
-    assert '"how": it tells the label' in text
+    assert '"how": it predicts the label' in text
     assert "3 dates seen, 2024-03-01 to 2024-03-03, none between them missing" in text
 
 
-def test_missing_dates_nulls_and_repeated_ids_are_said(tmp_path: Path) -> None:
+def test_missing_dates_nulls_and_repeated_ids_are_reported(tmp_path: Path) -> None:
     folder = write_days(tmp_path, "{date}.parquet")
     (folder / f"{DAYS[1]}.parquet").unlink()
     gaps = day_of_rows(DAYS[2]).with_columns(
@@ -169,7 +167,7 @@ def test_a_label_that_is_not_known_yet_is_still_found(tmp_path: Path) -> None:
     )
 
 
-def test_what_cannot_be_a_source_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_an_unusable_source_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write_days(tmp_path / "mixed", "a_{date}.parquet")
     write_days(tmp_path / "mixed", "b/{date}.parquet")
@@ -188,7 +186,7 @@ def test_what_cannot_be_a_source_is_refused_in_one_line(tmp_path: Path) -> None:
         ("absent", None, None, "no .parquet files"),
         ("mixed", None, None, "several kinds of files"),
         ("undated.parquet", None, None, "no YYYY-MM-DD"),
-        ("no_id", None, None, "can name the rows"),
+        ("no_id", None, None, "can identify the rows"),
         ("no_feature", None, None, "no column looks like a feature"),
         ("torn", None, None, "cannot be read"),
         (None, "absent.duckdb", "a", "no DuckDB file"),

@@ -1,4 +1,4 @@
-"""The model card: what it shows of each kind of detector, and what it keeps to itself."""
+"""The model card: what it shows of each kind of detector, and what it hides."""
 
 import re
 from base64 import b64decode
@@ -51,7 +51,7 @@ every_kind = pytest.mark.parametrize("make", ALL)
 
 
 class WellFormed(HTMLParser):
-    """Every tag is closed, in the order in which they were opened, or needs no closing."""
+    """Checks that every tag is closed in the right order, or needs no closing."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def clouds(page: Page) -> list[dict[str, str]]:
 
 @slow
 @every_kind
-def test_the_page_is_well_formed_small_and_asks_for_nothing_from_outside(
+def test_the_page_is_well_formed_small_and_self_contained(
     make: Callable[[], Detector],
 ) -> None:
     html = render_card(VERSION, make(), ALL[make])
@@ -121,7 +121,7 @@ def test_every_row_that_is_shown_is_a_point_of_each_scatter(make: Callable[[], D
 
 @slow
 @every_kind
-def test_every_chart_says_what_it_shows(make: Callable[[], Detector]) -> None:
+def test_every_chart_has_a_description(make: Callable[[], Detector]) -> None:
     page = card(make)
     assert all(
         svg.get("role") == "img" and svg["aria-label"] if svg.get("aria-hidden") != "true" else True
@@ -135,7 +135,7 @@ def test_every_chart_says_what_it_shows(make: Callable[[], Detector]) -> None:
 
 @slow
 @every_kind
-def test_the_page_says_what_the_version_is_and_where_it_was_measured(make: Callable[[], Detector]) -> None:
+def test_the_page_describes_the_version_and_its_training_window(make: Callable[[], Detector]) -> None:
     page, detector = card(make), make()
     for words in (
         VERSION.name,
@@ -147,7 +147,7 @@ def test_the_page_says_what_the_version_is_and_where_it_was_measured(make: Calla
     ):
         assert words in page.text
     assert "-".join(map(str, detector.settings.hidden)) in page.text
-    assert "All of it is seen on the training window" in page.text
+    assert "Everything on it is measured on the training window" in page.text
     assert "Kept out of service" not in page.text
 
 
@@ -173,7 +173,7 @@ def test_names_are_shown_as_text() -> None:
 
 
 @slow
-def test_the_threshold_is_drawn_where_it_does_not_depend_on_the_night() -> None:
+def test_a_fixed_threshold_is_drawn() -> None:
     calibration = tabular().calibration
     middle = float(np.median(calibration.held_out))
     page = card(tabular, threshold=middle)
@@ -186,7 +186,7 @@ def test_the_threshold_is_drawn_where_it_does_not_depend_on_the_night() -> None:
 
 
 @slow
-def test_without_known_frauds_the_page_says_nothing_of_them() -> None:
+def test_without_known_frauds_the_page_does_not_mention_them() -> None:
     page = card(variational)
     assert {cloud["class"] for cloud in clouds(page)} == {f"cloud e{level}" for level in range(LEVELS)}
     assert "Frauds" not in page.words
@@ -223,7 +223,7 @@ def test_images_are_shown_beside_their_reconstruction() -> None:
         assert (observed == one.observed).all()
         assert (expected == one.expected).all()
         assert (loss[..., 3] == one.loss).all()
-    assert "Features that it reconstructs worst" not in page.text
+    assert "Worst reconstructed features" not in page.text
 
 
 @slow
@@ -231,20 +231,20 @@ def test_images_of_a_private_column_are_not_on_the_page() -> None:
     html = render_card(VERSION, images(), replace(ALL[images], private=("photo",)))
     assert not Page(html).all("img")
     assert "data:" not in html
-    assert "The column of the images is private" in html
+    assert "The image column is private" in html
     assert Page(render_card(VERSION, images(), replace(ALL[images], private=("phot",)))).all("img")
 
 
 @slow
-def test_a_detector_of_all_rows_is_not_said_to_have_learnt_from_normal_ones() -> None:
+def test_the_card_of_a_detector_trained_on_all_rows_does_not_mention_normal_rows() -> None:
     detector = replace(tabular(), training=tabular().training.model_copy(update={"rows": "all"}))
     page = Page(render_card(VERSION, detector, FACTS))
     assert "normal rows" not in page.text
-    assert "some of which were trained on" in page.text
+    assert "some of them were used to train the networks" in page.text
 
 
 @slow
-def test_a_second_card_takes_the_place_of_the_first(tmp_path: Path) -> None:
+def test_a_second_card_replaces_the_first(tmp_path: Path) -> None:
     version = replace(VERSION, card=tmp_path / "cards" / "card.html")
     write_card(version, variational(), ALL[variational])
     write_card(replace(version, withheld="Too few rows."), variational(), ALL[variational])
@@ -253,7 +253,7 @@ def test_a_second_card_takes_the_place_of_the_first(tmp_path: Path) -> None:
 
 
 @slow
-def test_a_browser_reads_the_page_as_it_was_written(browse: Callable[[Path], Page], tmp_path: Path) -> None:
+def test_a_browser_shows_the_page_as_it_was_written(browse: Callable[[Path], Page], tmp_path: Path) -> None:
     version = replace(VERSION, card=tmp_path / "card.html")
     write_card(version, images(), ALL[images])
     page, written = browse(version.card), card(images)

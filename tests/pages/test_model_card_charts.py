@@ -11,7 +11,7 @@ from models.networks.fitting import Epoch
 from tasks.pages.charts import TEMPLATES
 from tasks.pages.model_card_charts import (
     LEVELS,
-    MOST_FEATURES,
+    MAX_FEATURES,
     bars,
     best_epochs,
     by_error,
@@ -37,7 +37,7 @@ def latent(rows: int = 400, frauds: int = 20) -> Latent:
     )
 
 
-def test_the_weights_kept_are_those_of_the_first_lowest_validation_loss() -> None:
+def test_the_kept_weights_are_those_of_the_first_lowest_validation_loss() -> None:
     best = best_epochs(history([3.0, 1.0, 1.0, 2.0], [5.0, 4.0, 0.5]))
     assert [(epoch.member, epoch.epoch) for epoch in best] == [(0, 2), (1, 3)]
 
@@ -81,13 +81,13 @@ def test_the_colours_of_errors_are_steps_of_one_scale() -> None:
     )
 
 
-def test_every_step_has_its_colour_in_the_style() -> None:
+def test_every_level_has_its_colour_in_the_style() -> None:
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     assert all(f".e{level} " in style for level in range(LEVELS))
     assert f".e{LEVELS} " not in style
 
 
-def test_labels_are_drawn_apart_with_the_frauds_on_top() -> None:
+def test_frauds_are_drawn_on_top_of_the_other_rows() -> None:
     frauds, others = by_label(latent(), "Held-out rows").clouds
     assert (frauds.name, len(frauds.points), others.name, len(others.points)) == (
         "Frauds",
@@ -98,7 +98,7 @@ def test_labels_are_drawn_apart_with_the_frauds_on_top() -> None:
     assert by_label(latent(frauds=0), "Held-out rows") is None
 
 
-def test_a_row_far_away_is_drawn_at_the_end_of_the_axes() -> None:
+def test_a_distant_row_is_drawn_at_the_edge() -> None:
     rows = latent()
     rows.position[0] = (1e6, -1e6)
     chart = by_error(rows)
@@ -112,7 +112,7 @@ def test_a_row_far_away_is_drawn_at_the_end_of_the_axes() -> None:
     )
 
 
-def test_rows_at_one_place_have_axes() -> None:
+def test_identical_rows_have_axes() -> None:
     one = Latent(
         1, np.zeros((30, 2)), (0.0, 0.0), np.ones(30, np.float32), np.ones(30, np.float32), np.zeros(30, bool)
     )
@@ -120,12 +120,10 @@ def test_rows_at_one_place_have_axes() -> None:
     assert sum(len(cloud.points) for cloud in by_error(one).clouds) == 30
 
 
-def test_the_longest_bar_fills_its_place_and_only_the_worst_are_shown() -> None:
-    features = [
-        FeatureLoss(f"f{k}", 1.0, 0.5 / (k + 1), 2.0, 0.4 / (k + 1)) for k in range(MOST_FEATURES + 5)
-    ]
+def test_the_longest_bar_has_full_length_and_only_the_worst_features_are_shown() -> None:
+    features = [FeatureLoss(f"f{k}", 1.0, 0.5 / (k + 1), 2.0, 0.4 / (k + 1)) for k in range(MAX_FEATURES + 5)]
     shown = bars(features)
-    assert [feature for feature, _, _ in shown] == features[:MOST_FEATURES]
+    assert [feature for feature, _, _ in shown] == features[:MAX_FEATURES]
     assert max(max(normal, fraud) for _, normal, fraud in shown) == 100
     assert [(normal, fraud) for _, normal, fraud in shown][1] == pytest.approx((50, 40))
     assert bars([FeatureLoss("alone", 1.0, 1.0, None, None)])[0][1:] == (100, 0)

@@ -1,4 +1,4 @@
-"""The page of an evaluation, as a real browser reads it."""
+"""The report of an evaluation, in a real browser."""
 
 import json
 import re
@@ -141,7 +141,7 @@ def test_the_page_draws_a_line_for_every_curve(page, evaluation):
 
 
 @pytest.mark.slow
-def test_the_page_asks_for_nothing_from_outside(page):
+def test_the_page_loads_nothing(page):
     addresses = [
         value
         for _, attrs in page.tags
@@ -152,7 +152,7 @@ def test_the_page_asks_for_nothing_from_outside(page):
     assert not {"script", "link", "iframe", "img", "object"} & {tag for tag, _ in page.tags}
 
 
-def test_the_page_holds_no_address_at_all(evaluation):
+def test_the_page_holds_no_url(evaluation):
     assert not re.search(r"https?:|//\w|url\(|@import", render(evaluation))
 
 
@@ -163,7 +163,7 @@ def test_names_and_reasons_are_shown_as_text(page):
 
 
 @pytest.mark.slow
-def test_without_labels_the_page_shows_what_needs_none(evaluation, browse, tmp_path):
+def test_without_labels_the_page_shows_what_needs_no_labels(evaluation, browse, tmp_path):
     page = browse(write_report(without_labels(evaluation), tmp_path))
     assert "There are no labels for these dates" in page.text
     assert set(page.lines("area")) == {"All rows"}
@@ -190,7 +190,7 @@ def test_the_json_beside_the_page_has_the_same_figures(evaluation, tmp_path):
     assert [night["date"] for night in beside["nights"]] == ["2018-07-25", "2018-07-26", "2018-07-27"]
 
 
-def test_without_labels_the_json_says_null(evaluation, tmp_path):
+def test_without_labels_the_json_has_nulls(evaluation, tmp_path):
     beside = json.loads(write_report(without_labels(evaluation), tmp_path).with_suffix(".json").read_text())
     assert [beside[name] for name in (*RANKING, "precision", "recall", "positives", "confusion")] == [
         None
@@ -199,7 +199,7 @@ def test_without_labels_the_json_says_null(evaluation, tmp_path):
     assert beside["rows"] == ROWS
 
 
-def test_a_second_report_takes_the_place_of_the_first(evaluation, tmp_path):
+def test_a_second_report_replaces_the_first(evaluation, tmp_path):
     first = write_report(evaluation, tmp_path)
     second = write_report(replace(evaluation, notes=("Again.",)), tmp_path)
     assert first == second
@@ -213,7 +213,7 @@ def test_a_second_report_takes_the_place_of_the_first(evaluation, tmp_path):
 @pytest.mark.parametrize(
     "part", ["ranking", "curves", "distribution", "confusion", "alerts", "notes", "nights", "thresholds"]
 )
-def test_a_part_that_is_missing_leaves_a_page(evaluation, part):
+def test_the_page_renders_without_any_one_part(evaluation, part):
     empty = {"curves": {}, "alerts": (), "notes": (), "nights": (), "thresholds": ()}.get(part)
     assert "card-fraud" in render(replace(evaluation, **{part: empty}))
 
@@ -228,7 +228,7 @@ def test_without_a_fraud_figures_are_dashes(evaluation):
     assert none.to_json()["auc_roc"] is None
 
 
-def test_a_detector_that_a_baseline_equals_is_warned_of(evaluation):
+def test_a_warning_is_shown_if_a_baseline_equals_the_detector(evaluation):
     own = evaluation.ranking.detector
     equal = replace(evaluation, ranking=Ranking(own, {"no_model": own}))
     assert warning(evaluation) is None
@@ -237,7 +237,7 @@ def test_a_detector_that_a_baseline_equals_is_warned_of(evaluation):
     assert warning(equal) in markdown(equal)
 
 
-def test_every_scorer_has_a_look_of_its_own():
+def test_every_scorer_has_its_own_style():
     css = (TEMPLATES / "style.css").read_text()
     looks = [
         re.search(rf"\.line\.{style} {{ stroke: var\(--{style}\); stroke-dasharray: ([\d. ]+)", css)[1]
@@ -259,7 +259,7 @@ def test_the_markdown_has_the_figures_the_nights_and_the_link(evaluation, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
-def test_the_task_leaves_the_figures_and_a_link_to_the_page(evaluation, tmp_path):
+def test_the_task_creates_artifacts_with_the_figures_and_a_link(evaluation, tmp_path):
     from prefect import flow
     from prefect.artifacts import Artifact
 

@@ -1,4 +1,4 @@
-"""The source on S3: the same dates, references and features as from a local folder, and one plain line where
+"""The source on S3: the same dates, references and features as from a local folder, and a one-line error if
 it cannot be read.
 """
 
@@ -40,8 +40,8 @@ FEATURES: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def no_endless_wait() -> Iterator[None]:
-    """DuckDB and fsspec that wait for each other hold Python's lock, so that no other timeout can end
-    them.
+    """Ends the process if DuckDB and fsspec wait for each other: they hold Python's global lock, so no other
+    timeout can.
     """
     faulthandler.dump_traceback_later(240, exit=True)
     yield
@@ -89,7 +89,7 @@ def features_of(data: Dataset, staging: Path) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)
-def test_a_bucket_is_read_as_a_folder_is(
+def test_a_bucket_is_read_like_a_folder(
     local: Path, bucket: str, features: dict[str, Any], tmp_path: Path
 ) -> None:
     here, there = dataset(local, features), dataset(f"{bucket}/transactions", features)
@@ -103,13 +103,13 @@ def test_a_bucket_is_read_as_a_folder_is(
     assert_frame_equal(read_labels(there, FIRST, DAY), read_labels(here, FIRST, DAY), check_row_order=False)
 
 
-def test_a_bucket_can_be_looked_at(local: Path, bucket: str) -> None:
+def test_a_bucket_can_be_inspected(local: Path, bucket: str) -> None:
     there, here = look_at(f"{bucket}/transactions", None, None), look_at(str(local), None, None)
     assert there.source.path == f"{bucket}/transactions/date={{date}}/*.parquet"
     assert (there.dates, there.columns, there.roles) == (here.dates, here.columns, here.roles)
 
 
-def test_a_partition_that_arrives_later_is_seen(local: Path, bucket: str) -> None:
+def test_a_partition_that_arrives_later_is_found(local: Path, bucket: str) -> None:
     data, late = dataset(f"{bucket}/late"), FIRST + timedelta(days=1)
     files = fsspec.filesystem("s3")
     files.put(f"{local}/date={FIRST}", f"bank/late/date={FIRST}", recursive=True)
@@ -120,7 +120,7 @@ def test_a_partition_that_arrives_later_is_seen(local: Path, bucket: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("folder", "day", "said"),
+    ("folder", "day", "message"),
     [
         (
             "bank/transactions",
@@ -131,28 +131,30 @@ def test_a_partition_that_arrives_later_is_seen(local: Path, bucket: str) -> Non
         ("bank/torn", DAY, f"s3://bank/torn/date={DAY}/part-0.parquet cannot be read"),
     ],
 )
-def test_what_is_missing_or_torn_is_said_in_one_line(bucket: str, folder: str, day: date, said: str) -> None:
+def test_a_missing_or_truncated_file_is_reported_in_one_line(
+    bucket: str, folder: str, day: date, message: str
+) -> None:
     with pytest.raises(SourceError, match="s3://") as refusal:
         read_partition(dataset(f"s3://{folder}"), day)
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     assert_plain(refusal.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "http://127.0.0.1:9"),
         ("AWS_ENDPOINT_URL", "http://nowhere.invalid", "http://nowhere.invalid"),
         ("AWS_SECRET_ACCESS_KEY", None, "credentials"),
     ],
 )
-def test_a_wrong_environment_is_said_without_its_secrets(
+def test_a_wrong_environment_is_reported_without_its_secrets(
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     name: str,
     value: str | None,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
@@ -165,7 +167,7 @@ def test_a_wrong_environment_is_said_without_its_secrets(
             list_dates(dataset(f"{bucket}/transactions").source)
     finally:
         s3fs.S3FileSystem.clear_instance_cache()
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     assert_plain(refusal.value)
     assert SECRET not in caplog.text
 
@@ -175,9 +177,7 @@ def assert_plain(error: Exception) -> None:
     assert SECRET not in str(error)
 
 
-def test_a_place_that_does_not_answer_is_given_up_within_half_a_minute(bucket: str) -> None:
-    """Seconds times attempts, as the client that was made will wait; the libraries' own defaults make many
-    minutes of it.
-    """
+def test_an_endpoint_that_does_not_answer_fails_within_half_a_minute(bucket: str) -> None:
+    """Seconds times attempts of the client as configured; the defaults of the libraries give many minutes."""
     client = filesystem_of(f"{bucket}/transactions").connect().meta.config
     assert client.connect_timeout * client.retries["total_max_attempts"] * s3fs.S3FileSystem.retries <= 30

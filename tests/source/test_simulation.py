@@ -74,12 +74,12 @@ def test_a_compromised_terminal_gives_only_frauds_for_28_days(frame: pl.DataFram
     assert spans.max() <= TERMINAL_DAYS
     assert spans.max() > TERMINAL_DAYS - 3
     day = pl.col("tx_time").dt.date()
-    struck = (
+    compromised = (
         frame.filter(fraud_scenario=2)
         .group_by("terminal_id")
         .agg(day.min().alias("first"), day.max().alias("last"))
     )
-    during = frame.join(struck, on="terminal_id").filter(day.is_between("first", "last"))
+    during = frame.join(compromised, on="terminal_id").filter(day.is_between("first", "last"))
     assert during["is_fraud"].min() == 1
 
 
@@ -97,20 +97,19 @@ def test_leaked_cards_are_misused_for_14_days_with_five_times_the_amount(frame: 
 @pytest.mark.parametrize(("customers", "terminals"), [(500, 1000), (1500, 3000), (3000, 3000)])
 def test_rates_are_those_of_the_handbook_however_small_the_population(customers: int, terminals: int) -> None:
     frame = simulate(FIRST, 75, customers, terminals, seed=3)
-    settled = frame.filter(
-        pl.col("tx_time") >= datetime(2024, 1, 29)
-    )  # the first terminals are healed, and new ones struck
+    # By then, the first terminals are no longer compromised, and new ones are.
+    settled = frame.filter(pl.col("tx_time") >= datetime(2024, 1, 29))
     assert 0.006 < settled["is_fraud"].mean() < 0.012
     assert frame.height / 75 / customers == pytest.approx(1.93, rel=0.1)
 
 
-def test_the_compromised_can_be_chosen() -> None:
+def test_the_numbers_of_compromised_terminals_and_customers_can_be_set() -> None:
     frame = simulate(FIRST, 40, 300, 600, seed=1, terminals_per_day=0, leaks_per_day=2)
     assert set(frame["fraud_scenario"].unique()) <= {0, 1, 3}
     assert frame.filter(fraud_scenario=3).height > 100
 
 
-def test_everybody_may_be_struck_again() -> None:
+def test_every_terminal_may_be_compromised_again() -> None:
     frame = simulate(FIRST, 40, 20, 30, seed=1, radius=200, terminals_per_day=30)
     assert frame["is_fraud"].min() == 1
 
@@ -136,7 +135,7 @@ def test_rows_are_the_same_on_every_machine() -> None:
     )
 
 
-def test_nobody_lives_near_a_terminal() -> None:
+def test_without_a_terminal_nearby_there_are_no_payments() -> None:
     assert simulate(FIRST, 5, 3, 3, seed=1, radius=1e-9).is_empty()
 
 

@@ -1,6 +1,4 @@
-"""Reading the source: what a day is, what its fingerprint depends on, and what is said where it cannot be
-read.
-"""
+"""Reading the source: what a day is, what its fingerprint depends on, and the errors if it cannot be read."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -158,16 +156,16 @@ def test_without_feature_sql_the_look_back_does_not_count(tmp_path: Path) -> Non
     )
 
 
-def test_missing_look_back_dates_are_no_trouble(tmp_path: Path) -> None:
+def test_missing_look_back_dates_are_ignored(tmp_path: Path) -> None:
     data = parquet(tmp_path)
     (tmp_path / f"date={DAY - timedelta(days=1)}" / "part-0.parquet").unlink()
     assert read_partition(data, DAY).rows > 0
     assert read_partition(data, FIRST).rows > 0
 
 
-@pytest.mark.parametrize("trouble", ["text", "truncated", "half", "nothing", "flipped"])
+@pytest.mark.parametrize("damage", ["text", "truncated", "half", "nothing", "flipped"])
 @pytest.mark.parametrize("days_before", [0, 2])
-def test_a_corrupt_file_is_named(tmp_path: Path, trouble: str, days_before: int) -> None:
+def test_a_corrupt_file_is_named(tmp_path: Path, damage: str, days_before: int) -> None:
     data = parquet(tmp_path)
     file = tmp_path / f"date={DAY - timedelta(days=days_before)}" / "part-0.parquet"
     content = file.read_bytes()
@@ -178,7 +176,7 @@ def test_a_corrupt_file_is_named(tmp_path: Path, trouble: str, days_before: int)
         "nothing": b"",
         "flipped": content[:4] + bytes(255 - byte for byte in content[4:600]) + content[600:],
     }
-    file.write_bytes(damaged[trouble])
+    file.write_bytes(damaged[damage])
     with pytest.raises(SourceError) as caught:
         read_partition(data, DAY)
     message = str(caught.value)
@@ -236,7 +234,7 @@ def test_where_the_date_stands_in_the_path(
         assert rows_of(data, DAY, DAY)["_partition_date"].unique().to_list() == [DAY]
 
 
-def test_a_folder_that_is_no_date_is_none(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_date_is_ignored(tmp_path: Path) -> None:
     data = parquet(tmp_path)
     for name in ("date=2024-02-31", "date=latest"):
         (tmp_path / name).mkdir()
@@ -320,7 +318,7 @@ def test_a_column_that_was_added_later_is_null_before(tmp_path: Path) -> None:
 
 
 def test_a_view_is_lazy(tmp_path: Path) -> None:
-    """A column that nobody asks for is not read, however long the look-back is."""
+    """A column that is not selected is not read, however long the look-back is."""
     data = parquet(tmp_path)
     with connect(data.source) as con:
         create_view(con, data, "found", FIRST, DAY)
@@ -336,20 +334,20 @@ def message_of(data: Dataset, day: date = DAY) -> str:
     return str(caught.value)
 
 
-def test_a_missing_partition_is_told_with_what_there_is(tmp_path: Path) -> None:
+def test_a_missing_partition_is_reported_with_the_existing_dates(tmp_path: Path) -> None:
     late = date(2024, 5, 1)
     message = message_of(parquet(tmp_path), late)
     assert message.startswith(f"{late}: there is no partition at {tmp_path}/date={late}")
     assert "6 dates, 2024-03-01..2024-03-06" in message
 
 
-def test_a_wrong_path_is_told(tmp_path: Path) -> None:
+def test_a_wrong_path_is_reported(tmp_path: Path) -> None:
     message = message_of(dataset(path=f"{tmp_path}/nowhere/{{date}}.parquet"))
     assert message.startswith(f"{DAY}: there is no partition at {tmp_path}/nowhere/{DAY}.parquet")
     assert "no dates at all" in message
 
 
-def test_an_empty_partition_is_told(tmp_path: Path) -> None:
+def test_an_empty_partition_is_reported(tmp_path: Path) -> None:
     data = parquet(tmp_path / "files")
     file = tmp_path / "files" / f"date={DAY}" / "part-0.parquet"
     FRAME.clear().write_parquet(file)
@@ -358,16 +356,16 @@ def test_an_empty_partition_is_told(tmp_path: Path) -> None:
     assert "2024-05-01: the partition is empty (table transactions of " in message
 
 
-def test_a_wrong_table_file_or_column_is_told(tmp_path: Path) -> None:
+def test_a_wrong_table_file_or_column_is_reported(tmp_path: Path) -> None:
     bank = tmp_path / "bank.duckdb"
     table(bank)
     for name in ("no_table", "no_schema.transactions", "no_file.main.transactions"):
-        assert f"{bank} has no table {name}; mend source.table" in message_of(
+        assert f"{bank} has no table {name}; fix source.table" in message_of(
             dataset(database=str(bank), table=name, date_column="tx_time")
         )
     message = message_of(dataset(database=str(bank), table="transactions", date_column="tx_date"))
-    assert "table transactions has no column tx_date; mend source.date_column" in message
-    assert f"there is no DuckDB file {bank}x; mend source.database" in message_of(
+    assert "table transactions has no column tx_date; fix source.date_column" in message
+    assert f"there is no DuckDB file {bank}x; fix source.database" in message_of(
         dataset(database=f"{bank}x", table="t", date_column="d")
     )
     (tmp_path / "text.duckdb").write_text("this is no database" * 100)
@@ -376,7 +374,7 @@ def test_a_wrong_table_file_or_column_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_dates_that_are_none_are_told(tmp_path: Path) -> None:
+def test_invalid_dates_are_reported(tmp_path: Path) -> None:
     data = table(tmp_path / "bank.duckdb", FRAME.with_columns(day=pl.lit("yesterday")), date_column="day")
     with pytest.raises(SourceError, match=r"bank\.duckdb") as caught:
         list_dates(data.source)
@@ -386,7 +384,7 @@ def test_dates_that_are_none_are_told(tmp_path: Path) -> None:
     )  # it may be private
 
 
-def test_files_whose_types_do_not_fit_are_told(tmp_path: Path) -> None:
+def test_files_whose_types_do_not_match_are_reported(tmp_path: Path) -> None:
     data = parquet(tmp_path)
     file = tmp_path / f"date={DAY - timedelta(days=1)}" / "part-0.parquet"
     pl.read_parquet(file).with_columns(amount=pl.lit([1.0])).write_parquet(file)
@@ -395,7 +393,7 @@ def test_files_whose_types_do_not_fit_are_told(tmp_path: Path) -> None:
     assert "amount" in message
 
 
-def test_an_error_of_our_own_passes_through(tmp_path: Path) -> None:
+def test_an_error_of_nightscore_passes_through(tmp_path: Path) -> None:
     data = parquet(tmp_path)
     with pytest.raises(ZeroDivisionError), readable(data.source, DAY):
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""The night's page of Data Docs: complete in itself, readable, and silent about private columns."""
+"""The night's Data Docs: self-contained, readable, and without private values."""
 
 import re
 import shutil
@@ -119,7 +119,7 @@ def test_values_and_names_are_shown_as_text(parsed: Page) -> None:
         "***",
     ],
 )
-def test_the_page_says_what_was_checked_and_found(parsed: Page, words: str) -> None:
+def test_the_page_shows_what_was_checked_and_found(parsed: Page, words: str) -> None:
     assert words in " ".join(parsed.text.split())
 
 
@@ -134,7 +134,7 @@ def test_private_values_are_not_on_the_page(page: Path) -> None:
 
 @pytest.fixture
 def requested() -> Iterator[tuple[str, list[str]]]:
-    """The address of a proxy, and what was asked of it."""
+    """The address of a proxy, and the requests that it got."""
     seen: list[str] = []
 
     class Proxy(BaseHTTPRequestHandler):

@@ -1,5 +1,5 @@
-"""Names that would end a statement, a tag or a table if they were pasted into one: each is just a name,
-through a whole night.
+"""Names that would break a statement, a tag or a table if they were inserted without quoting, through a whole
+night.
 """
 
 import html
@@ -77,9 +77,7 @@ def configuration() -> str:
     scope="module", params=["parquet", pytest.param("table with feature SQL", marks=pytest.mark.soak)]
 )
 def bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bank:
-    """A bank of hostile names after its first night; the table and its date column have such names as
-    well.
-    """
+    """A bank with hostile names after its first night; the table and its date column have them as well."""
     from flows.serving.deployments import nightly
 
     bank = Bank(tmp_path_factory.mktemp("hostile"))
@@ -131,7 +129,7 @@ def test_every_row_is_accounted_for_under_its_own_names(bank: Bank) -> None:
     assert set(content) >= set(NAMES.values())
 
 
-def test_the_reasons_name_the_features_as_they_are(bank: Bank) -> None:
+def test_the_reasons_have_the_exact_feature_names(bank: Bank) -> None:
     alerts = bank.table("from alerts")
     assert set(alerts.explode("reasons")["reasons"].struct.field("feature")) == FEATURES
     assert all(because.count(HOSTILE) == len(FEATURES) for because in alerts["because"])
@@ -155,11 +153,11 @@ def test_the_pages_show_the_names_as_text(bank: Bank) -> None:
         "--as-of",
         str(date.fromordinal(NIGHT.toordinal() + 2)),
     ]
-    judged = json.loads(invoke("evaluate", *window, "--config", str(bank.config), "--json"))
-    assert judged["positives"] > 0
+    figures = json.loads(invoke("evaluate", *window, "--config", str(bank.config), "--json"))
+    assert figures["positives"] > 0
     files = bank.folder / "nightscore-files" / "small-bank"
     (card,) = (files / "cards").glob("*.html")
-    for page in (Path(judged["report"]), card, files / "data-docs" / f"{NIGHT}.html"):
+    for page in (Path(figures["report"]), card, files / "data-docs" / f"{NIGHT}.html"):
         text = page.read_text()
         assert SCRIPT not in text, page
         assert NAMES[
@@ -167,7 +165,7 @@ def test_the_pages_show_the_names_as_text(bank: Bank) -> None:
         ] in html.unescape(text), page
 
 
-def test_init_and_doctor_look_at_it_and_find_nothing_wrong(bank: Bank) -> None:
+def test_init_and_doctor_accept_the_names(bank: Bank) -> None:
     table = (bank.folder / "core.duckdb").is_file()
     place = (
         ["--database", str(bank.folder / "core.duckdb"), "--table", HOSTILE]

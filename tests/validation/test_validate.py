@@ -1,4 +1,4 @@
-"""The gate: every bad input has its result, and the bad rows are exactly those that an independent reading
+"""Validation: every bad input has its result, and the bad rows are exactly those that an independent check
 finds.
 """
 
@@ -37,7 +37,7 @@ ROWS = 40
 
 
 def rows(count: int = ROWS) -> pl.DataFrame:
-    """A day without fault."""
+    """A day of good rows."""
     return pl.DataFrame(
         {
             "id": np.arange(count),
@@ -76,7 +76,7 @@ def configure(folder: Path, **changes: Any) -> Dataset:
     )
 
 
-def judge(folder: Path, frame: pl.DataFrame, **changes: Any) -> Validated:
+def validated_day(folder: Path, frame: pl.DataFrame, **changes: Any) -> Validated:
     frame.write_parquet(folder / f"{DAY}.parquet")
     dataset = configure(folder, **changes)
     return validate_partition(dataset, read_partition(dataset, DAY), folder)
@@ -88,7 +88,7 @@ def broken(validated: Validated) -> list[tuple[int, str, str]]:
 
 @contextmanager
 def watched(monkeypatch: pytest.MonkeyPatch, seen: list[pd.DataFrame]) -> Iterator[None]:
-    """Keeps the frames that Great Expectations is given."""
+    """Collects the frames that Great Expectations gets."""
     original = gate.gate
 
     @contextmanager
@@ -102,7 +102,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, seen: list[pd.DataFrame]) -> Iterat
 
 
 def test_a_good_day_passes_with_an_empty_quarantine(tmp_path: Path) -> None:
-    validated = judge(tmp_path, rows())
+    validated = validated_day(tmp_path, rows())
     assert (validated.rows, validated.rows_quarantined, validated.notes) == (ROWS, 0, ())
     quarantine = pl.read_parquet(validated.quarantine)
     assert dict(quarantine.schema) == {
@@ -128,11 +128,11 @@ def test_the_task_is_the_function(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["id", "at", "card", "amount", "channel", "fraud"])
-def test_a_missing_column_rejects_and_names_the_columns_there_are(tmp_path: Path, column: str) -> None:
+def test_a_missing_column_rejects_and_lists_the_existing_columns(tmp_path: Path, column: str) -> None:
     with pytest.raises(
         PartitionRejected, match=rf"2018-07-25: missing columns: {column} \(there are id|at.*\)"
     ):
-        judge(tmp_path, rows().drop(column))
+        validated_day(tmp_path, rows().drop(column))
 
 
 @pytest.mark.parametrize(
@@ -145,19 +145,19 @@ def test_a_missing_column_rejects_and_names_the_columns_there_are(tmp_path: Path
     ],
     ids=["weight", "private", "details", "quality"],
 )
-def test_every_configured_column_must_be_there(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_every_configured_column_must_exist(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(PartitionRejected, match="missing columns: absent"):
-        judge(tmp_path, rows(), **changes)
+        validated_day(tmp_path, rows(), **changes)
 
 
-def test_features_of_feature_sql_are_not_looked_for_in_the_source(tmp_path: Path) -> None:
+def test_features_of_feature_sql_need_not_be_in_the_source(tmp_path: Path) -> None:
     features = {"sql": "features/any.sql", "numeric": ["amount_1d"], "categorical": []}
-    assert judge(tmp_path, rows().with_columns(extra=1), features=features).notes == ()
+    assert validated_day(tmp_path, rows().with_columns(extra=1), features=features).notes == ()
 
 
-def test_an_unknown_column_is_noted_and_left_alone(tmp_path: Path) -> None:
-    assert judge(tmp_path, rows().with_columns(extra=1)).notes == (
-        "column extra is not configured; it was left alone",
+def test_an_unknown_column_is_noted_and_ignored(tmp_path: Path) -> None:
+    assert validated_day(tmp_path, rows().with_columns(extra=1)).notes == (
+        "column extra is not configured; it was ignored",
     )
 
 
@@ -173,17 +173,17 @@ def test_a_wrong_type_rejects_and_names_column_and_type(
     tmp_path: Path, column: str, kind: Any, found: str
 ) -> None:
     with pytest.raises(PartitionRejected, match=f"column {column} is {found}"):
-        judge(tmp_path, rows().with_columns(pl.col(column).cast(kind)))
+        validated_day(tmp_path, rows().with_columns(pl.col(column).cast(kind)))
 
 
 @pytest.mark.parametrize("kind", [pl.Float32, pl.Int8, pl.UInt64, pl.Decimal(12, 2), pl.Boolean])
 def test_every_kind_of_number_is_a_number(tmp_path: Path, kind: Any) -> None:
-    assert judge(tmp_path, rows().with_columns(pl.col("amount").cast(kind))).rows == ROWS
+    assert validated_day(tmp_path, rows().with_columns(pl.col("amount").cast(kind))).rows == ROWS
 
 
 @pytest.mark.parametrize("kind", [pl.Date, pl.Datetime("ns"), pl.Datetime("ms")])
 def test_every_kind_of_time_is_a_time(tmp_path: Path, kind: Any) -> None:
-    assert judge(tmp_path, rows().with_columns(pl.col("at").cast(kind))).rows == ROWS
+    assert validated_day(tmp_path, rows().with_columns(pl.col("at").cast(kind))).rows == ROWS
 
 
 FAULTS: dict[str, tuple[pl.DataFrame, list[tuple[int, str, str]]]] = {
@@ -204,7 +204,7 @@ FAULTS: dict[str, tuple[pl.DataFrame, list[tuple[int, str, str]]]] = {
     "next midnight": (replaced("at", {2: datetime(2018, 7, 26)}), [(2, "date_in_partition", "at")]),
     "null amount": (replaced("amount", {7: None}), [(7, "not_null", "amount")]),
     "NaN amount": (replaced("amount", {7: math.nan}), [(7, "not_null", "amount")]),
-    "absurd amount": (
+    "huge amount": (
         replaced("amount", {7: -0.5, 8: 1e300}),
         [(7, "range", "amount"), (8, "range", "amount")],
     ),
@@ -223,7 +223,7 @@ FAULTS: dict[str, tuple[pl.DataFrame, list[tuple[int, str, str]]]] = {
 def test_a_bad_row_is_quarantined_with_its_rule(
     tmp_path: Path, frame: pl.DataFrame, expected: list[tuple[int, str, str]]
 ) -> None:
-    validated = judge(tmp_path, frame)
+    validated = validated_day(tmp_path, frame)
     assert broken(validated) == expected
     assert validated.rows_quarantined == len({row for row, _, _ in expected})
     assert validated.rows + validated.rows_quarantined == validated.partition.rows == ROWS
@@ -234,10 +234,10 @@ def test_a_bad_row_is_quarantined_with_its_rule(
     [1_515_680_380_800_000_000, -63_517_824_000_000_000, 2**63 - 1],
     ids=["year 50000", "44 BC", "infinity"],
 )
-def test_an_absurd_time_is_on_another_date(tmp_path: Path, microseconds: int) -> None:
+def test_an_extreme_time_is_on_another_date(tmp_path: Path, microseconds: int) -> None:
     at = rows()["at"].cast(pl.Int64).to_list()
     frame = rows().with_columns(at=pl.Series([microseconds, *at[1:]], dtype=pl.Int64).cast(pl.Datetime("us")))
-    assert broken(judge(tmp_path, frame)) == [(0, "date_in_partition", "at")]
+    assert broken(validated_day(tmp_path, frame)) == [(0, "date_in_partition", "at")]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_date_is_the_local_date_of_the_source(
     frame = replaced("at", midnights)
     if zoned:
         frame = frame.with_columns(pl.col("at").dt.replace_time_zone("UTC"))
-    validated = judge(tmp_path, frame, source={"timezone": timezone})
+    validated = validated_day(tmp_path, frame, source={"timezone": timezone})
     assert broken(validated) == [(row, "date_in_partition", "at") for row in bad]
 
 
@@ -264,7 +264,7 @@ def test_text_ids_are_compared_as_text(tmp_path: Path) -> None:
     frame = rows().with_columns(
         id=pl.Series(["a", "A", "a ", "a", None, *(f"tx-{i}" for i in range(5, ROWS))])
     )
-    validated = judge(tmp_path, frame)
+    validated = validated_day(tmp_path, frame)
     assert pl.read_parquet(validated.quarantine).select("row", "id", "rule").rows() == [
         (3, "a", "unique_id"),
         (4, None, "not_null"),
@@ -272,16 +272,16 @@ def test_text_ids_are_compared_as_text(tmp_path: Path) -> None:
     assert validated.notes == ("1 rows repeat an id; the first row of each id in the partition was kept",)
 
 
-def test_an_entity_may_be_null_unless_the_quality_section_says_otherwise(tmp_path: Path) -> None:
+def test_an_entity_may_be_null_unless_quality_forbids_it(tmp_path: Path) -> None:
     frame = replaced("card", {6: None})
-    assert broken(judge(tmp_path, frame)) == []
-    assert broken(judge(tmp_path, frame, quality={"columns": {"card": {"nullable": False}}})) == [
+    assert broken(validated_day(tmp_path, frame)) == []
+    assert broken(validated_day(tmp_path, frame, quality={"columns": {"card": {"nullable": False}}})) == [
         (6, "not_null", "card")
     ]
 
 
 def test_an_infinite_feature_is_bad_without_any_rule_of_its_own(tmp_path: Path) -> None:
-    assert broken(judge(tmp_path, replaced("amount", {6: math.inf}), quality={"columns": {}})) == [
+    assert broken(validated_day(tmp_path, replaced("amount", {6: math.inf}), quality={"columns": {}})) == [
         (6, "finite", "amount")
     ]
 
@@ -289,7 +289,7 @@ def test_an_infinite_feature_is_bad_without_any_rule_of_its_own(tmp_path: Path) 
 @pytest.mark.parametrize("allowed", [[1, 2], [1.0, 2.0]])
 def test_allowed_numbers(tmp_path: Path, allowed: list[float]) -> None:
     frame = rows().with_columns(level=pl.Series([3, None, *[1, 2] * (ROWS // 2 - 1)]))
-    assert broken(judge(tmp_path, frame, quality={"columns": {"level": {"allowed": allowed}}})) == [
+    assert broken(validated_day(tmp_path, frame, quality={"columns": {"level": {"allowed": allowed}}})) == [
         (0, "allowed", "level")
     ]
 
@@ -300,7 +300,7 @@ def test_a_row_that_breaks_two_rules_counts_once_and_has_two_lines(tmp_path: Pat
         .with_columns(channel=pl.lit("web"))
         .with_columns(replaced("at", {7: NOON + timedelta(days=1)})["at"])
     )
-    validated = judge(tmp_path, frame)
+    validated = validated_day(tmp_path, frame)
     assert broken(validated) == [(7, "date_in_partition", "at"), (7, "range", "amount")]
     assert (validated.rows_quarantined, validated.rows) == (1, ROWS - 1)
 
@@ -309,7 +309,7 @@ def test_the_content_is_the_row_as_strict_json(tmp_path: Path) -> None:
     frame = replaced("amount", {7: math.inf}).with_columns(
         odd=pl.lit('say "no"'), none=pl.lit(None, pl.Float64), day=pl.lit(DAY)
     )
-    line = pl.read_parquet(judge(tmp_path, frame).quarantine).row(0, named=True)
+    line = pl.read_parquet(validated_day(tmp_path, frame).quarantine).row(0, named=True)
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
@@ -342,12 +342,12 @@ SCANS: dict[str, tuple[pl.Series, str]] = {
 
 @pytest.mark.parametrize(("scans", "shown"), SCANS.values(), ids=SCANS)
 @pytest.mark.parametrize("source", ["file", "table"])
-def test_an_unreadable_image_is_quarantined_and_its_content_is_not_repeated(
+def test_an_unreadable_image_is_quarantined_without_its_content(
     tmp_path: Path, scans: pl.Series, shown: str, source: str
 ) -> None:
     frame = rows().with_columns(scan=scans)
     if source == "file":
-        validated = judge(tmp_path, frame, features=IMAGE, quality=NO_RULES)
+        validated = validated_day(tmp_path, frame, features=IMAGE, quality=NO_RULES)
     else:
         kind = "blob" if scans.dtype == pl.Binary else "double[]"
         with duckdb.connect(str(tmp_path / "bank.duckdb")) as con:
@@ -373,21 +373,23 @@ def test_a_column_that_cannot_hold_images_rejects(tmp_path: Path) -> None:
     with pytest.raises(
         PartitionRejected, match="column scan is VARCHAR and must be bytes or lists of numbers"
     ):
-        judge(tmp_path, rows().with_columns(scan=pl.lit("x")), features=IMAGE, quality=NO_RULES)
+        validated_day(tmp_path, rows().with_columns(scan=pl.lit("x")), features=IMAGE, quality=NO_RULES)
     with pytest.raises(PartitionRejected, match="missing columns: scan"):
-        judge(tmp_path, rows(), features=IMAGE, quality=NO_RULES)
+        validated_day(tmp_path, rows(), features=IMAGE, quality=NO_RULES)
 
 
-def test_images_that_feature_sql_hands_on_are_judged_and_those_it_makes_are_not(tmp_path: Path) -> None:
+def test_images_of_the_source_are_checked_and_those_made_by_feature_sql_are_not(tmp_path: Path) -> None:
     features = IMAGE | {"sql": "features/any.sql"}
-    assert broken(judge(tmp_path, rows(), features=features)) == []
+    assert broken(validated_day(tmp_path, rows(), features=features)) == []
     frame = rows().with_columns(scan=pl.Series([b"torn", *[PNG] * (ROWS - 1)]))
-    assert broken(judge(tmp_path, frame, features=features)) == [(0, "image", "scan")]
+    assert broken(validated_day(tmp_path, frame, features=features)) == [(0, "image", "scan")]
 
 
 def test_a_private_image_is_masked(tmp_path: Path) -> None:
     frame = rows().with_columns(scan=pl.Series([b"torn", *[PNG] * (ROWS - 1)]))
-    validated = judge(tmp_path, frame, features=IMAGE, columns={"private": ["scan"]}, quality=NO_RULES)
+    validated = validated_day(
+        tmp_path, frame, features=IMAGE, columns={"private": ["scan"]}, quality=NO_RULES
+    )
     assert json.loads(pl.read_parquet(validated.quarantine)["content"][0])["scan"] == "***"
 
 
@@ -428,7 +430,7 @@ LABELS: dict[str, pl.Series] = {
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
 def test_every_way_to_write_a_label_is_accepted(tmp_path: Path, labels: pl.Series) -> None:
-    assert judge(tmp_path, rows(3).with_columns(fraud=labels)).rows == 3
+    assert validated_day(tmp_path, rows(3).with_columns(fraud=labels)).rows == 3
 
 
 @pytest.mark.parametrize(
@@ -442,20 +444,20 @@ def test_every_way_to_write_a_label_is_accepted(tmp_path: Path, labels: pl.Serie
 )
 def test_another_label_rejects_with_count_and_example(tmp_path: Path, labels: pl.Series, found: str) -> None:
     with pytest.raises(PartitionRejected, match=found):
-        judge(tmp_path, rows(4).with_columns(fraud=labels))
+        validated_day(tmp_path, rows(4).with_columns(fraud=labels))
 
 
 def test_fewer_rows_than_min_rows_reject(tmp_path: Path) -> None:
-    assert judge(tmp_path, rows(), quality={"min_rows": ROWS}).rows == ROWS
+    assert validated_day(tmp_path, rows(), quality={"min_rows": ROWS}).rows == ROWS
     with pytest.raises(
-        PartitionRejected, match=r"2018-07-25: 40 rows, and quality.min_rows is 41; deliver the whole day"
+        PartitionRejected, match=r"2018-07-25: 40 rows, but quality.min_rows is 41; deliver the whole day"
     ):
-        judge(tmp_path, rows(), quality={"min_rows": ROWS + 1})
+        validated_day(tmp_path, rows(), quality={"min_rows": ROWS + 1})
 
 
 def test_more_bad_rows_than_max_bad_share_reject(tmp_path: Path) -> None:
     frame = replaced("amount", {1: None, 2: 200.0}).with_columns(replaced("channel", {2: "phone"})["channel"])
-    assert judge(tmp_path, frame, quality={"max_bad_share": 0.05}).rows_quarantined == 2
+    assert validated_day(tmp_path, frame, quality={"max_bad_share": 0.05}).rows_quarantined == 2
     with pytest.raises(
         PartitionRejected,
         match=(
@@ -463,25 +465,25 @@ def test_more_bad_rows_than_max_bad_share_reject(tmp_path: Path) -> None:
             r"is 4.00%"
         ),
     ):
-        judge(tmp_path, frame, quality={"max_bad_share": 0.04})
+        validated_day(tmp_path, frame, quality={"max_bad_share": 0.04})
 
 
 def test_in_reject_mode_one_bad_row_rejects(tmp_path: Path) -> None:
-    assert judge(tmp_path, rows(), quality={"on_bad_rows": "reject"}).rows == ROWS
+    assert validated_day(tmp_path, rows(), quality={"on_bad_rows": "reject"}).rows == ROWS
     with pytest.raises(
         PartitionRejected, match=r"1 of 40 rows are bad, 2.50% .*quality.on_bad_rows is reject"
     ):
-        judge(tmp_path, replaced("amount", {1: None}), quality={"on_bad_rows": "reject"})
+        validated_day(tmp_path, replaced("amount", {1: None}), quality={"on_bad_rows": "reject"})
 
 
 def test_a_day_without_a_good_row_is_rejected_whatever_share_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(PartitionRejected, match=r"40 of 40 rows are bad, 100.00% .*none is left"):
-        judge(tmp_path, rows().with_columns(amount=-1.0), quality={"max_bad_share": 1})
+        validated_day(tmp_path, rows().with_columns(amount=-1.0), quality={"max_bad_share": 1})
 
 
 def test_a_rejected_day_has_its_page(tmp_path: Path) -> None:
     with pytest.raises(PartitionRejected):
-        judge(tmp_path, rows().drop("amount"))
+        validated_day(tmp_path, rows().drop("amount"))
     assert "column_exists" in (tmp_path / "data_docs.html").read_text()
 
 
@@ -494,23 +496,23 @@ def test_a_rule_that_cannot_be_evaluated_rejects(tmp_path: Path) -> None:
     dataset = dataset.model_copy(
         update={"quality": dataset.quality.model_copy(update={"columns": {"amount": never}})}
     )
-    message = r"2018-07-25: the rule range of column amount cannot be evaluated; mend quality.columns.amount"
+    message = r"2018-07-25: the rule range of column amount cannot be evaluated; fix quality.columns.amount"
     with pytest.raises(PartitionRejected, match=message):
         validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
 
 
-def test_a_range_that_nothing_can_be_in_is_refused_with_the_configuration(tmp_path: Path) -> None:
+def test_an_empty_range_is_refused_with_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="min 5 is above max 1"):
         configure(tmp_path, quality={"columns": {"amount": {"min": 5, "max": 1}}})
 
 
 def test_a_partition_that_changed_since_it_was_ingested_is_refused(tmp_path: Path) -> None:
     rows().write_parquet(tmp_path / f"{DAY}.parquet")
-    with pytest.raises(SourceError, match="41 rows were ingested and 40 found"):
+    with pytest.raises(SourceError, match="41 rows were ingested, but 40 are there now"):
         validate_partition(configure(tmp_path), Partition(DAY, ROWS + 1, "f"), tmp_path)
 
 
-def test_private_values_are_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_private_values_appear_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     frame = rows().with_columns(
         id=pl.Series(["4929-SECRET", "4929-SECRET", None, *(f"SECRET-{i}" for i in range(3, ROWS))]),
@@ -528,13 +530,13 @@ def test_private_values_are_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFix
         },
     }
     with pytest.raises(PartitionRejected) as rejected:
-        judge(tmp_path, frame, columns=private, quality=quality)
+        validated_day(tmp_path, frame, columns=private, quality=quality)
     rejected_page = (tmp_path / "data_docs.html").read_text()
     good = frame.with_columns(pl.when(pl.col("id") != "SECRET-9").then(pl.col("amount")).alias("amount"))
     good = good.with_columns(
         pl.when(pl.col("id") != "SECRET-9").then(pl.col(name)).alias(name) for name in ("card", "channel")
     )
-    validated = judge(tmp_path, good, columns=private, quality=quality)
+    validated = validated_day(tmp_path, good, columns=private, quality=quality)
     quarantine = pl.read_parquet(validated.quarantine)
     assert (validated.rows, set(quarantine["id"])) == (1, {"***", None})
     assert json.loads(quarantine["content"][0])["card"] == "***"
@@ -550,9 +552,9 @@ def test_private_values_are_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFix
         assert "98765432" not in text.replace(",", "").replace(".", "")
 
 
-def test_a_private_label_is_no_example(tmp_path: Path) -> None:
+def test_a_private_label_is_not_shown_as_an_example(tmp_path: Path) -> None:
     with pytest.raises(PartitionRejected, match=r"1 labels in column fraud .* such as \*\*\*;"):
-        judge(
+        validated_day(
             tmp_path, rows(4).with_columns(fraud=pl.Series([0, 1, 77, None])), columns={"private": ["fraud"]}
         )
     assert "77" not in (tmp_path / "data_docs.html").read_text().split("<header>")[1]
@@ -576,19 +578,19 @@ def test_chunks_do_not_change_the_result(tmp_path: Path, cells: int, monkeypatch
     monkeypatch.setattr(gate, "CHUNK_CELLS", cells)
     seen: list[pd.DataFrame] = []
     with watched(monkeypatch, seen):
-        validated = judge(tmp_path, frame)
+        validated = validated_day(tmp_path, frame)
     lines = broken(validated)
     assert (set(lines), lines) == (expected, sorted(lines))
     assert len(seen) == 2 + {1: 3, 3 * 4096: 3, 1 << 25: 1}[cells]
     assert "715 unexpected values found" in validated.data_docs.read_text()
 
 
-def test_great_expectations_is_given_numpy_columns_and_only_those_with_rules(
+def test_great_expectations_gets_numpy_columns_and_only_those_with_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[pd.DataFrame] = []
     with watched(monkeypatch, seen):
-        judge(tmp_path, rows().with_columns(extra=1, note=pl.lit("x")))
+        validated_day(tmp_path, rows().with_columns(extra=1, note=pl.lit("x")))
     assert [sorted(frame.columns) for frame in seen[1:]] == [["id"], ["amount", "at", "channel", "fraud"]]
     assert {str(kind) for frame in seen for kind in frame.dtypes} == {"object", "float64"}
 
@@ -596,7 +598,7 @@ def test_great_expectations_is_given_numpy_columns_and_only_those_with_rules(
 def test_no_frame_outlives_its_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[pd.DataFrame] = []
     with watched(monkeypatch, seen):
-        judge(tmp_path, rows())
+        validated_day(tmp_path, rows())
     watches = [weakref.ref(frame) for frame in seen]
     seen.clear()
     gc.collect()
@@ -609,24 +611,24 @@ def test_nothing_is_left_in_the_temporary_folder(
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     expectations._context.cache_clear()
-    judge(tmp_path, replaced("amount", {1: None}))
+    validated_day(tmp_path, replaced("amount", {1: None}))
     assert list((tmp_path / "tmp").iterdir()) == []
     assert capfd.readouterr() == ("", "")
 
 
-def test_days_may_be_judged_side_by_side(tmp_path: Path) -> None:
+def test_days_may_be_validated_in_parallel(tmp_path: Path) -> None:
     folders = [tmp_path / str(number) for number in range(4)]
     for folder in folders:
         folder.mkdir()
     frames = [replaced("amount", {number: -1.0}) for number in range(4)]
     with ThreadPoolExecutor(4) as threads:
-        judged = list(threads.map(judge, folders, frames))
-    assert [broken(validated) for validated in judged] == [
+        results = list(threads.map(validated_day, folders, frames))
+    assert [broken(validated) for validated in results] == [
         [(number, "range", "amount")] for number in range(4)
     ]
 
 
-def test_a_table_is_judged_like_a_file(tmp_path: Path) -> None:
+def test_a_table_is_validated_like_a_file(tmp_path: Path) -> None:
     frame = replaced("amount", {1: None}).with_columns(booked=pl.lit(DAY))
     with duckdb.connect(str(tmp_path / "bank.duckdb")) as con:
         con.register("frame", frame.to_arrow())
@@ -664,7 +666,7 @@ def test_a_real_day_of_card_transactions_is_good(tmp_path: Path, shared_data: Pa
     )
     validated = validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
     assert (validated.rows, validated.rows_quarantined) == (9541, 0)
-    assert validated.notes == ("column fraud_scenario is not configured; it was left alone",)
+    assert validated.notes == ("column fraud_scenario is not configured; it was ignored",)
 
 
 AMOUNTS = st.sampled_from([None, math.nan, math.inf, -math.inf, -0.01, 0.0, 50.0, 100.0, 100.01])
@@ -676,7 +678,7 @@ DRAWN = st.lists(
 
 
 def oracle(frame: pl.DataFrame) -> set[tuple[int, str, str]]:
-    """The bad rows, read independently with polars."""
+    """The bad rows, found independently with polars."""
     id, at, amount, channel = (pl.col(name) for name in ("id", "at", "amount", "channel"))
     rules = {
         ("not_null", "id"): id.is_null(),
@@ -695,7 +697,7 @@ def oracle(frame: pl.DataFrame) -> set[tuple[int, str, str]]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=DRAWN)
 @pytest.mark.slow
-def test_the_quarantined_rows_are_those_of_an_independent_reading(
+def test_the_quarantined_rows_are_those_of_an_independent_check(
     tmp_path: Path, drawn: list[tuple[Any, ...]]
 ) -> None:
     ids, minutes, amounts, channels = zip(*drawn, strict=True)
@@ -715,8 +717,8 @@ def test_the_quarantined_rows_are_those_of_an_independent_reading(
     bad = {row for row, _, _ in expected}
     if len(bad) == frame.height:
         with pytest.raises(PartitionRejected, match="none is left"):
-            judge(tmp_path, frame, quality={"max_bad_share": 1})
+            validated_day(tmp_path, frame, quality={"max_bad_share": 1})
     else:
-        validated = judge(tmp_path, frame, quality={"max_bad_share": 1})
+        validated = validated_day(tmp_path, frame, quality={"max_bad_share": 1})
         assert set(broken(validated)) == expected
         assert validated.rows + len(bad) == frame.height
