@@ -6,6 +6,7 @@ import logging
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
@@ -81,7 +82,7 @@ def train_reduced(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Versio
     log.info("%s  train      beside it, a version without the label-derived features", as_of)
     try:
         return train_version(dataset.without_label_derived(), warehouse, as_of)
-    except (ModelError, NightError) as error:
+    except (ModelError, NightError, duckdb.Error) as error:
         log.warning("%s  train      no version without the label-derived features: %s", as_of, error)
         return None
 

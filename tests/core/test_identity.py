@@ -2,9 +2,12 @@
 
 import pytest
 from banks import NIGHT, Bank
+from pydantic import BaseModel
 
 from flows.settings import Settings, load_settings
+from models.settings import ImageSettings
 from tasks.core import identity
+from tasks.core.dataset import ColumnRule
 from tasks.core.identity import run_identity, training_identity
 from tasks.publishing.ledger import committed_dates
 from tasks.registry.selection import select_models
@@ -28,15 +31,27 @@ def settings(bank: Bank) -> Settings:
     return load_settings(bank.config)
 
 
+def leaves(prefix: str, section: type[BaseModel]) -> set[str]:
+    """Every key of a section, with those of the tables in it."""
+    tables: dict[object, tuple[str, type[BaseModel]]] = {
+        ImageSettings | None: ("", ImageSettings),
+        dict[str, ColumnRule]: (".*", ColumnRule),
+    }
+    found = set[str]()
+    for name, field in section.model_fields.items():
+        below, table = tables.get(field.annotation, ("", None))
+        found |= leaves(f"{prefix}.{name}{below}", table) if table else {f"{prefix}.{name}"}
+    return found
+
+
 def test_every_key_that_decides_scores_or_learning_is_stated() -> None:
     """A key that is added to one of these sections belongs into tasks/core/identity.py, or NOT_STATED."""
     stated = {key for keys in (identity.RUN_FORMATS[2], identity.TRAINING_FORMATS[1]) for key in keys}
-    for section in ("model", "training", "threshold", "quality"):
-        fields = Settings.model_fields[section].annotation.model_fields
-        keys = {f"{section}.{name}" for name in fields} - NOT_STATED
-        assert keys == {".".join(key.split(".")[:2]) for key in stated if key.startswith(f"{section}.")}, (
-            section
-        )
+    for name in ("features", "quality", "model", "training", "threshold"):
+        section = Settings.model_fields[name].annotation
+        assert section is not None
+        expected = leaves(name, section) - NOT_STATED
+        assert expected == {key for key in stated if key.startswith(f"{name}.")}, name
 
 
 def test_the_hashes_of_the_first_format_are_those_of_the_version_before(settings: Settings) -> None:

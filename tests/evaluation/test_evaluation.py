@@ -50,6 +50,31 @@ def test_a_window_is_scored_where_it_must_be_and_judged_beside_its_baselines(sco
 
 
 @pytest.mark.usefixtures("prefect_server")
+def test_the_version_without_label_derived_features_is_trained_with_the_night_and_never_by_an_evaluation(
+    bank: Bank,
+) -> None:
+    bank.configure(
+        'categorical = ["channel"]', 'categorical = ["channel"]\nlabel_derived = ["amount", "distance"]'
+    )
+    run = ["run", "--config", str(bank.config), "--date", str(NIGHT)]
+    assert CliRunner().invoke(app, run).exit_code == 0
+    trained = bank.table("select version, training_hash, as_of from models order by all")
+    promoted = bank.table("select version from promotions")["version"]
+    assert (trained.height, promoted.len()) == (2, 1)
+    assert trained["training_hash"].n_unique() == 2
+    found = evaluate(bank.config, NIGHT, NIGHT, as_of=LAST + timedelta(days=1))
+    assert isinstance(found["without_label_derived"], dict)
+    assert found["without_label_derived"]["average_precision"] < found["average_precision"]
+    settings = load_settings(bank.config)
+    forget = f"delete from models where version <> '{promoted[0]}'"
+    Warehouse(settings.warehouse, settings.name).transact(lambda con: con.execute(forget))
+    found = evaluate(bank.config, NIGHT, NIGHT, as_of=LAST + timedelta(days=1))
+    assert found["without_label_derived"] is None
+    assert any(f"nightscore train --as-of {NIGHT}" in note for note in found["notes"])
+    assert bank.table("select version from models")["version"].to_list() == promoted.to_list()
+
+
+@pytest.mark.usefixtures("prefect_server")
 def test_the_figures_are_stored_as_they_are_printed(scored_bank: Bank) -> None:
     found = evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=2))
     stored = scored_bank.table("from metrics where detector = 'nightscore'")
