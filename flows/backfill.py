@@ -28,9 +28,9 @@ from flows.steps import Steps
 from tasks.core.errors import BackfilledInPart
 from tasks.core.references import Features, Night, Scored, ScoringModels
 from tasks.core.staging import empty, night_folder
-from tasks.notifications.notify import notify_doubts, notify_failure
+from tasks.notifications.notify import notify_failure, notify_warnings
 from tasks.notifications.prefect_artifacts import Progress
-from tasks.operations.liveness import live_run
+from tasks.operations.liveness import track_run
 from tasks.publishing.ledger import record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.selection import select_models
@@ -64,8 +64,8 @@ def backfill_dates(config: Path, first: date, last: date) -> list[Night]:
     """
     settings = load_settings(config)
     warehouse = Warehouse(settings.warehouse, settings.name)
-    with live_run(settings.files):
-        notify_doubts(
+    with track_run(settings.files):
+        notify_warnings(
             settings.notify,
             settings.name,
             publish_waiting(settings, warehouse, settings.evaluation.flagged_share),

@@ -11,7 +11,7 @@ from flows.settings import Settings, load_settings
 from models.errors import ModelError
 from tasks.core.errors import CaughtUpInPart, NightError
 from tasks.core.references import Night
-from tasks.operations.liveness import live_run
+from tasks.operations.liveness import track_run
 from tasks.publishing.changed_source import changed_since
 from tasks.publishing.ledger import committed_dates
 from tasks.source.connection import list_dates
@@ -32,7 +32,7 @@ def score_missed(
     naming the failed dates, at the end.
     """
     settings = load_settings(config)
-    with live_run(settings.files):
+    with track_run(settings.files):
         done, failed = score_dates(config, dates_to_run(settings, first, last), night)
     if failed:
         why = "; ".join(map(str, failed.values()))

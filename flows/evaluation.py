@@ -13,7 +13,7 @@ from tasks.core.evaluation_result import Evaluation
 from tasks.core.staging import scratch_folder
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.settings import Window
-from tasks.operations.liveness import live_run
+from tasks.operations.liveness import track_run
 from tasks.pages.report import report
 from tasks.publishing.ledger import committed_dates
 from tasks.warehouse.connection import Warehouse
@@ -27,7 +27,7 @@ def evaluate_nights(
     Nights that are not committed yet are scored first, each by `night`. Returns the figures and their page.
     """
     settings = load_settings(config)
-    with live_run(settings.files):
+    with track_run(settings.files):
         for day in missing_dates(settings, first, last):
             night(config, day, due=False)
         return _evaluate(settings, Window(first, last, as_of or date.today()))
@@ -47,7 +47,7 @@ def evaluate_newest(config: Path) -> tuple[Evaluation, Path]:
             "--date D`"
         )
     newest = known[-settings.evaluation.window_days :]
-    with live_run(settings.files):
+    with track_run(settings.files):
         return _evaluate(settings, Window(newest[0], newest[-1], today))
 
 

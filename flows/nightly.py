@@ -13,9 +13,9 @@ from tasks.features.build import features
 from tasks.monitoring.challenger import decide_challengers
 from tasks.monitoring.drift import drift
 from tasks.monitoring.nightly_report import report_matured
-from tasks.notifications.notify import notify_doubts, notify_failure
+from tasks.notifications.notify import notify_failure, notify_warnings
 from tasks.notifications.prefect_artifacts import show_night
-from tasks.operations.liveness import live_run
+from tasks.operations.liveness import track_run
 from tasks.publishing.ledger import find_committed, record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.versions import find_champion
@@ -33,7 +33,7 @@ def score_night(config: Path, day: date, force: bool = False, due: bool = True) 
     """
     settings = load_settings(config)
     warehouse = Warehouse(settings.warehouse, settings.name)
-    with live_run(settings.files):
+    with track_run(settings.files):
         with open_night(settings, warehouse, day, force=force, due=due) as step:
             partition = step(ingest, settings, day)
             committed = None if force else find_same_night(settings, warehouse, partition)
@@ -81,7 +81,7 @@ def monitor(settings: Settings, warehouse: Warehouse, night: Night) -> None:
         report_matured(settings, warehouse, evaluation, day, staging)
         decide_challengers(settings, warehouse, evaluation, settings.challenger, settings.notify, day)
     show_night(settings.name, night)
-    notify_doubts(settings.notify, settings.name, [night])
+    notify_warnings(settings.notify, settings.name, [night])
 
 
 def find_same_night(settings: Settings, warehouse: Warehouse, partition: Partition) -> Night | None:
@@ -103,7 +103,7 @@ def open_night(
     """
     with notify_failure(settings.notify, settings.name, day, due=due):
         waited = publish_waiting(settings, warehouse, settings.evaluation.flagged_share, besides=day)
-        notify_doubts(settings.notify, settings.name, waited)
+        notify_warnings(settings.notify, settings.name, waited)
         with (
             night_folder(settings.files, day, anew=force) as staging,
             record_failure(settings, warehouse, day),

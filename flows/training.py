@@ -6,7 +6,7 @@ from pathlib import Path
 from flows.settings import load_settings
 from tasks.core.references import Version
 from tasks.notifications.notify import notify_failure
-from tasks.operations.liveness import live_run
+from tasks.operations.liveness import track_run
 from tasks.training.train import train
 from tasks.warehouse.connection import Warehouse
 
@@ -17,5 +17,5 @@ def train_on_demand(config: Path, as_of: date, promote: bool = False) -> Version
     """
     settings = load_settings(config)
     warehouse = Warehouse(settings.warehouse, settings.name)
-    with live_run(settings.files), notify_failure(settings.notify, settings.name, as_of):
+    with track_run(settings.files), notify_failure(settings.notify, settings.name, as_of):
         return train(settings, warehouse, settings.notify, as_of, "trained on demand", promoted=promote)

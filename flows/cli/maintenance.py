@@ -24,7 +24,7 @@ def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False)
 
     found = checks(Setup(settings, Warehouse(settings.warehouse, settings.name), settings.notify))
     if as_json:
-        print_json([dataclasses.asdict(check) for check in found])
+        print_json([check.to_json() for check in found])
     else:
         health_table(found)
     if any(check.ok is False for check in found):

@@ -62,11 +62,11 @@ def explanation_table(row: "ExplainedRow") -> None:
 
 
 def health_table(found: "Sequence[Check]") -> None:
-    """One line per check, with what to mend."""
-    state = {True: "ok", False: "mend", None: "note"}
+    """One line per check: its result, what it found and how to fix it."""
+    state = {True: "ok", False: "failed", None: "note"}
     data_table(
         ["check", "", "found", "what to do"],
-        [(check.name, state[check.ok], check.found, check.mend) for check in found],
+        [(check.name, state[check.ok], check.found, check.fix) for check in found],
     )
 
 

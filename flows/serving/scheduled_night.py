@@ -19,8 +19,8 @@ from tasks.core.errors import SourceError
 from tasks.core.references import Night
 from tasks.core.step import Retries
 from tasks.notifications.prefect_artifacts import show_missed
-from tasks.operations.coalescing import coalesced
-from tasks.operations.liveness import live_run
+from tasks.operations.coalescing import coalesce_late_runs
+from tasks.operations.liveness import track_run
 from tasks.source.arrival import arrival
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def score_scheduled(config: Path, night: Callable[..., Any], force: bool) -> Nig
     Raises Overtaken where another run stands in for this one, and whatever the night itself raises.
     """
     settings = load_settings(config)
-    with live_run(settings.files), coalesced(settings.files) as newest:
+    with track_run(settings.files), coalesce_late_runs(settings.files) as newest:
         day = business_date(newest, settings.schedule)
         if newest != flow_run.scheduled_start_time:
             rename(f"{settings.name} {day}")

@@ -79,7 +79,7 @@ def notify_failure(settings: NotifySettings, dataset: str, day: date, *, due: bo
         raise
 
 
-def notify_doubts(settings: NotifySettings, dataset: str, nights: Sequence[Night]) -> None:
+def notify_warnings(settings: NotifySettings, dataset: str, nights: Sequence[Night]) -> None:
     """Sends a notice of each committed night that has warnings."""
     for night in nights:
         if night.doubts:

@@ -1,1 +1,1 @@
-"""Looks after an installation: doctor, init, prune, liveness of flow runs, coalescing of late runs."""
+"""Maintains an installation: doctor, init, prune, liveness of flow runs, coalescing of late runs."""

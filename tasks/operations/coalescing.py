@@ -1,4 +1,4 @@
-"""Late scheduled nights do not stampede: the first one that runs takes the dates of all that are due."""
+"""Coalesces late scheduled nights: the first one that runs replaces all that are due."""
 
 import json
 import logging
@@ -27,22 +27,22 @@ from tasks.core.errors import Overtaken
 from tasks.core.file_lock import locked
 
 log = logging.getLogger(__name__)
-# its content: the run that has the turn, and the newest scheduled start that it stands in for
+# Holds the active run, and the newest scheduled start that it replaces.
 FILE = "schedule.lock"
 BEGUN = (StateType.PENDING, StateType.RUNNING)
 
 
 @contextmanager
-def coalesced(files: Path) -> Iterator[datetime]:
-    """Gives the newest scheduled start that this flow run stands in for: its own, or that of a later run
-    which is due as well.
+def coalesce_late_runs(files: Path) -> Iterator[datetime]:
+    """Yields the newest scheduled start among this flow run and the other runs that are due; this run then
+    replaces those runs.
 
-    Those runs are cancelled, and say by which one they were overtaken. A run that nobody overtakes waits
-    until it is its turn.
-    files: the dataset's folder. Raises Overtaken where the run that has the turn stands in for this one.
+    The other runs are cancelled with a message that names this one. One run of the dataset is active at a
+    time; a run that the active one does not replace waits for it to end.
+    files: the dataset's folder. Raises Overtaken if the active run replaces this one.
     """
     own = flow_run.scheduled_start_time
-    with _waited_for(files / FILE, own) as lock:
+    with _active_run_lock(files / FILE, own) as lock:
         newest = max([own, *map(_start, _due())])
         lock.write(json.dumps({"run": flow_run.name, "until": newest.isoformat()}))
         lock.flush()
@@ -53,19 +53,19 @@ def coalesced(files: Path) -> Iterator[datetime]:
 
 
 @contextmanager
-def _waited_for(path: Path, own: datetime) -> Iterator[IO[str]]:
+def _active_run_lock(path: Path, own: datetime) -> Iterator[IO[str]]:
+    """Yields the locked file, emptied, after waiting for the run that holds it; raises Overtaken if that run
+    replaces the one whose scheduled start is `own`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = False
+    is_logged = False
     while (lock := locked(path)) is None:
         holder = _read(path)
         if holder and datetime.fromisoformat(holder["until"]) >= own:
-            raise Overtaken(f"overtaken by {holder['run']}, which scores every date that is missing by then")
-        if not told:
-            log.info(
-                "waiting for %s, which has the turn",
-                holder["run"] if holder else "the run that has the turn",
-            )
-            told = True
+            raise Overtaken(_replaced_by(holder["run"]))
+        if not is_logged:
+            log.info("waiting until %s ends", holder["run"] if holder else "the active run")
+            is_logged = True
         time.sleep(1)
     with lock:
         lock.truncate(0)
@@ -73,7 +73,7 @@ def _waited_for(path: Path, own: datetime) -> Iterator[IO[str]]:
 
 
 def _read(path: Path) -> dict[str, str] | None:
-    """What the run that has the turn has written; None where it has not yet."""
+    """Returns what the active run has written to the file; None if it has not written yet."""
     try:
         content: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
         return content
@@ -82,11 +82,10 @@ def _read(path: Path) -> dict[str, str] | None:
 
 
 def _due(*states: StateType) -> list[FlowRun]:
-    """The other runs of this deployment whose scheduled start has come and which name no date themselves, in
-    these states.
+    """Returns the other runs of this deployment that are past their scheduled start, have no `day` parameter
+    and are in one of these states; by default, those that have not finished.
 
-    Unless given, the states are those of runs that are not at their end. The oldest 200 of them, which is as
-    many as Prefect gives.
+    These are the oldest 200, which is Prefect's limit.
     """
     context = FlowRunContext.get()
     own = context.flow_run if context else None
@@ -110,7 +109,11 @@ def _start(run: FlowRun) -> datetime:
 
 
 def _cancel(run: FlowRun) -> None:
-    message = f"overtaken by {flow_run.name}, which scores every date that is missing by then"
+    message = _replaced_by(flow_run.name)
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(run.id, Cancelled(message=message))
-    log.info("the run of %s is cancelled: %s", _start(run).isoformat(timespec="minutes"), message)
+    log.info("cancelled the run of %s: %s", _start(run).isoformat(timespec="minutes"), message)
+
+
+def _replaced_by(run: str) -> str:
+    return f"replaced by {run}, which scores every missing date up to its own"

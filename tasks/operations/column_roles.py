@@ -19,7 +19,7 @@ from tasks.core.duckdb_types import (
 from tasks.core.errors import SourceError
 
 MAX_CATEGORIES = 100  # distinct texts that a categorical feature may have
-MAX_CODES = 10  # an integer column with more distinct values holds amounts, not codes
+MAX_CODES = 10  # an integer column with more distinct values is numeric, not categorical
 # In order of preference.
 TIMES = ("time", "timestamp", "datetime", "ts", "at")
 ENTITIES = ("customer", "card", "account", "client", "user", "terminal", "merchant", "device", "host", "ip")
@@ -146,7 +146,7 @@ def _why_no_feature(column: ColumnLook, second_labels: frozenset[str]) -> str | 
     reasons = {
         f"{column.type}, perhaps images: then set features.image instead": may_be_images,
         "it predicts the label almost perfectly, as a second label does": column.name in second_labels,
-        "its name says that it is an outcome, known as late as the label": bool(OUTCOMES & set(column.words)),
+        "its name suggests an outcome, known only when the label is": bool(OUTCOMES & set(column.words)),
         "it is the same in every row": column.distinct <= 1,
         "it is an identifier": column.is_identifier,
         f"{column.distinct:,} different texts": column.is_of(is_text) and column.distinct > MAX_CATEGORIES,

@@ -1,6 +1,5 @@
-"""What `nightscore doctor` looks at: one function per check, each with what was found and how to mend it.
-
-Nothing is changed.
+"""The checks of `nightscore doctor`, one function each; a check returns what it found and how to fix it, and
+changes nothing.
 """
 
 import os
@@ -28,7 +27,7 @@ FREE_GIB = 2.0
 
 @dataclass(frozen=True)
 class Setup:
-    """What is checked: a dataset, its warehouse with its folder of files, and who is notified."""
+    """What the checks look at: a dataset, its warehouse and folder of files, and its webhooks."""
 
     dataset: Dataset
     warehouse: Warehouse
@@ -36,7 +35,7 @@ class Setup:
 
 
 def checks(setup: Setup) -> list[Check]:
-    """Every check in turn; one that cannot be made is a failed check and never an exception."""
+    """Runs every check in turn; one that raises an exception counts as failed."""
     made = {check.__name__: check for check in INSTALLATION} | {
         check.__name__: partial(check, setup) for check in CHECKS
     }
@@ -44,7 +43,7 @@ def checks(setup: Setup) -> list[Check]:
 
 
 def check_source(setup: Setup) -> Check:
-    """The dates of the source, and its newest partition read to the end."""
+    """Lists the dates of the source, and reads its newest partition in full."""
     dataset = setup.dataset
     dates = list_dates(dataset.source)
     if not dates:
@@ -53,7 +52,7 @@ def check_source(setup: Setup) -> Check:
             "source",
             False,
             f"no dates in {where}",
-            "mend [source] in the configuration, or deliver a first partition",
+            "fix [source] in the configuration, or deliver a first partition",
         )
     without_history = dataset.features.model_copy(update={"sql": None})
     newest = read_partition(dataset.model_copy(update={"features": without_history}), dates[-1])
@@ -63,7 +62,7 @@ def check_source(setup: Setup) -> Check:
 
 
 def check_columns(setup: Setup) -> Check:
-    """The columns that the configuration names, in the newest partition."""
+    """Checks that the newest partition has the columns that the configuration names."""
     dataset, columns = setup.dataset, setup.dataset.columns
     named = [
         columns.id,
@@ -83,52 +82,49 @@ def check_columns(setup: Setup) -> Check:
     if missing := sorted(needed - found.keys()):
         has = f"{place(dataset.source, newest)} has {', '.join(found)}"
         return Check(
-            "columns", False, f"missing: {', '.join(missing)}", f"mend [columns] or [features]; {has}"
+            "columns", False, f"missing: {', '.join(missing)}", f"fix [columns] or [features]; {has}"
         )
-    return Check("columns", True, f"all {len(needed)} that the configuration names are there")
+    return Check("columns", True, f"all {len(needed)} columns of the configuration are there")
 
 
 def check_feature_sql(setup: Setup) -> Check:
-    """The feature SQL, bound to the newest partition: its syntax, and the columns that it reads and returns.
-
-    It is not run.
+    """Binds the feature SQL to the newest partition without running it: its syntax, and the columns that it
+    reads and returns.
     """
     features = setup.dataset.features
     if features.sql is None:
         return Check("feature sql", None, "none: the features are columns of the source")
-    mend = f"mend {features.sql}, or features.sql in the configuration"
+    fix = f"fix {features.sql}, or features.sql in the configuration"
     try:
         returned = _columns_of(setup.dataset, sql.read(features.sql))
     except (OSError, duckdb.Error) as error:
-        return Check("feature sql", False, first_line(error), mend)
+        return Check("feature sql", False, first_line(error), fix)
     if missing := [
         name for name in (setup.dataset.columns.id, *features.names) if name.lower() not in returned
     ]:
-        return Check("feature sql", False, f"it does not return {', '.join(missing)}", mend)
+        return Check("feature sql", False, f"it does not return {', '.join(missing)}", fix)
     return Check("feature sql", True, f"{features.sql} returns all {len(features.names)} features")
 
 
 def check_warehouse(setup: Setup) -> Check:
-    """Whether a night could publish: the warehouse can be opened, or made, and written."""
+    """Checks that the warehouse can be opened, or created, and written."""
     place, file = setup.warehouse.settings.place, setup.warehouse.settings.file
     places = [] if file is None else [_existing(file.parent), file]
-    if locked := [path for path in places if path.exists() and not os.access(path, os.W_OK)]:
+    if read_only := [path for path in places if path.exists() and not os.access(path, os.W_OK)]:
         return Check(
-            "warehouse", False, f"{locked[0]} cannot be written", "mend its permissions, or warehouse.uri"
+            "warehouse", False, f"{read_only[0]} cannot be written", "fix its permissions, or warehouse.uri"
         )
     try:
-        held = list_datasets(setup.warehouse.waiting(0).settings)
+        datasets = list_datasets(setup.warehouse.waiting(0).settings)
     except WarehouseMissing:
-        return Check("warehouse", True, f"{place} does not exist yet; the first night makes it")
+        return Check("warehouse", True, f"{place} does not exist yet; the first night creates it")
     except WarehouseHeld as error:
-        return Check("warehouse", None, str(error), "end it, if nights wait for it too long")
-    return Check("warehouse", True, f"{place} can be opened; it holds {', '.join(held) or 'nothing yet'}")
+        return Check("warehouse", None, str(error), "end that process if nights wait for it too long")
+    return Check("warehouse", True, f"{place} can be opened; it holds {', '.join(datasets) or 'nothing yet'}")
 
 
 def check_results(setup: Setup) -> Check:
-    """What must hold of the committed results: the same statements that every night is checked by before it
-    is committed.
-    """
+    """Runs over all committed results the integrity checks that every night must pass before its commit."""
     try:
         with setup.warehouse.waiting(0).reading() as con:
             (nights,) = con.execute("select count(*) from current_runs").fetchall()[0]
@@ -146,7 +142,7 @@ def check_results(setup: Setup) -> Check:
 
 
 def check_waiting(setup: Setup) -> Check:
-    """Scored nights that a held warehouse kept from being committed."""
+    """Lists the scored nights that wait for their commit because the warehouse was held."""
     waiting = [folder.name for folder in waiting_folders(setup.warehouse.files)]
     if waiting:
         return Check(
@@ -156,10 +152,10 @@ def check_waiting(setup: Setup) -> Check:
 
 
 def check_disk(setup: Setup) -> Check:
-    """Free space where models, reports and staged nights go, and whether they can be written there."""
+    """Checks that the folder for models, reports and staged nights can be written and has free space."""
     folder = _existing(Path(setup.warehouse.settings.files))
     if not os.access(folder, os.W_OK):
-        return Check("disk", False, f"{folder} cannot be written", "mend its permissions, or warehouse.files")
+        return Check("disk", False, f"{folder} cannot be written", "fix its permissions, or warehouse.files")
     free = shutil.disk_usage(folder).free / 2**30
     if free < FREE_GIB:
         return Check(
@@ -172,12 +168,12 @@ def check_disk(setup: Setup) -> Check:
 
 
 def check_webhooks(setup: Setup) -> Check:
-    """Who would be told; nothing is sent."""
+    """Lists the hosts of the webhooks; sends nothing."""
     hosts = ", ".join(webhook.host for webhook in setup.notify.webhooks)
     found = (
         f"{len(setup.notify.webhooks)} configured: {hosts}"
         if hosts
-        else "none configured; nobody is told when a night fails"
+        else "none configured; nobody is notified when a night fails"
     )
     return Check("webhooks", True, found)
 
@@ -186,11 +182,11 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
     except Exception as error:
-        return Check(name, False, first_line(error), "mend what it names, then look again")
+        return Check(name, False, first_line(error), "fix the error, then run `nightscore doctor` again")
 
 
 def _columns_of(dataset: Dataset, query: str) -> set[str]:
-    """The columns that the feature SQL would return for the newest partition, in lower case."""
+    """Returns the columns that the feature SQL would return for the newest partition, in lower case."""
     newest = list_dates(dataset.source)[-1]
     with connect(dataset.source) as con:
         create_view(con, dataset, "history", newest, newest)
@@ -204,7 +200,7 @@ def _columns_of(dataset: Dataset, query: str) -> set[str]:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
+    """Returns the folder itself, or its nearest parent that exists."""
     return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
 
 

@@ -23,13 +23,17 @@ OFF = ("0", "false", "no", "off")
 class Check:
     """The result of one check.
 
-    ok: None if the finding is neither good nor bad. mend: what to do, empty if ok.
+    ok: None if the finding is neither good nor bad. fix: what to do, empty if ok.
     """
 
     name: str
     ok: bool | None
     found: str
-    mend: str = ""
+    fix: str = ""
+
+    def to_json(self) -> dict[str, str | bool | None]:
+        """Returns the object that `nightscore doctor --json` prints, where `mend` is the fix."""
+        return {"name": self.name, "ok": self.ok, "found": self.found, "mend": self.fix}
 
 
 def check_python() -> Check:

@@ -1,5 +1,5 @@
-"""Which flow runs live: each locks a file of its own while it does, so that a killed one can be told and is
-marked Crashed.
+"""Liveness of flow runs: each locks its own file while it runs, so an unlocked file shows that its run was
+killed; that run is then marked Crashed.
 """
 
 import logging
@@ -24,15 +24,14 @@ FOLDER = "running"
 
 
 @contextmanager
-def live_run(files: Path) -> Iterator[None]:
-    """The flow run that calls this lives for the length of the block; earlier ones that were killed are
-    marked Crashed first.
+def track_run(files: Path) -> Iterator[None]:
+    """Marks killed flow runs Crashed, then holds the lock of the current flow run until the block ends.
 
     files: the dataset's folder, which all machines that run its flows share.
     """
     mark_crashed(files)
     lock = _announce(files / FOLDER, str(flow_run.id)) if flow_run.id else None
-    if lock is None:  # no run of Prefect, or one whose caller has said it already
+    if lock is None:  # not in a flow run, or its caller tracks it already
         yield
         return
     with lock:
@@ -43,16 +42,19 @@ def live_run(files: Path) -> Iterator[None]:
 
 
 def mark_crashed(files: Path) -> list[str]:
-    """Marks every flow run Crashed whose process has ended without a word; gives their ids.
+    """Marks every flow run Crashed whose process was killed, and returns their ids.
 
-    Where the Prefect server does not answer, the next run asks again.
+    If the Prefect server does not answer, the next run tries again.
     """
     killed = [path for path in sorted((files / FOLDER).glob("[!.]*")) if path.name != flow_run.id]
     return [path.name for path in killed if _mark_if_dead(path)]
 
 
 def _announce(folder: Path, name: str) -> IO[str] | None:
-    """The run's file, locked; it takes its name when it is, so that nobody finds it without its lock."""
+    """Creates the run's file and returns it locked; None if this run has locked it already.
+
+    The file is locked under a temporary name and then renamed, so no process ever sees it unlocked.
+    """
     path, new = folder / name, folder / f".{name}"
     if path.exists():
         return locked(path)
@@ -72,29 +74,31 @@ def _mark_if_dead(path: Path) -> bool:
             return False
         with lock:
             lock.seek(0)
-            marked = _crashed(UUID(path.name), lock.read() or "its process")
+            marked = _mark_run(UUID(path.name), lock.read() or "its process")
             path.unlink()
         return marked
-    except FileNotFoundError:  # it has just ended, or another process has marked it
+    except FileNotFoundError:  # the run has just ended, or another process has marked it
         return False
     except (httpx.HTTPError, PrefectException) as error:
         log.info(
-            "the flow run %s was killed, which Prefect could not be told: %s", path.name, type(error).__name__
+            "the flow run %s was killed, but Prefect could not mark it Crashed: %s",
+            path.name,
+            type(error).__name__,
         )
         return False
 
 
-def _crashed(run_id: UUID, process: str) -> bool:
-    """Whether the run was not at its end, and is now marked Crashed."""
+def _mark_run(run_id: UUID, process: str) -> bool:
+    """Marks a run Crashed unless it has finished or is unknown to the server; returns whether it did."""
     with get_client(sync_client=True) as client:
         try:
             run = client.read_flow_run(run_id)
-        except ObjectNotFound:  # another server's, or deleted
+        except ObjectNotFound:  # deleted, or a run of another server
             return False
         if run.state and run.state.is_final():
             return False
         client.set_flow_run_state(
-            run_id, Crashed(message=f"Killed: {process} has ended without a word"), force=True
+            run_id, Crashed(message=f"Killed: {process} ended before the run did"), force=True
         )
-    log.info("%s was killed: %s has ended without a word; it is marked Crashed", run.name, process)
+    log.info("%s was killed: %s ended before it did; it is now marked Crashed", run.name, process)
     return True

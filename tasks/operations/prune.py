@@ -1,11 +1,10 @@
-"""Retention: what is older than so many days and nobody needs is dropped, from the warehouse in one
-transaction, then from the disk.
+"""Retention: drops what is old and no longer needed, from the warehouse in one transaction, then from disk.
 
-The space of dropped rows inside a DuckDB file is used again by later nights; the file itself does not become
-smaller (DuckDB 1.5 gives back free blocks at its end alone). Of a file of 365 nights x 10,000 rows (169 MB)
-with the older half of the scores dropped half of the blocks were free once it was closed, and 1,000,000 more
-rows went in without its growing. A lake's files go with the first pruning a day or more after their rows. The
-ledger, labels, metrics and promotions stay for ever.
+Later nights reuse the space of dropped rows inside a DuckDB file; the file itself does not shrink (DuckDB 1.5
+only returns free blocks at its end). Measured on a file of 365 nights x 10,000 rows (169 MB): with the older
+half of the scores dropped, half of its blocks were free once it was closed, and 1,000,000 more rows fitted in
+without making it larger. A lake's files are removed by the first pruning that runs a day or more after their
+rows were dropped. The ledger, labels, metrics and promotions are kept for ever.
 """
 
 import os
@@ -32,8 +31,11 @@ SUPERSEDED, SCORES = "rows of superseded runs", "scores of current runs"
 
 @dataclass(frozen=True)
 class Retention:
-    """What is kept. oldest: the first date that is. scores: whether old rows of current runs go as well.
-    waiting: versions of nights that are scored and not committed yet."""
+    """What to keep.
+
+    oldest: the first date that is kept. scores: whether to drop old rows of current runs too.
+    waiting: versions of nights that are scored but not committed yet.
+    """
 
     oldest: date
     scores: bool
@@ -47,9 +49,10 @@ class Retention:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What goes of one kind.
+    """What was dropped of one kind, or would be.
 
-    count: runs, files or folders. rows: of runs. bytes: of files. oldest, newest: since when they are old.
+    count: number of runs, files or folders. rows: scored rows, of runs only. bytes: of files only.
+    oldest, newest: the first and the last of the dates that their age counts from.
     """
 
     kind: str
@@ -62,9 +65,10 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Pruning:
-    """done: whether it went, or only would.
+    """The result of a pruning.
 
-    older_than: dates and instants before this one are old. left: what is left alone, and why.
+    done: whether anything was changed, or only listed. older_than: dates and instants before this date are
+    old. left: sentences on what was not dropped, and why.
     """
 
     done: bool
@@ -75,9 +79,11 @@ class Pruning:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What goes from the warehouse: rows of the statements `list_prunable_runs` and `list_prunable_versions`.
+    """What to drop from the warehouse: rows of `list_prunable_runs`, and versions of
+    `list_prunable_versions`.
 
-    stored: artifacts in a store elsewhere that go with them. left: versions that stay, in words.
+    registered: the files that the registry names. stored: their artifacts in a store elsewhere, also to be
+    dropped. left: sentences on the versions that are not dropped.
     """
 
     runs: list[dict[str, Any]]
@@ -95,13 +101,12 @@ def prune(
     scores: bool = False,
     yes: bool = False,
 ) -> Pruning:
-    """Drops what became old more than `keep_days` days before `today`; without `yes` only lists it, and
-    changes nothing.
+    """Drops what became old more than `keep_days` days before `today`; without `yes`, only lists it.
 
-    Staging, reports and Data Docs are old by their date, superseded rows and unneeded artifacts by the
-    instant when they became so; scores of current runs, with their quarantine, go by their date and only with
-    `scores`. What a crash leaves goes the next time.
-    Raises WarehouseMissing where nothing of the dataset was ever written.
+    Staging, reports and Data Docs age from their date; superseded rows and unneeded artifacts from the
+    instant when they were superseded or no longer needed. Scores of current runs, with their quarantine, age
+    from their date, and are dropped only with `scores`. The next pruning removes what a crash leaves behind.
+    Raises WarehouseMissing if nothing of the dataset was ever written.
     """
     files = Path(warehouse.settings.files).resolve() / warehouse.name
     keep = Retention(today - timedelta(days=keep_days), scores, _waiting(files))
@@ -113,7 +118,7 @@ def prune(
         warehouse.reclaim()
     found, left = old_files(files, prunable.registered, keep.oldest)
     if yes:
-        left += [f"{old.path} is being worked on since" for old in found if not remove_file(files, old)]
+        left += [f"{old.path} is in use by now" for old in found if not remove_file(files, old)]
         remove_artifacts(prunable.stored)
     return Pruning(
         yes,
@@ -140,16 +145,16 @@ def _prune_rows(con: duckdb.DuckDBPyConnection, files: Path, root: str, keep: Re
 
 
 def _prunable(con: duckdb.DuckDBPyConnection, files: Path, root: str, keep: Retention) -> _Rows:
-    """What is to go from the warehouse, and which files the registry then names."""
+    """Returns what to drop from the warehouse, and the files that the registry names afterwards."""
     runs = rows(con, "retention/list_prunable_runs", **keep.values)
     values = keep.values | {"waiting": list(keep.waiting)}
     models = rows(con, "retention/list_prunable_versions", **values)
-    strange = [model for model in models if not _is_own_model(files, root, model)]
+    foreign = [model for model in models if not _is_own_model(files, root, model)]
     left = [
-        f"{model['version']} names an artifact or a card outside {files}, and is left alone"
-        for model in strange
+        f"{model['version']} names an artifact or a card outside {files}, and is not pruned"
+        for model in foreign
     ]
-    versions = [model["version"] for model in models if model not in strange]
+    versions = [model["version"] for model in models if model not in foreign]
     places = rows(con, "retention/list_artifact_paths")
     return _Rows(
         runs, versions, _registered(files, places, versions), old_artifacts(root, places, versions), left
@@ -157,7 +162,7 @@ def _prunable(con: duckdb.DuckDBPyConnection, files: Path, root: str, keep: Rete
 
 
 def _is_own_model(files: Path, root: str, model: dict[str, Any]) -> bool:
-    """Whether the paths of a version are where training puts them."""
+    """Whether the paths of a version are where training writes them."""
     artifact, card = (_absolute(files, model[name]) for name in ("artifact_path", "card_path"))
     return (
         artifact.parent == files / "models" or is_in_store(root, model["artifact_path"])
@@ -165,8 +170,8 @@ def _is_own_model(files: Path, root: str, model: dict[str, Any]) -> bool:
 
 
 def _registered(files: Path, places: list[dict[str, Any]], versions: list[str]) -> Registered:
-    """What the registry names, as soon as these versions are pruned; a path that a version in use names as
-    well stays.
+    """Returns the paths that the registry names once these versions are pruned; a path that a version in use
+    also names is kept.
     """
     live, pruned = set[Path](), set[Path]()
     for place in places:
@@ -176,19 +181,19 @@ def _registered(files: Path, places: list[dict[str, Any]], versions: list[str]) 
 
 
 def _absolute(files: Path, path: str) -> Path:
-    """A path out of the warehouse, which is below warehouse.files, without what leads up or nowhere."""
+    """Returns a path that is stored relative to warehouse.files as an absolute one, without `.` and `..`."""
     return Path(os.path.normpath(files.parent / path))
 
 
 def _waiting(files: Path) -> tuple[str, ...]:
-    """The versions of the scored nights that wait for their commit; one that cannot be read can never be
-    committed.
+    """Returns the versions of the scored nights that wait for their commit; a night that cannot be read is
+    skipped, since it can never be committed.
     """
     versions = []
     for folder in waiting_folders(files):
         with suppress(ValidationError):
-            publication = read_staged(folder)
-            versions += [publication.version.name] if publication else []
+            night = read_staged(folder)
+            versions += [night.version.name] if night else []
     return tuple(versions)
 
 

@@ -1,6 +1,6 @@
-"""The artifacts of pruned versions in a store that is not below the dataset's own folder.
+"""Finds and removes the artifacts of pruned versions in a store outside the dataset's own folder.
 
-Only what the registry names is looked at.
+Only artifacts that the registry names are considered.
 """
 
 import re
@@ -15,7 +15,7 @@ from tasks.registry.artifact_store import exists, remove, size
 
 @dataclass(frozen=True)
 class OldArtifact:
-    """An artifact that is to go. since: the date of its training. bytes: of all that is in it."""
+    """An artifact to remove. since: the date of its training. bytes: of all its files."""
 
     path: str
     since: date
@@ -24,18 +24,18 @@ class OldArtifact:
 
 
 def is_in_store(root: str, path: str) -> bool:
-    """Whether a path is where the store below `root` puts an artifact."""
+    """Whether the path is one where the store below `root` writes artifacts."""
     return bool(re.fullmatch(re.escape(root) + "/[0-9a-f]{64}", path))
 
 
 def old_artifacts(
     root: str, places: Sequence[dict[str, Any]], versions: Collection[str]
 ) -> list[OldArtifact]:
-    """Those of versions that are pruned, or will be as soon as `versions` are, that are still there and that
-    no version in use names.
+    """Returns the artifacts of pruned versions, and of `versions`, that still exist and that no version in
+    use names.
 
-    places: rows of `sql/retention/list_artifact_paths.sql`. Raises ArtifactError where the store cannot be
-    read.
+    places: rows of `sql/retention/list_artifact_paths.sql`. versions: names of versions to be pruned.
+    Raises ArtifactError if the store cannot be read.
     """
     gone = [place for place in places if place["is_pruned"] or place["version"] in versions]
     live = {place["artifact_path"] for place in places if place not in gone}
@@ -50,6 +50,9 @@ def old_artifacts(
 
 
 def remove_artifacts(old: Sequence[OldArtifact]) -> None:
-    """Removes them. Raises ArtifactError where the store cannot be written; the next prune then goes on."""
+    """Removes the artifacts.
+
+    Raises ArtifactError if the store cannot be written; the next pruning removes the rest.
+    """
     for artifact in old:
         remove(artifact.path)

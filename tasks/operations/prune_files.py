@@ -1,6 +1,6 @@
-"""The files of a dataset that nobody needs any more.
+"""Finds and removes the files of a dataset that are no longer needed.
 
-What is removed is found by looking, never named by the warehouse.
+Only files found in the dataset's own folder are removed, never a path taken from the warehouse.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from tasks.core.staging import RUNNING, SCRATCH, abandoned, remove, staging
 from tasks.publishing.staged_night import FILE
 
 DATE = r"\d{4}-\d{2}-\d{2}"
-DATED = {  # folder, kind, and the names of its files with the date that counts
+DATED = {  # folder: kind, and the pattern of its file names with the date that counts
     "data-docs": ("Data Docs pages", re.compile(rf"({DATE})\.html")),
     "reports": ("reports", re.compile(rf"report-{DATE}_({DATE})\.(?:html|json)")),
 }
@@ -31,7 +31,10 @@ ARTIFACTS, ORPHANS, STAGED = (
 
 @dataclass(frozen=True)
 class Registered:
-    """Whose artifact folders and cards are registered. live: to be kept. pruned: to go. Absolute paths."""
+    """The artifact folders and cards that the registry names, as absolute paths.
+
+    live: of versions to keep. pruned: of pruned versions, to be removed.
+    """
 
     live: frozenset[Path]
     pruned: frozenset[Path]
@@ -39,7 +42,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class OldFile:
-    """A file or folder that is to go. since: since when it is old. bytes: of all that is in it."""
+    """A file or folder to remove. since: the date that its age counts from. bytes: of all its content."""
 
     kind: str
     path: Path
@@ -48,14 +51,14 @@ class OldFile:
 
 
 def old_files(files: Path, registered: Registered, oldest: date) -> tuple[list[OldFile], list[str]]:
-    """What is older than `oldest` below a dataset's own folder, and in words what is left alone although it
-    is; changes nothing.
+    """Returns what is older than `oldest` in a dataset's own folder, and sentences on what is old but must
+    stay; changes nothing.
     """
     found: list[OldFile] = []
     left: list[str] = []
     for folder, kind_of in _folders(registered):
         if not _is_own(files, files / folder):
-            left.append(f"{files / folder} is a link: nothing in it is looked at")
+            left.append(f"{files / folder} is a link; nothing in it is removed")
             continue
         for path in sorted((files / folder).iterdir()) if (files / folder).is_dir() else ():
             kind, since = kind_of(path)
@@ -69,9 +72,7 @@ def old_files(files: Path, registered: Registered, oldest: date) -> tuple[list[O
 
 
 def remove_file(files: Path, old: OldFile) -> bool:
-    """Removes a file or folder; False where a process has begun to work on it since, or it has become
-    something else.
-    """
+    """Removes a file or folder; returns False if by now it is in use, a link or a scored night."""
     if not _is_own(files, old.path):
         return False
     if old.kind == STAGED:
@@ -80,14 +81,14 @@ def remove_file(files: Path, old: OldFile) -> bool:
                 remove(old.path)
                 return True
         return False
-    with suppress(FileNotFoundError):  # whoever prunes at the same time was faster
+    with suppress(FileNotFoundError):  # another prune removed it first
         shutil.rmtree(old.path) if old.path.is_dir() else old.path.unlink()
     return True
 
 
 def _folders(registered: Registered) -> Iterator[tuple[str, KindOf]]:
-    """Each folder below the dataset's own, with what tells an entry's kind and since when it is old; None of
-    what is kept or not ours.
+    """Yields each folder to look in, with a function from an entry to its kind and the date that its age
+    counts from; the kind is None if the entry is to be kept or not ours.
     """
 
     def staged(path: Path) -> tuple[str | None, date]:
@@ -116,19 +117,19 @@ def _folders(registered: Registered) -> Iterator[tuple[str, KindOf]]:
 
 
 def _why_left(files: Path, path: Path) -> str | None:
-    """Why an old file or folder is not touched, in words; None where it may go."""
+    """Returns why an old file or folder must stay, as the end of a sentence; None if it may be removed."""
     training = staging(files) / f"{SCRATCH}train-{path.stem}"
     if path.is_symlink():
-        return "is a link and is left alone; remove it by hand"
+        return "is a link; remove it by hand"
     if (path / FILE).exists():
         return "is a scored night that waits for its commit; `nightscore publish` commits it"
     if _is_used(path) or _is_used(training):
-        return "is being worked on"
+        return "is in use by a running process"
     return None
 
 
 def _is_used(folder: Path) -> bool:
-    """Whether a living process has locked the folder; unlike `abandoned` this leaves no trace in it."""
+    """Whether a running process has locked the folder; unlike `abandoned`, this creates no file in it."""
     try:
         with (folder / RUNNING).open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,7 +141,7 @@ def _is_used(folder: Path) -> bool:
 
 
 def _is_own(files: Path, path: Path) -> bool:
-    """Whether the path is below the dataset's folder as it reads, with no link on the way."""
+    """Whether the path is really below the dataset's folder, with no link on the way."""
     return path.resolve() == files.resolve() / path.relative_to(files)
 
 

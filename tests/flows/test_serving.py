@@ -41,7 +41,7 @@ from tasks.core.errors import PartitionMissing
 from tasks.core.file_lock import locked
 from tasks.notifications.prefect_artifacts import Progress, TrainingProgress
 from tasks.operations.coalescing import FILE
-from tasks.operations.liveness import FOLDER, live_run, mark_crashed
+from tasks.operations.liveness import FOLDER, mark_crashed, track_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -159,10 +159,10 @@ def test_of_several_late_runs_one_scores_each_missed_date_once_and_the_others_ar
     by_hand = late_run(client, served_bank, NIGHT, day=str(NIGHT))
     assert execute(runs[0]).name == "Completed"
     assert committed(served_bank) == [NIGHT, SECOND, LAST]
-    first, overtaken, asked = (client.read_flow_run(run.id) for run in (*runs, by_hand))
+    first, replaced, asked = (client.read_flow_run(run.id) for run in (*runs, by_hand))
     assert first.name == f"small-bank {LAST}"
-    assert overtaken.state_name == "Cancelled"
-    assert f"overtaken by small-bank {SECOND}" in overtaken.state.message
+    assert replaced.state_name == "Cancelled"
+    assert f"replaced by small-bank {SECOND}" in replaced.state.message
     assert asked.state_name == "Late"  # somebody asked for that date: it is not the schedule's to drop
     assert [{"date": str(SECOND), "outcome": "committed"}] in map(
         json.loads, shown("nightscore-missed-small-bank")
@@ -179,7 +179,7 @@ def test_a_late_run_that_has_begun_ends_where_another_stands_in_for_it(
         state = execute(late_run(client, served_bank, SECOND))
     assert (state.name, state.message) == (
         "Cancelled",
-        "overtaken by small-bank of another process, which scores every date that is missing by then",
+        "replaced by small-bank of another process, which scores every missing date up to its own",
     )
     assert committed(served_bank) == [NIGHT]
 
@@ -280,11 +280,11 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from prefect import flow
-from tasks.operations.liveness import live_run
+from tasks.operations.liveness import track_run
 
 @flow(flow_run_name="killed")
 def dies():
-    with live_run(Path(sys.argv[1])):
+    with track_run(Path(sys.argv[1])):
         os.kill(os.getpid(), signal.SIGKILL)
 
 dies()
@@ -305,14 +305,14 @@ def test_a_killed_run_is_marked_crashed_by_the_time_the_next_one_starts(
     assert nightly(served_bank.config, NIGHT).status == "already committed"
     killed = client.read_flow_run(left.name)
     assert (killed.state_name, killed.name) == ("Crashed", "killed")
-    assert "has ended without a word" in killed.state.message
+    assert "ended before the run did" in killed.state.message
     assert list((files / FOLDER).iterdir()) == []
 
 
 def test_a_run_that_lives_or_has_ended_is_not_marked(tmp_path: Path, client: SyncPrefectClient) -> None:
     @flow
     def lives() -> None:
-        with live_run(tmp_path), live_run(tmp_path):
+        with track_run(tmp_path), track_run(tmp_path):
             assert mark_crashed(tmp_path) == []
             (path,) = (tmp_path / FOLDER).iterdir()
             assert locked(path) is None

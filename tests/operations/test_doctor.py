@@ -1,4 +1,4 @@
-"""`nightscore doctor`: every trouble that it knows is found, named and never raised."""
+"""`nightscore doctor`: it finds and names every problem that it checks for, and never raises one."""
 
 import subprocess
 import sys
@@ -58,13 +58,13 @@ def look(name: str, setup: Setup, dataset: Dataset | None = None) -> Check:
 
 
 @pytest.mark.slow
-def test_a_sound_setup_passes_and_is_left_as_it_was(setup: Setup, tmp_path: Path) -> None:
+def test_a_correct_setup_passes_and_is_not_changed(setup: Setup, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     found = checks(setup)
     assert len(found) == len(CHECKS) + len(INSTALLATION)
     assert all(check.found for check in found)
     assert not [check for check in found if check.ok is False and check.name not in {"telemetry", "disk"}]
-    assert all(bool(check.mend) == (check.ok is False) for check in found if check.ok is not None)
+    assert all(bool(check.fix) == (check.ok is False) for check in found if check.ok is not None)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -75,13 +75,21 @@ def test_no_check_ever_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(health, "INSTALLATION", (broken,))
     nowhere = cards(WarehouseSettings(uri=str(tmp_path), files=str(tmp_path / "files")))
     found = checks(Setup(dataset_of(tmp_path / "absent"), nowhere, NotifySettings()))
-    assert found[0] == Check("broken", False, "it fell over", "mend what it names, then look again")
+    assert found[0] == Check(
+        "broken", False, "it fell over", "fix the error, then run `nightscore doctor` again"
+    )
+    assert found[0].to_json() == {
+        "name": "broken",
+        "ok": False,
+        "found": "it fell over",
+        "mend": "fix the error, then run `nightscore doctor` again",
+    }
     wrong = {check.name: check for check in found if check.ok is False}
     assert {"source", "columns", "warehouse"} <= wrong.keys()
-    assert all(check.mend and "\n" not in check.found for check in wrong.values())
+    assert all(check.fix and "\n" not in check.found for check in wrong.values())
 
 
-def test_the_source_is_counted_and_its_newest_day_read(setup: Setup, tmp_path: Path) -> None:
+def test_the_dates_of_the_source_are_counted_and_the_newest_is_read(setup: Setup, tmp_path: Path) -> None:
     assert look("source", setup) == Check("source", True, f"1 dates, {DAY} to {DAY}; the newest has 2 rows")
     assert look("source", setup, dataset_of(tmp_path / "empty")).ok is False
     (tmp_path / "2024-03-02.parquet").write_bytes(b"PAR1 torn")
@@ -91,7 +99,7 @@ def test_the_source_is_counted_and_its_newest_day_read(setup: Setup, tmp_path: P
 
 
 def checks_of(name: str, setup: Setup) -> Check:
-    """The check as `checks` makes it, with its failure caught."""
+    """The check as `checks` runs it, with its exceptions caught."""
     return health._guarded(name, lambda: look(name, setup))
 
 
@@ -135,7 +143,7 @@ def test_feature_sql_is_bound(
     assert found in check.found
 
 
-def test_feature_sql_that_is_absent_or_not_wanted(setup: Setup, tmp_path: Path) -> None:
+def test_feature_sql_may_be_missing_only_if_none_is_configured(setup: Setup, tmp_path: Path) -> None:
     assert look("feature_sql", setup).ok is None
     absent = look(
         "feature_sql",
@@ -146,7 +154,7 @@ def test_feature_sql_that_is_absent_or_not_wanted(setup: Setup, tmp_path: Path) 
     assert "absent.sql" in absent.found
 
 
-def test_the_warehouse_is_new_known_or_broken(setup: Setup) -> None:
+def test_a_new_an_existing_and_a_broken_warehouse(setup: Setup) -> None:
     assert "does not exist yet" in look("warehouse", setup).found
     assert not Path(setup.warehouse.settings.uri).exists()
     with duckdb.connect(setup.warehouse.settings.uri) as con:
@@ -163,7 +171,7 @@ def test_the_warehouse_is_new_known_or_broken(setup: Setup) -> None:
     assert "secret" not in unreachable.found
 
 
-def test_a_lake_is_looked_at_like_a_file(setup: Setup, tmp_path: Path) -> None:
+def test_a_lake_is_checked_like_a_file(setup: Setup, tmp_path: Path) -> None:
     lake = WarehouseSettings(uri=f"ducklake:sqlite:{tmp_path / 'lake.sqlite'}", files=str(tmp_path / "files"))
     assert "does not exist yet" in look("warehouse", Setup(setup.dataset, cards(lake), setup.notify)).found
     Warehouse(lake, "cards").transact(lambda con: con.execute("select 1"))
@@ -171,7 +179,7 @@ def test_a_lake_is_looked_at_like_a_file(setup: Setup, tmp_path: Path) -> None:
     assert look("results", Setup(setup.dataset, cards(lake), setup.notify)).ok is True
 
 
-def test_a_held_warehouse_is_told_apart_from_a_broken_one(setup: Setup) -> None:
+def test_a_held_warehouse_is_distinguished_from_a_broken_one(setup: Setup) -> None:
     hold = (
         f"import duckdb; con = duckdb.connect({setup.warehouse.settings.uri!r}); print('held', "
         "flush=True); input()"
@@ -188,7 +196,7 @@ def test_a_held_warehouse_is_told_apart_from_a_broken_one(setup: Setup) -> None:
     assert look("warehouse", setup).ok is True
 
 
-def test_little_disk_is_said(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_disk_space_is_reported(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "FREE_GIB", 1e9)
     check = look("disk", setup)
     assert check.ok is False
@@ -197,7 +205,7 @@ def test_little_disk_is_said(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> N
     assert not folder.exists()
 
 
-def test_versions_are_compared_with_what_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installed_versions_are_compared_with_the_declared_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     assert installation.check_python().ok is True
     assert installation.check_packages().ok is True
     monkeypatch.setattr(
@@ -222,7 +230,9 @@ def test_a_tensorflow_that_kills_its_process_is_only_a_failed_check(
     assert "ended with status -4" in check.found
 
 
-def test_prefect_without_an_answer_and_telemetry_that_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_prefect_server_and_enabled_telemetry_are_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         assert installation.check_prefect().ok is True
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
@@ -232,8 +242,8 @@ def test_prefect_without_an_answer_and_telemetry_that_is_on(monkeypatch: pytest.
     monkeypatch.setenv("DO_NOT_TRACK", "1")
     monkeypatch.setenv("GX_ANALYTICS_ENABLED", "false")
     with temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: True}):
-        assert installation.check_telemetry().mend == "set PREFECT_SERVER_ANALYTICS_ENABLED=false"
+        assert installation.check_telemetry().fix == "set PREFECT_SERVER_ANALYTICS_ENABLED=false"
     with temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}):
         assert installation.check_telemetry().ok is True
         monkeypatch.delenv("DO_NOT_TRACK")
-        assert installation.check_telemetry().mend == "set DO_NOT_TRACK=1"
+        assert installation.check_telemetry().fix == "set DO_NOT_TRACK=1"

@@ -1,5 +1,5 @@
-"""Retention: what is old and needless goes, everything else stays; nothing outside the dataset's own folder
-is ever touched.
+"""Retention: old data that is no longer needed is dropped and everything else stays; nothing outside the
+dataset's own folder is ever touched.
 """
 
 import fcntl
@@ -53,8 +53,8 @@ def at(day: date) -> datetime:
 
 @dataclass(frozen=True)
 class Branch:
-    """A dataset's results in a folder of its own: rows as ledger and registry hold them, files where the
-    steps put them.
+    """A dataset's results in a separate folder: rows as the ledger and the registry store them, files where
+    the steps write them.
     """
 
     folder: Path
@@ -175,9 +175,9 @@ def kinds(pruned: Pruning) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Branch:
-    """Old and recent ones of everything."""
+    """One old and one recent item of every kind."""
     branch = Branch(tmp_path_factory.mktemp("template") / "branch")
-    branch.version("first", OLD, promoted=OLD)  # overtaken before anything that is kept
+    branch.version("first", OLD, promoted=OLD)  # replaced as champion before the first date that is kept
     branch.version(
         "kept", OLD + timedelta(days=1), promoted=date(2026, 3, 1)
     )  # champion on the first date that is kept
@@ -202,7 +202,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Branch:
 
 @pytest.fixture
 def branch(template: Branch, tmp_path: Path) -> Branch:
-    """A copy that is the test's own; its files are as old as the template's."""
+    """A copy for one test; its files are as old as those of the template."""
     shutil.copytree(template.folder, tmp_path / "branch")
     return Branch(tmp_path / "branch")
 
@@ -217,7 +217,7 @@ def test_without_yes_everything_stays_as_it_is(branch: Branch) -> None:
     assert branch.prune(scores=True, yes=True).dropped == ()
 
 
-def test_superseded_rows_go_by_the_instant_they_became_so_and_current_ones_stay(branch: Branch) -> None:
+def test_superseded_rows_age_from_when_they_were_superseded_and_current_ones_stay(branch: Branch) -> None:
     pruned = branch.prune(yes=True)
     (rows,) = [dropped for dropped in pruned.dropped if dropped.kind == pruning.SUPERSEDED]
     assert (rows.count, rows.rows, rows.oldest, rows.newest) == (
@@ -234,7 +234,7 @@ def test_superseded_rows_go_by_the_instant_they_became_so_and_current_ones_stay(
     }
 
 
-def test_old_scores_of_current_runs_go_only_when_asked_for_with_the_version_that_they_used(
+def test_old_scores_of_current_runs_and_their_version_are_dropped_only_on_request(
     branch: Branch,
 ) -> None:
     branch.prune(scores=True, yes=True)
@@ -255,14 +255,14 @@ def test_the_ledger_labels_metrics_promotions_and_versions_are_never_deleted(bra
     assert {name: len(branch.table(f"from {name}")) for name in COUNTED} == before
 
 
-def test_an_artifact_goes_with_its_card_once_nothing_can_need_it(branch: Branch) -> None:
+def test_an_artifact_and_its_card_are_removed_once_nothing_can_need_them(branch: Branch) -> None:
     branch.prune(yes=True)
     assert {path.name for path in (branch.files / "models").iterdir()} == {"kept", "last", "used"}
     assert {path.stem for path in (branch.files / "cards").iterdir()} == {"kept", "last", "used"}
     assert {row["version"] for row in branch.table("from models where pruned_at is not null")} == {"first"}
 
 
-def test_pages_and_staging_go_by_their_date(branch: Branch) -> None:
+def test_pages_and_staging_age_from_their_date(branch: Branch) -> None:
     assert (
         kinds(branch.prune(yes=True)).items()
         >= {"Data Docs pages": 1, "reports": 2, "staging folders": 1}.items()
@@ -280,7 +280,7 @@ def test_pages_and_staging_go_by_their_date(branch: Branch) -> None:
     }
 
 
-def test_staging_that_a_process_works_on_and_a_night_that_waits_are_left_and_named(branch: Branch) -> None:
+def test_staging_in_use_and_a_night_that_waits_stay_and_are_reported(branch: Branch) -> None:
     waiting = branch.file(f"staging/{OLD + timedelta(days=1)}/{FILE}", OLD, text="{}").parent
     running = branch.files / "staging" / str(OLD)
     scratch = branch.file("staging/scratch-0000/x", OLD).parent
@@ -293,12 +293,12 @@ def test_staging_that_a_process_works_on_and_a_night_that_waits_are_left_and_nam
     assert waiting.is_dir()
     assert not scratch.exists()
     assert [words for words in pruned.left if str(waiting) in words and "nightscore publish" in words]
-    assert [words for words in pruned.left if str(running) in words and "worked on" in words]
+    assert [words for words in pruned.left if f"{running} is in use by a running process" in words]
     assert branch.prune(yes=True).dropped[0].count == 1  # its process has ended
     assert not running.exists()
 
 
-def test_the_version_of_a_night_that_waits_stays(branch: Branch) -> None:
+def test_the_version_of_a_waiting_night_stays(branch: Branch) -> None:
     staged = branch.files / "staging" / str(OLD)
     features = Features(
         Validated(Partition(OLD, 3, "fingerprint"), staged / "quarantine.parquet", 0, staged / "page.html"),
@@ -324,7 +324,7 @@ def test_the_version_of_a_night_that_waits_stays(branch: Branch) -> None:
     assert branch.table("from models where pruned_at is not null") == []
 
 
-def test_orphaned_artifacts_go_when_they_are_old(branch: Branch) -> None:
+def test_old_orphaned_artifacts_are_removed(branch: Branch) -> None:
     for name, changed in (
         ("models/old-orphan/f", OLD),
         ("models/.old.tmp/f", OLD),
@@ -352,7 +352,7 @@ def test_orphaned_artifacts_go_when_they_are_old(branch: Branch) -> None:
         "bank/models/../reports",
     ],
 )
-def test_a_path_out_of_the_warehouse_leads_nowhere(branch: Branch, path: str, tmp_path: Path) -> None:
+def test_a_foreign_path_in_the_warehouse_is_never_followed(branch: Branch, path: str, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").write_text("precious")
@@ -423,7 +423,7 @@ def test_a_failing_transaction_leaves_warehouse_and_files(
     assert branch.everything() == before
 
 
-def test_dropped_space_is_used_again(tmp_path: Path) -> None:
+def test_the_space_of_dropped_rows_is_reused(tmp_path: Path) -> None:
     branch = Branch(tmp_path / "large")
     branch.version("v", RECENT)
     branch.run("old", OLD, "v", superseded=OLD, rows=150_000)
@@ -433,7 +433,7 @@ def test_dropped_space_is_used_again(tmp_path: Path) -> None:
     assert Path(branch.warehouse.uri).stat().st_size <= 1.1 * size
 
 
-def test_nothing_to_prune_is_said_and_the_command_lists_before_it_drops(branch: Branch) -> None:
+def test_the_command_lists_before_it_drops_and_reports_when_there_is_nothing_to_drop(branch: Branch) -> None:
     with pytest.raises(WarehouseMissing):
         prune(Warehouse(branch.warehouse, "nobody"), KEEP, TODAY, yes=True)
     config = branch.folder / "nightscore.toml"
@@ -449,7 +449,7 @@ def test_nothing_to_prune_is_said_and_the_command_lists_before_it_drops(branch: 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
-def test_a_pruned_version_serves_nobody_until_it_is_learnt_again(scored_bank: Bank) -> None:
+def test_a_pruned_version_scores_no_night_until_it_is_trained_again(scored_bank: Bank) -> None:
     settings = load_settings(scored_bank.config)
     (model,) = scored_bank.table("from models").to_dicts()
     shutil.rmtree(Path(settings.warehouse.files) / model["artifact_path"])
@@ -467,7 +467,7 @@ def test_a_pruned_version_serves_nobody_until_it_is_learnt_again(scored_bank: Ba
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
-def test_a_night_whose_rows_were_pruned_keeps_its_line_and_is_not_judged(scored_bank: Bank) -> None:
+def test_a_night_whose_rows_were_pruned_keeps_its_ledger_row_and_is_not_evaluated(scored_bank: Bank) -> None:
     settings = load_settings(scored_bank.config)
     (run_id,) = scored_bank.table("from runs")["run_id"]
     for statement in ("retention/delete_scores", "retention/delete_quarantine", "retention/mark_runs_pruned"):
@@ -476,18 +476,18 @@ def test_a_night_whose_rows_were_pruned_keeps_its_line_and_is_not_judged(scored_
         )
     (line,) = scored_bank.table("from daily").to_dicts()
     assert (line["partition_date"], line["rows_scored"], line["median_score"]) == (NIGHT, ROWS, None)
-    assert list(offences_of(settings)) == []
+    assert list(violations_of(settings)) == []
     with pytest.raises(EvaluationError, match="no date has a committed run whose rows are kept"):
         evaluate(scored_bank.config, NIGHT, NIGHT)
     assert nightly(scored_bank.config, NIGHT).status == "already committed"
 
 
-def offences_of(settings: Settings) -> list[Violation]:
+def violations_of(settings: Settings) -> list[Violation]:
     with Warehouse(settings.warehouse, settings.name).reading() as con:
         return list(violations(con))
 
 
-def test_a_lake_lets_go_of_the_files_of_pruned_rows(tmp_path: Path) -> None:
+def test_a_lake_removes_the_files_of_pruned_rows(tmp_path: Path) -> None:
     lake = WarehouseSettings(uri=f"ducklake:sqlite:{tmp_path / 'lake.sqlite'}", files=str(tmp_path / "files"))
     register(lake)
     for fingerprint in ("first", "second"):
@@ -502,4 +502,4 @@ def test_a_lake_lets_go_of_the_files_of_pruned_rows(tmp_path: Path) -> None:
     assert any("score_rows" in str(file) for file in files)
     assert (
         len(list((tmp_path / "files" / "lake").rglob("score_rows/*.parquet"))) == 2
-    )  # a reader may be in the first for a day yet
+    )  # a reader may use the first one for another day

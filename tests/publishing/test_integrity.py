@@ -168,5 +168,5 @@ def test_doctor_names_the_nights_that_wait(kept: tuple[Settings, StagedNight]) -
     settings, publication = kept
     settings = load_settings(publication.scored.path.parents[4] / "nightscore.toml")
     found = check_waiting(Setup(settings, warehouse_of(settings), settings.notify))
-    assert (found.ok, found.mend) == (None, "run `nightscore publish`")
+    assert (found.ok, found.fix) == (None, "run `nightscore publish`")
     assert str(SECOND) in found.found
