@@ -135,7 +135,7 @@ class QualitySettings(Section):
 
 
 class Dataset(Section):
-    """Which rows a night reads and keeps, what is learnt from them, and from which score a row is flagged."""
+    """A dataset: its source, the rows and features to use, how to train on them and when to flag a row."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     source: SourceSettings
@@ -158,14 +158,12 @@ class Dataset(Section):
 
     @property
     def label_delay_days(self) -> int:
-        """Days until the label of a row is known; 0 without a label column, where there is nothing to wait
-        for.
-        """
+        """Days until the label of a row is known; 0 without a label column."""
         return self.training.label_delay_days if self.columns.label else 0
 
     def training_window(self, as_of: date) -> tuple[date, date]:
-        """First and last date of the training window: the dates before `as_of` whose labels are known by
-        then.
+        """Returns the first and last date of the training window: the newest `window_days` dates whose labels
+        are known at the start of `as_of`.
         """
         last = as_of - timedelta(days=self.label_delay_days + 1)
         return last - timedelta(days=self.training.window_days - 1), last

@@ -1,4 +1,4 @@
-"""What an evaluation found: the figures that the page, the JSON and the Prefect artifact all show."""
+"""The result of an evaluation: the figures that the report page, the JSON and the Prefect artifact show."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -38,8 +38,8 @@ class Ranking:
     baselines: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Metric name to the detector's value, and its intervals and the baselines' values and intervals
-        beside them.
+        """Returns the detector's value of each metric by name, with `intervals`, `baselines` and
+        `baseline_intervals` beside them; a value is None where the metric is not defined.
         """
         return {
             **_values(self.detector),
@@ -54,15 +54,13 @@ class NightLine:
     """One evaluated date.
 
     date: the partition's date.
-    rows: rows that were scored, known compromised entities included.
-    quarantined: distinct source rows that were quarantined.
-    flagged: scored rows that were flagged.
-    model_version, threshold: what the current run of the date flagged with; threshold is a score.
-    precision, recall: of the flags of this date, on the rows that are judged; None where not defined or
-    without labels.
-    frauds: known frauds among the judged rows (their weight, where there are weights); None without labels.
-    data_docs: link to the night's Data Docs page, relative to the folder of the report; None where there is
-    none.
+    rows: number of scored rows, including those of known compromised entities.
+    quarantined: number of distinct source rows in quarantine.
+    flagged: number of flagged rows.
+    model_version, threshold: what the current run of the date flagged with; the threshold is a score.
+    precision, recall: of the flags on the evaluated rows; None if not defined, or without labels.
+    frauds: number of known frauds among the evaluated rows, or their total weight; None without labels.
+    data_docs: link to the night's Data Docs page, relative to the report's folder; None if there is none.
     """
 
     date: date
@@ -79,12 +77,12 @@ class NightLine:
 
 @dataclass(frozen=True)
 class AlertLine:
-    """One of the strangest entities of the evaluated dates.
+    """One of the highest scoring entities of the evaluated dates.
 
-    entity: who the alert is about, already masked where its column is private.
-    score, p_value: of the entity's highest row.
-    reasons: the reasons of that row in words, the largest share first, private values already masked.
-    is_fraud: what the label says; None where it is not known.
+    entity: the entity that the alert is about, already masked if its column is private.
+    score, p_value: of the entity's highest scoring row.
+    reasons: the reasons of that row as text, the largest share first, private values already masked.
+    is_fraud: the label; None if it is not known.
     """
 
     date: date
@@ -97,24 +95,25 @@ class AlertLine:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of the dates `first_date`..`last_date`, judged with the labels known at the end of `as_of`.
+    """The evaluated scores of `first_date`..`last_date`, by the labels known at the end of `as_of`.
 
-    dataset: the configuration's name.
-    rows: judged rows (all scored rows, where there are no labels).
-    positives: frauds among them; None without labels.
-    rows_left_out: scored rows that were not judged because their entity was known to be compromised.
-    model_versions: the versions that flagged, in order of use.
-    thresholds: the distinct thresholds that they flagged with, in order of use (scores).
+    dataset: the name in the configuration.
+    rows: number of evaluated rows; without labels, of all scored rows.
+    positives: number of frauds among them; None without labels.
+    rows_left_out: number of scored rows that are not evaluated because their entity was known to be
+        compromised.
+    model_versions: the versions that flagged rows, in order of use.
+    thresholds: the distinct thresholds that they used, as scores, in order of use.
     nights: one line per evaluated date, in order.
     ranking: figures of the detector and its baselines; None without labels.
-    without_label_derived: the same for a detector trained without the label-derived features; None where
-    there are none.
-    confusion: rows by verdict and label; None without labels.
+    without_label_derived: the same for a detector trained without the label-derived features; None if there
+        are no such features.
+    confusion: number (or weight) of rows by flag and label; None without labels.
     curves: curves by scorer, `detector` first, then the names of baselines; empty without labels.
-    distribution: how the detector's scores spread; None where there are no scores.
+    distribution: distribution of the detector's scores; None if there are no scores.
     weighted: whether the figures use sample weights.
-    alerts: the strangest entities, highest score first.
-    notes: whole sentences on what the reader must know, such as a metric that is not defined, and why.
+    alerts: the highest scoring entities, highest score first.
+    notes: sentences for the reader, such as why a metric is not defined.
     """
 
     dataset: str
@@ -137,11 +136,10 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def to_json(self, report: str | None = None) -> dict[str, Any]:
-        """The flat object that `nightscore evaluate --json` prints: plain JSON values, None where a figure is
-        not defined.
+        """Returns the flat object that `nightscore evaluate --json` prints, with plain JSON values.
 
-        report: where the page is. Metric names are keys of their own, so that `object["auc_roc"]` is the
-        detector's figure; without labels they are None.
+        Each metric name is a top-level key: `object["auc_roc"]` is the detector's value, or None if it is
+        not defined or there are no labels. report: path of the report page.
         """
         ranking = self.ranking or Ranking(dict.fromkeys(WITHOUT_LABELS, Figure(None)))
         return {
@@ -175,7 +173,7 @@ def _values(figures: Mapping[str, Figure]) -> dict[str, float | None]:
 
 
 def _intervals(figures: Mapping[str, Figure]) -> dict[str, list[float] | None]:
-    """The bounds of the 95% interval by metric name."""
+    """Returns the lower and upper bound of each metric's 95% interval; None where there is no interval."""
     return {
         name: None if figure.low is None or figure.high is None else [figure.low, figure.high]
         for name, figure in figures.items()
@@ -183,5 +181,5 @@ def _intervals(figures: Mapping[str, Figure]) -> dict[str, list[float] | None]:
 
 
 def _counts(confusion: Confusion) -> dict[str, float]:
-    """Whole numbers where they are whole: only weights make others."""
+    """Returns the counts as integers where they are whole; only sample weights make fractions."""
     return {name: int(rows) if rows == int(rows) else rows for name, rows in asdict(confusion).items()}

@@ -1,10 +1,12 @@
-"""What makes two nights, or two versions, the same: hashes over a stated list of configuration keys.
+"""Decides whether two nights, or two versions, are the same, by hashes over explicit lists of configuration
+keys.
 
-A format is such a list, and its number is part of the hash that is stored. A stored hash is compared by the
-formula of its own format, so that a new format makes no committed night due again and no champion foreign. A
-key that is added later goes into the newest list and into NEUTRAL, with the value that changes nothing: where
-a configuration has that value, the key is left out, and the hash is what it was. Whatever changes scores gets
-a new format, and a line in the changelog.
+Each list is a format, and its number is part of the stored hash. A stored hash is compared with the hash of
+the same format, so a new format neither makes a committed night due again nor invalidates a champion.
+
+To add a key later, add it to the newest list, and to NEUTRAL with the value that changes no scores: a
+configuration with that value leaves the key out, so its hash stays the same. A change to the scores needs a
+new format and a line in the changelog.
 """
 
 import hashlib
@@ -50,7 +52,7 @@ MODEL = (
     "model.explain_below",
     "model.members",
 )
-TRAINING = (  # but for when a version is trained, who promotes it, and which gate withholds it
+TRAINING = (  # without the keys for when to train, how to promote and which gate withholds a version
     "training.window_days",
     "training.label_delay_days",
     "training.rows",
@@ -69,34 +71,33 @@ RUN_FORMATS: dict[int, Sequence[str]] = {
     2: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
 }
 TRAINING_FORMATS: dict[int, Sequence[str]] = {1: (*FEATURES, *QUALITY, *MODEL, *TRAINING)}
-NEUTRAL: dict[
-    str, Any
-] = {}  # a key that was added to a format later -> the value that leaves its hash as it was
+# A key added to a format later, with the value for which it is left out of the hash.
+NEUTRAL: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The hash of a configuration by each known format, the newest first."""
+    """The hashes of a configuration, one per format, the newest format first."""
 
     hashes: tuple[str, ...]
 
     @property
     def current(self) -> str:
-        """The hash that is stored with what is made now."""
+        """The hash of the newest format, which new runs and versions store."""
         return self.hashes[0]
 
     def __contains__(self, stored: object) -> bool:
-        """Whether a stored hash, of whatever format, is of this configuration."""
+        """Whether a stored hash of any format belongs to this configuration."""
         return stored in self.hashes
 
 
 def run_identity(dataset: Dataset) -> Identity:
-    """What decides the scores and flags of a night, besides its source and its version."""
+    """Returns the identity of the keys that decide a night's scores and flags, besides source and version."""
     return _identity(dataset, RUN_FORMATS)
 
 
 def training_identity(dataset: Dataset) -> Identity:
-    """What decides what a version learns, besides its rows."""
+    """Returns the identity of the keys that decide what a version learns, besides its rows."""
     return _identity(dataset, TRAINING_FORMATS)
 
 
@@ -110,26 +111,26 @@ def _identity(dataset: Dataset, formats: Formats) -> Identity:
 
 
 def _hash(content: dict[str, Any], number: int, keys: Sequence[str]) -> str:
-    """16 hexadecimal digits, after the number of the format; the first format had no number."""
+    """Returns the number of the format and 16 hexadecimal digits; for format 1, the digits alone."""
     paths = [
         key.split(".")
         for key in keys
         if key not in NEUTRAL or _value(content, key.split(".")) != NEUTRAL[key]
     ]
-    digest = hashlib.sha256(json.dumps(_stated(content, paths), sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(_selected(content, paths), sort_keys=True).encode()).hexdigest()[:16]
     return digest if number == 1 else f"{number}:{digest}"
 
 
-def _stated(content: Any, paths: Iterable[Sequence[str]]) -> Any:
-    """The content reduced to the keys at these paths; `*` stands for every key of a table."""
+def _selected(content: Any, paths: Iterable[Sequence[str]]) -> Any:
+    """Returns the content reduced to the keys at these paths; `*` stands for every key of a table."""
     below: dict[str, list[Sequence[str]]] = {}
     for path in paths:
         if not path or not isinstance(content, dict):
             return content
         below.setdefault(path[0], []).append(path[1:])
     if "*" in below:
-        return {name: _stated(value, below["*"]) for name, value in content.items()}
-    return {name: _stated(content[name], rest) for name, rest in below.items()}
+        return {name: _selected(value, below["*"]) for name, value in content.items()}
+    return {name: _selected(content[name], rest) for name, rest in below.items()}
 
 
 def _value(content: Any, path: Sequence[str]) -> Any:

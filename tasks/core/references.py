@@ -85,7 +85,7 @@ class Version:
 
 @dataclass(frozen=True)
 class ScoringModels:
-    """The versions that score a date: the champion, whose flags count, and the challengers, oldest first,
+    """The versions that score a date: the champion, which flags rows, and the challengers, oldest first,
     whose scores are stored for comparison only.
     """
 
@@ -115,10 +115,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Night:
-    """The outcome of a night: the line that the command line prints and the ledger stores.
+    """The outcome of a night, as the command line prints it.
 
     status: committed | already committed
-    doubts: warnings noted when the night was committed.
+    doubts: warnings found when the night was committed.
     """
 
     date: date

@@ -1,5 +1,5 @@
-"""The steps of a flow: Prefect tasks inside a flow run, outside of one plain functions with the same
-retries.
+"""The steps of a flow: Prefect tasks inside a flow run, and plain functions with the same retries outside of
+one.
 """
 
 import sys
@@ -15,7 +15,9 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a step is tried again, after how many seconds each time, and after which errors."""
+    """attempts: how often a failed step is tried again. delay_seconds: wait before each attempt. errors: the
+    exceptions after which it is tried again.
+    """
 
     attempts: int = 0
     delay_seconds: float = 0.0
@@ -23,7 +25,10 @@ class Retries:
 
 
 class Step(Generic[P, R]):
-    """A function that a flow calls as one of its steps. plain: the function itself."""
+    """A function that a flow calls as one of its steps.
+
+    plain: the function itself. retries: when to try it again.
+    """
 
     def __init__(self, plain: Callable[P, R], retries: Retries) -> None:
         self.plain = plain
@@ -32,11 +37,11 @@ class Step(Generic[P, R]):
 
     @property
     def name(self) -> str:
-        """What the step is called in Prefect and in the ledger's durations."""
+        """The name of the step in Prefect and in the ledger's durations."""
         return self.plain.__name__
 
     def with_retries(self, retries: Retries) -> "Step[P, R]":
-        """The same step, tried again by another rule."""
+        """Returns the same step with other retries."""
         return Step(self.plain, retries)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -64,18 +69,20 @@ class Step(Generic[P, R]):
 
 
 def step(function: Callable[P, R]) -> Step[P, R]:
-    """A function as a step of a flow, which is not tried again unless the flow says so."""
+    """Makes a function a step of a flow, without retries unless the flow sets some."""
     return Step(function, Retries())
 
 
 def in_flow_run() -> bool:
-    """Whether a Prefect flow or task run is under way; Prefect is not imported to find out."""
+    """Whether the caller runs in a Prefect flow or task; does not import Prefect."""
     context = sys.modules.get("prefect.context")
     return bool(context and (context.FlowRunContext.get() or context.TaskRunContext.get()))
 
 
 def _condition(retries: Retries) -> Callable[[Any, Any, Any], bool]:
-    """The rule as Prefect takes it: a function of a task, its run and its state; it calls no bound method."""
+    """Returns the retry condition that Prefect expects: a function of a task, its run and its state, which
+    calls no bound method.
+    """
 
     def may_retry(task: Any, run: Any, state: Any) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What makes two nights, or two versions, the same: stated keys, in formats each compared by its own."""
+"""When two nights, or two versions, are the same: their listed keys agree, within one format."""
 
 import pytest
 from banks import NIGHT, Bank
@@ -14,11 +14,11 @@ from tasks.registry.selection import select_models
 from tasks.training.retraining import training_due
 from tasks.warehouse.connection import Warehouse
 
-NOT_STATED = {
+NOT_LISTED = {  # when to train and what for, not how
     "training.retrain_every_days",
     "training.gate",
     "training.promotion",
-}  # when and for what, not how
+}
 
 
 def changed(settings: Settings, section: str, key: str, value: object) -> Settings:
@@ -32,7 +32,7 @@ def settings(bank: Bank) -> Settings:
 
 
 def leaves(prefix: str, section: type[BaseModel]) -> set[str]:
-    """Every key of a section, with those of the tables in it."""
+    """Every key of a section, including those of its tables."""
     tables: dict[object, tuple[str, type[BaseModel]]] = {
         ImageSettings | None: ("", ImageSettings),
         dict[str, ColumnRule]: (".*", ColumnRule),
@@ -44,23 +44,23 @@ def leaves(prefix: str, section: type[BaseModel]) -> set[str]:
     return found
 
 
-def test_every_key_that_decides_scores_or_learning_is_stated() -> None:
-    """A key that is added to one of these sections belongs into tasks/core/identity.py, or NOT_STATED."""
-    stated = {key for keys in (identity.RUN_FORMATS[2], identity.TRAINING_FORMATS[1]) for key in keys}
+def test_every_key_that_decides_scores_or_training_is_listed() -> None:
+    """Add a new key of one of these sections to tasks/core/identity.py, or to NOT_LISTED."""
+    listed = {key for keys in (identity.RUN_FORMATS[2], identity.TRAINING_FORMATS[1]) for key in keys}
     for name in ("features", "quality", "model", "training", "threshold"):
         section = Settings.model_fields[name].annotation
         assert section is not None
-        expected = leaves(name, section) - NOT_STATED
-        assert expected == {key for key in stated if key.startswith(f"{name}.")}, name
+        expected = leaves(name, section) - NOT_LISTED
+        assert expected == {key for key in listed if key.startswith(f"{name}.")}, name
 
 
-def test_the_hashes_of_the_first_format_are_those_of_the_version_before(settings: Settings) -> None:
+def test_the_hashes_of_the_first_format_have_not_changed(settings: Settings) -> None:
     assert run_identity(settings).hashes[-1] == "320097074d28ab40"
     assert training_identity(settings).hashes[-1] == "100f83b824d23d58"
 
 
 @pytest.mark.parametrize(("role", "other"), [("id", "at"), ("entity", "channel"), ("time", None)])
-def test_the_columns_that_say_which_row_is_which_belong_to_a_night(
+def test_the_columns_that_identify_rows_belong_to_the_identity_of_a_run(
     settings: Settings, role: str, other: str | None
 ) -> None:
     another = changed(settings, "columns", role, other)
@@ -68,14 +68,11 @@ def test_the_columns_that_say_which_row_is_which_belong_to_a_night(
     assert training_identity(another) == training_identity(settings)
 
 
-def test_a_key_that_is_added_with_a_neutral_default_leaves_the_hash_as_it_was(
+def test_a_key_added_with_a_neutral_default_keeps_the_hash(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = run_identity(settings)
-    added = (
-        *identity.RUN_FORMATS[2],
-        "schedule.offset_days",
-    )  # a key that is stated nowhere, as if it were new
+    added = (*identity.RUN_FORMATS[2], "schedule.offset_days")  # a key of no format, as if it were new
     monkeypatch.setitem(identity.RUN_FORMATS, 2, added)
     assert run_identity(settings).current != before.current
     monkeypatch.setitem(identity.NEUTRAL, "schedule.offset_days", 1)
@@ -84,7 +81,7 @@ def test_a_key_that_is_added_with_a_neutral_default_leaves_the_hash_as_it_was(
 
 
 @pytest.mark.slow
-def test_a_raised_format_makes_no_night_due_and_no_champion_foreign(
+def test_a_new_format_makes_no_night_due_and_no_champion_outdated(
     scored_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.nightly import score_night
