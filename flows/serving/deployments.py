@@ -1,8 +1,7 @@
-"""The flows: each a thin decorator over a plain function of the same steps, for the command line and for
-deployments.
+"""The flows, as the command line and the deployments run them: each a thin decorator over a plain function.
 
-Each imports its function when it runs: whoever serves these flows, or waits for a partition, has no
-TensorFlow in memory.
+Each flow imports that function when it runs, so that a process that only serves flows, or waits for a
+partition, does not load TensorFlow.
 """
 
 from datetime import date
@@ -22,7 +21,7 @@ from tasks.core.references import Night, Version
 if TYPE_CHECKING:
     from tasks.core.evaluation_result import Evaluation
 
-# Prefect's form and API check what a schema says, but for its `format`: so the pattern.
+# The pattern is needed because Prefect's form and API do not check the `format` of a schema.
 DATE = {"type": "string", "format": "date", "pattern": r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"}
 BusinessDate = Annotated[date, WithJsonSchema(DATE)]
 
@@ -31,15 +30,14 @@ BusinessDate = Annotated[date, WithJsonSchema(DATE)]
 def nightly(
     config: Path, day: BusinessDate | None = None, force: bool = False, due: bool = True
 ) -> Night | State[Any]:
-    """Scores one partition and commits it, after the dates that were missed before it; the same again is a
-    no-op.
+    """Scores one partition and commits it; does nothing if the same night is committed already.
 
     Args:
-        config: The TOML file of the dataset, as the machine that runs this sees it.
-        day: The business date, which is then scored alone. Unless given: that of the scheduled start, after
-            every date missed before it.
-        force: Score the date again although the same night is committed.
-        due: Notify where the source has no partition of the date.
+        config: The TOML file of the dataset, as a path on the machine that runs this.
+        day: The business date to score. Unless given, the date of the scheduled start, after every missed
+            date before it.
+        force: Score the date again even if the same night is committed.
+        due: Send a notification if the source has no partition of the date.
     """
     with run_logs():
         if day is None:
@@ -56,11 +54,11 @@ def nightly(
 def catch_up(
     config: Path, first: BusinessDate | None = None, last: BusinessDate | None = None
 ) -> list[Night]:
-    """Scores the dates that have no committed run, or whose source has changed since, each a run of its own.
+    """Scores the dates that have no committed run, or whose source has changed since, each in its own run.
 
     Args:
-        config: The TOML file of the dataset, as the machine that runs this sees it.
-        first: The first business date; unless given, the first one that is expected.
+        config: The TOML file of the dataset, as a path on the machine that runs this.
+        first: The first business date; unless given, the first expected one.
         last: The last business date; unless given, the newest one of the source.
     """
     from flows.catch_up import score_missed
@@ -70,13 +68,13 @@ def catch_up(
 
 @flow(name="retrain", flow_run_name=run_name)
 def retrain(config: Path, as_of: BusinessDate, promote: bool = False) -> Version:
-    """Trains a version as of a business date: a challenger where there is a champion, unless it is promoted
-    at once.
+    """Trains a version as of a business date: a challenger if there is a champion, unless it is promoted at
+    once.
 
     Args:
-        config: The TOML file of the dataset, as the machine that runs this sees it.
-        as_of: The business date whose knowledge is used: labels that were known at its start.
-        promote: Make it champion at once, instead of the challenger of one.
+        config: The TOML file of the dataset, as a path on the machine that runs this.
+        as_of: The business date; the training uses the labels that were known at its start.
+        promote: Make the version champion at once, instead of a challenger.
     """
     with run_logs():
         from flows.training import train_on_demand
@@ -86,10 +84,10 @@ def retrain(config: Path, as_of: BusinessDate, promote: bool = False) -> Version
 
 @flow(name="backfill", flow_run_name=run_name)
 def backfill(config: Path, first: BusinessDate, last: BusinessDate) -> list[Night]:
-    """Scores every date of a span that has no committed run, several at once.
+    """Scores every date of a range that has no committed run, several at once.
 
     Args:
-        config: The TOML file of the dataset, as the machine that runs this sees it.
+        config: The TOML file of the dataset, as a path on the machine that runs this.
         first: The first business date.
         last: The last business date.
     """
@@ -103,10 +101,10 @@ def backfill(config: Path, first: BusinessDate, last: BusinessDate) -> list[Nigh
 def evaluate(
     config: Path, first: BusinessDate, last: BusinessDate, as_of: BusinessDate | None = None
 ) -> "tuple[Evaluation, Path]":
-    """Evaluates a window of nights beside its baselines; nights that are not committed yet are scored first.
+    """Evaluates a window of nights against baselines; nights that are not committed yet are scored first.
 
     Args:
-        config: The TOML file of the dataset, as the machine that runs this sees it.
+        config: The TOML file of the dataset, as a path on the machine that runs this.
         first: The first business date.
         last: The last business date.
         as_of: Use the labels known at the end of this date; today unless given.
@@ -119,10 +117,10 @@ def evaluate(
 
 @flow(name="report", flow_run_name=run_name)
 def report(config: Path) -> "tuple[Evaluation, Path]":
-    """Evaluates the newest nights whose labels are known, and writes their page.
+    """Evaluates the newest nights whose labels are known, and writes their report page.
 
     Args:
-        config: The TOML file of the dataset, as the machine that runs this sees it.
+        config: The TOML file of the dataset, as a path on the machine that runs this.
     """
     from flows.evaluation import evaluate_newest
 

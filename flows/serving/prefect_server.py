@@ -1,5 +1,5 @@
-"""A Prefect server on this machine, for whoever has none: one for as long as somebody serves, or Prefect's
-temporary one.
+"""A local Prefect server, if $PREFECT_API_URL names none: one that runs as long as `nightscore serve`, or
+Prefect's temporary one for a single command.
 """
 
 import os
@@ -20,16 +20,15 @@ START_SECONDS, END_SECONDS = 300, 20
 
 @contextmanager
 def local_server(port: int | None) -> Iterator[str]:
-    """A server with its scheduler and its interface; gives its address. Nothing outside this machine is
-    asked.
+    """Starts a server with its scheduler and web interface, yields its address and stops it at the end.
 
-    port: unless given, Prefect's own where it is free, else any. Raises ServingError where the port is taken
-    or the server does not start.
+    It contacts no other machine. port: by default Prefect's usual port if that is free, else any free port.
+    Raises ServingError if the port is taken or the server does not start.
     """
     if port and not _is_free(port):
         raise ServingError(
-            f"port {port} is taken; mend schedule.port, or name the server that listens there in "
-            "$PREFECT_API_URL"
+            f"port {port} is taken; change schedule.port, or set $PREFECT_API_URL to the server that listens "
+            "there"
         )
     port = port or next(free for free in (PORT, _any_port()) if _is_free(free))
     command = [
@@ -45,7 +44,7 @@ def local_server(port: int | None) -> Iterator[str]:
         "--log-level",
         "ERROR",
     ]
-    # A session of its own: Ctrl-C is for us alone, and the server outlives the runs that report to it.
+    # In a new session, so that Ctrl-C does not reach it and it outlives the runs that report to it.
     process = subprocess.Popen(  # noqa: S603 (no outside input)
         command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True
     )
@@ -57,7 +56,7 @@ def local_server(port: int | None) -> Iterator[str]:
 
 
 def _await(process: "subprocess.Popen[bytes]", address: str) -> None:
-    import httpx  # takes longer to import than the rest of the command line
+    import httpx  # slower to import than the rest of the command line
 
     until = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < until:
@@ -67,8 +66,8 @@ def _await(process: "subprocess.Popen[bytes]", address: str) -> None:
         except httpx.TransportError:
             time.sleep(0.2)
     raise ServingError(
-        f"the Prefect server at {address} did not start; try `prefect server start`, and name it in "
-        "$PREFECT_API_URL"
+        f"the Prefect server at {address} did not start; run `prefect server start`, and set "
+        "$PREFECT_API_URL to its address"
     )
 
 
@@ -98,7 +97,10 @@ def _any_port() -> int:
 
 @contextmanager
 def starting_server() -> Iterator[None]:
-    """Prefect's temporary server starts while the block imports; with $PREFECT_API_URL nothing is started."""
+    """Starts Prefect's temporary server in the background, to save time, while the block imports the flows.
+
+    Starts nothing if $PREFECT_API_URL is set.
+    """
     thread = Thread(target=_connect, daemon=True)
     thread.start()
     yield
@@ -108,5 +110,5 @@ def starting_server() -> Iterator[None]:
 def _connect() -> None:
     from prefect.client.orchestration import get_client
 
-    with suppress(Exception):  # the flow's own first call meets the same trouble, and tells
+    with suppress(Exception):  # the flow's first call fails with the same error, and reports it
         get_client(sync_client=True)

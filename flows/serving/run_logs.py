@@ -1,6 +1,4 @@
-"""Our own progress among the logs of a flow run, in Prefect's interface and in the output of whoever serves
-it.
-"""
+"""Sends Nightscore's own log lines to the logs of a flow run in Prefect."""
 
 import logging
 from collections.abc import Iterator
@@ -15,8 +13,8 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def run_logs() -> Iterator[None]:
-    """Inside the block, our own log lines and a failure in one line go to Prefect, where a deployment runs
-    the flow.
+    """Within the block, sends Nightscore's log lines to Prefect, and a failure as one line; does so only if a
+    deployment runs the flow.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or context.flow_run.deployment_id is None:

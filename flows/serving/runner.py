@@ -1,4 +1,4 @@
-"""Serving: one process in which the deployments of a dataset run, as the Prefect server asks for them."""
+"""Serving: one process that runs the deployments of a dataset when the Prefect server schedules them."""
 
 import asyncio
 import signal
@@ -29,8 +29,8 @@ SERVED: tuple[Flow[..., Any], ...] = (nightly, retrain, backfill, evaluate)
 
 
 class _Runner(Runner):
-    """Ends on SIGTERM as on Ctrl-C: what Prefect does by itself leaves a coroutine behind, with a warning
-    (3.8.8).
+    """Ends on SIGTERM as on Ctrl-C. Prefect's own handler (3.8.8) leaves a coroutine that is never awaited,
+    with a warning.
     """
 
     async def serve(self) -> None:
@@ -45,9 +45,9 @@ class _Runner(Runner):
 
 
 def deployments(config: Path, settings: Settings) -> list[RunnerDeployment]:
-    """One per flow, named after the dataset, with this configuration; the night has the schedule.
+    """Returns one deployment per flow, named after the dataset; only the nightly flow has a schedule.
 
-    Raises SettingsError where Prefect does not take the schedule.
+    config: the file that the runs load. Raises SettingsError if Prefect rejects the schedule.
     """
     try:
         schedule = Cron(settings.schedule.cron, timezone=settings.schedule.timezone)
@@ -67,11 +67,11 @@ def deployments(config: Path, settings: Settings) -> list[RunnerDeployment]:
 
 
 def serve_dataset(config: Path, settings: Settings) -> None:
-    """Serves until it is told to end, by Ctrl-C or SIGTERM. What was killed before is marked Crashed first.
+    """Marks killed runs Crashed, then serves the deployments until Ctrl-C or SIGTERM.
 
-    A schedule goes on while nobody serves: its runs are late then, and the first one that is served stands in
-    for all of them.
-    Raises ServingError where the Prefect server does not answer.
+    The schedule continues while nothing serves. Its runs are then late, and the first one that is served
+    replaces the others.
+    Raises ServingError if the Prefect server does not answer.
     """
     served = deployments(config, settings)
     try:
@@ -79,7 +79,8 @@ def serve_dataset(config: Path, settings: Settings) -> None:
             client.hello().raise_for_status()
     except (httpx.HTTPError, PrefectException) as error:
         raise ServingError(
-            f"the Prefect server at {PREFECT_API_URL.value()} does not answer ({type(error).__name__})"
+            f"the Prefect server at {PREFECT_API_URL.value()} does not answer ({type(error).__name__}); "
+            "start it, or fix $PREFECT_API_URL"
         ) from error
     mark_crashed(settings.files)
     for deployment in served:
@@ -97,6 +98,6 @@ def serve_dataset(config: Path, settings: Settings) -> None:
 def _when(settings: Settings) -> str:
     schedule = settings.schedule
     return (
-        f"at {schedule.cron} ({schedule.timezone}); now it would score "
+        f"at {schedule.cron} ({schedule.timezone}); a night that starts now scores "
         f"{business_date(datetime.now(UTC), schedule)}"
     )

@@ -1,5 +1,5 @@
-"""A scheduled night: it stands in for late ones, makes up for missed dates, waits for a late partition, and
-scores its own date.
+"""A scheduled night: replaces late runs, scores missed dates, waits for a late partition, and scores its own
+date.
 """
 
 import logging
@@ -27,9 +27,10 @@ log = logging.getLogger(__name__)
 
 
 def score_scheduled(config: Path, night: Callable[..., Any], force: bool) -> Night:
-    """The night of the scheduled start, after the dates that were missed before it, each a run of `night`.
+    """Scores the missed dates, each in its own run of `night`, then the date of the scheduled start, whose
+    night it returns.
 
-    Raises Overtaken where another run stands in for this one, and whatever the night itself raises.
+    Raises Overtaken if another run replaces this one, and the errors of the night itself.
     """
     settings = load_settings(config)
     with track_run(settings.files), coalesce_late_runs(settings.files) as newest:
@@ -44,7 +45,7 @@ def score_scheduled(config: Path, night: Callable[..., Any], force: bool) -> Nig
 
 
 def score_missed_before(config: Path, settings: Settings, day: date, night: Callable[..., Any]) -> None:
-    """Scores the dates before `day` that were missed. One that fails is tried again by the next night."""
+    """Scores the missed dates before `day`. The next scheduled night tries failed dates again."""
     missed = missed_dates(settings, day)
     if missed.lacking:
         lacking = ", ".join(map(str, missed.lacking))
@@ -54,7 +55,7 @@ def score_missed_before(config: Path, settings: Settings, day: date, night: Call
         from flows.catch_up import score_dates
 
         missing = ", ".join(map(str, missed.missing))
-        log.info("%s  schedule   first the dates that were missed: %s", day, missing)
+        log.info("%s  schedule   scoring the missed dates first: %s", day, missing)
         done, failed = score_dates(config, missed.missing, night)
         outcome |= {scored.date: scored.status for scored in done}
         outcome |= {failing: str(error) for failing, error in failed.items()}
@@ -63,9 +64,7 @@ def score_missed_before(config: Path, settings: Settings, day: date, night: Call
 
 
 def await_partition(settings: Settings, day: date) -> None:
-    """Waits for a late partition for as long as [schedule] says; where it does not come, the night itself
-    fails.
-    """
+    """Waits for a late partition as long as [schedule] allows; if none arrives, the night itself fails."""
     schedule = settings.schedule
     retries = Retries(schedule.late_retries, schedule.late_retry_minutes * 60, (SourceError,))
     with suppress(SourceError):
@@ -73,6 +72,6 @@ def await_partition(settings: Settings, day: date) -> None:
 
 
 def rename(name: str) -> None:
-    """Calls this flow run by the date that it came to score."""
+    """Renames the current flow run in Prefect."""
     with get_client(sync_client=True) as client:
         client.set_flow_run_name(flow_run.id, name)

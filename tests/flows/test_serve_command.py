@@ -27,7 +27,7 @@ SECOND = NIGHT + timedelta(days=1)
 
 @contextmanager
 def serving(bank: Bank, **variables: str) -> Iterator[tuple["subprocess.Popen[str]", list[str]]]:
-    """The process, and what it has printed when it serves."""
+    """Yields the process and the lines that it has printed once it serves."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | variables
     command = [str(BIN / "nightscore"), "serve", "--config", str(bank.config)]
     with subprocess.Popen(
@@ -46,21 +46,21 @@ def serving(bank: Bank, **variables: str) -> Iterator[tuple["subprocess.Popen[st
 
 
 def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    """Its status after SIGTERM, and what it has said on standard error."""
+    """Ends it with SIGTERM; returns its exit status and standard error."""
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=120)
-    return process.returncode, said
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
 
 
 def ended(run: UUID) -> str:
-    """The state that a flow run comes to."""
+    """The name and the final state of a flow run."""
     found = asyncio.run(wait_for_flow_run(run, timeout=240, poll_interval=1))
     return f"{found.name}: {found.state_name}"
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
-def test_serve_says_what_it_serves_and_ends_without_a_word(bank: Bank) -> None:
+def test_serve_prints_what_it_serves_and_ends_silently(bank: Bank) -> None:
     url = str(PREFECT_API_URL.value())
     with serving(bank, PREFECT_API_URL=url) as (process, printed):
         assert end(process) == (0, "")
@@ -75,12 +75,12 @@ def test_serve_says_what_it_serves_and_ends_without_a_word(bank: Bank) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_does_not_answer_is_said_in_one_line(bank: Bank) -> None:
+def test_a_server_that_does_not_answer_is_reported_in_one_line(bank: Bank) -> None:
     with serving(bank, PREFECT_API_URL="http://127.0.0.1:9/api") as (process, printed):
-        _, said = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=120)
     assert printed == []
     assert re.fullmatch(
-        r"nightscore: the Prefect server at http://127.0.0.1:9/api does not answer .*\n", said
+        r"nightscore: the Prefect server at http://127.0.0.1:9/api does not answer .*\n", errors
     )
     assert process.returncode == 1
 
@@ -98,10 +98,10 @@ def test_without_a_server_one_is_started_and_ends_with_serve(bank: Bank, tmp_pat
             assert ended(run.id) == f"small-bank {SECOND}: Completed"
             assert httpx.get(address).status_code == 200  # the interface
             assert any(found.auto_scheduled for found in client.read_flow_runs())
-        status, said = end(process)
+        status, errors = end(process)
     assert status == 0
-    assert "WARNING" not in said
-    assert "Traceback" not in said
+    assert "WARNING" not in errors
+    assert "Traceback" not in errors
     with pytest.raises(httpx.ConnectError):
         httpx.get(address)
     assert bank.table("select partition_date from current_runs")["partition_date"].to_list() == [NIGHT]
@@ -110,7 +110,7 @@ def test_without_a_server_one_is_started_and_ends_with_serve(bank: Bank, tmp_pat
 @pytest.mark.soak
 @pytest.mark.usefixtures("prefect_server")
 def test_a_process_worker_runs_a_night_of_prefect_yaml_to_completed(bank: Bank, tmp_path: Path) -> None:
-    shutil.copy(ROOT / "prefect.yaml", tmp_path)  # nothing else of the repository is where a worker works
+    shutil.copy(ROOT / "prefect.yaml", tmp_path)  # the worker has no other file of the repository
     env = os.environ | {
         "PREFECT_API_URL": str(PREFECT_API_URL.value()),
         "NIGHTSCORE_DATASET": "small-bank",

@@ -1,5 +1,5 @@
-"""What deployments run, on a real Prefect server: parameters, late runs, missed dates, late partitions,
-killed runs, artifacts.
+"""Deployments on a real Prefect server: parameters, late runs, missed dates, late partitions, killed runs,
+artifacts.
 """
 
 import json
@@ -51,9 +51,7 @@ SCHEDULE = '[schedule]\ncron = "0 2 * * *"\noffset_days = 1\nlate_retries = 2\nl
 
 @pytest.fixture(autouse=True)
 def no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the labels say of earlier nights is not what these tests are about, and takes longer than a
-    night.
-    """
+    """Skips the report of earlier nights, which takes longer than a night and is not tested here."""
     monkeypatch.setattr("flows.nightly.report_matured", lambda *_: [])
 
 
@@ -80,7 +78,7 @@ def deploy(bank: Bank) -> dict[str, Any]:
 
 
 def start_of(night: date) -> datetime:
-    """When the schedule would start the night that scores a date."""
+    """The instant at which the schedule would start the night that scores a date."""
     return datetime(night.year, night.month, night.day, 2, tzinfo=UTC) + timedelta(days=1)
 
 
@@ -101,7 +99,7 @@ def named(deployment: DeploymentResponse) -> DeploymentFilter:
 
 
 def committed(bank: Bank) -> list[date]:
-    """The dates of every committed run, so that one that was scored twice is there twice."""
+    """The date of every committed run; a date that was scored twice is listed twice."""
     return bank.table("select partition_date from runs where status = 'committed' order by all")[
         "partition_date"
     ].to_list()
@@ -140,7 +138,7 @@ def test_each_deployment_is_named_after_the_dataset_and_checks_its_parameters(
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(served.retrain, retrain), (served.nightly, nightly)])
-def test_what_is_served_is_what_the_command_runs(ours: Any, theirs: Any) -> None:
+def test_deployments_run_the_flows_of_the_commands(ours: Any, theirs: Any) -> None:
     assert ours.name == theirs.name
     assert set(ours.parameters.properties) <= set(theirs.parameters.properties)
     assert {
@@ -152,7 +150,7 @@ def test_what_is_served_is_what_the_command_runs(ours: Any, theirs: Any) -> None
     }
 
 
-def test_of_several_late_runs_one_scores_each_missed_date_once_and_the_others_are_cancelled(
+def test_one_of_several_late_runs_scores_each_missed_date_once_and_the_others_are_cancelled(
     served_bank: Bank, client: SyncPrefectClient
 ) -> None:
     runs = [late_run(client, served_bank, night) for night in (SECOND, LAST)]
@@ -163,13 +161,13 @@ def test_of_several_late_runs_one_scores_each_missed_date_once_and_the_others_ar
     assert first.name == f"small-bank {LAST}"
     assert replaced.state_name == "Cancelled"
     assert f"replaced by small-bank {SECOND}" in replaced.state.message
-    assert asked.state_name == "Late"  # somebody asked for that date: it is not the schedule's to drop
+    assert asked.state_name == "Late"  # a run on demand, which a scheduled run must not cancel
     assert [{"date": str(SECOND), "outcome": "committed"}] in map(
         json.loads, shown("nightscore-missed-small-bank")
     )
 
 
-def test_a_late_run_that_has_begun_ends_where_another_stands_in_for_it(
+def test_a_late_run_that_has_begun_ends_if_another_replaces_it(
     served_bank: Bank, client: SyncPrefectClient
 ) -> None:
     path = load_settings(served_bank.config).files / FILE
@@ -185,7 +183,7 @@ def test_a_late_run_that_has_begun_ends_where_another_stands_in_for_it(
 
 
 @pytest.mark.soak
-def test_a_date_that_the_source_lacks_is_told_once_and_the_others_are_scored(
+def test_a_date_that_the_source_lacks_is_notified_once_and_the_others_are_scored(
     served_bank: Bank, client: SyncPrefectClient
 ) -> None:
     shutil.rmtree(served_bank.day_folder(SECOND))
@@ -199,7 +197,7 @@ def test_a_date_that_the_source_lacks_is_told_once_and_the_others_are_scored(
     assert served_bank.table(failed)["partition_date"].to_list() == [SECOND]
     assert missed_dates(load_settings(served_bank.config), LAST) == DueDates(
         [], [SECOND]
-    )  # the next night lists it, and tells nobody
+    )  # the next night lists it, and sends nothing
 
 
 def test_a_schedule_on_a_new_dataset_begins_with_its_own_date(bank: Bank) -> None:
@@ -208,7 +206,7 @@ def test_a_schedule_on_a_new_dataset_begins_with_its_own_date(bank: Bank) -> Non
     assert missed_dates(load_settings(bank.config), LAST) == DueDates([NIGHT, SECOND], [])
 
 
-def test_whoever_serves_or_waits_has_no_tensorflow_in_memory() -> None:
+def test_serving_and_waiting_do_not_load_tensorflow() -> None:
     loaded = (
         "import sys, flows.serving.runner; print({'tensorflow', 'keras', 'great_expectations', "
         "'sklearn', 'polars'} & set(sys.modules))"
@@ -219,7 +217,7 @@ def test_whoever_serves_or_waits_has_no_tensorflow_in_memory() -> None:
     )
 
 
-def test_a_late_partition_is_waited_for(
+def test_a_night_waits_for_a_late_partition(
     served_bank: Bank, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     partition, away = served_bank.day_folder(SECOND), served_bank.folder / "not yet"
@@ -238,7 +236,7 @@ def test_a_late_partition_is_waited_for(
     assert committed(served_bank) == [NIGHT, SECOND]
 
 
-def test_a_partition_that_never_comes_is_told_as_missing_and_the_run_fails(
+def test_a_partition_that_never_arrives_is_notified_as_missing_and_the_run_fails(
     served_bank: Bank, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(served_bank.day_folder(SECOND))
@@ -254,11 +252,11 @@ def test_a_partition_that_never_comes_is_told_as_missing_and_the_run_fails(
         assert looks == [SECOND] * 3  # once, and [schedule] late_retries more
         with pytest.raises(PartitionMissing):
             nightly(served_bank.config, SECOND)
-        assert len(looks) == 3  # by hand nobody waits
+        assert len(looks) == 3  # a night run by hand does not wait
     assert (state.name, "there is no partition" in str(state.message)) == ("Failed", True)
 
 
-def test_catching_up_by_hand_says_which_expected_dates_the_source_lacks(
+def test_catching_up_by_hand_logs_the_expected_dates_that_the_source_lacks(
     served_bank: Bank, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.rmtree(served_bank.day_folder(SECOND))
@@ -267,7 +265,7 @@ def test_catching_up_by_hand_says_which_expected_dates_the_source_lacks(
     assert f"the source has no partition of {SECOND}" in caplog.text
 
 
-def test_states_say_what_became_of_the_night(served_bank: Bank, client: SyncPrefectClient) -> None:
+def test_the_state_of_a_run_shows_its_outcome(served_bank: Bank, client: SyncPrefectClient) -> None:
     (served_bank.day_folder(SECOND) / "part-0.parquet").write_bytes(b"PAR1 torn")
     state = execute(late_run(client, served_bank, SECOND, day=str(SECOND)))
     assert state.is_failed()
@@ -309,7 +307,7 @@ def test_a_killed_run_is_marked_crashed_by_the_time_the_next_one_starts(
     assert list((files / FOLDER).iterdir()) == []
 
 
-def test_a_run_that_lives_or_has_ended_is_not_marked(tmp_path: Path, client: SyncPrefectClient) -> None:
+def test_a_running_or_finished_run_is_not_marked_crashed(tmp_path: Path, client: SyncPrefectClient) -> None:
     @flow
     def lives() -> None:
         with track_run(tmp_path), track_run(tmp_path):
@@ -331,7 +329,7 @@ def test_a_run_that_lives_or_has_ended_is_not_marked(tmp_path: Path, client: Syn
 
 
 def test_the_interface_shows_the_night_and_its_training(scored_bank: Bank) -> None:
-    """Other tests' banks have the same name, so those of this one are among what is shown."""
+    """Other tests' banks have the same name, so the artifacts include theirs."""
     nights = [
         line
         for (line,) in map(json.loads, shown("nightscore-night-small-bank"))
@@ -351,7 +349,9 @@ def shown(key: str) -> list[Any]:
     return [artifact.data for artifact in shown_artifacts(key)]
 
 
-def test_a_server_that_does_not_take_the_progress_stops_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_refuses_progress_stops_no_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked = []
 
     @contextmanager
@@ -372,7 +372,7 @@ def test_a_server_that_does_not_take_the_progress_stops_no_training(monkeypatch:
 
     with refusing():
         training()
-    assert len(asked) == 1  # it is not asked again
+    assert len(asked) == 1  # it is not tried again
 
 
 def test_the_progress_of_an_ensemble_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
