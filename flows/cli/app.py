@@ -1,6 +1,6 @@
-"""The command line: the commands of five files, under one roof.
+"""The `nightscore` command: collects the commands of five files.
 
-Help and `sql` answer at once, for nothing large is imported here.
+Imports nothing large, so that `--help` and `sql` answer at once.
 """
 
 import typer
@@ -24,7 +24,7 @@ for commands in (nights, results, registry, serve, maintenance):
 
 
 def main() -> None:
-    """The entry point of the `nightscore` command."""
+    """Runs the `nightscore` command; its entry point."""
     app()
 
 

@@ -1,4 +1,4 @@
-"""The commands that set up and look after an installation: every one imports what it needs when it runs."""
+"""The commands that set up and maintain an installation; each imports what it needs when it runs."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -33,12 +33,12 @@ def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False)
 
 @app.command()
 def notify(
-    test: Annotated[bool, typer.Option("--test", help="Send a test event to each.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Send a test event to each webhook.")] = False,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List the webhooks that are told when a night needs somebody, and with --test try them.
+    """List the webhooks that are notified when a night needs attention; with --test, try them.
 
     Example: nightscore notify --test
     """
@@ -59,18 +59,21 @@ def notify(
 @app.command()
 def prune(
     keep_days: Annotated[
-        int, typer.Option("--keep-days", min=0, help="What became old more than so many days ago goes.")
+        int,
+        typer.Option("--keep-days", min=0, help="Drop only what became old more than this many days ago."),
     ],
     scores: Annotated[
-        bool, typer.Option("--scores", help="Old scores of current runs go as well, with their quarantine.")
+        bool, typer.Option("--scores", help="Also drop old scores and quarantined rows of current runs.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Drop it; without this it is only listed.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Drop what is listed; without this option, nothing is changed.")
+    ] = False,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List, and with --yes drop, old staging, reports, artifacts that no version in use needs, and rows of
-    superseded runs.
+    """List, and with --yes drop, old staging folders, reports, artifacts that no version in use needs, and
+    rows of superseded runs.
 
     Example: nightscore prune --keep-days 90
     """
@@ -98,16 +101,16 @@ def init(
         str | None, typer.Option("--path", help="A folder of Parquet partitions, or a pattern with {date}.")
     ] = None,
     database: Annotated[str | None, typer.Option("--database", help="A DuckDB file.")] = None,
-    table: Annotated[str | None, typer.Option("--table", help="The table in it.")] = None,
+    table: Annotated[str | None, typer.Option("--table", help="The table in the DuckDB file.")] = None,
     name: Annotated[
-        str, typer.Option("--name", help="The dataset's name, and its schema in the warehouse.")
+        str, typer.Option("--name", help="The name of the dataset and of its schema in the warehouse.")
     ] = "transactions",
-    out: Annotated[Path, typer.Option("--out", help="The file to write; an existing one is kept.")] = Path(
-        "nightscore.toml"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="The file to write; an existing file is never overwritten.")
+    ] = Path("nightscore.toml"),
     debug: Debug = False,
 ) -> None:
-    """Look at a source and write a commented configuration for it.
+    """Inspect a source and write a commented configuration for it.
 
     Example: nightscore init --path data/transactions
     """
@@ -115,12 +118,14 @@ def init(
     from tasks.operations.source_inspection import look_at, render_toml
 
     if out.exists():
-        raise SettingsError(f"{out} exists and was left as it is; remove it, or name another with --out")
-    if out.resolve().parent != Path.cwd():  # relative paths of a configuration are relative to its file
+        raise SettingsError(
+            f"{out} exists and was not overwritten; remove it, or name another file with --out"
+        )
+    if out.resolve().parent != Path.cwd():  # a relative path in a configuration is relative to its file
         path, database = (
             str(Path(place).resolve()) if place and "://" not in place else place
             for place in (path, database)
         )
     out.write_text(render_toml(look_at(path, database, table), name), encoding="utf-8")
     load_settings(out)
-    say(f"Wrote {out}. Read its guesses, then try `nightscore doctor --config {out}`.")
+    say(f"Wrote {out}. Check its guesses, then run `nightscore doctor --config {out}`.")

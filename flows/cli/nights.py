@@ -1,4 +1,4 @@
-"""The commands that score and train: every one imports what it needs when it runs."""
+"""The commands that score and train; each imports what it needs when it runs."""
 
 import dataclasses
 import sys
@@ -24,7 +24,7 @@ app = typer.Typer()
 def run(
     day: Day,
     force: Annotated[
-        bool, typer.Option("--force", help="Score again although the same night is committed.")
+        bool, typer.Option("--force", help="Score again even if the same night is committed.")
     ] = False,
     config: Config = None,
     as_json: AsJson = False,
@@ -37,7 +37,7 @@ def run(
     with starting_server():
         from flows.serving.deployments import nightly
 
-    night = cast("Night", nightly(path, day.date(), force))  # a State only of a scheduled run
+    night = cast("Night", nightly(path, day.date(), force))  # only a scheduled run returns a State
     if as_json:
         print_json(dataclasses.asdict(night))
         return
@@ -48,16 +48,16 @@ def run(
 def catch_up(
     first: Annotated[
         datetime | None,
-        typer.Option("--from", formats=["%Y-%m-%d"], help="First date; else the first scored one."),
+        typer.Option("--from", formats=["%Y-%m-%d"], help="First date; else the first scored date."),
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date; else the newest one.")
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date; else the newest date.")
     ] = None,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Score what was never scored, and again what has changed since.
+    """Score the dates that were never scored, and rescore those whose source has changed.
 
     Example: nightscore catch-up --from 2018-07-01
     """
@@ -68,14 +68,14 @@ def catch_up(
         from flows.serving.deployments import catch_up
 
     nights = catch_up(path, first.date() if first else None, last.date() if last else None)
-    _show_nights(nights, as_json, "Nothing to do: every date is scored as its source is now.")
+    _show_nights(nights, as_json, "Nothing to do: every date is scored, and no source has changed since.")
 
 
 @app.command()
 def backfill(
     first: First, last: Last, config: Config = None, as_json: AsJson = False, debug: Debug = False
 ) -> None:
-    """Score every date of a span that was never scored, several at once.
+    """Score every date of a range that was never scored, several at once.
 
     Example: nightscore backfill --from 2018-06-01 --to 2018-06-30
     """
@@ -88,12 +88,12 @@ def backfill(
         from flows.serving.deployments import backfill
 
     nights = backfill(path, first.date(), last.date())
-    _show_nights(nights, as_json, "Nothing to do: every date of the span that the source has is scored.")
+    _show_nights(nights, as_json, "Nothing to do: every date of the source in this range is scored.")
 
 
 @app.command()
 def publish(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Commit the scored nights that a held warehouse kept waiting.  Example: nightscore publish"""
+    """Commit the scored nights that wait because the warehouse was held.  Example: nightscore publish"""
     settings = load_settings(config)
     show_progress()
     from tasks.publishing.publish import publish_waiting, waiting_folders
@@ -101,11 +101,11 @@ def publish(config: Config = None, as_json: AsJson = False, debug: Debug = False
 
     warehouse = Warehouse(settings.warehouse, settings.name)
     nights = publish_waiting(settings, warehouse, settings.evaluation.flagged_share)
-    _show_nights(nights, as_json, "No scored night is waiting.")
+    _show_nights(nights, as_json, "No scored night waits for its commit.")
     if left := waiting_folders(settings.files):
         raise NightError(
             f"{len(left)} scored nights could not be committed "
-            f"({', '.join(folder.name for folder in left)}); see above"
+            f"({', '.join(folder.name for folder in left)}); the log above has the reasons"
         )
 
 
@@ -114,14 +114,15 @@ def labels(
     file: Annotated[
         Path,
         typer.Option(
-            "--file", help="Parquet or CSV: id, label, known_at, source, and partition_date if ids repeat."
+            "--file",
+            help="Parquet or CSV: id, label, known_at, source, and partition_date if ids repeat.",
         ),
     ],
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Record labels that arrived; the next night judges again.
+    """Record labels from a file; the next night evaluates again with them.
 
     Example: nightscore labels --file chargebacks.csv
     """
@@ -133,7 +134,7 @@ def labels(
     if as_json:
         print_json(dataclasses.asdict(recorded))
         return
-    left_out = f"; {recorded.unknown:,} name no scored row and were left out" if recorded.unknown else ""
+    left_out = f"; {recorded.unknown:,} match no scored row and were left out" if recorded.unknown else ""
     say(f"{recorded.added:,} labels recorded, {recorded.known:,} were known already{left_out}.")
 
 
@@ -141,13 +142,13 @@ def labels(
 def train(
     as_of: AsOf,
     promote: Annotated[
-        bool, typer.Option("--promote", help="Make it champion at once, instead of the challenger of one.")
+        bool, typer.Option("--promote", help="Make it champion at once, instead of a challenger.")
     ] = False,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Train a new version: a challenger, where there is a champion.
+    """Train a new version, which becomes a challenger if there is a champion.
 
     Example: nightscore train --as-of 2018-07-25
     """
@@ -167,7 +168,7 @@ def train(
     beside = (
         f"a challenger of {champion.name}"
         if champion
-        else "champion of nothing yet: `nightscore promote` makes it one"
+        else "not champion yet (`nightscore promote` makes it champion)"
     )
     state = f"champion from {version.as_of} on" if champion == version else beside
     say(
@@ -180,12 +181,12 @@ def train(
 @app.command()
 def demo(
     folder: Annotated[
-        Path, typer.Option("--folder", help="Where the demo keeps its data and results.")
+        Path, typer.Option("--folder", help="The folder for the data and results of the demo.")
     ] = Path("demo"),
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Simulate two months of card transactions, score the last 7 nights, judge them.
+    """Simulate two months of card transactions, then score and evaluate the last 7 nights.
 
     Example: nightscore demo
     """
@@ -195,13 +196,13 @@ def demo(
         from flows.demo import play
         from flows.serving.deployments import evaluate, nightly
 
-    nights, judged, page = play(folder, nightly, evaluate)
+    nights, evaluation, page = play(folder, nightly, evaluate)
     if as_json:
-        print_json(judged.to_json(str(page)))
+        print_json(evaluation.to_json(str(page)))
         return
-    evaluation_tables(judged)
+    evaluation_tables(evaluation)
     if all(night.status == "already committed" for night in nights):
-        say(f"All {len(nights)} nights were already committed; {nights[-1].model_version} was used as it is.")
+        say(f"All {len(nights)} nights were already committed; {nights[-1].model_version} was reused.")
     config, program = (
         folder / "nightscore.toml",
         sys.argv[0] if sys.argv[0].endswith("nightscore") else "nightscore",

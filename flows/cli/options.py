@@ -10,10 +10,9 @@ from flows.console import Failing
 
 
 def instant(text: str) -> datetime:
-    """An instant of the machine's clock, with its zone: UTC unless it names one; a date alone is the end of
-    that day.
+    """Parses an instant into UTC; without a zone it is UTC, and a date alone means the end of that day.
 
-    Raises typer.BadParameter, which is wrong usage.
+    Raises typer.BadParameter, so exit status 2, if the text is not an instant.
     """
     try:
         return datetime.combine(date.fromisoformat(text), time.max, UTC)
@@ -32,11 +31,20 @@ Day = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="The
 First = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First date.")]
 Last = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date.")]
 AsOf = Annotated[
-    datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The business date whose knowledge is used.")
+    datetime,
+    typer.Option(
+        "--as-of",
+        formats=["%Y-%m-%d"],
+        help="The business date to train for, with the labels known at its start.",
+    ),
 ]
 LabelsAsOf = Annotated[
     datetime | None,
-    typer.Option("--as-of", formats=["%Y-%m-%d"], help="Judge by the labels known then; today unless given."),
+    typer.Option(
+        "--as-of",
+        formats=["%Y-%m-%d"],
+        help="Use the labels known at the end of this date; by default today.",
+    ),
 ]
 Instant = Annotated[
     datetime | None,
@@ -44,14 +52,14 @@ Instant = Annotated[
         "--as-of",
         parser=instant,
         metavar="T",
-        help="What was known at this instant, UTC unless it names a zone.",
+        help="Show what was known at this instant; UTC unless it has a zone.",
     ),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help="The TOML file; else $NIGHTSCORE_CONFIG, else ./nightscore.toml."),
+    typer.Option("--config", help="The TOML file; by default $NIGHTSCORE_CONFIG, else ./nightscore.toml."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Debug = Annotated[
     bool,
     typer.Option(

@@ -1,4 +1,4 @@
-"""The commands of the registry: which versions there are, and which one is champion."""
+"""The commands of the registry: list the versions, and choose the champion."""
 
 import dataclasses
 from datetime import datetime
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tasks.registry.promotions import Change
 
 app = typer.Typer()
-Why = Annotated[str | None, typer.Option("--why", help="The reason, kept with the promotion.")]
+Why = Annotated[str | None, typer.Option("--why", help="The reason, stored with the promotion.")]
 SHOWN = 10
 
 
@@ -22,7 +22,7 @@ SHOWN = 10
 def models(
     as_of: Instant = None, config: Config = None, as_json: AsJson = False, debug: Debug = False
 ) -> None:
-    """List the versions: what they learnt from, how good they were, and which one is or was champion when.
+    """List the versions: training window, latest figures, and the dates of which each is or was champion.
 
     Example: nightscore models --as-of 2026-11-20
     """
@@ -53,7 +53,7 @@ def promote(
             "--from",
             formats=["%Y-%m-%d"],
             help=(
-                "The first business date that it is champion of; unless given, the first one that is not "
+                "The first business date of which it is champion; by default the first date that is not "
                 "scored yet."
             ),
         ),
@@ -63,7 +63,7 @@ def promote(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Make a version the champion from a business date on; scores that are committed stay as they are.
+    """Make a version champion from a business date on; committed scores do not change.
 
     Example: nightscore promote 2018-07-25-1a2b3c4d --why "fewer false alarms"
     """
@@ -77,12 +77,12 @@ def promote(
         first.date() if first else None,
         why or "promoted by hand",
     )
-    _tell_and_show(settings, change, as_json)
+    _notify_and_show(settings, change, as_json)
 
 
 @app.command()
 def rollback(why: Why = None, config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Put the champion before the current one back; again, and it goes back once more.
+    """Restore the champion before the current one; run it again to go back one further.
 
     Example: nightscore rollback --why "twice the alerts"
     """
@@ -90,14 +90,14 @@ def rollback(why: Why = None, config: Config = None, as_json: AsJson = False, de
     from tasks.registry.promotions import roll_back
     from tasks.warehouse.connection import Warehouse
 
-    _tell_and_show(
+    _notify_and_show(
         settings,
         roll_back(Warehouse(settings.warehouse, settings.name), why or "rolled back by hand"),
         as_json,
     )
 
 
-def _tell_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
+def _notify_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
     from tasks.core.identity import training_identity
     from tasks.notifications.notify import notify_promotion
 
@@ -115,12 +115,9 @@ def _tell_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
             f"{change.promoted_by}: {change.why}."
         )
     if change.training_hash not in training_identity(settings):
-        say(
-            "It was trained with another configuration than the one given here: the next night trains "
-            "a version of its own."
-        )
+        say("It was trained with another configuration than this one: the next night trains a new version.")
     if others := change.scored_by_others:
         named = ", ".join(f"{night.date} by {night.version}" for night in others[:SHOWN])
         more = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""
         say(f"Committed nights that another version has scored: {named}{more}.")
-        say(f"Score one again with `nightscore run --force --date {others[0].date}`.")
+        say(f"To score one again, run `nightscore run --force --date {others[0].date}`.")

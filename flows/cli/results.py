@@ -1,4 +1,4 @@
-"""The commands that judge and query what was committed: every one imports what it needs when it runs."""
+"""The commands that evaluate and query committed nights; each imports what it needs when it runs."""
 
 import dataclasses
 from datetime import datetime
@@ -27,7 +27,7 @@ def evaluate(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Judge a window of nights by its labels; nights that are not committed yet are scored first.
+    """Evaluate a window of nights by its labels; nights that are not committed yet are scored first.
 
     Example: nightscore evaluate --from 2018-07-25 --to 2018-07-31
     """
@@ -37,21 +37,24 @@ def evaluate(
     with starting_server():
         from flows.serving import deployments
 
-    judged, page = deployments.evaluate(path, first.date(), last.date(), as_of.date() if as_of else None)
-    _show(judged, page, as_json)
+    evaluation, page = deployments.evaluate(path, first.date(), last.date(), as_of.date() if as_of else None)
+    _show(evaluation, page, as_json)
 
 
 @app.command()
 def report(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Judge the newest matured nights and write their page.  Example: nightscore report"""
+    """Evaluate the newest nights whose labels are known, and write their report.
+
+    Example: nightscore report
+    """
     path = find_config(config)
     load_settings(path)
     show_progress()
     with starting_server():
         from flows.serving import deployments
 
-    judged, page = deployments.report(path)
-    _show(judged, page, as_json)
+    evaluation, page = deployments.report(path)
+    _show(evaluation, page, as_json)
 
 
 @app.command()
@@ -62,7 +65,7 @@ def explain(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show every feature's share in the score of one row.
+    """Show the share of each feature in the score of one row.
 
     Example: nightscore explain --date 2018-07-25 --id 1106407
     """
@@ -86,14 +89,14 @@ def replay(
     day: Day,
     as_of: Annotated[
         datetime,
-        typer.Option("--as-of", parser=instant, metavar="T", help="The instant, UTC unless it names a zone."),
+        typer.Option("--as-of", parser=instant, metavar="T", help="The instant; UTC unless it has a zone."),
     ],
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a night had flagged at an instant, beside what its champion of that time would flag, and why
-    the two differ.
+    """Show what a night had flagged at an instant, what its champion at that time would flag, and why the two
+    differ.
 
     Example: nightscore replay --date 2018-07-25 --as-of 2018-08-03
     """
@@ -120,7 +123,7 @@ def sql(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Query the results, read-only, as they are or as they were.
+    """Query the results, read-only, as they are now or were at an instant.
 
     Example: nightscore sql --as-of 2026-11-20T14:00 "from alerts limit 20"
     """
@@ -135,11 +138,11 @@ def sql(
     data_table(answer.columns, answer.rows)
 
 
-def _show(judged: "Evaluation", page: Path, as_json: bool) -> None:
+def _show(evaluation: "Evaluation", page: Path, as_json: bool) -> None:
     from flows.cli.tables import evaluation_tables
 
     if as_json:
-        print_json(judged.to_json(str(page)))
+        print_json(evaluation.to_json(str(page)))
         return
-    evaluation_tables(judged)
+    evaluation_tables(evaluation)
     say(f"Report: {page}")

@@ -1,4 +1,4 @@
-"""The command that serves: it stays until it is told to end."""
+"""The command `serve`, which runs until Ctrl-C or SIGTERM."""
 
 import os
 import signal
@@ -16,9 +16,9 @@ app = typer.Typer()
 
 @app.command()
 def serve(config: Config = None, debug: Debug = False) -> None:
-    """Run the nights by their schedule, and training, backfills and evaluations as Prefect asks for them.
+    """Run the nights on their schedule, and training, backfills and evaluations on demand from Prefect.
 
-    Against the Prefect server or cloud that $PREFECT_API_URL names, else one that is started here.  Example:
+    Uses the Prefect server or cloud that $PREFECT_API_URL names, or else starts a server.  Example:
     nightscore serve
     """
     path = find_config(config)
@@ -26,7 +26,7 @@ def serve(config: Config = None, debug: Debug = False) -> None:
     signal.signal(signal.SIGTERM, _end)
     os.environ.setdefault(
         "PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL"
-    )  # our own lines are enough
+    )  # Nightscore prints its own lines
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     from prefect.context import refresh_global_settings_context
     from prefect.settings import PREFECT_API_URL
@@ -35,7 +35,9 @@ def serve(config: Config = None, debug: Debug = False) -> None:
 
     with nullcontext() if PREFECT_API_URL.value() else local_server(settings.schedule.port) as address:
         if address:
-            say(f"Prefect server started at {address}; elsewhere: export PREFECT_API_URL={address}/api")
+            say(
+                f"Prefect server started at {address}; for other shells: export PREFECT_API_URL={address}/api"
+            )
             os.environ["PREFECT_API_URL"] = f"{address}/api"
             refresh_global_settings_context()
         from flows.serving.runner import serve_dataset
@@ -44,5 +46,5 @@ def serve(config: Config = None, debug: Debug = False) -> None:
 
 
 def _end(*_: Any) -> NoReturn:
-    """An ordinary end, so that the server that was started here ends as well."""
+    """Exits normally, so that a server that this command started is stopped too."""
     raise SystemExit(0)

@@ -1,11 +1,11 @@
-"""Figures as tables on standard output."""
+"""Prints results as tables on standard output."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flows.console import data_table, say
 
-if TYPE_CHECKING:  # some of these take seconds to import, and whoever gives one has done so
+if TYPE_CHECKING:  # some take seconds to import; the callers have imported what they pass
     from tasks.core.evaluation_result import Evaluation, Figure, Ranking
     from tasks.evaluation.explain import ExplainedRow
     from tasks.evaluation.replay import Replay
@@ -15,11 +15,11 @@ if TYPE_CHECKING:  # some of these take seconds to import, and whoever gives one
 SHOWN = 20
 
 
-def evaluation_tables(judged: "Evaluation") -> None:
-    """One table of nights, one of the window's figures beside the baselines."""
+def evaluation_tables(evaluation: "Evaluation") -> None:
+    """Prints a table of the nights, and one of the window's figures beside the baselines."""
     say(
-        f"{judged.dataset}, {judged.first_date}..{judged.last_date}, judged by the labels known at the "
-        f"end of {judged.as_of}\n"
+        f"{evaluation.dataset}, {evaluation.first_date}..{evaluation.last_date}, "
+        f"evaluated with the labels known at the end of {evaluation.as_of}\n"
     )
     columns = ["night", "rows", "quarantined", "flagged", "precision", "recall", "version"]
     lines = [
@@ -32,29 +32,29 @@ def evaluation_tables(judged: "Evaluation") -> None:
             _percent(night.recall),
             night.model_version,
         )
-        for night in judged.nights
+        for night in evaluation.nights
     ]
     data_table(columns, lines, "Nights")
-    if judged.ranking:
+    if evaluation.ranking:
         left_out = (
-            f", {judged.rows_left_out:,} rows of known compromised entities left out"
-            if judged.rows_left_out
+            f", {evaluation.rows_left_out:,} rows of known compromised entities left out"
+            if evaluation.rows_left_out
             else ""
         )
-        say(f"\nJudged: {judged.rows:,} rows, {judged.positives:,} frauds{left_out}.")
-        _ranking_table(judged.ranking, "Nightscore and its baselines on these rows")
-    if judged.without_label_derived:
-        _ranking_table(judged.without_label_derived, "The same without the label-derived features")
-    for note in judged.notes:
+        say(f"\nEvaluated: {evaluation.rows:,} rows, {evaluation.positives:,} frauds{left_out}.")
+        _ranking_table(evaluation.ranking, "Nightscore and its baselines on these rows")
+    if evaluation.without_label_derived:
+        _ranking_table(evaluation.without_label_derived, "The same without the label-derived features")
+    for note in evaluation.notes:
         say(note)
 
 
 def explanation_table(row: "ExplainedRow") -> None:
-    """A row's score, and one line per feature."""
-    verdict = "flagged" if row.is_flagged else "not flagged"
+    """Prints the score of a row, and one line per feature."""
+    decision = "flagged" if row.is_flagged else "not flagged"
     say(
         f"{row.date}, row {row.id}: score {row.score:.4g}, p-value {row.p_value:.2g}, rank "
-        f"{row.rank:,}; {verdict} "
+        f"{row.rank:,}; {decision} "
         f"(threshold {row.threshold:.4g}) by {row.model_version}"
     )
     lines = [(share.feature, f"{share.share:.1%}", share.observed, share.expected) for share in row.shares]
@@ -62,7 +62,7 @@ def explanation_table(row: "ExplainedRow") -> None:
 
 
 def health_table(found: "Sequence[Check]") -> None:
-    """One line per check: its result, what it found and how to fix it."""
+    """Prints one line per check: its result, what it found and how to fix it."""
     state = {True: "ok", False: "failed", None: "note"}
     data_table(
         ["check", "", "found", "what to do"],
@@ -71,9 +71,12 @@ def health_table(found: "Sequence[Check]") -> None:
 
 
 def webhooks_table(lines: "Sequence[dict[str, Any]]") -> None:
-    """One line per webhook, with how it took a test where there was one."""
+    """Prints one line per webhook, with its answer if a test event was sent."""
     if not lines:
-        say("No webhook is configured, so nobody is told when a night fails: add [notify].")
+        say(
+            "No webhook is configured, so nobody is notified when a night fails; add [notify] to the "
+            "configuration."
+        )
         return
     data_table(
         list(lines[0]),
@@ -82,13 +85,13 @@ def webhooks_table(lines: "Sequence[dict[str, Any]]") -> None:
 
 
 def replay_tables(replayed: "Replay") -> None:
-    """What was stored beside what would be computed, the rows that one of them flagged alone, and why."""
+    """Prints the stored result beside the computed one, the rows that only one of them flagged, and why."""
     from tasks.evaluation.replay_text import moment
 
     known = (
-        "no label of it was recorded"
+        "no label was recorded"
         if replayed.known_frauds is None
-        else f"{replayed.known_frauds:,} frauds of it were known"
+        else f"{replayed.known_frauds:,} frauds were known"
     )
     say(f"{replayed.date} as of {moment(replayed.as_of)}: {known} by then\n")
     sides = {"stored": replayed.stored, "computed": replayed.computed}
@@ -103,7 +106,7 @@ def replay_tables(replayed: "Replay") -> None:
     if replayed.differences:
         shown = replayed.differences[:SHOWN]
         title = f"{len(replayed.differences):,} rows that only one of them flagged" + (
-            f", the strangest {SHOWN}" * (len(shown) == SHOWN)
+            f", the {SHOWN} with the highest scores" * (len(shown) == SHOWN)
         )
         columns = ["id", "entity", "stored", "computed", "stored score", "computed score"]
         data_table(
@@ -112,7 +115,7 @@ def replay_tables(replayed: "Replay") -> None:
                 (
                     d.id,
                     d.entity,
-                    *map(_verdict, (d.stored_flag, d.computed_flag)),
+                    *map(_flag, (d.stored_flag, d.computed_flag)),
                     d.stored_score,
                     d.computed_score,
                 )
@@ -127,26 +130,26 @@ def replay_tables(replayed: "Replay") -> None:
 
 
 def pruning_table(pruned: "Pruning") -> None:
-    """One line per kind of what went, or would go."""
+    """Prints one line per kind of what was dropped, or would be."""
     if not pruned.dropped:
-        say(f"Nothing of before {pruned.older_than} is to go.")
+        say(f"There is nothing from before {pruned.older_than} to drop.")
     else:
-        done = "is gone" if pruned.done else "would go; nothing was changed: add --yes"
+        done = "was dropped:" if pruned.done else "would be dropped; nothing was changed: add --yes"
         say(f"What became old before {pruned.older_than} {done}")
         lines = [
             (d.kind, d.count, _thousands(d.rows), _thousands(d.bytes), d.oldest, d.newest)
             for d in pruned.dropped
         ]
         data_table(["what", "count", "rows", "bytes", "oldest", "newest"], lines)
-    for words in pruned.left:
-        say(f"Left: {words}")
+    for reason in pruned.left:
+        say(f"Not dropped: {reason}")
 
 
 def _thousands(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 
 
-def _verdict(flag: bool | None) -> str:
+def _flag(flag: bool | None) -> str:
     return {True: "flagged", False: "not flagged", None: "no such row"}[flag]
 
 

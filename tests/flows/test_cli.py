@@ -1,4 +1,4 @@
-"""The command line as a stranger meets it."""
+"""The command line as a new user sees it."""
 
 import json
 import subprocess
@@ -23,12 +23,12 @@ def invoke(*arguments: str) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    status, said, _ = invoke(command, "--help")
+    status, output, _ = invoke(command, "--help")
     assert status == 0
-    assert f"Example: nightscore {command}" in " ".join(said.split())
+    assert f"Example: nightscore {command}" in " ".join(output.split())
 
 
-def test_the_commands_of_the_first_night_are_all_there() -> None:
+def test_the_commands_of_the_first_night_exist() -> None:
     assert set(COMMANDS) >= {"init", "doctor", "run", "train", "evaluate", "report", "sql", "demo"}
 
 
@@ -39,10 +39,10 @@ def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("arguments", [["run", "--date", "2026-01-01"], ["sql", "select 1"], ["doctor"]])
 def test_a_missing_configuration_is_one_line_and_status_1(arguments: list[str], tmp_path: Path) -> None:
-    status, said, complaint = invoke(*arguments, "--config", str(tmp_path / "none.toml"))
-    assert (status, said) == (1, "")
-    assert complaint.startswith("nightscore: there is no configuration")
-    assert complaint.count("\n") == 1
+    status, output, errors = invoke(*arguments, "--config", str(tmp_path / "none.toml"))
+    assert (status, output) == (1, "")
+    assert errors.startswith("nightscore: there is no configuration")
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.slow
@@ -53,13 +53,14 @@ def test_init_writes_a_configuration_that_doctor_accepts_and_never_overwrites_on
     text = out.read_text()
     assert invoke(*arguments)[0] == 1
     assert out.read_text() == text
-    status, said, _ = invoke("doctor", "--config", str(out), "--json")
-    checks = json.loads(said)
+    status, output, _ = invoke("doctor", "--config", str(out), "--json")
+    checks = json.loads(output)
     assert status == 0, checks
+    assert all(check.keys() == {"name", "ok", "found", "mend"} for check in checks)
     assert all(check["ok"] is not False for check in checks)
 
 
-def test_a_refused_look_leaves_no_file(tmp_path: Path) -> None:
+def test_a_failed_init_leaves_no_file(tmp_path: Path) -> None:
     out = tmp_path / "mine.toml"
     assert invoke("init", "--path", str(tmp_path / "nowhere"), "--out", str(out))[0] == 1
     assert not out.exists()
@@ -67,7 +68,7 @@ def test_a_refused_look_leaves_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
-def test_figures_are_one_json_object_on_standard_output(scored_bank: Bank) -> None:
+def test_results_are_one_json_value_on_standard_output(scored_bank: Bank) -> None:
     config = ["--config", str(scored_bank.config), "--json"]
     night = json.loads(invoke("run", "--date", str(NIGHT), *config)[1])
     assert (night["date"], night["status"]) == (str(NIGHT), "already committed")
@@ -76,12 +77,12 @@ def test_figures_are_one_json_object_on_standard_output(scored_bank: Bank) -> No
     alerts = json.loads(invoke("sql", "from alerts limit 2", *config)[1])
     assert [alert["alert"] for alert in alerts] == [1, 2]
     assert alerts[0]["reasons"][0].keys() == {"feature", "contribution", "observed", "expected"}
-    judged = json.loads(invoke("report", *config)[1])
-    assert judged["first_date"] == judged["last_date"] == str(NIGHT)
+    evaluated = json.loads(invoke("report", *config)[1])
+    assert evaluated["first_date"] == evaluated["last_date"] == str(NIGHT)
 
 
 @pytest.mark.slow
-def test_a_night_in_a_process_of_its_own_says_what_it_did_and_nothing_else(
+def test_a_night_in_its_own_process_prints_its_outcome_and_nothing_else(
     scored_bank: Bank, tmp_path: Path
 ) -> None:
     program = [sys.executable, "-m", "flows.cli.app", "run", "--config", str(scored_bank.config)]
@@ -97,6 +98,6 @@ def test_a_night_in_a_process_of_its_own_says_what_it_did_and_nothing_else(
     assert done.returncode == 0, done.stderr
     assert "committed as" in done.stdout
     assert done.stdout.count("\n") == 1
-    for line in done.stderr.splitlines():  # progress alone: a time of day, then words
+    for line in done.stderr.splitlines():  # only progress: a time of day, then text
         assert line[:8].replace(":", "").isdigit(), line
         assert "Warning" not in line

@@ -1,4 +1,4 @@
-"""Which business date a scheduled run scores, which dates are due, and what a schedule may say."""
+"""Which business date a scheduled run scores, which dates are due, and which schedules are valid."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -105,12 +105,12 @@ def scheduled_by_prefect(schedule: ScheduleSettings, start: datetime, days: int)
 @pytest.mark.parametrize(
     "cron", ["0 2 * * *", "*/15 * * * *", "30 23 * * 1-5", "0 4 1 * *", "0 0 29 2 *", "15 1,13 * jan-mar mon"]
 )
-def test_what_is_accepted_prefect_can_schedule(cron: str) -> None:
+def test_prefect_can_schedule_every_accepted_expression(cron: str) -> None:
     assert next(scheduled_by_prefect(ScheduleSettings(cron=cron), datetime(2026, 1, 1, tzinfo=UTC), 1))
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('cron = "0 2 * *"', r"schedule.cron: '0 2 \* \*' has 4 fields instead of 5"),
         ('cron = "0 0 2 * * *"', "has 6 fields"),
@@ -125,10 +125,10 @@ def test_what_is_accepted_prefect_can_schedule(cron: str) -> None:
         ("port = 70000", "schedule.port"),
     ],
 )
-def test_a_schedule_that_cannot_be_meant_is_refused_in_one_line(bank: Bank, line: str, said: str) -> None:
+def test_an_invalid_schedule_is_refused_in_one_line(bank: Bank, line: str, message: str) -> None:
     with bank.config.open("a") as file:
         file.write(f"\n[schedule]\n{line}\n")
-    with pytest.raises(SettingsError, match=said) as refused:
+    with pytest.raises(SettingsError, match=message) as refused:
         load_settings(bank.config)
     assert "\n" not in str(refused.value)
 

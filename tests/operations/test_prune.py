@@ -444,7 +444,7 @@ def test_the_command_lists_before_it_drops_and_reports_when_there_is_nothing_to_
     assert "nothing was changed: add --yes" in listed.stdout
     dropped = json.loads(CliRunner().invoke(app, [*asked, "--yes", "--json"]).stdout)
     assert dropped["done"]
-    assert "is to go" in CliRunner().invoke(app, asked).stdout
+    assert "There is nothing from before" in CliRunner().invoke(app, asked).stdout
 
 
 @pytest.mark.slow
