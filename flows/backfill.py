@@ -1,4 +1,4 @@
-"""Backfill: the dates of a span that were never scored, several at once, with the tables that night after
+"""Backfill: the dates of a range that were never scored, several at once, with the tables that night after
 night gives.
 
 It goes in stretches: the dates that the same versions score. A version may be due after each of them, trained

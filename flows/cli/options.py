@@ -23,7 +23,8 @@ def instant(text: str) -> datetime:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
-            f"{text!r} is no instant; write 2026-11-20, 2026-11-20T14:00 or 2026-11-20T14:00+01:00"
+            f"{text!r} is not a date or an instant; write 2026-11-20, 2026-11-20T14:00 or "
+            "2026-11-20T14:00+01:00"
         ) from error
 
 

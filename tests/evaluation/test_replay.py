@@ -200,11 +200,11 @@ def test_the_command_says_what_differs_with_status_0(story: Story) -> None:
         "--as-of",
         story.promoted.isoformat(),
     ]
-    told, said = (CliRunner().invoke(app, [*command, *more]) for more in (["--json"], []))
-    assert (told.exit_code, said.exit_code) == (0, 0)
-    assert json.loads(told.stdout)["computed"]["version"] == story.second
-    assert "Why: the run used" in said.stdout
-    assert story.second in said.stdout
+    as_json, as_text = (CliRunner().invoke(app, [*command, *more]) for more in (["--json"], []))
+    assert (as_json.exit_code, as_text.exit_code) == (0, 0)
+    assert json.loads(as_json.stdout)["computed"]["version"] == story.second
+    assert "Why: the run used" in as_text.stdout
+    assert story.second in as_text.stdout
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
-"""A backfill gives the tables that night after night would have given: by threads, by a Dask cluster, and
-when a worker is killed.
+"""A backfill produces the same tables as single nights: with threads, with a Dask cluster, and if workers are
+killed.
 """
 
 import os
@@ -34,8 +34,8 @@ DASK = '[compute]\nengine = "dask"\nworkers = 2\n'
 
 
 def long_bank(folder: Path) -> Bank:
-    """A bank in whose six dates a version is trained twice, one date is rejected, and a challenger is
-    decided on and promoted.
+    """A bank with six dates, over which two versions are trained, one date is rejected, and a challenger is
+    promoted.
     """
     bank = found_bank(folder)
     for number in range(3):
@@ -76,17 +76,17 @@ def assert_same(bank: Bank, by_night: Bank) -> None:
 
 
 @pytest.mark.soak
-def test_threads_give_the_tables_of_single_nights_and_failing_dates_are_listed(
+def test_threads_produce_the_tables_of_single_nights_and_failed_dates_are_listed(
     new: Bank, by_night: Bank
 ) -> None:
     with pytest.raises(BackfilledInPart) as refusal:
         backfill(new.config, DATES[0], LAST)
-    said = str(refusal.value)
-    assert "5 dates were scored, 1 failed" in said
-    assert f"{BAD}: " in said
-    assert "amount" in said
-    assert f"nightscore backfill --from {BAD} --to {BAD}" in said
-    assert "\n" not in said
+    message = str(refusal.value)
+    assert "5 dates were scored, 1 failed" in message
+    assert f"{BAD}: " in message
+    assert "amount" in message
+    assert f"nightscore backfill --from {BAD} --to {BAD}" in message
+    assert "\n" not in message
     assert_same(new, by_night)
     new.write(BAD, small_day(BAD))
     shown = CliRunner().invoke(
@@ -102,23 +102,22 @@ def test_threads_give_the_tables_of_single_nights_and_failing_dates_are_listed(
     assert f"the source has no partition of 1 dates: {lacking}" in again.stderr
 
 
-def test_a_span_that_ends_before_it_begins_is_wrong_usage(bank: Bank) -> None:
+def test_a_range_that_ends_before_it_begins_is_wrong_usage(bank: Bank) -> None:
     shown = CliRunner().invoke(
         app, ["backfill", "--config", str(bank.config), "--from", str(LAST), "--to", str(NIGHT)]
     )
     assert (shown.exit_code, f"--from {LAST} is after --to {NIGHT}" in shown.stderr) == (2, True)
 
 
-def test_threads_and_a_dask_cluster_give_the_tables_of_single_nights(
+def test_threads_and_a_dask_cluster_produce_the_tables_of_single_nights(
     scored_bank: Bank, tmp_path: Path
 ) -> None:
     dates = DATES[1:3]
     by_threads, on_dask = (
         Bank(shutil.copytree(scored_bank.folder, tmp_path / name)) for name in ("threads", "dask")
     )
-    on_dask.configure(
-        "[warehouse]", f"{DASK}[warehouse]".replace("workers = 2", "workers = 1")
-    )  # each loads TensorFlow for itself
+    # One worker, since each loads TensorFlow.
+    on_dask.configure("[warehouse]", f"{DASK}[warehouse]".replace("workers = 2", "workers = 1"))
     for day in dates:
         nightly(scored_bank.config, day)
     for each in (by_threads, on_dask):
@@ -137,7 +136,7 @@ def progress() -> list[tuple[float, str]]:
     ]
 
 
-def test_workers_that_cannot_be_had_are_said_in_one_line_before_anything_is_done(bank: Bank) -> None:
+def test_unreachable_workers_are_reported_in_one_line_before_anything_is_done(bank: Bank) -> None:
     bank.configure("[warehouse]", '[compute]\nengine = "dask"\naddress = "tcp://127.0.0.1:1"\n[warehouse]')
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         shown = CliRunner().invoke(
@@ -149,12 +148,12 @@ def test_workers_that_cannot_be_had_are_said_in_one_line_before_anything_is_done
 
 
 @pytest.mark.soak
-def test_a_dask_cluster_gives_the_same_and_killed_workers_cost_nothing_but_time(
+def test_a_dask_cluster_produces_the_same_tables_even_if_workers_are_killed(
     new: Bank, by_night: Bank
 ) -> None:
     new.configure("[challenger]", f"{DASK}[challenger]")
     killed: list[int] = []
-    third = DATES[2]  # the first two are looked at by the parent as well, or rejected
+    third = DATES[2]  # the parent process validates the first one too, and the second is rejected
     threading.Thread(target=kill_the_workers, args=(step_of(new, third), killed), daemon=True).start()
     with pytest.raises(BackfilledInPart, match="5 dates were scored, 1 failed"):
         backfill(new.config, DATES[0], LAST)
@@ -163,13 +162,13 @@ def test_a_dask_cluster_gives_the_same_and_killed_workers_cost_nothing_but_time(
 
 
 @pytest.mark.soak
-def test_one_that_is_interrupted_ends_with_the_dates_that_are_begun_and_the_next_one_goes_on(
+def test_an_interrupted_backfill_finishes_the_dates_in_progress_and_the_next_one_continues(
     new: Bank, by_night: Bank
 ) -> None:
-    span = ["--config", str(new.config), "--from", str(DATES[0]), "--to", str(LAST)]
+    arguments = ["--config", str(new.config), "--from", str(DATES[0]), "--to", str(LAST)]
     environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
     running = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli.app", "backfill", *span],
+        [sys.executable, "-m", "flows.cli.app", "backfill", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
@@ -178,25 +177,23 @@ def test_one_that_is_interrupted_ends_with_the_dates_that_are_begun_and_the_next
         assert running.poll() is None
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
-    said = running.communicate(timeout=120)[1]
+    errors = running.communicate(timeout=120)[1]
     assert running.returncode == 130
-    assert "waiting until what is begun is done" in said
-    assert "Traceback" not in said
+    assert "waiting until what is begun is done" in errors
+    assert "Traceback" not in errors
     with pytest.raises(BackfilledInPart, match="1 failed"):
         backfill(new.config, DATES[0], LAST)
     assert_same(new, by_night)
 
 
 def step_of(bank: Bank, day: date) -> Path:
-    """What is written down when the first step of a date is done."""
+    """The file that shows that a date has been validated."""
     return bank.folder / "nightscore-files" / "small-bank" / "staging" / str(day) / "validate.json"
 
 
-def kill_the_workers(note: Path, killed: list[int]) -> None:
-    """Kills every worker process as soon as one of them has written down its first step of a date, and
-    scores it.
-    """
-    while not note.exists():
+def kill_the_workers(validated: Path, killed: list[int]) -> None:
+    """Kills every worker process as soon as one has validated the date and is scoring it."""
+    while not validated.exists():
         time.sleep(0.02)
     for pid in filter(is_worker, children(os.getpid())):
         os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,4 @@
-"""Catching up: what was never scored, and what has changed since, in order; the old run stays in the
-ledger.
-"""
+"""Catching up: scores missing dates and rescores changed ones, in order; the old run stays in the ledger."""
 
 from datetime import timedelta
 
@@ -16,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 SECOND, LAST = NIGHT + timedelta(days=1), FIRST + timedelta(days=DAYS - 1)
 
 
-def test_late_rows_are_found_and_scored_again_and_missing_dates_once(scored_bank: Bank) -> None:
+def test_dates_with_late_rows_are_rescored_and_missing_dates_scored_once(scored_bank: Bank) -> None:
     (before,) = scored_bank.table("from current_runs")["run_id"]
     late = small_day(NIGHT, rows=5, seed=7).with_columns(id=pl.format("late-{}", "id"))
     scored_bank.change(NIGHT, lambda day: pl.concat([day, late]))
@@ -30,9 +28,8 @@ def test_late_rows_are_found_and_scored_again_and_missing_dates_once(scored_bank
     )
     assert old.rows() == [(nights[0].run_id, True)]
     assert scored_bank.table(f"from score_rows where run_id = '{before}'").height > 0
-    scored_bank.change(
-        NIGHT, lambda day: day.with_columns(is_fraud=pl.lit(None, pl.Boolean))
-    )  # a label is no reason to score again
+    # A changed label is no reason to score again.
+    scored_bank.change(NIGHT, lambda day: day.with_columns(is_fraud=pl.lit(None, pl.Boolean)))
     assert catch_up(scored_bank.config) == []
 
 

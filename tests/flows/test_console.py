@@ -1,6 +1,4 @@
-"""What a person sees of a table: every value as it is, whole where there is room, one line per value where
-there is none.
-"""
+"""Tables on standard output: no value is shortened; a terminal that is too narrow gets one line per value."""
 
 import re
 from decimal import Decimal
@@ -14,7 +12,7 @@ LONG = "amount 950 (expected 42); terminal_risk_7d 1 (expected 0.007386)"
 ROWS = [("[bold]card[/b]", Decimal("950.10"), LONG), ("b", Decimal("7.00"), None)]
 
 
-def test_without_a_terminal_every_row_is_one_line_and_numbers_stand_at_the_right(
+def test_without_a_terminal_every_row_is_one_line_and_numbers_are_right_aligned(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data_table(COLUMNS, ROWS)

@@ -29,7 +29,7 @@ def test_a_night_is_committed_with_every_row_accounted_for(scored_bank: Bank) ->
     assert set(json.loads(run["durations"])) >= {"ingest", "validate", "features", "score"}
 
 
-def test_the_model_learnt_only_from_labels_known_by_then(scored_bank: Bank) -> None:
+def test_the_model_is_trained_only_on_labels_known_by_then(scored_bank: Bank) -> None:
     (model,) = scored_bank.table("from models").to_dicts()
     assert model["as_of"] == NIGHT
     assert (model["first_date"], model["last_date"]) == (NIGHT - timedelta(days=8), NIGHT - timedelta(days=3))
@@ -37,7 +37,7 @@ def test_the_model_learnt_only_from_labels_known_by_then(scored_bank: Bank) -> N
     assert scored_bank.table("from champion")["version"].to_list() == [model["version"]]
 
 
-def test_reasons_are_kept_for_flagged_and_unlikely_rows_alone(scored_bank: Bank) -> None:
+def test_reasons_are_stored_only_for_flagged_and_unlikely_rows(scored_bank: Bank) -> None:
     scores = scored_bank.table("select *, is_flagged or p_value <= 0.05 as explained from scores")
     assert scores.filter("explained")["reasons"].list.len().unique().to_list() == [3]
     assert (
@@ -63,7 +63,7 @@ def test_frauds_that_stand_out_rank_first(scored_bank: Bank) -> None:
     assert len(set(worst) & set(frauds)) >= 0.8 * len(frauds)
 
 
-def test_the_same_night_again_changes_nothing_and_says_so(scored_bank: Bank) -> None:
+def test_the_same_night_again_changes_nothing_and_reports_that(scored_bank: Bank) -> None:
     before = {
         name: scored_bank.table(f"from {name}").rows() for name in ("runs", "scores", "models", "promotions")
     }
@@ -90,20 +90,19 @@ def test_a_corrected_source_is_scored_again_and_a_late_label_is_not(scored_bank:
     assert scored_bank.table("from current_runs").height == 1
 
 
-def test_a_version_is_reused_while_it_is_fresh(scored_bank: Bank) -> None:
+def test_a_version_is_reused_until_a_training_is_due(scored_bank: Bank) -> None:
     first = nightly(scored_bank.config, NIGHT)
     assert nightly(scored_bank.config, NIGHT + timedelta(days=1)).model_version == first.model_version
     assert scored_bank.table("from models").height == 1
 
 
-def test_training_on_demand_may_promote_and_the_same_again_is_the_same_version(scored_bank: Bank) -> None:
+def test_training_on_demand_may_promote_and_training_again_gives_the_same_version(scored_bank: Bank) -> None:
     version = retrain(scored_bank.config, NIGHT + timedelta(days=1), promote=True)
     assert retrain(scored_bank.config, NIGHT + timedelta(days=1)) == version
     assert scored_bank.table("from models where version = '" + version.name + "'").height == 1
     assert nightly(scored_bank.config, NIGHT + timedelta(days=1)).model_version == version.name
-    assert (
-        nightly(scored_bank.config, NIGHT).model_version != version.name
-    )  # it never scores a date before its own
+    # A version never scores a date before its own.
+    assert nightly(scored_bank.config, NIGHT).model_version != version.name
 
 
 def test_a_duckdb_table_gives_the_same_scores_as_parquet(scored_bank: Bank) -> None:

@@ -1,4 +1,4 @@
-"""The plain functions below the flows: the same night, without Prefect's engine, a server or an artifact."""
+"""The plain functions behind the flows score the same night without Prefect's engine, server or artifacts."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from tasks.core.step import Retries, step
 pytestmark = pytest.mark.slow
 
 
-def test_a_night_without_prefect_gives_the_same_tables(bank: Bank, scored_bank: Bank) -> None:
+def test_a_night_without_prefect_produces_the_same_tables(bank: Bank, scored_bank: Bank) -> None:
     code = """
 import sys
 from datetime import date
@@ -29,7 +29,7 @@ print(night.status)
     assert {name: found[name].equals(expected[name]) for name in TABLES} == dict.fromkeys(TABLES, True)
 
 
-def test_a_step_outside_a_flow_run_is_tried_again_after_the_errors_that_are_named() -> None:
+def test_a_step_outside_a_flow_run_is_tried_again_after_the_listed_errors() -> None:
     calls: list[int] = []
 
     @step
@@ -39,9 +39,9 @@ def test_a_step_outside_a_flow_run_is_tried_again_after_the_errors_that_are_name
             raise error
         return len(calls)
 
-    patient = fails_twice.with_retries(Retries(2, 0.0, (OSError,)))
-    assert patient(OSError("not yet")) == 3
+    retried = fails_twice.with_retries(Retries(2, 0.0, (OSError,)))
+    assert retried(OSError("not yet")) == 3
     calls.clear()
     with pytest.raises(ValueError, match="wrong"):
-        patient(ValueError("wrong"))
+        retried(ValueError("wrong"))
     assert len(calls) == 1

@@ -330,13 +330,13 @@ def test_nights_that_another_version_has_scored_are_named_and_stay(registry: Reg
     for day in DAYS[:4]:
         registry.do(ADD_RUN, day=day, version="a")
     before = registry.rows("from runs order by all")
-    status, said, _ = registry.invoke("promote", "b", "--from", str(DAYS[2]), "--why", "fewer [alarms]")
+    status, output, _ = registry.invoke("promote", "b", "--from", str(DAYS[2]), "--why", "fewer [alarms]")
     assert status == 0
-    assert f"b is champion from {DAYS[2]} on, instead of a; by " in said
-    assert ": fewer [alarms]." in said
-    assert "It was trained with another configuration" in said
-    assert f"Committed nights that another version has scored: {DAYS[2]} by a, {DAYS[3]} by a." in said
-    assert f"`nightscore run --force --date {DAYS[2]}`" in said
+    assert f"b is champion from {DAYS[2]} on, instead of a; by " in output
+    assert ": fewer [alarms]." in output
+    assert "It was trained with another configuration" in output
+    assert f"Committed nights that another version has scored: {DAYS[2]} by a, {DAYS[3]} by a." in output
+    assert f"`nightscore run --force --date {DAYS[2]}`" in output
     again = registry.invoke("promote", "b", "--from", str(DAYS[3]))
     assert (again[0], len(registry.promotions())) == (0, 2)
     assert f"b is the champion of {DAYS[3]} already; nothing was changed." in again[1]
@@ -395,10 +395,10 @@ def test_what_cannot_be_champion_is_refused_in_one_line_and_nothing_changes(
     unfit: Registry, arguments: list[str], complaint: str
 ) -> None:
     before = unfit.promotions()
-    status, said, complained = unfit.invoke(*arguments)
-    assert (status, said) == (1, "")
-    assert complaint in complained
-    assert complained.count("\n") == 1
+    status, output, errors = unfit.invoke(*arguments)
+    assert (status, output) == (1, "")
+    assert complaint in errors
+    assert errors.count("\n") == 1
     assert unfit.promotions() == before
 
 
@@ -463,18 +463,20 @@ def test_the_list_tells_of_every_version_what_is_known_of_it_now_and_then(regist
         None,
     )
     assert (withheld.champion, withheld.withheld) == ([], "loss failed. It did not fall.")
-    assert [(reign.effective_from, reign.effective_until) for reign in oldest.champion] == [(START, DAYS[5])]
+    assert [(period.effective_from, period.effective_until) for period in oldest.champion] == [
+        (START, DAYS[5])
+    ]
     assert oldest.judged
     assert (oldest.judged.last_date, oldest.judged.metrics["average_precision"]["value"]) == (DAYS[1], 0.25)
 
     (alone,) = registry.listed(then).values()
     assert (alone.champion[0].effective_until, alone.judged) == (None, None)
-    told = json.loads(registry.invoke("models", "--json", "--as-of", then.isoformat())[1])
-    assert [version["version"] for version in told["versions"]] == ["2026-01-01-aaaaaaaa"]
-    assert told["versions"][0]["gates"] == GATES
+    listed = json.loads(registry.invoke("models", "--json", "--as-of", then.isoformat())[1])
+    assert [version["version"] for version in listed["versions"]] == ["2026-01-01-aaaaaaaa"]
+    assert listed["versions"][0]["gates"] == GATES
 
-    said = registry.invoke("models")[1]
-    table, words = said.split("Champion: ")
+    output = registry.invoke("models")[1]
+    table, words = output.split("Champion: ")
     assert max(map(len, table.splitlines())) <= 160
     for shown in (
         "2026-01-01..01-05",
@@ -491,15 +493,15 @@ def test_the_list_tells_of_every_version_what_is_known_of_it_now_and_then(regist
     assert "Withheld: 2026-01-05-bbbbbbbb: loss failed. It did not fall." in words
 
 
-def test_a_new_champion_is_told_and_one_that_was_it_already_is_not(registry: Registry) -> None:
+def test_a_new_champion_is_notified_and_an_unchanged_one_is_not(registry: Registry) -> None:
     for name in "ab":
         registry.add(name)
     with listening(200) as hook:
         webhook = f'[notify]\nwebhooks = [{{ url = "{hook.url}" }}]'
         for command in (["promote", "a"], ["promote", "b"], ["promote", "b"], ["rollback", "--why", "worse"]):
             assert registry.invoke(*command, more=webhook)[0] == 0
-    told = [(body["event"], body["model_version"]) for body in hook.bodies]
-    assert told == [("promoted", "a"), ("promoted", "b"), ("promoted", "a")]
+    events = [(body["event"], body["model_version"]) for body in hook.bodies]
+    assert events == [("promoted", "a"), ("promoted", "b"), ("promoted", "a")]
     assert "worse" in hook.bodies[-1]["message"]
 
 

@@ -52,7 +52,7 @@ class Example:
 
     @property
     def labelled(self) -> pl.DataFrame:
-        """Every row with its label; here each has been said once."""
+        """Every row with its label; here each row has one label at most."""
         labels = self.tables["labels"].select("id", "partition_date", "label")
         assert not labels.select("id", "partition_date").is_duplicated().any()
         return self.scores.join(labels, on=["id", "partition_date"], how="left")
@@ -258,13 +258,13 @@ def test_which_model_flagged_it(warehouse: Example) -> None:
 @pytest.mark.slow
 def test_which_version_was_champion_when(warehouse: Example) -> None:
     first, second = warehouse.tables["promotions"].sort("promoted_at").iter_rows(named=True)
-    said = [
+    expected = [
         {name: promotion[name] for name in ("version", "effective_from", "promoted_at", "promoted_by", "why")}
         for promotion in (first, second)
     ]
     assert warehouse.ask("Which version was champion when?") == [
-        said[0] | {"last_date": LAST - timedelta(days=1), "nights": 2, "nights_of_others": 0},
-        said[1] | {"last_date": None, "nights": 1, "nights_of_others": 0},
+        expected[0] | {"last_date": LAST - timedelta(days=1), "nights": 2, "nights_of_others": 0},
+        expected[1] | {"last_date": None, "nights": 1, "nights_of_others": 0},
     ]
     before = "Which version was champion when?", second["promoted_at"] - timedelta(microseconds=1)
     assert [(line["version"], line["last_date"]) for line in warehouse.ask(*before)] == [

@@ -211,7 +211,7 @@ def test_an_instant_is_utc_unless_it_names_a_zone_and_a_date_is_its_end(text: st
     ["", "yesterday", "2026-11-31", "2026-11-20T25:00", "0001-01-01T00:00+14:00", "'; drop table runs"],
 )
 def test_what_is_no_instant_is_wrong_usage(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="is no instant; write 2026-11-20"):
+    with pytest.raises(typer.BadParameter, match="is not a date or an instant; write 2026-11-20"):
         instant(text)
 
 
@@ -229,12 +229,12 @@ def test_the_command_line_asks_as_of_an_instant(tmp_path: Path) -> None:
         )
         return asked.exit_code, asked.stdout, asked.stderr
 
-    status, said, _ = ask("--json", "--as-of", "2026-11-20T14:00+01:00")
+    status, output, _ = ask("--json", "--as-of", "2026-11-20T14:00+01:00")
     assert status == 0
-    assert datetime.fromisoformat(json.loads(said)[0]["t"]) == datetime(2026, 11, 20, 13, tzinfo=UTC)
-    status, said, complaint = ask("--as-of", "yesterday")
-    assert (status, said) == (2, "")
-    assert "'yesterday' is no instant" in complaint
+    assert datetime.fromisoformat(json.loads(output)[0]["t"]) == datetime(2026, 11, 20, 13, tzinfo=UTC)
+    status, output, errors = ask("--as-of", "yesterday")
+    assert (status, output) == (2, "")
+    assert "'yesterday' is not a date or an instant" in errors
 
 
 def test_it_starts_fast_since_it_imports_nothing_large(warehouse: WarehouseSettings) -> None:
