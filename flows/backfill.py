@@ -192,7 +192,7 @@ class Stretch:
         with self._recorded(day):
             if training_due(settings, self._warehouse, day):
                 step = Steps(folder, settings)
-                clean_features(settings, step, step(ingest, settings, day))
+                clean_features(settings, step, step(ingest, settings, day, settings.files))
             return ensure_models(settings, self._warehouse, settings.notify, day)
 
     def _commit(self, models: ScoringModels, day: date, staged: PrefectFuture[Staged]) -> Night | Exception:
@@ -254,6 +254,6 @@ def score_date(config: Path, day: date, models: ScoringModels, staging: Path) ->
     """
     settings = load_settings(config)
     step = Steps(staging, settings)
-    featured = clean_features(settings, step, step(ingest, settings, day))
+    featured = clean_features(settings, step, step(ingest, settings, day, settings.files))
     scored = step.kept(score, settings, featured, models, settings.threshold, staging)
     return Staged(featured, scored, step.started_at, step.durations)

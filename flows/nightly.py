@@ -35,7 +35,7 @@ def score_night(config: Path, day: date, force: bool = False, due: bool = True) 
     warehouse = Warehouse(settings.warehouse, settings.name)
     with track_run(settings.files):
         with open_night(settings, warehouse, day, force=force, due=due) as step:
-            partition = step(ingest, settings, day)
+            partition = step(ingest, settings, day, settings.files)
             committed = None if force else find_same_night(settings, warehouse, partition)
             night = committed or commit_night(settings, warehouse, step, partition, force=force)
         monitor(settings, warehouse, night)

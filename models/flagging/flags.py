@@ -12,12 +12,14 @@ class NightScores:
     """The input of a strategy, one value per row of the night.
 
     scores: float (rows,). p_values: float64 (rows,). entities: the entity of each row, any type; without
-    entities, or where it is null, each row is its own entity.
+    entities, or where it is null, each row is its own entity. ids: which of two rows with equal scores comes
+    first; without ids, their order decides.
     """
 
     scores: NDArray[np.floating]
     p_values: NDArray[np.float64]
     entities: pl.Series | None = None
+    ids: pl.Series | None = None
 
 
 @dataclass(frozen=True)

@@ -122,10 +122,11 @@ def budget(night: NightScores, calibration: Calibration, value: float) -> Flags:
             f"threshold.value is the number of entities to flag, a whole number such as 100; got {value}"
         )
     row = np.arange(len(night.scores))
-    rows = pl.DataFrame({"row": row, "score": night.scores, "entity": night.entities}).with_columns(
-        alone=pl.when(pl.col("entity").is_null()).then("row")
-    )
-    ranked = rows.sort(["score", "entity", "row"], descending=[True, False, False], nulls_last=True)
+    order = row if night.ids is None else night.ids
+    rows = pl.DataFrame(
+        {"row": row, "score": night.scores, "entity": night.entities, "order": order}
+    ).with_columns(alone=pl.when(pl.col("entity").is_null()).then("row"))
+    ranked = rows.sort(["score", "entity", "order"], descending=[True, False, False], nulls_last=True)
     top = ranked.unique(["entity", "alone"], keep="first", maintain_order=True)
     flagged = np.zeros(len(row), dtype=bool)
     flagged[top["row"].head(int(value)).cast(pl.Int64).to_numpy()] = True

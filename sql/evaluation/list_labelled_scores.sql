@@ -1,4 +1,5 @@
--- Grain: one row per scored row of the window's current runs, with its label if known at the end of $as_of.
+-- Grain: one row per scored row of the window's current runs, with its label if label and weight were
+-- known at the end of $as_of.
 select
     scores.partition_date,
     scores.id,
@@ -7,7 +8,7 @@ select
     scores.p_value,
     scores.is_flagged,
     scores.reasons,
-    known.label,
+    if(known.weight is null, null, known.label) as label,
     coalesce(known.weight, 1.0) as weight,
 from scores
 left join labels_known_at($as_of) as known using (id, partition_date)

@@ -20,4 +20,4 @@ from found
 left join recorded using (id, partition_date)
 where
     found.label is not null
-    and (recorded.id is null or recorded.label <> found.label or recorded.weight <> found.weight);
+    and (recorded.id is null or recorded.label <> found.label or recorded.weight is distinct from found.weight);

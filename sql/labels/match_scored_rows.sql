@@ -18,7 +18,7 @@ with distinct_labels as (
 )
 select
     distinct_labels.*,
-    coalesce(latest_labels.weight, 1) as weight,
+    if(latest_labels.id is null, 1, latest_labels.weight) as weight,
     exists (
         from labels
         where

@@ -1,5 +1,5 @@
--- Grain: one row per row of $dates that both versions have scored, with its label and weight if known at the
--- end of $as_of.
+-- Grain: one row per row of $dates that both versions have scored, with its label and weight if both were known
+-- at the end of $as_of.
 select
     partition_date,
     scores.id,
@@ -10,7 +10,7 @@ select
     challenger.p_value as challenger_p_value,
     champion.is_flagged as champion_flagged,
     challenger.is_flagged as challenger_flagged,
-    known.label,
+    if(known.weight is null, null, known.label) as label,
     coalesce(known.weight, 1.0) as weight,
 from scores
 join version_scores as champion using (run_id, partition_date, id)

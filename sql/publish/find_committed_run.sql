@@ -16,7 +16,7 @@ where
         not $force
         and run_id in (select run_id from current_runs)
         and partition_date = $partition_date
-        and source_fingerprint = $source_fingerprint
+        and source_fingerprint in (select unnest($source_fingerprints::varchar[]))
         and model_version = $model_version
         and config_hash in (select unnest($config_hashes::varchar[]))
     )

@@ -5,6 +5,7 @@ select
     $partition_date as partition_date,
     row as source_row,
     id,
+    copy,
     rule,
     "column" as column_name,
     content,

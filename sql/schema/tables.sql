@@ -79,8 +79,9 @@ create table if not exists profiles (
 create table if not exists quarantine (
     run_id varchar,
     partition_date date,
-    source_row bigint,              -- position in the partition, from 0
+    source_row bigint,              -- numbers the bad rows of the run from 0; before format 3, position in the partition
     id varchar,
+    copy bigint,                    -- number of the row among those of its id, by content; null before format 3
     rule varchar,
     column_name varchar,            -- null for a rule across columns
     content varchar,                -- the row as JSON, private columns masked
@@ -92,7 +93,7 @@ create table if not exists labels (
     id varchar,
     partition_date date,
     label boolean,                  -- true = fraud
-    weight double,                  -- sample weight, used by metrics only
+    weight double,                  -- sample weight, used by metrics only; null = not known: in no metric
     known_at date,                  -- known from the end of this date
     source varchar,                 -- `source`: the source's label column; else who labelled, such as analyst
     recorded_at timestamptz,        -- when it was written to this table

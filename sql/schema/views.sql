@@ -146,7 +146,7 @@ with labelled as (
         count(*) filter (is_flagged and label is not null) as flagged_labelled,
         count(label) as rows_labelled,
     from scores
-    left join latest_labels using (id, partition_date)
+    left join (from latest_labels where weight is not null) as known using (id, partition_date)
     group by all
 )
 select

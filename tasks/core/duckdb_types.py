@@ -60,6 +60,11 @@ def is_timestamp(kind: DuckDBPyType) -> bool:
     return kind.id.startswith("timestamp")
 
 
+def is_time(kind: DuckDBPyType) -> bool:
+    """Whether a type holds dates or timestamps."""
+    return is_date(kind) or is_timestamp(kind)
+
+
 def has_time_zone(kind: DuckDBPyType) -> bool:
     """Whether a type holds timestamps with a time zone."""
     return kind.id == "timestamp with time zone"

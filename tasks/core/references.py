@@ -1,8 +1,21 @@
 """The values passed between the steps of a night: small frozen references to files, never rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+
+Dates = tuple[date, ...]
+
+
+@dataclass(frozen=True)
+class DateLeftOut:
+    """A date whose rows are not used. reason: what is wrong with it, in words."""
+
+    date: date
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.date} ({self.reason})"
 
 
 @dataclass(frozen=True)
@@ -11,44 +24,72 @@ class Partition:
 
     rows: number of rows, good and bad.
     fingerprint: hash of the rows of the day and of its look-back, without the label and weight columns.
+    earlier_fingerprints: what earlier versions of Nightscore would have stored, where that differs.
+    look_back: the dates of the look-back whose rows features may use. repeating: those of them with an id that
+        occurs more than once. left_out: the dates that fail the gate.
+    listing: hash of the names, sizes and times of the files that were read.
     """
 
     date: date
     rows: int
     fingerprint: str
+    earlier_fingerprints: tuple[str, ...] = ()
+    look_back: Dates = ()
+    repeating: Dates = ()
+    left_out: tuple[DateLeftOut, ...] = ()
+    listing: str = field(default="", compare=False)
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Every fingerprint by which a night of these rows may have been stored, the newest first."""
+        return self.fingerprint, *self.earlier_fingerprints
+
+
+@dataclass(frozen=True)
+class RowSum:
+    """The identities of some rows, in any order. total: sum of the hashes of (id, copy), as digits."""
+
+    rows: int
+    total: str
 
 
 @dataclass(frozen=True)
 class Validated:
     """A partition that passed validation.
 
-    quarantine: Parquet file in the staging folder, one line per bad row and broken rule, sorted by row:
-        row int64 (position in the partition, from 0), id varchar, rule varchar, column varchar (null for a
-        rule across columns), content varchar (the row as JSON, private columns masked). Empty if every row
-        is good.
-    rows_quarantined: number of distinct bad rows.
+    refused: Parquet file in the staging folder, one line per row that is not scored: id varchar (canonical,
+        null if the row has none), copy bigint (the number of the row among those of its id), is_repeated
+        boolean (whether the id occurs more than once).
+    quarantine: Parquet file, one line per bad row and broken rule: row int64 (numbers the bad rows from 0), id
+        varchar (masked if private), copy bigint, rule varchar, column varchar (null for a rule across columns),
+        content varchar (the row as JSON, private columns masked). Empty if every row is good.
+    rows_quarantined: number of bad rows.
+    found, clean: the identities of all rows, and of those that are scored.
     data_docs: the night's Great Expectations page (HTML).
     notes: accepted findings, as sentences for the ledger, such as an unknown extra column.
     """
 
     partition: Partition
+    refused: Path
     quarantine: Path
     rows_quarantined: int
+    found: RowSum
+    clean: RowSum
     data_docs: Path
     notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
-        return self.partition.rows - self.rows_quarantined
+        return self.clean.rows
 
 
 @dataclass(frozen=True)
 class Features:
     """The features of every clean row of one day.
 
-    path: Parquet with row int64, id varchar, entity varchar, event_time timestamp, and the feature columns.
-        None if there is no feature SQL: the features are then read from the source, without the quarantined
-        rows.
+    path: Parquet with id varchar, entity varchar, event_time timestamp, and the feature columns, their names
+        after FEATURE. None if there is no feature SQL: the features are then read from the source, without
+        the refused rows.
     """
 
     validated: Validated
@@ -97,12 +138,13 @@ class ScoringModels:
 class Scored:
     """The staged scores of one day.
 
-    path: Parquet with row, id, entity, event_time, error, score, p_value, details, rank, is_flagged, reasons.
+    path: Parquet with id, entity, event_time, error, score, p_value, details, rank, is_flagged, reasons.
     threshold: rows with at least this score are flagged.
     shadows: Parquet with id, error, score, p_value, rank, is_flagged, model_version: the same rows scored by
         each challenger; None if there is no challenger.
     profile: Parquet with the columns of models.drift.profiles: the rows below the threshold, or a sample of
         them if there are many.
+    notes: what is odd about the features, as sentences for the ledger.
     """
 
     path: Path
@@ -111,6 +153,7 @@ class Scored:
     threshold: float
     shadows: Path | None = None
     profile: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,12 +184,14 @@ class LeftOut:
     dates: number of dates that have rows.
     known_frauds: rows with a fraud label.
     unconfirmed: flagged rows without a known label; they are used for thresholds and p-values only.
+    strange_labels: rows whose label is no label.
     """
 
     rows: int
     dates: int
     known_frauds: int
     unconfirmed: int
+    strange_labels: int = 0
 
     @property
     def contamination(self) -> float:
@@ -155,4 +200,5 @@ class LeftOut:
 
     def __str__(self) -> str:
         rows = f"{self.known_frauds:,} known frauds, {self.unconfirmed:,} flagged rows without a known label"
-        return f"left out: {rows} ({self.contamination:.2%} of the window)"
+        strange = f", {self.strange_labels:,} rows whose label is no label" if self.strange_labels else ""
+        return f"left out: {rows} ({self.contamination:.2%} of the window){strange}"

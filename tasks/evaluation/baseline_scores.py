@@ -14,10 +14,14 @@ from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import DETECTOR
 from tasks.core.references import Features, Partition, Validated, Version
+from tasks.core.row_sums import sum_of_ids
 from tasks.features.build import build_features, feature_batches
 from tasks.registry.artifact_store import load
 from tasks.scoring.score import BATCH_ROWS
+from tasks.source.connection import connect, readable
+from tasks.source.identities import read_identities
 from tasks.source.ingest import read_partition
+from tasks.source.view import create_view
 from tasks.warehouse.connection import Warehouse
 
 REDUCED = "reduced "  # before the names of what scores without label-derived features
@@ -34,23 +38,41 @@ class Compared:
 def stored_features(
     dataset: Dataset, warehouse: Warehouse, day: date, run_id: str, fingerprint: str, staging: Path
 ) -> Features:
-    """The features of a committed night once more, from the source and the run's own quarantine.
+    """The features of a committed night once more: of the rows of the source whose ids the run has scored.
 
     Raises EvaluationError where the source has changed since the night was committed, or the run's rows were
     pruned.
     """
     if warehouse.row("evaluation/find_pruned_run", run_id=run_id):
         raise rows_pruned(day, run_id)
-    partition = require_unchanged(dataset, day, fingerprint)
+    partition = require_unchanged(dataset, warehouse, day, fingerprint)
     folder = staging / f"evaluation-{day}"
     folder.mkdir(parents=True, exist_ok=True)
-    quarantine = warehouse.frame("evaluation/list_quarantined_rows", run_id=run_id)
-    path = folder / "quarantine.parquet"
-    quarantine.write_parquet(path)
-    validated = Validated(
-        partition, path, rows_quarantined=quarantine["row"].n_unique(), data_docs=folder / "none"
-    )
+    scored = warehouse.frame("evaluation/list_scored_rows", run_id=run_id)["id"]
+    validated = _validated_again(dataset, partition, scored, folder)
     return build_features(dataset, validated, dataset.label_delay_days, folder)
+
+
+def _validated_again(dataset: Dataset, partition: Partition, scored: pl.Series, folder: Path) -> Validated:
+    """The partition with the rows refused that a committed run has not scored: those whose id is not among its
+    scores, and all but the first copy of each id.
+    """
+    day = partition.date
+    with connect(dataset.source) as con, readable(dataset.source, day):
+        view = create_view(con, dataset, "day", [day])
+        identities = read_identities(con, dataset, view)
+        unscored = identities.rows.filter(~pl.col("id").is_in(scored.implode()) | (pl.col("copy") > 0))
+        refused = identities.refused([unscored, identities.rows.filter(pl.col("id").is_null())])
+        found, clean = identities.sums(con, refused)
+    if clean != sum_of_ids(scored):
+        raise EvaluationError(
+            f"{day}: {clean.rows:,} of the {len(scored):,} scored rows are in the source now; score it again with "
+            f"`nightscore run --date {day} --force`"
+        )
+    path = folder / "refused.parquet"
+    refused.write_parquet(path)
+    none = folder / "none"
+    return Validated(partition, path, none, refused.height, found, clean, data_docs=none)
 
 
 def rows_pruned(day: date, run_id: str) -> EvaluationError:
@@ -60,12 +82,12 @@ def rows_pruned(day: date, run_id: str) -> EvaluationError:
     )
 
 
-def require_unchanged(dataset: Dataset, day: date, fingerprint: str) -> Partition:
+def require_unchanged(dataset: Dataset, warehouse: Warehouse, day: date, fingerprint: str) -> Partition:
     """The partition of a date as it was when this fingerprint was taken; raises EvaluationError where it has
     changed since.
     """
-    partition = read_partition(dataset, day)
-    if partition.fingerprint != fingerprint:
+    partition = read_partition(dataset, day, warehouse.files)
+    if fingerprint not in partition.fingerprints:
         raise EvaluationError(
             f"{day}: the source has changed since it was scored; score it again with `nightscore run "
             f"--date {day}`"
@@ -95,8 +117,8 @@ def _scored(dataset: Dataset, features: Features, compared: Sequence[Compared]) 
     for batch in feature_batches(dataset, features, BATCH_ROWS):
         columns = []
         for each in compared:
-            encoded = each.detector.encoder.encode(batch)
+            encoded = each.detector.encoder.encode(batch.features)
             columns += [
                 pl.Series(name, scorer(encoded), dtype=pl.Float64) for name, scorer in each.scorers.items()
             ]
-        yield batch.select(pl.lit(features.date).alias("partition_date"), "id").with_columns(columns)
+        yield batch.keys.select(pl.lit(features.date).alias("partition_date"), "id").with_columns(columns)

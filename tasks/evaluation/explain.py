@@ -63,9 +63,8 @@ def explain_row(
             f"{day}: no row with {dataset.columns.id} {row_id} is scored; look for it with `nightscore sql`"
         )
     features = stored_features(dataset, warehouse, day, found["run_id"], found["source_fingerprint"], staging)
-    row = pl.concat(
-        [batch.filter(pl.col("id") == row_id) for batch in feature_batches(dataset, features, BATCH_ROWS)]
-    )
+    batches = feature_batches(dataset, features, BATCH_ROWS)
+    row = pl.concat([batch.filter(batch.keys["id"] == row_id).features for batch in batches])
     explanation = load(as_found(warehouse, found["artifact_path"]), found["artifact_sha256"]).explain(row)
     lines = reasons(explanation, top=len(explanation.features))[0].to_list()
     total = sum(line["contribution"] for line in lines)

@@ -160,7 +160,11 @@ def _features(dataset: Dataset, warehouse: Warehouse, known: Snapshot, staging: 
     # Takes seconds to import, and most replays need no validation.
     from tasks.validation.validate import validate_partition
 
-    partition = require_unchanged(dataset, day, run.fingerprint) if run else read_partition(dataset, day)
+    partition = (
+        require_unchanged(dataset, warehouse, day, run.fingerprint)
+        if run
+        else read_partition(dataset, day, warehouse.files)
+    )
     return build_features(
         dataset, validate_partition(dataset, partition, staging), dataset.label_delay_days, staging
     )

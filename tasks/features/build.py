@@ -5,6 +5,7 @@ source's columns.
 import logging
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -12,32 +13,46 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb.sqltypes import DuckDBPyType
 
 import sql
 from models.encoding.layout import rows_at_once
 from sql import identifier, literal
 from tasks.core.atomic_files import atomic_path
+from tasks.core.canonical import as_number, canonical_text
 from tasks.core.dataset import Dataset
 from tasks.core.errors import FeatureError, SourceError, first_line
 from tasks.core.masking import mask_quoted
 from tasks.core.references import Features, Validated
+from tasks.core.row_sums import row_sum
 from tasks.core.step import step
 from tasks.features.views import create_clean, create_history
-from tasks.source.connection import connect, first_history_date, readable
+from tasks.source.connection import connect, readable
+from tasks.source.view import SourceView, Types
 
 log = logging.getLogger(__name__)
 ROW_GROUP_ROWS = 122_880
 # Differences between the clean rows of the day and the rows that the SQL returned: each query returns the
 # number of ids and one of them.
-CHECKS = {
-    "lost": "select count(*), min(clean._id) from clean anti join returned on returned.id = clean._id",
-    "returned more than once": (
-        "select count(*), min(id) from (select id from returned group by id having count(*) > 1)"
-    ),
-    "returned that are not clean rows": (
-        "select count(*), min(returned.id) from returned anti join clean on returned.id = clean._id"
-    ),
-}
+FEATURE = "feature "  # before the names of the features in the file, where the keys have names of their own
+KEYS = ("id", "entity", "event_time")
+
+
+@dataclass(frozen=True)
+class FeatureBatch:
+    """Some clean rows of one day.
+
+    keys: id str, entity str or null, event_time datetime (us) or null. features: numeric float64 (null if
+    missing), categorical str (canonical text), images unchanged: Binary, List or Array. Both have the same rows
+    in the same order, which no other read of the day needs to have.
+    """
+
+    keys: pl.DataFrame
+    features: pl.DataFrame
+
+    def filter(self, chosen: pl.Series) -> "FeatureBatch":
+        """Returns the chosen rows. chosen: bool (rows,)."""
+        return FeatureBatch(self.keys.filter(chosen), self.features.filter(chosen))
 
 
 @step
@@ -61,12 +76,11 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
         return Features(validated, path=None)
     day, path = validated.partition.date, staging / "features.parquet"
     with connect(dataset.source) as con:
-        with readable(dataset.source, day, first_history_date(dataset, day)):
-            create_clean(con, dataset, validated)
-            create_history(con, dataset, day, label_delay_days)
+        with readable(dataset.source, *validated.partition.look_back, day):
+            clean = create_history(con, dataset, validated, label_delay_days)
         with atomic_path(path) as staged:
-            _write(con, dataset, day, label_delay_days, staged)
-        _check(con, dataset, day, path)
+            _write(con, dataset, clean, day, label_delay_days, staged)
+        _check(con, dataset, clean, validated, path)
     log.info(
         "%s  features   %s features of %s rows by %s",
         day,
@@ -77,18 +91,17 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
     return Features(validated, path)
 
 
-def feature_batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[pl.DataFrame]:
+def feature_batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[FeatureBatch]:
     """Yields the features of one day's clean rows, at most `batch_rows` at a time, or fewer if images are
     large, so that memory does not depend on the size of the day.
 
-    Each batch has row int64 (position in the partition), id str, entity str or null, event_time datetime (us)
-    or null, numeric features float64 (null if missing), categorical features str, images unchanged: Binary,
-    List or Array.
     Raises SourceError if the source cannot be read.
     """
     batch_rows = _bounded(dataset, batch_rows)
     for batch in _batches(dataset, features, batch_rows):
-        yield from batch.iter_slices(batch_rows)  # DuckDB's batches have at least the rows of one vector
+        for part in batch.iter_slices(batch_rows):  # DuckDB's batches have at least the rows of one vector
+            named = {name: name.removeprefix(FEATURE) for name in part.columns if name.startswith(FEATURE)}
+            yield FeatureBatch(part.select(KEYS), part.select(*named).rename(named))
 
 
 def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[pl.DataFrame]:
@@ -97,11 +110,9 @@ def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[
             yield from map(_frame, file.iter_batches(batch_rows))
         return
     with connect(dataset.source) as con, readable(dataset.source, features.date):
-        create_clean(con, dataset, features.validated)
-        keys = "_row as row, _id as id, _entity as entity, _event_time as event_time"
-        reader = con.execute(
-            f"select {keys}, {', '.join(_cast_features(dataset))} from clean"
-        ).to_arrow_reader(batch_rows)
+        clean = create_clean(con, dataset, features.validated)
+        selected = ", ".join([*_keys(clean), *_cast_features(dataset, clean.types)])
+        reader = con.execute(f"select {selected} from clean").to_arrow_reader(batch_rows)
         try:
             yield from map(_frame, reader)
         except (pa.ArrowException, OSError) as error:  # raised if DuckDB fails while Arrow reads from it
@@ -112,38 +123,38 @@ def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[
 
 
 def _write(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, label_delay_days: int, path: Path
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    clean: SourceView,
+    day: date,
+    label_delay_days: int,
+    path: Path,
 ) -> None:
-    """Writes every row that the SQL returns, with the keys of its clean row, in the order of the day."""
+    """Writes every row that the SQL returns, with the keys of its clean row."""
     query, mentioned = _feature_sql(con, dataset, day)
     parameters = {"partition_date": day, "label_delay_days": label_delay_days}
     bound = {name: value for name, value in parameters.items() if name in mentioned}
-    names = (dataset.columns.id, *dataset.features.names)
-    computed = ", ".join(
-        [f"cast({identifier(dataset.columns.id)} as varchar) as _id", *_cast_features(dataset)]
-    )
-    features = ", ".join(f"computed.{identifier(name)}" for name in dataset.features.names)
     try:
-        returned = {
-            column[0].lower()
-            for column in con.execute(f"select * from ({query}\n) limit 0", bound).description
-        }
+        described = con.execute(f"select * from ({query}\n) limit 0", bound).description
+        returned = {column[0].lower(): DuckDBPyType(str(column[1])) for column in described}
+        names = (dataset.columns.id, *dataset.features.names)
         if missing := [name for name in names if name.lower() not in returned]:
             raise _feature_error(
                 dataset, day, f"does not return {', '.join(missing)}; add what is missing, or fix [features]"
             )
+        types = {name: returned[name.lower()] for name in names}
+        row_id = canonical_text(identifier(dataset.columns.id), types[dataset.columns.id])
+        keys = ", ".join(f"clean.{getattr(clean, key)} as {key}" for key in KEYS[1:])
         con.execute(
             f"""
             copy (
-                select
-                    clean._row as row,
-                    computed._id as id,
-                    clean._entity as entity,
-                    clean._event_time as event_time,
-                    {features}
-                from (select {computed} from ({query}\n)) as computed
-                left join clean on clean._id = computed._id
-                order by row
+                select computed.{clean.id} as id, {keys}, computed.* exclude ({clean.id})
+                from (
+                    select {", ".join([f"{row_id} as {clean.id}", *_cast_features(dataset, types)])}
+                    from ({query}\n)
+                ) as computed
+                left join clean on clean.{clean.id} = computed.{clean.id}
+                order by 1
             ) to {literal(str(path))}
             (format parquet, compression zstd, row_group_size {_bounded(dataset, ROW_GROUP_ROWS)})
             """,
@@ -179,14 +190,24 @@ def _without_semicolon(query: str) -> str:
     return query.encode()[: ends[0]].decode() if ends else query
 
 
-def _check(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, path: Path) -> None:
+def _check(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, clean: SourceView, validated: Validated, path: Path
+) -> None:
     """Raises FeatureError, and removes the file, unless the SQL returned each clean row exactly once."""
-    con.read_parquet(str(path)).create_view("returned")
-    clean = con.sql("select count(*), sum(hash(_id)) from clean").fetchone()
-    returned = con.sql("select count(*), sum(hash(id)) from returned").fetchone()
-    if clean == returned:  # the same ids; the checks below are slow, and only needed for the message
+    con.read_parquet(str(path)).create_view("returned", replace=True)
+    if row_sum(con, "returned") == validated.clean:
         return
-    found = {problem: con.sql(query).fetchall()[0] for problem, query in CHECKS.items()}
+    # Each query returns the number of ids and one of them. They are slow, and only needed for the message.
+    queries = {
+        "lost": f"select count(*), min({clean.id}) from clean anti join returned on returned.id = {clean.id}",
+        "returned more than once": (
+            "select count(*), min(id) from (select id from returned group by id having count(*) > 1)"
+        ),
+        "returned that are not clean rows": (
+            f"select count(*), min(returned.id) from returned anti join clean on returned.id = {clean.id}"
+        ),
+    }
+    found = {problem: con.sql(query).fetchall()[0] for problem, query in queries.items()}
     path.unlink()
     is_private = dataset.columns.id in dataset.columns.private
     problems = [
@@ -194,20 +215,26 @@ def _check(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, path: Pa
         for problem, (count, example) in found.items()
         if count
     ]
+    day = validated.partition.date
+    if not problems:
+        raise SourceError(f"{day}: the source changed after it was validated; run the night again")
     hint = "return one row per row of history where _partition_date = $partition_date"
     raise _feature_error(
         dataset, day, f"does not return one row per clean row: {'; '.join(problems)}; {hint}"
     )
 
 
-def _cast_features(dataset: Dataset) -> list[str]:
-    kinds = dict.fromkeys(dataset.features.numeric, "double") | dict.fromkeys(
-        dataset.features.categorical, "varchar"
-    )
-    images = [identifier(dataset.features.image.column)] if dataset.features.image else []
-    return [
-        f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in kinds.items()
-    ] + images
+def _keys(clean: SourceView) -> list[str]:
+    return [f"{getattr(clean, key)} as {key}" for key in KEYS]
+
+
+def _cast_features(dataset: Dataset, types: Types) -> list[str]:
+    """Returns the features as SQL expressions, their names after FEATURE."""
+    features = dataset.features
+    values = {name: as_number(identifier(name), types[name]) for name in features.numeric}
+    values |= {name: canonical_text(identifier(name), types[name]) for name in features.categorical}
+    values |= {features.image.column: identifier(features.image.column)} if features.image else {}
+    return [f"{value} as {identifier(FEATURE + name)}" for name, value in values.items()]
 
 
 def _bounded(dataset: Dataset, rows: int) -> int:

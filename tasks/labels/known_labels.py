@@ -2,6 +2,7 @@
 compromised.
 """
 
+import logging
 from datetime import date, timedelta
 
 import duckdb
@@ -9,9 +10,11 @@ import polars as pl
 
 from tasks.core.dataset import Dataset
 from tasks.core.errors import WarehouseMissing
-from tasks.labels.source_labels import read_labels
+from tasks.labels.source_labels import read_labels, read_usable_labels
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import execute
+
+log = logging.getLogger(__name__)
 
 
 def store_labels(dataset: Dataset, warehouse: Warehouse, first: date, last: date, as_of: date) -> None:
@@ -25,7 +28,10 @@ def store_labels(dataset: Dataset, warehouse: Warehouse, first: date, last: date
     if mature < first:
         return
     known_at = pl.col("partition_date").dt.offset_by(f"{delay}d").alias("known_at")
-    found = read_labels(dataset, first, mature).with_columns(known_at)
+    labels, left_out = read_usable_labels(dataset, first, mature)
+    for each in left_out:
+        log.warning("%s  labels     left out: %s", each.date, each.reason)
+    found = labels.with_columns(known_at)
 
     def insert(con: duckdb.DuckDBPyConnection) -> None:
         con.register("found", found.to_arrow())
@@ -50,8 +56,11 @@ def known_labels(
         return own
     keys = ["id", "partition_date"]
     both = own.join(reported.select(*keys, reported="label"), on=keys, how="left", maintain_order="left")
-    corrected = both.with_columns(label=pl.coalesce("reported", "label")).select(own.columns)
-    only_reported = reported.join(own, on=keys, how="anti", maintain_order="left").select(own.columns)
+    corrected = both.with_columns(
+        label=pl.coalesce("reported", "label"), is_strange=pl.col("is_strange") & pl.col("reported").is_null()
+    ).select(own.columns)
+    only_reported = reported.join(own, on=keys, how="anti", maintain_order="left")
+    only_reported = only_reported.with_columns(is_strange=pl.lit(False)).select(own.columns)
     return pl.concat([corrected, only_reported])
 
 

@@ -1,14 +1,17 @@
 """What the source itself says of its rows: labels, as far as they are known, and sample weights."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import duckdb
 import polars as pl
 
-from sql import identifier
 from tasks.core.dataset import Dataset
-from tasks.core.errors import SourceError
-from tasks.source.connection import connect, create_view, list_dates, readable
+from tasks.core.references import DateLeftOut
+from tasks.source.connection import connect, list_dates, readable
+from tasks.source.label_values import is_strange_label, label_value, weight_value
+from tasks.source.look_back import unreadable_dates
+from tasks.source.view import create_view, with_copies
 
 SCHEMA = {
     "id": pl.String,
@@ -16,76 +19,66 @@ SCHEMA = {
     "partition_date": pl.Date,
     "label": pl.Boolean,
     "weight": pl.Float64,
+    "is_strange": pl.Boolean,
 }
+KEYS = ["id", "partition_date"]
 
 
 def read_labels(dataset: Dataset, first: date, last: date) -> pl.DataFrame:
-    """What the source's label and weight columns say of the dates `first`..`last`, as far as they are there.
+    """Returns what the source's label and weight columns say of the dates `first`..`last`.
 
-    Gives id str, entity str or null, partition_date date, label bool (null: not known yet), weight float64 (1
-    where there is none); of rows with the same id on one date the first. Without a label column it is empty.
-    Raises SourceError where a label is neither 0, 1, true, false nor null, or there is no such column.
+    Gives id str and entity str or null (canonical), partition_date date, label bool (null: not known), weight
+    float64 (1 without a weight column, null if it is not known), is_strange bool (whether the label column holds
+    something that is no label); of rows with the same id on one date the one that is scored. Empty without a
+    label column. Dates that cannot be read are left out; see `read_usable_labels`.
     """
-    columns, found = dataset.columns, [day for day in list_dates(dataset.source) if first <= day <= last]
-    if columns.label is None or not found:
-        return pl.DataFrame(schema=SCHEMA)
-    with connect(dataset.source) as con, readable(dataset.source, found[-1], found[0]):
-        types = create_view(con, dataset, "labelled", found[0], found[-1])
-        for name in filter(None, (columns.label, columns.weight)):
-            if name not in types:
-                raise SourceError(f"{first}..{last}: the source has no column {name}; mend [columns]")
-        con.execute(f"create view labels as {_select_labels(dataset)}")
-        _refuse_strange_labels(con, dataset)
-        labels = con.sql(
-            "select id, entity, partition_date, label, weight from labels where id is not null"
-        ).pl()
-    return labels.unique(subset=["id", "partition_date"], keep="first", maintain_order=True)
+    return read_usable_labels(dataset, first, last)[0]
 
 
-def _select_labels(dataset: Dataset) -> str:
-    label = identifier(dataset.columns.label or "")
-    text = f"lower(cast({label} as varchar))"
-    weight = (
-        f"coalesce(cast({identifier(dataset.columns.weight)} as double), 1)"
-        if dataset.columns.weight
-        else "cast(1 as double)"
-    )
-    entity = identifier(dataset.columns.entity) if dataset.columns.entity else "null"
-    return f"""
-        with texts as (
-            select *, nullif({text}, 'nan') as _text, from labelled
-        ),
-        numbers as (
-            select
-                *,
-                case _text
-                    when 'true' then 1 when 'false' then 0 else try_cast(_text as double)
-                end as _number,
-            from texts
-        )
+def read_usable_labels(
+    dataset: Dataset, first: date, last: date
+) -> tuple[pl.DataFrame, tuple[DateLeftOut, ...]]:
+    """Returns the labels of `read_labels`, and the dates that cannot be read. Raises SourceError if the source
+    cannot be listed.
+    """
+    days = [day for day in list_dates(dataset.source) if first <= day <= last]
+    if dataset.columns.label is None or not days:
+        return pl.DataFrame(schema=SCHEMA), ()
+    with connect(dataset.source) as con:
+        try:
+            return _read(con, dataset, days), ()
+        except duckdb.Error:
+            left_out = unreadable_dates(con, dataset, days)
+        usable = [day for day in days if day not in {each.date for each in left_out}]
+        with readable(dataset.source, *days):
+            return (_read(con, dataset, usable) if usable else pl.DataFrame(schema=SCHEMA)), left_out
+
+
+def has_labels(dataset: Dataset, day: date) -> bool:
+    """Returns whether the partition of a date has the label column. Raises SourceError if it cannot be read."""
+    with connect(dataset.source) as con, readable(dataset.source, day):
+        return dataset.columns.label in create_view(con, dataset, "labelled", [day]).types
+
+
+def _read(con: duckdb.DuckDBPyConnection, dataset: Dataset, days: Sequence[date]) -> pl.DataFrame:
+    view = create_view(con, dataset, "labelled", days)
+    selected = f"""
         select
-            cast({identifier(dataset.columns.id)} as varchar) as id,
-            cast({entity} as varchar) as entity,
-            _partition_date as partition_date,
-            case _number when 1 then true when 0 then false end as label,
-            {weight} as weight,
-            _text is not null and coalesce(_number not in (0, 1), true) as strange,
-            _text as written,
-        from numbers
+            {view.id} as id,
+            {view.entity} as entity,
+            {view.date} as partition_date,
+            {label_value(view, dataset)} as label,
+            {weight_value(view, dataset)} as weight,
+            {is_strange_label(view, dataset)} as is_strange,
         """
-
-
-def _refuse_strange_labels(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
-    strange = con.sql(
-        "select partition_date, count(*), min(written) from labels where strange group by all order by "
-        "1 limit 1"
-    ).fetchone()
-    if strange:
-        name, shown = (
-            dataset.columns.label,
-            "" if dataset.columns.label in dataset.columns.private else f", such as {strange[2]!r}",
-        )
-        raise SourceError(
-            f"{strange[0]}: column {name} has {strange[1]:,} values that are no label{shown}; write 0, "
-            "1 or null"
-        )
+    labels = con.sql(f"{selected} from labelled where {view.id} is not null").pl()
+    if not (is_repeated := labels.select(KEYS).is_duplicated()).any():
+        return labels
+    repeated = labels.filter(is_repeated)
+    con.register("repeated", repeated.select("id").unique().to_arrow())
+    scored = con.sql(
+        f"{selected} from {with_copies(view, dataset, 'repeated')} where {view.id} is not null and {view.copy} = 0"
+    ).pl()
+    return pl.concat(
+        [labels.filter(~is_repeated), scored.join(repeated.select(KEYS).unique(), on=KEYS, how="semi")]
+    )

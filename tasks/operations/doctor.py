@@ -12,14 +12,16 @@ from pathlib import Path
 import duckdb
 
 import sql
+from sql import identifier
 from tasks.core.dataset import Dataset
 from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line
 from tasks.notifications.settings import NotifySettings
 from tasks.operations.installation import INSTALLATION, Check
 from tasks.publishing.integrity import violations
 from tasks.publishing.publish import waiting_folders
-from tasks.source.connection import connect, create_view, list_dates, place, readable
+from tasks.source.connection import connect, list_dates, place, readable
 from tasks.source.ingest import read_partition
+from tasks.source.view import create_view
 from tasks.warehouse.connection import Warehouse, list_datasets
 
 FREE_GIB = 2.0
@@ -55,7 +57,9 @@ def check_source(setup: Setup) -> Check:
             "fix [source] in the configuration, or deliver a first partition",
         )
     without_history = dataset.features.model_copy(update={"sql": None})
-    newest = read_partition(dataset.model_copy(update={"features": without_history}), dates[-1])
+    newest = read_partition(
+        dataset.model_copy(update={"features": without_history}), dates[-1], setup.warehouse.files
+    )
     return Check(
         "source", True, f"{len(dates)} dates, {dates[0]} to {dates[-1]}; the newest has {newest.rows:,} rows"
     )
@@ -78,7 +82,7 @@ def check_columns(setup: Setup) -> Check:
     )
     newest = list_dates(dataset.source)[-1]
     with connect(dataset.source) as con, readable(dataset.source, newest):
-        found = create_view(con, dataset, "newest", newest, newest)
+        found = create_view(con, dataset, "newest", [newest]).types
     if missing := sorted(needed - found.keys()):
         has = f"{place(dataset.source, newest)} has {', '.join(found)}"
         return Check(
@@ -189,7 +193,9 @@ def _columns_of(dataset: Dataset, query: str) -> set[str]:
     """Returns the columns that the feature SQL would return for the newest partition, in lower case."""
     newest = list_dates(dataset.source)[-1]
     with connect(dataset.source) as con:
-        create_view(con, dataset, "history", newest, newest)
+        view = create_view(con, dataset, "newest", [newest])
+        columns = ", ".join(map(identifier, view.types))
+        con.execute(f"create view history as select {columns}, {view.date} as _partition_date from newest")
         (statement,) = con.extract_statements(query)
         values = {"partition_date": newest, "label_delay_days": 0}
         bound = {name: values[name] for name in statement.named_parameters}

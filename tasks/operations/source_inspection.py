@@ -23,7 +23,8 @@ from tasks.core.duckdb_types import is_bytes, is_date, is_float, is_number, is_t
 from tasks.core.errors import SourceError, first_line
 from tasks.core.filesystem import filesystem_of
 from tasks.operations.column_roles import MAX_CATEGORIES, ColumnLook, guess_features, guess_roles
-from tasks.source.connection import connect, create_view, list_dates, readable
+from tasks.source.connection import connect, list_dates, readable
+from tasks.source.view import SourceView, create_view
 
 SAMPLED_DATES, SAMPLED_ROWS = 7, 200_000
 MIN_POSITIVES = 5  # with fewer, almost any rare value seems to predict the label
@@ -69,9 +70,9 @@ def look_at(path: str | None, database: str | None, table: str | None) -> Source
         name="init", source=source, columns=ColumnSettings(id="_"), features=FeatureSettings(numeric=("_",))
     )
     with connect(source) as con, readable(source, dates[-1]):
-        types = create_view(con, unknown, "recent", dates[-SAMPLED_DATES:][0], dates[-1])
-        _create_sample(con, types)
-        columns = tuple(_look_at_column(con, name, kind) for name, kind in types.items())
+        view = create_view(con, unknown, "recent", dates[-SAMPLED_DATES:])
+        _create_sample(con, view)
+        columns = tuple(_look_at_column(con, name, kind) for name, kind in view.types.items())
         roles = guess_roles(columns)
         second_labels = _find_second_labels(con, columns, roles.label) if roles.label else frozenset()
     features, left_out = guess_features(columns, roles, second_labels)
@@ -195,28 +196,26 @@ def _table_source(database: str, table: str | None) -> SourceSettings:
     return SourceSettings(database=database, table=chosen, date_column=(dates + timestamps)[0])
 
 
-def _create_sample(con: duckdb.DuckDBPyConnection, types: dict[str, DuckDBPyType]) -> None:
+def _create_sample(con: duckdb.DuckDBPyConnection, view: SourceView) -> None:
     """Creates the table `sample`: SAMPLED_ROWS rows of the newest dates, with the number of bytes in place of
     bytes.
     """
-    counted = [
-        f"octet_length({identifier(name)}) as {identifier(name)}"
-        for name, kind in types.items()
-        if is_bytes(kind)
-    ]
-    columns = f"* replace ({', '.join(counted)})" if counted else "*"
+    columns = ", ".join(
+        f"octet_length({identifier(name)}) as {identifier(name)}" if is_bytes(kind) else identifier(name)
+        for name, kind in view.types.items()
+    )
     con.execute(
         f"""
         create temp table sample as
         with days as (
             select
-                _partition_date,
-                sum(count(*)) over (order by _partition_date desc) - count(*) as newer_rows
-            from recent group by _partition_date
+                {view.date} as day,
+                sum(count(*)) over (order by {view.date} desc) - count(*) as newer_rows
+            from recent group by {view.date}
         )
         select {columns}
         from recent
-        where _partition_date in (select _partition_date from days where newer_rows < $rows)
+        where {view.date} in (select day from days where newer_rows < $rows)
         limit $rows
         """,
         {"rows": SAMPLED_ROWS},

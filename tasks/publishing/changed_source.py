@@ -21,14 +21,14 @@ def changed_since(dataset: Dataset, warehouse: Warehouse, days: Sequence[date]) 
         return []
     found = warehouse.rows("publish/list_fingerprints", first_date=days[0], last_date=days[-1])
     scored = {row["partition_date"]: row["source_fingerprint"] for row in found}
-    changed = [day for day in days if _fingerprint(dataset, day) != scored[day]]
+    changed = [day for day in days if scored[day] not in _fingerprints(dataset, warehouse, day)]
     for day in changed:
         log.info("%s  catch-up   the source has changed since it was scored", day)
     return changed
 
 
-def _fingerprint(dataset: Dataset, day: date) -> str | None:
+def _fingerprints(dataset: Dataset, warehouse: Warehouse, day: date) -> tuple[str, ...]:
     try:
-        return read_partition(dataset, day).fingerprint
+        return read_partition(dataset, day, warehouse.files).fingerprints
     except SourceError:  # the night itself will say what is wrong
-        return None
+        return ()

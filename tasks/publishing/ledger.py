@@ -58,7 +58,7 @@ def run_key(partition: Partition, version: Version, config_hashes: Sequence[str]
     """
     return {
         "partition_date": partition.date,
-        "source_fingerprint": partition.fingerprint,
+        "source_fingerprints": list(partition.fingerprints),
         "model_version": version.name,
         "config_hashes": list(config_hashes),
     }
@@ -87,7 +87,7 @@ def insert_run(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, staged: Sta
         started_at=staged.started_at,
         durations=json.dumps(staged.durations),
         data_docs=str(Path(validated.data_docs).relative_to(warehouse.settings.files)),
-        message="; ".join(validated.notes) or None,
+        message="; ".join((*validated.notes, *staged.scored.notes)) or None,
         product_version=product_version(),
     )
 

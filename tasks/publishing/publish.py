@@ -10,14 +10,14 @@ from pydantic import ValidationError
 
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError, PublishDeferred, WarehouseError, WarehouseHeld, first_line
-from tasks.core.references import Features, Night, Scored, Version
+from tasks.core.references import Features, Night, RowSum, Scored, Version
 from tasks.core.staging import abandoned, remove, staging
 from tasks.core.step import step
-from tasks.publishing.integrity import violations, warnings
+from tasks.publishing.integrity import SHOWN, violations, warnings
 from tasks.publishing.ledger import already_committed, insert_run, run_key
 from tasks.publishing.staged_night import FILE, StagedNight, read_staged, stage_night, write_staged
 from tasks.warehouse.connection import Warehouse
-from tasks.warehouse.statements import execute, row
+from tasks.warehouse.statements import Row, execute, row, rows
 
 log = logging.getLogger(__name__)
 Band = tuple[float, float]  # the share of flagged rows below and above which a night is warned of
@@ -150,11 +150,37 @@ def _insert(
     return replace(staged.night(), doubts=_check(con, dataset, flagged_share, staged))
 
 
+def _require_every_row(con: duckdb.DuckDBPyConnection, dataset: Dataset, staged: StagedNight) -> None:
+    """Raises WarehouseError, naming rows, unless the scored and the refused rows are together the rows that the
+    gate read, each once.
+    """
+    validated, path = staged.features.validated, str(staged.features.validated.refused)
+    scored = _row_sum(row(con, "publish/sum_scored_rows", run_id=staged.run_id))
+    refused = _row_sum(row(con, "publish/sum_refused_rows", path=path))
+    together = RowSum(scored.rows + refused.rows, str(int(scored.total) + int(refused.total)))
+    if scored == validated.clean and together == validated.found:
+        return
+    found = rows(con, "publish/list_contradictions", run_id=staged.run_id, path=path)
+    is_private = dataset.columns.id in dataset.columns.private
+    named = [each["problem"] if is_private else f"{each['id']} {each['problem']}" for each in found[:SHOWN]]
+    raise WarehouseError(
+        f"{staged.date}: {scored.rows:,} scored and {refused.rows:,} refused rows are not the "
+        f"{validated.found.rows:,} rows that were read{': ' if named else ''}{', '.join(named)}; nothing was "
+        "published, run the night again with --force"
+    )
+
+
+def _row_sum(found: Row | None) -> RowSum:
+    assert found is not None
+    return RowSum(**found)
+
+
 def _check(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, flagged_share: Band, staged: StagedNight
 ) -> tuple[str, ...]:
     """What is noted of the run and stops nothing. Raises WarehouseError where it must not be committed."""
     day, run_id = staged.date, staged.run_id
+    _require_every_row(con, dataset, staged)
     if found := "; ".join(map(str, violations(con, run_id, dataset.columns.masked))):
         raise WarehouseError(
             f"{day}: {found}; nothing was published: mend what it names, or run the night again with --force"

@@ -37,7 +37,7 @@ class StagedNight:
     started_at: datetime
     durations: dict[str, float]
     force: bool
-    format: Literal[2]
+    format: Literal[3]
 
     @property
     def date(self) -> date:
@@ -79,7 +79,7 @@ def stage_night(
         started_at=started_at,
         durations=durations,
         force=force,
-        format=2,
+        format=3,
     )
 
 

@@ -12,6 +12,7 @@ from models.detector.detector import Detector, Scores
 from models.drift.profiles import Rows
 from models.encoding.samples import MOST_CELLS, MOST_ROWS
 from tasks.core.atomic_files import atomic_path
+from tasks.features.build import FeatureBatch
 
 SHARES = 1 << 20
 
@@ -24,13 +25,13 @@ class Profiler:
         self._detector, self._share, self._seen = detector, min(1.0, most / max(1, rows)), 0
         self._sampled: list[Rows] = []
 
-    def see(self, batch: pl.DataFrame, scores: Scores) -> None:
+    def see(self, batch: FeatureBatch, scores: Scores) -> None:
         """Keeps the sampled rows of a batch, as they are encoded."""
-        kept = batch["id"].hash() % SHARES < self._share * SHARES
-        self._seen += batch.height
+        kept = batch.keys["id"].hash() % SHARES < self._share * SHARES
+        self._seen += batch.features.height
         self._sampled.append(
             Rows(
-                self._encoded(batch.filter(kept)),
+                self._encoded(batch.features.filter(kept)),
                 scores.error[kept.to_numpy()],
                 scores.score[kept.to_numpy()],
             )

@@ -3,22 +3,25 @@ staged row per clean row.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from models.detector.detector import Detector
 from models.flagging.flags import NightScores, unusual_flags
 from models.flagging.thresholds import decide
 from models.settings import ThresholdSettings
 from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
+from tasks.core.masking import MASK
 from tasks.core.references import Features, Scored, ScoringModels
+from tasks.core.row_sums import sum_of_ids
 from tasks.core.step import step
-from tasks.features.build import feature_batches
+from tasks.features.build import FeatureBatch, feature_batches
 from tasks.features.row_details import read_details
 from tasks.registry.artifact_store import load
 from tasks.scoring.drift_profile import Profiler
@@ -26,7 +29,6 @@ from tasks.scoring.shadow_scoring import Shadows
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 65_536
-KEYS = ["row", "id", "entity", "event_time"]
 
 
 @step
@@ -60,41 +62,23 @@ def score_day(
     """
     version, shadows = scoring_models.champion, Shadows(features.date, scoring_models.challengers)
     detector = load(version.path, version.sha256)
-    explain_below, profiler = detector.settings.explain_below, Profiler(detector, features.rows)
-    scored: list[pl.DataFrame] = []
-    unlikely: list[pl.DataFrame] = []
-    for batch in _read_ahead(feature_batches(dataset, features, BATCH_ROWS)):
-        scores = detector.score(batch)
-        p_values = pl.Series("p_value", detector.p_values(scores.score))
-        keys = batch.select(KEYS)[
-            np.arange(len(batch))
-        ]  # copied: a column would keep its whole batch in memory
-        scored.append(
-            keys.with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values)
-        )
-        unlikely.append(batch.filter(p_values <= explain_below))
-        shadows.see(batch)
-        profiler.see(batch, scores)
-    rows, explained = _with_details(dataset, features, pl.concat(scored)), pl.concat(unlikely)
-    if rows.height != features.rows:
-        read = f"{rows.height} rows were read where {features.rows} were validated"
-        raise NightError(f"{features.date}: {read}; the source changed meanwhile, run the night again")
+    profiler = Profiler(detector, features.rows)
+    rows, explained, empty = _scored_rows(dataset, features, detector, shadows, profiler)
     night = NightScores(
-        rows["score"].to_numpy(), rows["p_value"].to_numpy(), rows["entity"].fill_null(rows["id"])
+        rows["score"].to_numpy(), rows["p_value"].to_numpy(), rows["entity"].fill_null(rows["id"]), rows["id"]
     )
-    verdict = decide(night, detector.calibration, threshold)
-    if odd := unusual_flags(night, verdict):
+    flags = decide(night, detector.calibration, threshold)
+    if odd := unusual_flags(night, flags):
         log.warning("%s  score      threshold.strategy %s: %s", features.date, threshold.strategy, odd)
-    flagged = pl.Series("is_flagged", verdict.flagged)
-    likely_but_flagged = rows["row"].filter(flagged & (rows["p_value"] > explain_below))
-    explained = pl.concat([explained, *_rows_of(dataset, features, likely_but_flagged)])
-    reasons = explained.select("row", detector.reasons(explained).alias("reasons"))
+    flagged = pl.Series("is_flagged", flags.flagged)
+    likely = rows["id"].filter(flagged & (rows["p_value"] > detector.settings.explain_below))
+    reasons = _reasons(detector, [*explained, *_batches_of(dataset, features, likely)])
     rank = pl.col("score").rank("min", descending=True).cast(pl.Int64).alias("rank")
     path = staging / "scores.parquet"
     with atomic_path(path) as staged:
-        whole = rows.with_columns(rank, flagged).join(reasons, on="row", how="left", maintain_order="left")
-        whole.write_parquet(staged, compression="lz4")
-    count = int(np.count_nonzero(verdict.flagged))
+        whole = rows.with_columns(rank, flagged).join(reasons, on="id", how="left", maintain_order="left")
+        _with_details(dataset, features, whole).write_parquet(staged, compression="lz4")
+    count = int(np.count_nonzero(flags.flagged))
     log.info(
         "%s  score      %s rows with %s, %s flagged",
         features.date,
@@ -102,21 +86,86 @@ def score_day(
         version.name,
         f"{count:,}",
     )
+    for note in empty:
+        log.warning("%s  score      %s", features.date, note)
     beside = shadows.write(rows.select("id", "entity"), threshold, staging / "shadows.parquet")
-    profile = profiler.write(verdict.threshold, staging / "profile.parquet")
-    return Scored(path, rows.height, count, verdict.threshold, shadows=beside, profile=profile)
+    profile = profiler.write(flags.threshold, staging / "profile.parquet")
+    return Scored(
+        path, rows.height, count, flags.threshold, shadows=beside, profile=profile, notes=tuple(empty)
+    )
+
+
+def _scored_rows(
+    dataset: Dataset, features: Features, detector: Detector, shadows: Shadows, profiler: Profiler
+) -> tuple[pl.DataFrame, list[FeatureBatch], list[str]]:
+    """The keys, error, score and p-value of every clean row; the batches of the rows that are unlikely enough
+    to be explained; and which features are null in all rows, in words.
+
+    Raises NightError where the rows are not the ones that were validated.
+    """
+    scored: list[pl.DataFrame] = []
+    unlikely: list[FeatureBatch] = []
+    null_counts: list[pl.DataFrame] = []
+    for batch in _read_ahead(feature_batches(dataset, features, BATCH_ROWS)):
+        scores = detector.score(batch.features)
+        p_values = pl.Series("p_value", detector.p_values(scores.score))
+        keys = batch.keys[np.arange(len(batch.keys))]  # copied: a column would keep its whole batch in memory
+        scored.append(
+            keys.with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values)
+        )
+        unlikely.append(batch.filter(p_values <= detector.settings.explain_below))
+        null_counts.append(batch.features.null_count())
+        shadows.see(batch.features)
+        profiler.see(batch, scores)
+    rows = pl.concat(scored)
+    _require_clean_rows(dataset, features, rows["id"])
+    absent = pl.concat(null_counts).sum().row(0, named=True)
+    notes = [
+        f"feature {name} is null in all {rows.height:,} rows"
+        for name, count in absent.items()
+        if count == rows.height
+    ]
+    return rows, unlikely, notes
+
+
+def _require_clean_rows(dataset: Dataset, features: Features, ids: pl.Series) -> None:
+    """Raises NightError, naming rows, unless these are the ids of the rows that passed the gate."""
+    found, clean = sum_of_ids(ids), features.validated.clean
+    if found == clean:
+        return
+    refused = pl.read_parquet(features.validated.refused).filter(pl.col("copy") == 0)["id"]
+    strange = ids.filter(ids.is_in(refused.drop_nulls().implode()) | ids.is_duplicated())
+    shown = (
+        MASK if dataset.columns.id in dataset.columns.private else ", ".join(strange.unique().sort().head(3))
+    )
+    named = (
+        f", among them {len(strange):,} that were refused or occur twice, such as {shown}"
+        if len(strange)
+        else ""
+    )
+    raise NightError(
+        f"{features.date}: the {found.rows:,} rows that were read are not the {clean.rows:,} that passed the gate"
+        f"{named}; the source changed meanwhile, run the night again"
+    )
+
+
+def _reasons(detector: Detector, explained: Sequence[FeatureBatch]) -> pl.DataFrame:
+    """The reasons of these rows: id, reasons."""
+    ids = pl.concat([batch.keys["id"] for batch in explained])
+    rows = pl.concat([batch.features for batch in explained])
+    return pl.DataFrame({"id": ids, "reasons": detector.reasons(rows)})
 
 
 def _with_details(dataset: Dataset, features: Features, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with their `details`, null where none are asked for; a row that is no longer the same in the
-    source is left out.
-    """
+    """The rows with their `details`, null where none are asked for."""
     if not dataset.columns.details:
         return rows.with_columns(details=pl.lit(None, pl.String))
-    return rows.join(read_details(dataset, features), on=["row", "id"], maintain_order="left")
+    return rows.join(
+        read_details(dataset, features), on="id", how="left", maintain_order="left", validate="1:1"
+    )
 
 
-def _read_ahead(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def _read_ahead(batches: Iterator[FeatureBatch]) -> Iterator[FeatureBatch]:
     """The next batch is read while this one is scored."""
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(next, batches, None)
@@ -125,7 +174,7 @@ def _read_ahead(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
             yield batch
 
 
-def _rows_of(dataset: Dataset, features: Features, numbers: pl.Series) -> Iterator[pl.DataFrame]:
+def _batches_of(dataset: Dataset, features: Features, ids: pl.Series) -> Iterator[FeatureBatch]:
     """The features of some rows alone, read once more; nothing is read where there are none."""
-    for batch in feature_batches(dataset, features, BATCH_ROWS) if len(numbers) else ():
-        yield batch.filter(pl.col("row").is_in(numbers.implode()))
+    for batch in feature_batches(dataset, features, BATCH_ROWS) if len(ids) else ():
+        yield batch.filter(batch.keys["id"].is_in(ids.implode()))

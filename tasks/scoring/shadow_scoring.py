@@ -94,7 +94,7 @@ class _Shadow:
         score = np.concatenate(self.score)
         p_values = self.detector.p_values(score)
         verdict = decide(
-            NightScores(score, p_values, keys["entity"].fill_null(keys["id"])),
+            NightScores(score, p_values, keys["entity"].fill_null(keys["id"]), keys["id"]),
             self.detector.calibration,
             threshold,
         )

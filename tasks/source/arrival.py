@@ -5,7 +5,8 @@ from datetime import date
 from tasks.core.dataset import Dataset
 from tasks.core.errors import PartitionMissing
 from tasks.core.step import step
-from tasks.source.connection import connect, create_view, place, readable
+from tasks.source.connection import connect, place, readable
+from tasks.source.view import create_view
 
 
 @step
@@ -23,6 +24,6 @@ def look_for(dataset: Dataset, day: date) -> None:
     Raises PartitionMissing if there is none, SourceError if the source cannot be read.
     """
     with connect(dataset.source) as con, readable(dataset.source, day):
-        create_view(con, dataset, "day", day, day)
+        create_view(con, dataset, "day", [day])
         if con.sql("select 1 from day limit 1").fetchone() is None:
             raise PartitionMissing(f"{day}: the partition is empty ({place(dataset.source, day)})")

@@ -1,24 +1,20 @@
-"""Reads the source, daily Parquet partitions or a DuckDB table, through an in-memory DuckDB connection.
-
-Every reader gets a view with the source's columns and `_partition_date`. A time column with a zone becomes
-local time of `source.timezone`, so that the same rows give the same values from either kind of source.
+"""Connects to the source, daily Parquet partitions or a DuckDB table, through an in-memory DuckDB connection;
+lists its dates and files.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
-from duckdb.sqltypes import TIMESTAMP, DuckDBPyType
 
 from sql import identifier, literal
 from tasks.core.dataset import Dataset, SourceSettings
-from tasks.core.dates import date_range
 from tasks.core.duckdb_types import has_time_zone
-from tasks.core.errors import PartitionMissing, SourceError, first_line
+from tasks.core.errors import SourceError, first_line
 from tasks.core.filesystem import filesystem_of, is_remote
 from tasks.core.masking import mask_unconverted
 
@@ -68,16 +64,16 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def readable(source: SourceSettings, day: date, first: date | None = None) -> Iterator[None]:
-    """Turns an error of DuckDB about unreadable data into a SourceError that names the date and the broken
-    file of `first`..`day`.
+def readable(source: SourceSettings, *days: date) -> Iterator[None]:
+    """Turns an error of DuckDB about unreadable data into a SourceError that names the last of these dates and
+    the broken file.
     """
     try:
         yield
     except duckdb.Error as error:
-        broken = _find_unreadable_file(source, first or day, day) or place(source, day)
+        broken = _find_unreadable_file(source, days) or place(source, days[-1])
         reason = mask_unconverted(first_line(error))  # the value may be private
-        raise SourceError(f"{day}: {broken} cannot be read: {reason}; deliver it again") from error
+        raise SourceError(f"{days[-1]}: {broken} cannot be read: {reason}; deliver it again") from error
 
 
 def place(source: SourceSettings, day: date) -> str:
@@ -91,12 +87,12 @@ def list_dates(source: SourceSettings) -> list[date]:
     """Returns every date of the source, in order. Raises SourceError if the source cannot be read."""
     if source.path is not None:
         files = _glob(source.path.replace("{date}", DATE_GLOB))
-        found = {match[1] for file in files if (match := re.search(_date_pattern(source.path), file))}
+        found = {match[1] for file in files if (match := re.search(date_pattern(source.path), file))}
         return sorted(date.fromisoformat(text) for text in found if _is_date(text))
     with connect(source) as con:
         try:
             rows = con.sql(
-                f"select distinct {_table_date(con, source)} as d from {_table(source)} order by d"
+                f"select distinct {table_date(con, source)} as d from {source_table(source)} order by d"
             ).fetchall()
         except duckdb.Error as error:
             column = f"{source.date_column} in table {source.table} of {source.database}"
@@ -107,83 +103,17 @@ def list_dates(source: SourceSettings) -> list[date]:
     return [row[0] for row in rows if row[0] is not None]
 
 
-def create_view(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, name: str, first: date, last: date
-) -> dict[str, DuckDBPyType]:
-    """Creates the view `name` over the source's rows of `first`..`last`, and returns its columns and types.
-
-    The view has the source's columns and `_partition_date`, which is not among the returned columns. A time
-    column with a zone becomes local time of `source.timezone`.
-    Raises PartitionMissing if `last` has no partition, SourceError if the source cannot be read.
-    """
-    relation = (
-        _parquet(con, dataset.source, first, last)
-        if dataset.source.path is not None
-        else _rows(con, dataset.source, first, last)
-    )
-    types = dict(zip(relation.columns, relation.types, strict=True))
-    time = dataset.columns.time
-    if time in types and has_time_zone(types[time]):
-        local = f"timezone({literal(dataset.source.timezone)}, {identifier(time)})"
-        relation = relation.project(f"* replace ({local} as {identifier(time)})")
-        types[time] = TIMESTAMP
-    relation.create_view(name, replace=True)
-    types.pop("_partition_date")
-    return types
-
-
-def numbered(view: str) -> str:
-    """Returns a subquery: the rows of a view with their position in it, `_row`, from 0."""
-    return f"(select *, row_number() over () - 1 as _row from {view})"
-
-
-def _parquet(
-    con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date
-) -> duckdb.DuckDBPyRelation:
-    assert source.path is not None
-    pattern = _date_pattern(source.path)
-    files = _files(source, first, last)
-    if not any(re.search(pattern, file)[1] == last.isoformat() for file in files):  # type: ignore[index]
-        known = list_dates(source)
-        span = (
-            f"the source has {len(known)} dates, {known[0]}..{known[-1]}"
-            if known
-            else "the source has no dates at all"
-        )
-        raise PartitionMissing(f"{last}: there is no partition at {place(source, last)}; {span}")
-    # Literals instead of parameters: DuckDB reads a relation with parameters into memory to make it a view.
-    return con.sql(
-        f"""
-        select
-            * exclude (_file),
-            cast(regexp_extract(_file, {literal(pattern)}, 1) as date) as _partition_date
-        from read_parquet(
-            [{", ".join(map(literal, files))}],
-            union_by_name = true, hive_partitioning = false, filename = '_file'
-        )
-        """
-    )
-
-
-def _rows(
-    con: duckdb.DuckDBPyConnection, source: SourceSettings, first: date, last: date
-) -> duckdb.DuckDBPyRelation:
-    day = _table_date(con, source)
-    return con.sql(
-        f"select *, {day} as _partition_date from {_table(source)} where {day} between date '{first}' "
-        f"and date '{last}'"
-    )
-
-
-def _table(source: SourceSettings) -> str:
+def source_table(source: SourceSettings) -> str:
+    """Returns the table of the source, quoted."""
     assert source.table is not None
     return ".".join(["source", *map(identifier, source.table.split("."))])
 
 
-def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
+def table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
+    """Returns an SQL expression for the date of a row of the source's table."""
     assert source.date_column is not None
     try:
-        table = con.sql(f"from {_table(source)}")
+        table = con.sql(f"from {source_table(source)}")
     except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
         raise SourceError(f"{source.database} has no table {source.table}; fix source.table") from error
     types = dict(zip(table.columns, table.types, strict=True))
@@ -195,10 +125,10 @@ def _table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
     return f"cast({column} as date)"
 
 
-def _find_unreadable_file(source: SourceSettings, first: date, last: date) -> str | None:
-    """Returns the first Parquet file of `first`..`last` that cannot be read completely; None if all can."""
+def _find_unreadable_file(source: SourceSettings, days: Sequence[date]) -> str | None:
+    """Returns the first Parquet file of these dates that cannot be read completely; None if all can."""
     with connect(source) as con:
-        for file in _files(source, first, last) if source.path is not None else []:
+        for file in list_files(source, days) if source.path is not None else []:
             try:
                 con.sql(f"select sum(hash(columns(*))) from read_parquet({literal(file)})").fetchall()
             except duckdb.Error:
@@ -206,9 +136,9 @@ def _find_unreadable_file(source: SourceSettings, first: date, last: date) -> st
     return None
 
 
-def _files(source: SourceSettings, first: date, last: date) -> list[str]:
-    """Returns the files of `first`..`last`, ordered by date and name."""
-    return _glob(*(place(source, day) for day in date_range(first, last)))
+def list_files(source: SourceSettings, days: Sequence[date]) -> list[str]:
+    """Returns the Parquet files of these dates, ordered by date and name."""
+    return _glob(*(place(source, day) for day in days))
 
 
 def _glob(*patterns: str) -> list[str]:
@@ -226,7 +156,7 @@ def _glob(*patterns: str) -> list[str]:
     return [filesystem.unstrip_protocol(file) if is_remote(patterns[0]) else file for file in files]
 
 
-def _date_pattern(path: str) -> str:
+def date_pattern(path: str) -> str:
     """Returns a regular expression for the date in a file's path: the last date after the text that stands
     just before {date}.
     """

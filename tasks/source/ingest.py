@@ -1,53 +1,164 @@
 """Reads one day of the source: its row count and its fingerprint."""
 
-from datetime import date
+import hashlib
+import logging
+from datetime import date, timedelta
+from pathlib import Path
 
 import duckdb
 
-from sql import identifier
 from tasks.core.dataset import Dataset
-from tasks.core.errors import PartitionMissing, SourceError
-from tasks.core.references import Partition
+from tasks.core.dates import date_range
+from tasks.core.errors import NightError, PartitionMissing, SourceError
+from tasks.core.filesystem import filesystem_of
+from tasks.core.references import DateLeftOut, Partition
 from tasks.core.step import step
-from tasks.source.connection import connect, create_view, first_history_date, place, readable
+from tasks.source.connection import connect, first_history_date, list_files, place, readable
+from tasks.source.look_back import Content, judge_dates, read_contents, unreadable_dates
+from tasks.source.view import SourceView, create_view, hashed_columns
+
+log = logging.getLogger(__name__)
+LOOK_BACK = "look-back"  # the folder below warehouse.files that keeps which dates pass the gate
 
 
 @step
-def ingest(dataset: Dataset, day: date) -> Partition:
-    """Returns the reference to one day; see `read_partition`."""
-    return read_partition(dataset, day)
-
-
-def read_partition(dataset: Dataset, day: date) -> Partition:
-    """Returns the reference to one day: its row count, and the fingerprint of the day and, with feature SQL,
-    of its look-back.
-
-    Raises PartitionMissing if there is no partition, SourceError if it is empty or cannot be read. An empty
-    day of a table is a missing partition.
+def ingest(dataset: Dataset, day: date, files: Path) -> Partition:
+    """Returns the reference to one day, with one warning for the dates that its look-back leaves out; see
+    `read_partition`.
     """
-    first = first_history_date(dataset, day)
-    with connect(dataset.source) as con, readable(dataset.source, day, first):
-        create_view(con, dataset, "day", day, day)
-        rows = con.sql("from day").count("*").fetchone()
-        if not rows or not rows[0]:
+    partition = read_partition(dataset, day, files)
+    if note := look_back_note(partition):
+        log.warning("%s  ingest     %s", day, note)
+    return partition
+
+
+def look_back_note(partition: Partition) -> str | None:
+    """Returns which dates the look-back leaves out, in a sentence; None if there are none."""
+    if not partition.left_out:
+        return None
+    dates = ", ".join(map(str, partition.left_out))
+    return f"the look-back leaves out {dates}"
+
+
+def read_partition(dataset: Dataset, day: date, files: Path) -> Partition:
+    """Returns the reference to one day: its row count, the dates of its look-back that features may use, and
+    the fingerprint of both.
+
+    files: the folder of the warehouse's files, which keeps what is known of the look-back's dates.
+    Raises PartitionMissing if there is no partition, SourceError if it is empty or cannot be read. An empty
+    day of a table is a missing partition. A date of the look-back refuses no night: it is left out.
+    """
+    listing = list_content(dataset, day)
+    with connect(dataset.source) as con:
+        with readable(dataset.source, day):
+            view, found = read_contents(con, dataset, [day])
+        if day not in found:
             error = PartitionMissing if dataset.source.path is None else SourceError
             raise error(
                 f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and "
                 "run the night again"
             )
-        create_view(con, dataset, "history", first, day)
-        return Partition(date=day, rows=int(rows[0]), fingerprint=_fingerprint(con, dataset))
+        before = list(date_range(first_history_date(dataset, day), day - timedelta(days=1)))
+        unreadable, view, contents = (
+            _read_look_back(con, dataset, before, day) if before else ((), view, found)
+        )
+        earlier_days = {each: content for each, content in contents.items() if each != day}
+        verdicts = judge_dates(con, dataset, earlier_days, files / LOOK_BACK)
+        failing = [DateLeftOut(each, verdict.reason) for each, verdict in verdicts.items() if verdict.reason]
+        left_out = tuple(sorted((*unreadable, *failing), key=lambda each: each.date))
+        if failing:
+            excluded = {each.date for each in left_out}
+            with readable(dataset.source, *before, day):
+                view, contents = read_contents(con, dataset, [d for d in (*before, day) if d not in excluded])
+        fingerprint = _fingerprint(list(hashed_columns(view, dataset)), contents, left_out)
+        earlier = _earlier_fingerprint(con, dataset, [*before, day]) if left_out or view.is_mixed else None
+    return Partition(
+        date=day,
+        rows=found[day].rows,
+        fingerprint=fingerprint,
+        earlier_fingerprints=(earlier,) if earlier else (),
+        look_back=tuple(sorted(each for each in contents if each != day)),
+        repeating=tuple(sorted(each for each, verdict in verdicts.items() if verdict.repeats)),
+        left_out=left_out,
+        listing=listing,
+    )
 
 
-def _fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
-    """Returns a hash of all rows that does not depend on their order, or on the label and weight columns: a
-    label that arrives is no reason to score the day again.
+def require_unread_changes(dataset: Dataset, partition: Partition, files: Path) -> None:
+    """Raises SourceError if the source is no longer what it was when the partition was read: if the names,
+    sizes or times of its files differ, the fingerprint is taken again.
     """
-    excluded = {dataset.columns.label, dataset.columns.weight}
-    columns = sorted(name for name in con.sql("from history").columns if name not in excluded)
-    hashed = f"hash({', '.join(map(identifier, columns))})"
-    count, total = con.sql(f"select count(*), sum({hashed}) from history").fetchall()[0]
-    (digest,) = con.sql(
-        "select sha256($text)", params={"text": repr((columns, count, int(total)))}
-    ).fetchall()[0]
-    return str(digest)[:16]
+    if list_content(dataset, partition.date) == partition.listing:
+        return
+    if read_partition(dataset, partition.date, files).fingerprint != partition.fingerprint:
+        raise SourceError(
+            f"{partition.date}: the source changed while the night was scored "
+            f"({place(dataset.source, partition.date)}); nothing was committed, run the night again"
+        )
+
+
+def list_content(dataset: Dataset, day: date) -> str:
+    """Returns a hash of the names, sizes and times (on S3 the ETags) of the files of a day and its look-back;
+    of a table, of its database file.
+
+    Raises SourceError if the files cannot be listed.
+    """
+    source = dataset.source
+    if source.database is not None:
+        found = [source.database] if Path(source.database).is_file() else []
+    else:
+        found = list_files(source, date_range(first_history_date(dataset, day), day))
+    filesystem = filesystem_of(source.path or source.database or "")
+    described = []
+    for file in found:
+        info = filesystem.info(file)
+        described.append(
+            [file, info["size"], str(info.get("ETag") or info.get("mtime") or info.get("LastModified"))]
+        )
+    return _digest(*described)
+
+
+def _read_look_back(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, before: list[date], day: date
+) -> tuple[tuple[DateLeftOut, ...], SourceView, dict[date, Content]]:
+    """The dates before a day that cannot be read, and the view and contents of the others and the day."""
+    try:
+        return (), *read_contents(con, dataset, [*before, day])
+    except duckdb.Error:
+        present = [each for each in before if _has_partition(dataset, each)]
+        unreadable = unreadable_dates(con, dataset, present)
+    excluded = {each.date for each in unreadable}
+    with readable(dataset.source, *before, day):
+        return unreadable, *read_contents(con, dataset, [d for d in (*before, day) if d not in excluded])
+
+
+def _has_partition(dataset: Dataset, day: date) -> bool:
+    return dataset.source.path is None or bool(list_files(dataset.source, [day]))
+
+
+def _fingerprint(columns: list[str], contents: dict[date, Content], left_out: tuple[DateLeftOut, ...]) -> str:
+    """Returns a hash of all rows that does not depend on their order, or on the label and weight columns: a
+    label that arrives is no reason to score the day again. The dates that were left out are part of it.
+    """
+    rows, hashed = (sum(getattr(each, name) for each in contents.values()) for name in ("rows", "hashed"))
+    excluded = [[str(each.date) for each in left_out]] if left_out else []
+    return _digest(columns, rows, hashed, *excluded)
+
+
+def _earlier_fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset, days: list[date]) -> str | None:
+    """Returns the fingerprint as versions before format 3 took it: of all dates, their files united by DuckDB;
+    None if they cannot be united.
+    """
+    try:
+        view = create_view(con, dataset, "contents", days, united=True)
+        columns = hashed_columns(view, dataset)
+        rows, hashed = con.execute(
+            f"select count(*), sum(hash({', '.join(columns.values())})) from contents"
+        ).fetchall()[0]
+    except (duckdb.Error, NightError):
+        return None
+    return _digest(list(columns), rows, int(hashed))
+
+
+def _digest(*stated: object) -> str:
+    return hashlib.sha256(repr(stated).encode()).hexdigest()[:16]

@@ -32,7 +32,15 @@ from tasks.pages.model_card import CardFacts, write_card
 from tasks.registry.artifact_store import Artifact, load, put, root_of, verify
 from tasks.registry.promotions import promote
 from tasks.registry.versions import find_champion, find_version, register
-from tasks.training.window import KEYS, TrainingRows, find_unconfirmed, prepare, read_window, training_rows
+from tasks.training.window import (
+    KEYS,
+    TrainingRows,
+    find_unconfirmed,
+    prepare,
+    read_window,
+    require_half,
+    training_rows,
+)
 from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
@@ -96,7 +104,7 @@ def train_version(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Versio
     Raises TrainingError where the window has no rows to learn from, or what was learnt is no detector.
     """
     first, last = dataset.training_window(as_of)
-    partitions = read_window(dataset, first, last)
+    partitions, left_out = read_window(dataset, first, last, warehouse.files)
     labels = known_labels(dataset, warehouse, first, last, as_of - timedelta(days=1))
     unconfirmed = find_unconfirmed(dataset, warehouse, first, last, labels)
     names = [
@@ -115,7 +123,9 @@ def train_version(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Versio
                 known.name,
             )
             return known
-        rows = training_rows(dataset, prepare(dataset, partitions, staging), labels, unconfirmed)
+        days, unusable = prepare(dataset, partitions, staging)
+        require_half([*left_out, *unusable], days)
+        rows = training_rows(dataset, days, labels, unconfirmed)
         count = f"{rows.normals.height:,}"
         log.info("%s  train      %s rows of %s..%s; %s", as_of, count, first, last, rows.left_out)
         note = warehouse.files / "models" / f"{name}.json"
@@ -211,11 +221,18 @@ def _digest(
     """Identifies what a version is trained from: configuration, partitions, known frauds and unconfirmed
     rows.
     """
-    ids = [
-        "\n".join(rows.select(pl.concat_str(KEYS, separator="/")).to_series().sort())
-        for rows in (labels.filter(pl.col("label")), unconfirmed)
+
+    def ids_of(rows: pl.DataFrame) -> str:
+        return "\n".join(rows.select(pl.concat_str(KEYS, separator="/")).to_series().sort())
+
+    strange = ids_of(labels.filter("is_strange"))
+    content = [
+        training_hash,
+        [partition.fingerprint for partition in partitions],
+        ids_of(labels.filter("label")),
+        ids_of(unconfirmed),
+        *([strange] if strange else []),  # a key that leaves the names of other versions as they were
     ]
-    content = [training_hash, [partition.fingerprint for partition in partitions], *ids]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

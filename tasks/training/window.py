@@ -10,9 +10,10 @@ import polars as pl
 
 from models.errors import TrainingError
 from tasks.core.dataset import Dataset
-from tasks.core.errors import PartitionRejected, SourceError, WarehouseMissing
-from tasks.core.references import Features, LeftOut, Partition
+from tasks.core.errors import FeatureError, PartitionRejected, SourceError, WarehouseMissing, first_line
+from tasks.core.references import DateLeftOut, Features, LeftOut, Partition
 from tasks.features.build import build_features, feature_batches
+from tasks.labels.source_labels import has_labels
 from tasks.source.connection import list_dates
 from tasks.source.ingest import read_partition
 from tasks.validation.validate import validate_partition
@@ -25,29 +26,35 @@ KEYS = ["partition_date", "id"]
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows of a window, each `partition_date`, `id` and the features, in an order that does not depend on
-    the source's.
+    """The features of a window's rows, in an order that does not depend on the source's.
 
-    normals: all but the known frauds that are left out. frauds: those. unconfirmed: bool (normals,), the ones
-    that nothing is fitted to.
+    normals: all rows but the known frauds and those whose label is no label. frauds: known frauds that are left
+    out. unconfirmed: bool (normals,), the rows that nothing is fitted to. strange_labels: number of rows that
+    are left out because their label is none. dates: number of dates that have rows.
     """
 
     normals: pl.DataFrame
     frauds: pl.DataFrame
     unconfirmed: pl.Series
+    strange_labels: int
+    dates: int
 
     @property
     def left_out(self) -> LeftOut:
         return LeftOut(
-            rows=self.normals.height + self.frauds.height,
-            dates=pl.concat([self.normals["partition_date"], self.frauds["partition_date"]]).n_unique(),
+            rows=self.normals.height + self.frauds.height + self.strange_labels,
+            dates=self.dates,
             known_frauds=self.frauds.height,
             unconfirmed=int(self.unconfirmed.sum()),
+            strange_labels=self.strange_labels,
         )
 
 
-def read_window(dataset: Dataset, first: date, last: date) -> list[Partition]:
-    """The partitions of the dates `first`..`last`, as far as they are there.
+def read_window(
+    dataset: Dataset, first: date, last: date, files: Path
+) -> tuple[list[Partition], list[DateLeftOut]]:
+    """The partitions of the dates `first`..`last`, as far as they are there, and those that cannot be read, each
+    with a warning.
 
     Raises SourceError where there is none.
     """
@@ -59,23 +66,50 @@ def read_window(dataset: Dataset, first: date, last: date) -> list[Partition]:
         raise SourceError(
             f"{first}..{last}: no date of the training window has a partition; train as of a later date"
         )
-    return [read_partition(dataset, day) for day in days]
+    partitions, left_out = [], []
+    for day in days:
+        try:
+            partitions.append(read_partition(dataset, day, files))
+        except SourceError as error:
+            left_out.append(_leave_out(day, error))
+    return partitions, left_out
 
 
-def prepare(dataset: Dataset, partitions: list[Partition], staging: Path) -> list[Features]:
+def _leave_out(day: date, error: Exception) -> DateLeftOut:
+    reason = first_line(error).removeprefix(f"{day}: ")
+    log.warning("%s  train      left out of the training window: %s", day, reason)
+    return DateLeftOut(day, reason)
+
+
+def prepare(
+    dataset: Dataset, partitions: list[Partition], staging: Path
+) -> tuple[list[Features], list[DateLeftOut]]:
     """Validates every day of the window and builds its features as on its own night; a day that cannot be
-    used is left out.
+    used is left out, with a warning, and so is one without its labels where known frauds are to be left out.
     """
-    days = []
+    days, left_out = [], []
+    needs_labels = dataset.columns.label is not None and dataset.training.rows == "normal"
     for partition in partitions:
         folder = staging / f"training-{partition.date}"
         folder.mkdir(parents=True, exist_ok=True)
         try:
+            if needs_labels and not has_labels(dataset, partition.date):
+                raise SourceError(f"there is no label column {dataset.columns.label}; deliver the day again")
             validated = validate_partition(dataset, partition, folder)
             days.append(build_features(dataset, validated, dataset.label_delay_days, folder))
-        except (SourceError, PartitionRejected) as error:
-            log.warning("%s  train      left out of the training window: %s", partition.date, error)
-    return days
+        except (SourceError, PartitionRejected, FeatureError) as error:
+            left_out.append(_leave_out(partition.date, error))
+    return days, left_out
+
+
+def require_half(left_out: list[DateLeftOut], days: list[Features]) -> None:
+    """Raises TrainingError, naming the dates, where more than half of the window's partitions were left out."""
+    if len(left_out) > len(days):
+        dates = ", ".join(map(str, sorted(left_out, key=lambda each: each.date)))
+        raise TrainingError(
+            f"{len(left_out)} of {len(left_out) + len(days)} dates of the training window are left out: {dates}; "
+            "deliver them again, or train as of a later date"
+        )
 
 
 def find_unconfirmed(
@@ -103,38 +137,48 @@ def training_rows(
     """The rows to learn from, and those to leave out: known frauds and `unconfirmed` rows, unless
     `training.rows` is all.
 
-    A window of more than `max_rows` is sampled by a hash of the id, the same share of each date. Raises
-    TrainingError where no rows are left to learn from.
+    A window of more than `max_rows` is sampled by id, the same share of each date. Raises TrainingError where no
+    rows are left to learn from.
     """
-    if not days:
-        raise TrainingError(
-            "no date of the training window has a usable partition; train as of a later date or mend "
-            "the source"
-        )
     share = min(1.0, dataset.training.max_rows / max(1, sum(day.rows for day in days)))
-    frames = []
-    for day in days:
-        rows = pl.concat(list(feature_batches(dataset, day, BATCH_ROWS))).with_columns(
-            pl.lit(day.date).alias("partition_date")
-        )
-        frames.append(_sample(rows, math.ceil(share * day.rows)))
-    rows = pl.concat(frames).sort(KEYS)
-    known = labels.filter("label" if dataset.training.rows == "normal" else pl.lit(False)).select(KEYS)
-    normals = rows.join(known, on=KEYS, how="anti", maintain_order="left")
-    if normals.is_empty():
+    sampled = [_sampled(dataset, day, math.ceil(share * day.rows)) for day in days]
+    keys, rows = (pl.concat(parts) for parts in zip(*sampled, strict=True))
+    order = keys.with_row_index("row").sort(KEYS)["row"]
+    keys, rows = keys[order], rows[order]
+    if dataset.training.rows == "all":
+        labels = labels.clear()
+    is_strange = _among(keys, labels.filter("is_strange"))
+    is_fraud = _among(keys, labels.filter("label")) & ~is_strange
+    is_normal = ~(is_fraud | is_strange)
+    if not is_normal.any():
         window = f"{days[0].date}..{days[-1].date}"
         raise TrainingError(
             f"{window}: the training window has no normal rows; check column "
             f'{dataset.columns.label}, or set training.rows = "all"'
         )
-    suspects = normals.select(KEYS).join(
-        unconfirmed.with_columns(suspect=True), on=KEYS, how="left", maintain_order="left"
+    return TrainingRows(
+        rows.filter(is_normal),
+        rows.filter(is_fraud),
+        _among(keys, unconfirmed).filter(is_normal),
+        strange_labels=int(is_strange.sum()),
+        dates=keys["partition_date"].n_unique(),
     )
-    frauds = rows.join(known, on=KEYS, how="semi", maintain_order="left")
-    return TrainingRows(normals, frauds, suspects["suspect"].fill_null(False))
 
 
-def _sample(rows: pl.DataFrame, most: int) -> pl.DataFrame:
-    if rows.height <= most:
-        return rows
-    return rows.sort("id").sample(most, seed=0, shuffle=False)
+def _sampled(dataset: Dataset, day: Features, most: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The keys and the features of at most so many rows of a date, drawn by their ids."""
+    batches = list(feature_batches(dataset, day, BATCH_ROWS))
+    ids = pl.concat([batch.keys.select("id") for batch in batches])
+    rows = pl.concat([batch.features for batch in batches])
+    keys = ids.select(pl.lit(day.date).alias("partition_date"), "id")
+    if keys.height <= most:
+        return keys, rows
+    chosen = keys.with_row_index("row").sort("id").sample(most, seed=0, shuffle=False)["row"]
+    return keys[chosen], rows[chosen]
+
+
+def _among(keys: pl.DataFrame, some: pl.DataFrame) -> pl.Series:
+    """Whether each row of the keys is among some others; bool (keys,)."""
+    marked = some.select(KEYS).unique().with_columns(is_among=True)
+    found = keys.join(marked, on=KEYS, how="left", maintain_order="left")
+    return found["is_among"].fill_null(False)

@@ -152,7 +152,7 @@ def _gx_result(result: RuleResult, masked: bool) -> ExpectationValidationResult:
 def _numbers(result: RuleResult, masked: bool) -> dict[str, Any]:
     if result.checked == 0 or result.observed is not None:
         return {"observed_value": None if result.observed is None else escape(str(result.observed))}
-    bad = result.rows.size
+    bad = result.broken
     examples = () if result.rule == "not_null" else result.examples
     values = Counter(MASK if masked else escape(str(value)) for value in examples)
     return {

@@ -17,10 +17,8 @@ from typing import Any
 from uuid import uuid4
 
 import great_expectations as gx
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from duckdb.sqltypes import DuckDBPyType
+import polars as pl
 from great_expectations.core import ExpectationValidationResult
 from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
@@ -36,17 +34,27 @@ from great_expectations.expectations.registry import get_expectation_impl
 
 from models.settings import ImageSettings
 from tasks.core import duckdb_types
+from tasks.core.canonical import may_be_inexact
 from tasks.core.dataset import ColumnRule, Dataset
-from tasks.core.duckdb_types import is_bytes, is_float, is_image, is_number_or_boolean
+from tasks.core.duckdb_types import is_bytes, is_float
 from tasks.core.errors import PartitionRejected
+from tasks.source.row_rules import (
+    allowed_texts,
+    configured_columns,
+    is_source_image,
+    quality_rules,
+    typed_columns,
+)
+from tasks.source.view import SourceView
 
 Rules = Sequence[Expectation]
 TYPES = {  # of each rule about a type: the regular expression that the type matches, and its description
     "time_type": (duckdb_types.DATE_OR_TIMESTAMP, "a timestamp or a date"),
     "number_type": (duckdb_types.NUMBER_OR_BOOLEAN, "an integer, float, decimal or boolean"),
-    "label_type": (duckdb_types.LABEL, "a boolean, a number or text"),
     "image_type": (duckdb_types.IMAGE, "bytes or lists of numbers"),
 }
+# Before the names of checked columns that are computed from a column of the source; no name has a null byte.
+EXACT, CANONICAL = "\0exact ", "\0canonical "
 READABLE, UNREADABLE = "readable", "unreadable"  # the values that stand for an image
 EXAMPLES = 20
 _CONTEXT_LOCK = Lock()  # all threads share the context of Great Expectations
@@ -61,8 +69,7 @@ RESULT_FORMAT = {
 class RuleResult:
     """The result of Great Expectations for one rule.
 
-    rows: int64, positions in the partition of the rows that break the rule; empty for a rule about the whole
-        partition.
+    rows: the rows that break the rule, id str and copy int64; empty for a rule about the whole partition.
     checked, missing: number of rows checked, and how many of them are null.
     examples: at most EXAMPLES values that break the rule, unmasked.
     observed: the value found by a rule about the whole partition.
@@ -70,7 +77,7 @@ class RuleResult:
 
     expectation: ExpectationConfiguration
     success: bool
-    rows: npt.NDArray[np.int64]
+    rows: pl.DataFrame
     checked: int = 0
     missing: int = 0
     examples: tuple[Any, ...] = ()
@@ -82,46 +89,39 @@ class RuleResult:
 
     @property
     def column(self) -> str | None:
-        return self.expectation.kwargs.get("column")
+        """The column of the source that the rule is about; None of a rule across columns."""
+        column: str | None = self.expectation.meta.get("column") or self.expectation.kwargs.get("column")
+        return column
+
+    @property
+    def broken(self) -> int:
+        """The number of rows that break the rule."""
+        return self.rows.height
 
 
-def configured(dataset: Dataset) -> list[str]:
-    """Returns every column that the configuration expects in the source."""
-    columns = dataset.columns
-    roles = (columns.id, columns.time, columns.entity, columns.label, columns.weight)
-    features = () if dataset.features.sql else dataset.features.names
-    named = (*roles, *features, *dataset.quality.columns, *columns.private, *columns.details)
-    return list(dict.fromkeys(name for name in named if name is not None))
-
-
-def source_images(dataset: Dataset, types: dict[str, DuckDBPyType]) -> dict[str, ImageSettings]:
+def source_images(dataset: Dataset, view: SourceView) -> dict[str, ImageSettings]:
     """Returns the source's image column by its name; empty if there is none, or if the feature SQL makes the
     images.
     """
     image = dataset.features.image
     if image is None:
         return {}
-    in_source = image.column in types and is_image(types[image.column])
-    return {image.column: image} if in_source or dataset.features.sql is None else {}
+    return {image.column: image} if is_source_image(dataset, view) or dataset.features.sql is None else {}
 
 
-def schema_rules(dataset: Dataset, types: dict[str, DuckDBPyType]) -> Rules:
-    """Returns the rules for a frame of one row that holds the DuckDB type of every column as text: the types
-    of the source are checked, not those of pandas.
+def schema_rules(dataset: Dataset, view: SourceView) -> Rules:
+    """Returns the rules for a frame that holds the DuckDB types of every column as text, one row per type that
+    a column has in some file: the types of the source are checked, not those of pandas.
 
     A column with a rule on its type needs no rule that it exists: every rule costs time on every night.
     """
-    columns, quality = dataset.columns, dataset.quality.columns
-    features = () if dataset.features.sql else dataset.features.numeric
-    ranged = [name for name, rule in quality.items() if rule.min is not None or rule.max is not None]
-    needs: dict[str, list[str | None]] = {
-        "time_type": [columns.time],
-        "number_type": list(dict.fromkeys([*features, *ranged, columns.weight])),
-        "label_type": [columns.label],
-        "image_type": [*source_images(dataset, types)],
-    }
-    typed = [(rule, name) for rule, names in needs.items() for name in names if name in types]
-    untyped = [name for name in configured(dataset) if name not in {name for _, name in typed}]
+    typed = [
+        (rule, name)
+        for rule, names in typed_columns(dataset, view).items()
+        for name in names
+        if name in view.types
+    ]
+    untyped = [name for name in configured_columns(dataset) if name not in {name for _, name in typed}]
     exists = [
         _rule("expect_column_to_exist", "column_exists", "is in the partition", column=name)
         for name in untyped
@@ -138,35 +138,39 @@ def schema_rules(dataset: Dataset, types: dict[str, DuckDBPyType]) -> Rules:
     ]
 
 
-def row_rules(dataset: Dataset, types: dict[str, DuckDBPyType], day: date) -> Rules:
+def row_rules(dataset: Dataset, view: SourceView, day: date) -> Rules:
     """Returns the rules that concern one row at a time. In the checked frame, times are days after the
-    partition's date, and images are READABLE or UNREADABLE.
+    partition's date, images are READABLE or UNREADABLE, and the exactness of an id is 1 or 0.
     """
-    time, label, quality = dataset.columns.time, dataset.columns.label, dataset.quality.columns
+    time, columns = dataset.columns.time, dataset.columns
     rules = []
     if time is not None:
         on_day = f"lies on {day} in {dataset.source.timezone} (values: days after it)"
         rules += [_not_null(time), _between("date_in_partition", on_day, time, 0, 0)]
-    if label is not None:
-        allowed = [0.0, 1.0] if is_number_or_boolean(types[label]) else ["0", "1", "true", "false"]
-        rules.append(_in_set("label_values", "is 0, 1, true, false or null", label, allowed))
-    for name, image in source_images(dataset, types).items():
+    for role, name in (("id", columns.id), ("entity", columns.entity)):
+        if name in view.types and any(map(may_be_inexact, view.found[name])):
+            exact = "is a whole number that its type counts exactly (values: 1 if it is)"
+            rules.append(_in_set("id_exact", exact, f"{EXACT}{role}", [1.0], name))
+    for name, image in source_images(dataset, view).items():
         expected = (
             f"a PNG or JPEG of {image.height} x {image.width} pixels"
-            if is_bytes(types[name])
+            if is_bytes(view.types[name])
             else f"{math.prod(image.shape):,} finite numbers"
         )
         rules += [_not_null(name), _in_set("image", f"is {expected}", name, [READABLE])]
-    for name, rule in quality.items():
+    for name, rule in quality_rules(dataset).items():
         rules += _column_rules(
             name,
             rule,
-            own_null_rule=name in (time, dataset.columns.id),
-            private=name in dataset.columns.private,
+            view,
+            own_null_rule=name in (time, columns.id),
+            private=name in columns.private,
         )
     features = () if dataset.features.sql else dataset.features.numeric
     floats = [
-        name for name in dict.fromkeys([*features, *quality]) if is_float(types[name]) and name != label
+        name
+        for name in dict.fromkeys([*features, *quality_rules(dataset)])
+        if any(map(is_float, view.found[name]))
     ]
     return rules + [_between("finite", "is finite", name, -float_info.max, float_info.max) for name in floats]
 
@@ -176,7 +180,7 @@ def partition_rules(dataset: Dataset) -> Rules:
     distinct id.
     """
     min_rows, name = dataset.quality.min_rows, dataset.columns.id
-    unique = "is unique: the first row of an id stays, the others break the rule"
+    unique = "is unique: of the rows of an id, ordered by their content, the first stays"
     return [
         _rule(
             "expect_table_row_count_to_be_between",
@@ -189,10 +193,13 @@ def partition_rules(dataset: Dataset) -> Rules:
     ]
 
 
+Check = Callable[[pd.DataFrame, Rules, pl.DataFrame], tuple[RuleResult, ...]]
+
+
 @contextmanager
-def gate(day: date) -> Iterator[Callable[[pd.DataFrame, Rules], tuple[RuleResult, ...]]]:
-    """Yields a function that checks rules on a frame, whose index holds the rows' positions, and returns one
-    result per rule.
+def gate(day: date) -> Iterator[Check]:
+    """Yields a function that checks rules on a frame and returns one result per rule. Its third argument holds
+    the identity of each row of the frame.
 
     Every gate has its own data source: gates in several threads do not interfere, and no frame outlives its
     gate. The function raises PartitionRejected if a rule cannot be evaluated.
@@ -219,7 +226,7 @@ def _merge_rule(parts: Sequence[RuleResult]) -> RuleResult:
     return RuleResult(
         expectation=parts[0].expectation,
         success=all(part.success for part in parts),
-        rows=np.concatenate([part.rows for part in parts]),
+        rows=pl.concat([part.rows for part in parts]),
         checked=sum(part.checked for part in parts),
         missing=sum(part.missing for part in parts),
         examples=tuple(value for part in parts for value in part.examples)[:EXAMPLES],
@@ -240,23 +247,23 @@ def _context() -> EphemeralDataContext:
 
 
 def _check(
-    batch: BatchDefinition[Any], day: date, frame: pd.DataFrame, rules: Rules
+    batch: BatchDefinition[Any], day: date, frame: pd.DataFrame, rules: Rules, identities: pl.DataFrame
 ) -> tuple[RuleResult, ...]:
     suite = gx.ExpectationSuite("partition", expectations=list(rules))
     outcomes = batch.get_batch({"dataframe": frame}).validate(suite, result_format=RESULT_FORMAT).results
-    found = [_rule_result(outcome, day) for outcome in outcomes]
-    results = {(result.rule, result.column): result for result in found}
+    found = [_rule_result(outcome, day, identities) for outcome in outcomes]
+    results = {(result.rule, result.expectation.kwargs.get("column")): result for result in found}
     # Great Expectations reorders its results.
     return tuple(results[rule.configuration.meta["rule"], getattr(rule, "column", None)] for rule in rules)
 
 
-def _rule_result(outcome: ExpectationValidationResult, day: date) -> RuleResult:
+def _rule_result(outcome: ExpectationValidationResult, day: date, identities: pl.DataFrame) -> RuleResult:
     config, found = outcome.expectation_config, outcome.result
     assert config is not None
     result = RuleResult(
         expectation=config,
         success=bool(outcome.success),
-        rows=np.asarray(found.get("unexpected_index_list", []), dtype=np.int64),
+        rows=identities[found.get("unexpected_index_list") or []],
         checked=found.get("element_count", 0),
         missing=found.get("missing_count", 0),
         examples=tuple(found.get("partial_unexpected_list", ())),
@@ -271,7 +278,9 @@ def _rule_result(outcome: ExpectationValidationResult, day: date) -> RuleResult:
     return result
 
 
-def _column_rules(name: str, rule: ColumnRule, own_null_rule: bool, private: bool) -> list[Expectation]:
+def _column_rules(
+    name: str, rule: ColumnRule, view: SourceView, own_null_rule: bool, private: bool
+) -> list[Expectation]:
     rules = [] if rule.nullable or own_null_rule else [_not_null(name)]
     if rule.min is not None or rule.max is not None:
         limits = [
@@ -281,7 +290,8 @@ def _column_rules(name: str, rule: ColumnRule, own_null_rule: bool, private: boo
         rules.append(_between("range", f"is {' and '.join(filter(None, limits))}", name, rule.min, rule.max))
     if rule.allowed is not None:
         values = f"{len(rule.allowed)} allowed values" if private else ", ".join(map(str, rule.allowed))
-        rules.append(_in_set("allowed", f"is one of {values}", name, list(rule.allowed)))
+        texts = allowed_texts(rule, view.found[name])
+        rules.append(_in_set("allowed", f"is one of {values}", f"{CANONICAL}{name}", texts, name))
     return rules
 
 
@@ -300,5 +310,16 @@ def _between(name: str, description: str, column: str, low: float | None, high: 
     return _rule(kind, name, description, column=column, min_value=low, max_value=high)
 
 
-def _in_set(name: str, description: str, column: str, values: list[Any]) -> Expectation:
-    return _rule("expect_column_values_to_be_in_set", name, description, column=column, value_set=values)
+def _in_set(
+    name: str, description: str, column: str, values: list[Any], source_column: str | None = None
+) -> Expectation:
+    """source_column: the column of the source that the checked column is computed from."""
+    kind = "expect_column_values_to_be_in_set"
+    rule = _rule(kind, name, description, column=column, value_set=values)
+    return rule if source_column is None else _about(rule, source_column)
+
+
+def _about(rule: Expectation, column: str) -> Expectation:
+    assert rule.meta is not None
+    rule.meta["column"] = column
+    return rule

@@ -10,28 +10,35 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
-from duckdb.sqltypes import DuckDBPyType
 
 from models.settings import ImageSettings
 from sql import identifier
 from tasks.core.atomic_files import atomic_path
+from tasks.core.canonical import as_number, canonical_text
 from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import is_bytes, is_number_or_boolean
 from tasks.core.errors import PartitionRejected, SourceError
 from tasks.core.masking import MASK
 from tasks.core.references import Partition, Validated
-from tasks.core.sql_expressions import json_value, null_if_nan
+from tasks.core.sql_expressions import json_value
 from tasks.core.step import step
-from tasks.source.connection import connect, create_view, numbered, readable
+from tasks.source.connection import connect, readable
+from tasks.source.identities import NO_ROWS, Identities, key_of_repeated, read_identities
+from tasks.source.ingest import look_back_note
+from tasks.source.label_values import label_notes
+from tasks.source.row_rules import configured_columns
+from tasks.source.view import SourceView, create_view, with_copies
 from tasks.validation.data_docs import write_page
 from tasks.validation.expectations import (
+    CANONICAL,
+    EXACT,
     EXAMPLES,
     READABLE,
     TYPES,
     UNREADABLE,
+    Check,
     RuleResult,
     Rules,
-    configured,
     gate,
     merge,
     partition_rules,
@@ -60,135 +67,166 @@ def validate_partition(
     data_docs: the path of the page, which is also written for a rejected partition; by default a file in
         `staging`.
 
-    Of the rows with the same id, the first in the partition stays; the others are quarantined by the rule
-    unique_id.
+    Of the rows with the same id, the first in the order of their content stays; the others are quarantined by
+    the rule unique_id.
     Raises PartitionRejected, after writing the page, if the schema is wrong, more rows are bad than [quality]
     allows, or no row is good; SourceError if the partition cannot be read or is no longer the one that was
     ingested.
     """
     day = partition.date
     with connect(dataset.source) as con, readable(dataset.source, day):
-        types = create_view(con, dataset, "day", day, day)
-        results = _apply_rules(con, dataset, partition, types)
-        broken = [result for result in results if result.rows.size and result.rule != "label_values"]
-        quarantined = _count_bad_rows(broken, partition.rows)
-        page = write_page(data_docs or staging / "data_docs.html", dataset, partition, results, quarantined)
-        if reasons := list(_rejection_reasons(dataset, partition, types, results, quarantined)):
+        view = create_view(con, dataset, "day", [day])
+        results, identities = _apply_rules(con, dataset, partition, view)
+        broken = [result for result in results if result.broken]
+        refused = identities.refused([result.rows for result in broken])
+        page = write_page(
+            data_docs or staging / "data_docs.html", dataset, partition, results, refused.height
+        )
+        if reasons := list(_rejection_reasons(dataset, partition, view, results, refused.height)):
             if data_docs:
                 log.info("%s  validate   every rule and the rows that broke it: %s", day, data_docs)
             raise PartitionRejected(f"{day}: {'; '.join(reasons)}")
-        quarantine = _write_quarantine(con, dataset, types, broken, staging / "quarantine.parquet")
-    notes = tuple(_notes(dataset, types, results))
+        refused_path = staging / "refused.parquet"
+        with atomic_path(refused_path) as staged:
+            refused.write_parquet(staged)
+        quarantine = _write_quarantine(con, dataset, view, broken, staging / "quarantine.parquet")
+        notes = tuple(_notes(con, dataset, view, partition, results))
+        found, clean = identities.sums(con, refused)
     for note in notes:
         log.info("%s  validate   %s", day, note)
-    worst = f": {_most_broken_rules(results)}" if quarantined else ""
+    worst = f": {_most_broken_rules(results)}" if refused.height else ""
     log.info(
         "%s  validate   %s rows, %s rules, %s quarantined%s",
         day,
         f"{partition.rows:,}",
         len(results),
-        f"{quarantined:,}",
+        f"{refused.height:,}",
         worst,
     )
-    return Validated(partition, quarantine, quarantined, page, notes)
+    return Validated(partition, refused_path, quarantine, refused.height, found, clean, page, notes)
 
 
 def _apply_rules(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, partition: Partition, types: dict[str, DuckDBPyType]
-) -> list[RuleResult]:
-    """Returns the results of the schema rules and, if none is broken, of the rules on the rows."""
-    with gate(partition.date) as check:
-        texts = {name: str(kind) for name, kind in types.items()}
-        one_row = pd.DataFrame({name: pd.Series([text], dtype=object) for name, text in texts.items()})
-        schema = [
-            replace(result, rows=np.empty(0, np.int64), examples=(), observed=texts.get(str(result.column)))
-            for result in check(one_row, schema_rules(dataset, types))
-        ]
-        if not all(result.success for result in schema):
-            return schema
-        row_id = null_if_nan(identifier(dataset.columns.id), types[dataset.columns.id])
-        ids = con.execute(f"select _row, cast({row_id} as varchar) as id from {numbered('day')}").pl()
-        if ids.height != partition.rows:
-            raise SourceError(
-                f"{partition.date}: {partition.rows:,} rows were ingested, but {ids.height:,} are there now; "
-                "run the night again"
-            )
-        found = check(_id_codes(dataset, ids), partition_rules(dataset))
-        whole = [_keep_first_of_each_id(result, ids) for result in found]
-        rules = row_rules(dataset, types, partition.date)
-        rows = (
-            merge(check(frame, rules) for frame in _frames(con, dataset, types, rules, partition))
-            if rules
-            else ()
-        )
-        return [*schema, *whole, *rows]
-
-
-def _id_codes(dataset: Dataset, ids: pl.DataFrame) -> pd.DataFrame:
-    """Returns the ids as one number per distinct id: a whole day of strings is too large for pandas."""
-    codes = ids["id"].rank("dense").cast(pl.Float64).to_numpy()
-    return pd.DataFrame({dataset.columns.id: codes}, index=ids["_row"].to_numpy())
-
-
-def _keep_first_of_each_id(result: RuleResult, ids: pl.DataFrame) -> RuleResult:
-    """Returns the result of unique_id without the first row of each id, and with ids instead of codes as
-    examples; any other result unchanged. Great Expectations reports every copy of an id.
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, partition: Partition, view: SourceView
+) -> tuple[list[RuleResult], Identities]:
+    """Returns the results of the schema rules and, if none is broken, of the rules on the rows; and the
+    identities of the rows.
     """
-    if result.rule != "unique_id":
-        return result
-    copies = ids.filter(pl.col("_row").is_in(result.rows)).sort("_row")
-    later = copies.filter(~pl.col("id").is_first_distinct())
-    return replace(result, rows=later["_row"].to_numpy(), examples=tuple(later["id"].head(EXAMPLES)))
+    with gate(partition.date) as check:
+        schema = _schema_results(check, dataset, view)
+        if not all(result.success for result in schema):
+            return schema, Identities.none()
+        identities = read_identities(con, dataset, view)
+        if identities.ids.len() != partition.rows:
+            raise SourceError(
+                f"{partition.date}: {partition.rows:,} rows were ingested, but {identities.ids.len():,} are "
+                "there now; run the night again"
+            )
+        codes = identities.ids.rank("dense").cast(pl.Float64).to_numpy()
+        whole = check(
+            pd.DataFrame({dataset.columns.id: codes}),
+            partition_rules(dataset),
+            pl.DataFrame({"id": identities.ids}),
+        )
+        rules = row_rules(dataset, view, partition.date)
+        chunks = _frames(con, dataset, view, rules, partition) if rules else ()
+        rows = merge(check(frame, rules, keys) for frame, keys in chunks) if rules else ()
+        return [*schema, *(_identified(result, identities) for result in (*whole, *rows))], identities
+
+
+def _identified(result: RuleResult, identities: Identities) -> RuleResult:
+    """Returns the result with id and copy of each row that breaks the rule, found by its id and the key of its
+    copy. Of unique_id, the copies after the first break it, and the examples are their ids.
+    """
+    copies, rows = identities.copies, result.rows
+    if result.rule == "unique_id":
+        later = copies.filter(pl.col("id").is_not_null() & (pl.col("copy") > 0)).select("id", "copy")
+        return replace(result, rows=later, examples=tuple(later["id"].unique().sort().head(EXAMPLES)))
+    if "key" not in rows.columns:  # a rule on the id alone: not_null
+        without_id = copies.filter(pl.col("id").is_null()).select("id", "copy")
+        return replace(result, rows=without_id[: result.broken])
+    alone = rows.filter(pl.col("key").is_null()).select("id", pl.lit(0, pl.Int64).alias("copy"))
+    keyed = rows.filter(pl.col("key").is_not_null()).unique()
+    repeated = copies.join(keyed, on=["id", "key"], how="semi", nulls_equal=True).select("id", "copy")
+    return replace(result, rows=pl.concat([alone, repeated]))
+
+
+def _schema_results(check: Check, dataset: Dataset, view: SourceView) -> list[RuleResult]:
+    """Returns the results of the schema rules; of a broken one, the first type that breaks it."""
+    texts = {name: [str(kind) for kind in kinds] for name, kinds in view.found.items()}
+    height = max(map(len, texts.values()))
+    frame = pd.DataFrame(
+        {
+            name: pd.Series([*kinds, *[kinds[0]] * (height - len(kinds))], dtype=object)
+            for name, kinds in texts.items()
+        }
+    )
+    results = check(frame, schema_rules(dataset, view), pl.DataFrame({"id": pl.Series([""] * height)}))
+    return [
+        replace(
+            result,
+            rows=NO_ROWS,
+            examples=(),
+            observed=str(result.examples[0]) if result.examples else texts.get(str(result.column), [None])[0],
+        )
+        for result in results
+    ]
 
 
 def _frames(
     con: duckdb.DuckDBPyConnection,
     dataset: Dataset,
-    types: dict[str, DuckDBPyType],
+    view: SourceView,
     rules: Rules,
     partition: Partition,
-) -> Iterator[pd.DataFrame]:
-    """Yields the columns that have rules, CHUNK_CELLS values at a time; the index is the position in the
-    partition.
+) -> Iterator[tuple[pd.DataFrame, pl.DataFrame]]:
+    """Yields the columns that have rules, CHUNK_CELLS values at a time, and the identities of the same rows:
+    id, and the key of the copy where the id is null or occurs more than once.
     """
     names = list(dict.fromkeys(str(rule.column) for rule in rules))  # type: ignore[attr-defined]
-    images = source_images(dataset, types)
+    images = source_images(dataset, view)
     cells = len(names) + sum(math.prod(image.shape) for image in images.values())
-    selected = ", ".join(f"{_checked_value(name, dataset, types)} as {identifier(name)}" for name in names)
+    values = [_checked_value(name, dataset, view) for name in names]
+    selected = ", ".join(f"{value} as c{number}" for number, value in enumerate(values))
     days = {"day": partition.date} if dataset.columns.time else None
     rows = max(CHUNK_CELLS // cells // VECTOR, 1) * VECTOR
-    for batch in con.execute(f"select _row, {selected} from {numbered('day')}", days).to_arrow_reader(rows):
+    query = f"select {view.id} as id, {key_of_repeated(view, dataset)} as key, {selected} from day"
+    for batch in con.execute(query, days).to_arrow_reader(rows):
         chunk = pl.DataFrame(batch)
-        index = pd.Index(chunk["_row"].to_numpy())
-        chunk = chunk.with_columns(_check_images(chunk[name], image) for name, image in images.items())
-        columns = {name: chunk[name].to_numpy() for name in names}
+        found = {name: chunk[f"c{number}"] for number, name in enumerate(names)}
+        found |= {name: _check_images(found[name], image) for name, image in images.items()}
+        columns = {name: column.to_numpy() for name, column in found.items()}
         # From a bare array of objects, pandas would make Arrow-backed text.
         texts = {
-            name: pd.Series(values, index, object)
+            name: pd.Series(values, dtype=object)
             for name, values in columns.items()
             if values.dtype == object
         }
-        yield pd.DataFrame(columns | texts, index, copy=False)
+        yield pd.DataFrame(columns | texts, copy=False), chunk.select("id", "key")
 
 
-def _checked_value(name: str, dataset: Dataset, types: dict[str, DuckDBPyType]) -> str:
-    """Returns an SQL expression for the value that a column's rules check: a time as days after the
-    partition's date, a number as double, an image unchanged, anything else as text.
+def _checked_value(name: str, dataset: Dataset, view: SourceView) -> str:
+    """Returns an SQL expression for the value that the rules of a checked column look at: a time as days after
+    the partition's date, a number as double, an image unchanged, anything else as canonical text; whether an id
+    is exact as 1 or 0.
     """
-    column = identifier(name)
+    if name.startswith(EXACT):
+        return f"cast({view.exact(name.removeprefix(EXACT))} as double)"
+    source_name = name.removeprefix(CANONICAL)
+    column, kind = identifier(source_name), view.types[source_name]
+    if name.startswith(CANONICAL):
+        return canonical_text(column, kind)
     if name == dataset.columns.time:
         days = f"cast(date_diff('day', $day, cast({column} as date)) as double)"
         return (
             f"case when isfinite(cast({column} as timestamp)) then {days} when {column} is not null "
             "then 'inf'::double end"
         )
-    if name in source_images(dataset, types):
+    if name in source_images(dataset, view):
         return column
-    if is_number_or_boolean(types[name]):
-        return f"cast({column} as double)"
-    return (
-        f"lower(cast({column} as varchar))" if name == dataset.columns.label else f"cast({column} as varchar)"
-    )
+    if all(map(is_number_or_boolean, view.found[name])):
+        return as_number(column, kind)
+    return canonical_text(column, kind)
 
 
 def _check_images(column: pl.Series, image: ImageSettings) -> pl.Series:
@@ -200,18 +238,10 @@ def _check_images(column: pl.Series, image: ImageSettings) -> pl.Series:
     return pl.Series(column.name, found).set(column.is_null(), None)
 
 
-def _count_bad_rows(broken: list[RuleResult], rows: int) -> int:
-    """Returns the number of rows that break at least one rule."""
-    bad = np.zeros(rows, dtype=bool)
-    for result in broken:
-        bad[result.rows] = True
-    return int(bad.sum())
-
-
 def _rejection_reasons(
     dataset: Dataset,
     partition: Partition,
-    types: dict[str, DuckDBPyType],
+    view: SourceView,
     results: list[RuleResult],
     quarantined: int,
 ) -> Iterator[str]:
@@ -219,7 +249,7 @@ def _rejection_reasons(
     broken = {(result.rule, str(result.column)): result for result in results if not result.success}
     if missing := [column for rule, column in broken if rule == "column_exists"]:
         yield (
-            f"missing columns: {', '.join(missing)} (there are {', '.join(types)}); deliver them or fix "
+            f"missing columns: {', '.join(missing)} (there are {', '.join(view.types)}); deliver them or fix "
             "the configuration"
         )
     for (rule, column), result in broken.items():
@@ -233,13 +263,6 @@ def _rejection_reasons(
                 f"{result.observed:,} rows, but quality.min_rows is {dataset.quality.min_rows:,}; "
                 "deliver the whole day"
             )
-        if rule == "label_values":
-            example = MASK if column in dataset.columns.private else result.examples[0]
-            found = (
-                f"{result.rows.size:,} labels in column {column} are not 0, 1, true, false or null, "
-                f"such as {example}"
-            )
-            yield f"{found}; fix the labels and deliver the day again"
     quality, share = dataset.quality, quarantined / max(partition.rows, 1)
     worst = _most_broken_rules(results)
     found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.2%} ({worst})"
@@ -256,47 +279,63 @@ def _rejection_reasons(
 
 def _most_broken_rules(results: list[RuleResult]) -> str:
     """Returns the three rules that most rows break, with their numbers of rows, such as `amount range 12`."""
-    worst = sorted((result for result in results if result.rows.size), key=lambda result: -result.rows.size)
-    return ", ".join(f"{result.column} {result.rule} {result.rows.size:,}" for result in worst[:3])
+    worst = sorted((result for result in results if result.broken), key=lambda result: -result.broken)
+    return ", ".join(f"{result.column} {result.rule} {result.broken:,}" for result in worst[:3])
 
 
-def _notes(dataset: Dataset, types: dict[str, DuckDBPyType], results: list[RuleResult]) -> Iterator[str]:
+def _notes(
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    view: SourceView,
+    partition: Partition,
+    results: list[RuleResult],
+) -> Iterator[str]:
     """Yields the findings that are accepted, as sentences for the ledger."""
+    if note := look_back_note(partition):
+        yield note
     # Feature SQL may read any column, so a column can be unknown only without feature SQL.
-    known = {*configured(dataset), dataset.source.date_column}
+    columns = dataset.columns
+    known = {*configured_columns(dataset), columns.label, columns.weight, dataset.source.date_column}
     if dataset.features.sql is None:
-        yield from (f"column {name} is not configured; it was ignored" for name in types if name not in known)
-    if repeats := sum(result.rows.size for result in results if result.rule == "unique_id"):
-        yield f"{repeats:,} rows repeat an id; the first row of each id in the partition was kept"
+        yield from (
+            f"column {name} is not configured; it was ignored" for name in view.types if name not in known
+        )
+    if repeats := sum(result.broken for result in results if result.rule == "unique_id"):
+        yield f"{repeats:,} rows repeat an id; of the rows of an id, ordered by their content, the first was kept"
+    yield from label_notes(con, dataset, view)
 
 
 def _write_quarantine(
     con: duckdb.DuckDBPyConnection,
     dataset: Dataset,
-    types: dict[str, DuckDBPyType],
+    view: SourceView,
     broken: list[RuleResult],
     path: Path,
 ) -> Path:
     """Writes one line per bad row and broken rule, with private columns masked in the content and as id."""
-    schema = {"row": pl.Int64, "rule": pl.String, "column": pl.String}
+    schema = {"id": pl.String, "copy": pl.Int64, "rule": pl.String, "column": pl.String}
     lines = [
-        pl.DataFrame({"row": result.rows, "rule": result.rule, "column": result.column}, schema)
+        result.rows.select(
+            "id", "copy", pl.lit(result.rule).alias("rule"), pl.lit(result.column, pl.String).alias("column")
+        )
         for result in broken
     ]
     con.register("bad", pl.concat([pl.DataFrame(schema=schema), *lines]).to_arrow())
-    shown = {name: _quarantine_value(name, dataset, types) for name in types}
+    shown = {name: _quarantine_value(name, dataset, view) for name in view.types}
     content = ", ".join(f"{identifier(name)} := {value}" for name, value in shown.items())
     found = con.sql(
         f"""
         select
-            bad.row,
-            cast({shown[dataset.columns.id]} as varchar) as id,
+            dense_rank() over (order by bad.id, bad.copy) - 1 as row,
+            cast({_quarantine_id(dataset, view)} as varchar) as id,
+            bad.copy,
             bad.rule,
             bad."column",
             cast(to_json(struct_pack({content})) as varchar) as content,
         from bad
-        join {numbered("day")} as day on day._row = bad.row
-        order by bad.row, bad.rule, bad."column"
+        join {with_copies(view, dataset, "bad")} as day
+            on day.{view.id} is not distinct from bad.id and day.{view.copy} = bad.copy
+        order by row, bad.rule, bad."column"
         """,
         params={"mask": MASK} if dataset.columns.private else None,
     )
@@ -305,13 +344,19 @@ def _write_quarantine(
     return path
 
 
-def _quarantine_value(name: str, dataset: Dataset, types: dict[str, DuckDBPyType]) -> str:
+def _quarantine_id(dataset: Dataset, view: SourceView) -> str:
+    if dataset.columns.id in dataset.columns.private:
+        return "case when bad.id is not null then $mask end"
+    return "bad.id"
+
+
+def _quarantine_value(name: str, dataset: Dataset, view: SourceView) -> str:
     """Returns an SQL expression for a column's value in the quarantine: masked if private, and for an image
     its size.
     """
     column = f"day.{identifier(name)}"
     if name in dataset.columns.private:
         return f"case when {column} is not null then $mask end"
-    if name in source_images(dataset, types) and not is_bytes(types[name]):
+    if name in source_images(dataset, view) and not is_bytes(view.types[name]):
         return f"format('<{{:,}} numbers>', len({column}))"
-    return json_value(column, types[name])
+    return json_value(column, view.types[name])

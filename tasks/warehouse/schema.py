@@ -10,7 +10,7 @@ import sql
 from tasks.core.errors import WarehouseError
 from tasks.warehouse.statements import execute
 
-FORMAT = 2  # of the tables; sql/schema/migrate_to_<format>.sql leads there from the format before
+FORMAT = 3  # of the tables; sql/schema/migrate_to_<format>.sql leads there from the format before
 
 
 def product_version() -> str:

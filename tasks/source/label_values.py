@@ -1,0 +1,73 @@
+"""What the label and weight columns of the source say of a row. They never decide whether it is scored."""
+
+from collections.abc import Iterator
+
+import duckdb
+
+from sql import identifier
+from tasks.core.canonical import canonical_text
+from tasks.core.dataset import Dataset
+from tasks.core.masking import MASK
+from tasks.source.view import SourceView
+
+
+def label_value(view: SourceView, dataset: Dataset) -> str:
+    """Returns an SQL expression, BOOLEAN, for the label of a row: null where it is not known, or is none."""
+    text = _label_text(view, dataset)
+    number = f"try_cast({text} as double)"
+    return f"case when {text} = 'true' or {number} = 1 then true when {text} = 'false' or {number} = 0 then false end"
+
+
+def is_strange_label(view: SourceView, dataset: Dataset) -> str:
+    """Returns an SQL expression, BOOLEAN, for whether the label column holds something that is no label."""
+    return f"({_label_text(view, dataset)} is not null and {label_value(view, dataset)} is null)"
+
+
+def weight_value(view: SourceView, dataset: Dataset) -> str:
+    """Returns an SQL expression, DOUBLE, for the sample weight of a row: 1 without a weight column, null where
+    it is not known: null, NaN, infinite, negative, or no number.
+    """
+    name = dataset.columns.weight
+    if name is None:
+        return "cast(1 as double)"
+    if name not in view.types:
+        return "cast(null as double)"
+    number = f"try_cast({canonical_text(identifier(name), view.types[name])} as double)"
+    return f"case when isfinite({number}) and {number} >= 0 then {number} end"
+
+
+def label_notes(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView) -> Iterator[str]:
+    """Yields what is wrong with the labels and weights of the view `day`, as sentences for the ledger."""
+    columns = dataset.columns
+    late = {"label": columns.label, "weight": columns.weight}
+    for role, name in late.items():
+        if name is not None and name not in view.types:
+            yield f"there is no {role} column {name}; its {role}s are not known"
+    strange, unweighted, example = con.execute(
+        f"""
+        select
+            count(*) filter ({is_strange_label(view, dataset)}),
+            count(*) filter ({weight_value(view, dataset)} is null),
+            min({_label_text(view, dataset)}) filter ({is_strange_label(view, dataset)}),
+        from day
+        """
+    ).fetchall()[0]
+    if strange:
+        shown = MASK if columns.label in columns.private else repr(example)
+        yield (
+            f"{strange:,} values of the label column {columns.label} are no label, such as {shown}; these rows "
+            "are scored, and are in no metric and no training until they have one"
+        )
+    if unweighted and columns.weight in view.types:
+        yield (
+            f"{unweighted:,} values of the weight column {columns.weight} are no weight (a finite number of at "
+            "least 0); these rows are scored, and are in no metric"
+        )
+
+
+def _label_text(view: SourceView, dataset: Dataset) -> str:
+    """The label as canonical text in lower case; null where there is none."""
+    name = dataset.columns.label
+    if name is None or name not in view.types:
+        return "cast(null as varchar)"
+    return f"lower({canonical_text(identifier(name), view.types[name])})"

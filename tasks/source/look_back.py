@@ -1,0 +1,165 @@
+"""Which dates of the look-back features may use: those that would pass the gate.
+
+That follows from the source and the configuration alone, never from the ledger or the order of nights. Each
+date is counted in DuckDB once per content; the result is kept in a file that may be deleted.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from re import fullmatch
+
+import duckdb
+from pydantic import TypeAdapter, ValidationError
+
+from tasks.core import duckdb_types
+from tasks.core.atomic_files import write_atomically
+from tasks.core.dataset import Dataset
+from tasks.core.duckdb_types import is_image
+from tasks.core.errors import NightError, first_line
+from tasks.core.identity import run_identity
+from tasks.core.masking import mask_unconverted
+from tasks.core.references import DateLeftOut
+from tasks.source.row_rules import configured_columns, typed_columns, violations
+from tasks.source.view import SourceView, create_view, hashed_columns, with_copies
+
+RULES = 1  # raised whenever the counting below changes
+KINDS = {"time_type": duckdb_types.DATE_OR_TIMESTAMP, "number_type": duckdb_types.NUMBER_OR_BOOLEAN}
+
+
+@dataclass(frozen=True)
+class Content:
+    """The rows of one date, in any order. hashed: the sum of their hashes."""
+
+    rows: int
+    hashed: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a date would pass the gate. reason: why it would not; None if it would. repeats: whether an id
+    occurs more than once.
+    """
+
+    reason: str | None
+    repeats: bool
+
+
+_KEPT = TypeAdapter(tuple[str, Verdict])
+
+
+def read_contents(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, days: Sequence[date]
+) -> tuple[SourceView, dict[date, Content]]:
+    """Returns a view of these dates, and the content of each that has rows, without label and weight.
+
+    Raises duckdb.Error if a date cannot be read.
+    """
+    view = create_view(con, dataset, "contents", days)
+    hashed = ", ".join(hashed_columns(view, dataset).values())
+    found = con.execute(
+        f"select {view.date}, count(*), sum(hash({hashed})) from contents group by {view.date}"
+    ).fetchall()
+    return view, {day: Content(rows, int(total)) for day, rows, total in found}
+
+
+def unreadable_dates(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, days: Sequence[date]
+) -> tuple[DateLeftOut, ...]:
+    """Returns those of these dates that cannot be read completely."""
+    found = []
+    for day in days:
+        try:
+            read_contents(con, dataset, [day])
+        except (duckdb.Error, NightError) as error:
+            reason = mask_unconverted(first_line(error))  # the value may be private
+            found.append(DateLeftOut(day, f"it cannot be read: {reason}"))
+    return tuple(found)
+
+
+def judge_dates(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, contents: dict[date, Content], cache: Path
+) -> dict[date, Verdict]:
+    """Returns for each of these dates whether it would pass the gate.
+
+    cache: the folder that keeps one file per date.
+    """
+    return {day: _kept_verdict(con, dataset, day, content, cache) for day, content in contents.items()}
+
+
+def _kept_verdict(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, content: Content, cache: Path
+) -> Verdict:
+    roles = [dataset.columns.private, dataset.columns.details, dataset.source.timezone]
+    key = [RULES, run_identity(dataset).current, roles, content.rows, str(content.hashed)]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    path = cache / f"{day}.json"
+    try:
+        of, verdict = _KEPT.validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        of = None
+    if of == digest:
+        return verdict
+    verdict = judge_date(con, dataset, day, content.rows)
+    cache.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, _KEPT.dump_json((digest, verdict)).decode())
+    return verdict
+
+
+def judge_date(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, rows: int) -> Verdict:
+    """Returns whether a date of the source would pass the gate."""
+    view = create_view(con, dataset, "judged", [day])
+    if reason := _schema_reason(dataset, view):
+        return Verdict(reason, repeats=False)
+    if rows < dataset.quality.min_rows:
+        return Verdict(f"{rows:,} rows, but quality.min_rows is {dataset.quality.min_rows:,}", repeats=False)
+    bad, repeats = _count_bad_rows(con, dataset, view)
+    return Verdict(_bad_rows_reason(dataset, rows, bad), repeats)
+
+
+def _schema_reason(dataset: Dataset, view: SourceView) -> str | None:
+    if missing := [name for name in configured_columns(dataset) if name not in view.types]:
+        return f"missing columns: {', '.join(missing)}"
+    for rule, names in typed_columns(dataset, view).items():
+        for name in names:
+            for kind in view.found[name]:
+                fits = is_image(kind) if rule == "image_type" else fullmatch(KINDS[rule], str(kind))
+                if not fits:
+                    return f"column {name} is {kind}"
+    return None
+
+
+def _count_bad_rows(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView) -> tuple[int, bool]:
+    """Returns the number of rows that break a rule, and whether an id occurs more than once."""
+    is_bad = " or ".join(violations(dataset, view).values())
+    con.execute(
+        f"""
+        create or replace temp table repeated as
+        select {view.id} as id from judged where {view.id} is not null group by all having count(*) > 1
+        """
+    )
+    queries = [
+        f"select count(*) filter ({is_bad}) from judged "
+        f"where {view.id} is null or {view.id} not in (select id from repeated)"
+    ]
+    if repeats := bool(con.sql("from repeated limit 1").fetchone()):
+        queries.append(
+            f"select count(*) filter ({is_bad} or {view.copy} > 0) "
+            f"from {with_copies(view, dataset, 'repeated')} where {view.id} is not null"
+        )
+    return sum(int(con.execute(query).fetchall()[0][0]) for query in queries), repeats
+
+
+def _bad_rows_reason(dataset: Dataset, rows: int, bad: int) -> str | None:
+    quality, share = dataset.quality, bad / max(rows, 1)
+    found = f"{bad:,} of {rows:,} rows are bad, {share:.2%}"
+    if bad and bad == rows:
+        return f"{found}, and none is left"
+    if bad and quality.on_bad_rows == "reject":
+        return f"{found}, and quality.on_bad_rows is reject"
+    if share > quality.max_bad_share:
+        return f"{found}, and quality.max_bad_share is {quality.max_bad_share:.2%}"
+    return None

@@ -1,0 +1,255 @@
+"""The view of the source's rows that every reader starts from.
+
+It has the source's columns, and columns of the product whose names differ from all of the source's. A row is
+its canonical id and, where an id occurs twice on a date, its copy; never its position in a read, since a query
+of DuckDB may give its rows in another order each time.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import duckdb
+from duckdb.sqltypes import TIMESTAMP, VARCHAR, DuckDBPyType
+
+from sql import identifier, literal
+from tasks.core.canonical import canonical_text, converted, is_exact
+from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.duckdb_types import has_time_zone, is_integer, is_time
+from tasks.core.errors import PartitionMissing
+from tasks.source.connection import date_pattern, list_dates, list_files, place, source_table, table_date
+
+Types = Mapping[str, DuckDBPyType]
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """A view of the source's rows.
+
+    types: the source's columns and their types in the view. found: all types that a column has in the files; a
+    column with several is canonical text, or the widest of them if all are integers or all are times.
+    mark: the prefix of the product's columns, with which no column of the source begins.
+    """
+
+    name: str
+    types: dict[str, DuckDBPyType]
+    found: dict[str, tuple[DuckDBPyType, ...]]
+    mark: str
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the type of some column differs from file to file."""
+        return any(len(kinds) > 1 for kinds in self.found.values())
+
+    def own(self, name: str) -> str:
+        """The quoted name of a column of the product."""
+        return identifier(f"{self.mark}{name}")
+
+    @property
+    def id(self) -> str:
+        """The canonical id, VARCHAR."""
+        return self.own("id")
+
+    @property
+    def entity(self) -> str:
+        """The canonical entity, VARCHAR; null without an entity column."""
+        return self.own("entity")
+
+    @property
+    def event_time(self) -> str:
+        """The time, TIMESTAMP; null without a time column."""
+        return self.own("event_time")
+
+    @property
+    def date(self) -> str:
+        """The date of the partition."""
+        return self.own("date")
+
+    @property
+    def copy(self) -> str:
+        """The number of a row among those of its id, of `with_copies`."""
+        return self.own("copy")
+
+    def exact(self, role: str) -> str:
+        """Whether the value of the role `id` or `entity` can be one, BOOLEAN."""
+        return self.own(f"exact_{role}")
+
+
+def create_view(
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    name: str,
+    days: Sequence[date],
+    types: Types | None = None,
+    united: bool = False,
+) -> SourceView:
+    """Creates the view `name` over the source's rows of these dates, and returns its description.
+
+    types: the types that the columns shall have, as far as they are named; a value that has no such form is
+        null. A time column with a zone becomes local time of `source.timezone`.
+    united: whether DuckDB unites files whose columns differ in type, as earlier fingerprints were taken.
+    Raises PartitionMissing if the last date has no partition, SourceError if the source cannot be listed.
+    """
+    parts = list(_parts(con, dataset.source, days, united))
+    spelled = {column.lower(): column for part in parts for column in part.types}
+    found = {
+        column: tuple(
+            {str(part.types[column]): part.types[column] for part in parts if column in part.types}.values()
+        )
+        for column in dict.fromkeys(spelled.values())
+    }
+    found = {column: kinds for column, kinds in found.items() if kinds}
+    zone = dataset.source.timezone if dataset.columns.time else None
+    targets = {column: _target(kinds, column == dataset.columns.time) for column, kinds in found.items()}
+    targets |= {column: kind for column, kind in (types or {}).items() if column in found}
+    mark = "_" * (1 + max((len(column) - len(column.lstrip("_")) for column in spelled), default=0))
+    view = SourceView(name, {}, found, mark)
+    selects = [_select(view, dataset, part, targets, zone) for part in parts]
+    con.execute(f"create or replace view {identifier(name)} as {' union all by name '.join(selects)}")
+    created = con.sql(f"from {identifier(name)}")
+    kinds_by_name = dict(zip(created.columns, created.types, strict=True))
+    own = {column for column in kinds_by_name if column.startswith(mark)}
+    return replace(view, types={name: kind for name, kind in kinds_by_name.items() if name not in own})
+
+
+def key_of_copy(view: SourceView, dataset: Dataset) -> str:
+    """Returns an SQL expression, VARCHAR, by which the rows of one id are ordered: the SHA-256 of the row
+    without label and weight, then the label, then the weight. Rows with the same key are equal.
+
+    It is taken of canonical text, so that neither types nor the order of the columns matter, and is not stored
+    in the warehouse: private values could be found from it by trying.
+    """
+    last = [name for name in (dataset.columns.label, dataset.columns.weight) if name in view.types]
+    texts = {name: canonical_text(identifier(name), kind) for name, kind in view.types.items()}
+    content = ", ".join(
+        f"{literal(name + ' ')} || cast(to_json({texts[name]}) as varchar)"
+        for name in sorted(texts)
+        if name not in last
+    )
+    ordered = [f"coalesce({texts[name]}, '')" for name in last]
+    return f"concat_ws(' ', {', '.join([f'sha256(concat_ws(chr(10), {content}))' if content else literal(''), *ordered])})"
+
+
+def with_copies(view: SourceView, dataset: Dataset, ids: str) -> str:
+    """Returns a subquery: the rows of the view whose id is among the column `id` of the relation `ids`, or
+    null, with the number of the row among those of its date and id: `view.copy`, from 0.
+    """
+    return (
+        f"(select *, row_number() over (partition by {view.date}, {view.id} "
+        f"order by {key_of_copy(view, dataset)}) - 1 as {view.copy} from {identifier(view.name)} "
+        f"where {view.id} is null or {view.id} in (select id from {ids}))"
+    )
+
+
+def hashed_columns(view: SourceView, dataset: Dataset) -> dict[str, str]:
+    """Returns what a fingerprint is taken of, the quoted columns by their names in order: all but label and
+    weight, and the date by the name that it has had in every fingerprint.
+    """
+    late = (dataset.columns.label, dataset.columns.weight)
+    named = {name: identifier(name) for name in view.types if name not in late}
+    return dict(sorted((named | {"_partition_date": view.date}).items()))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows with the same columns. relation: what they are read from. date: an SQL expression for their date.
+    where: the condition for the dates.
+    """
+
+    relation: str
+    types: dict[str, DuckDBPyType]
+    date: str
+    where: str = "true"
+
+
+def _parts(
+    con: duckdb.DuckDBPyConnection, source: SourceSettings, days: Sequence[date], united: bool
+) -> Iterator[_Part]:
+    if source.path is None:
+        day = table_date(con, source)
+        dates = ", ".join(f"date '{each}'" for each in days)
+        table = con.sql(f"from {source_table(source)}")
+        where = f"{day} between date '{min(days)}' and date '{max(days)}' and {day} in ({dates})"
+        yield _Part(source_table(source), dict(zip(table.columns, table.types, strict=True)), day, where)
+        return
+    files = list_files(source, days)
+    pattern = date_pattern(source.path)
+    if not any(re.search(pattern, file)[1] == days[-1].isoformat() for file in files):  # type: ignore[index]
+        known = list_dates(source)
+        span = (
+            f"the source has {len(known)} dates, {known[0]}..{known[-1]}"
+            if known
+            else "the source has no dates at all"
+        )
+        raise PartitionMissing(f"{days[-1]}: there is no partition at {place(source, days[-1])}; {span}")
+    for alike in [files] if united else _files_by_columns(con, files):
+        listed = f"[{', '.join(map(literal, alike))}], hive_partitioning = false, union_by_name = {united}"
+        one = con.sql(
+            f"from read_parquet({listed if united else f'{literal(alike[-1])}, hive_partitioning = false'})"
+        )
+        types = dict(zip(one.columns, one.types, strict=True))
+        file = "file"
+        while file in {name.lower() for name in types}:
+            file += "_"
+        # Literals instead of parameters: DuckDB reads a relation with parameters into memory for a view.
+        yield _Part(
+            f"read_parquet({listed}, filename = {literal(file)})",
+            types,
+            f"cast(regexp_extract({identifier(file)}, {literal(pattern)}, 1) as date)",
+        )
+
+
+def _files_by_columns(con: duckdb.DuckDBPyConnection, files: Sequence[str]) -> list[list[str]]:
+    """Returns the files in groups that have the same columns and types: a union of files with other types would
+    change values before they can be read.
+    """
+    described = con.sql(
+        f"""
+        select
+            file_name,
+            string_agg(concat_ws(chr(9), name, duckdb_type, num_children), chr(10) order by column_id)
+                filter (column_id > 0) as columns,
+        from parquet_schema([{", ".join(map(literal, files))}])
+        group by file_name
+        """
+    ).fetchall()
+    columns = dict(described)
+    groups: dict[str, list[str]] = {}
+    for file in files:
+        groups.setdefault(columns.get(file, file), []).append(file)
+    return list(groups.values())
+
+
+def _select(
+    view: SourceView,
+    dataset: Dataset,
+    part: _Part,
+    targets: Mapping[str, DuckDBPyType | None],
+    zone: str | None,
+) -> str:
+    columns, kinds, values = dataset.columns, dict(part.types), {n: identifier(n) for n in part.types}
+    if columns.time is not None and columns.time in kinds and has_time_zone(kinds[columns.time]):
+        values[columns.time] = f"timezone({literal(zone or 'UTC')}, {identifier(columns.time)})"
+        kinds[columns.time] = TIMESTAMP
+    shown = []
+    for name, kind in kinds.items():
+        target = targets.get(name)
+        value = values[name] if target is None else converted(values[name], kind, target)
+        shown.append(f"{value} as {identifier(name)}")
+    time = values.get(columns.time or "")
+    own = {view.event_time: f"try_cast({time or 'null'} as timestamp)", view.date: part.date}
+    for role, column in (("id", columns.id), ("entity", columns.entity)):
+        own[view.own(role)], own[view.exact(role)] = "cast(null as varchar)", "true"
+        if column is not None and column in kinds:
+            own[view.own(role)] = canonical_text(values[column], kinds[column])
+            own[view.exact(role)] = is_exact(values[column], kinds[column])
+    added = [f"{value} as {name}" for name, value in own.items()]
+    return f"select {', '.join([*shown, *added])} from {part.relation} where {part.where}"
+
+
+def _target(kinds: Sequence[DuckDBPyType], is_event_time: bool) -> DuckDBPyType | None:
+    """The type of a column whose files have these types; None if it is theirs."""
+    if all(map(is_time, kinds)):
+        return TIMESTAMP if is_event_time and len(kinds) > 1 else None
+    return None if len(kinds) == 1 or all(map(is_integer, kinds)) else VARCHAR
