@@ -40,11 +40,12 @@ def look_back_note(partition: Partition) -> str | None:
     return f"the look-back leaves out {dates}"
 
 
-def read_partition(dataset: Dataset, day: date, files: Path) -> Partition:
+def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Partition:
     """Returns the reference to one day: its row count, the dates of its look-back that features may use, and
     the fingerprint of both.
 
-    files: the folder of the warehouse's files, which keeps what is known of the look-back's dates.
+    files: the folder of the warehouse's files, which keeps what is known of the look-back's dates; without it,
+        they are counted anew.
     Raises PartitionMissing if there is no partition, SourceError if it is empty or cannot be read. An empty
     day of a table is a missing partition. A date of the look-back refuses no night: it is left out.
     """
@@ -63,7 +64,7 @@ def read_partition(dataset: Dataset, day: date, files: Path) -> Partition:
             _read_look_back(con, dataset, before, day) if before else ((), view, found)
         )
         earlier_days = {each: content for each, content in contents.items() if each != day}
-        verdicts = judge_dates(con, dataset, earlier_days, files / LOOK_BACK)
+        verdicts = judge_dates(con, dataset, earlier_days, files / LOOK_BACK if files else None)
         failing = [DateLeftOut(each, verdict.reason) for each, verdict in verdicts.items() if verdict.reason]
         left_out = tuple(sorted((*unreadable, *failing), key=lambda each: each.date))
         if failing:

@@ -81,18 +81,20 @@ def unreadable_dates(
 
 
 def judge_dates(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, contents: dict[date, Content], cache: Path
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, contents: dict[date, Content], cache: Path | None
 ) -> dict[date, Verdict]:
     """Returns for each of these dates whether it would pass the gate.
 
-    cache: the folder that keeps one file per date.
+    cache: the folder that keeps one file per date, if any.
     """
     return {day: _kept_verdict(con, dataset, day, content, cache) for day, content in contents.items()}
 
 
 def _kept_verdict(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, content: Content, cache: Path
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, content: Content, cache: Path | None
 ) -> Verdict:
+    if cache is None:
+        return judge_date(con, dataset, day, content.rows)
     roles = [dataset.columns.private, dataset.columns.details, dataset.source.timezone]
     key = [RULES, run_identity(dataset).current, roles, content.rows, str(content.hashed)]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
