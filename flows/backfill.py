@@ -35,9 +35,8 @@ from tasks.publishing.ledger import record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.selection import select_models
 from tasks.scoring.score import score
-from tasks.source.ingest import ingest
+from tasks.source.ingest import ingest, require_same_source
 from tasks.training.retraining import ensure_models, training_due
-from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
 # Dates begun for each that is scored at once: no worker waits for its turn, and little is left when the
@@ -63,7 +62,7 @@ def backfill_dates(config: Path, first: date, last: date) -> list[Night]:
     reason.
     """
     settings = load_settings(config)
-    warehouse = Warehouse(settings.warehouse, settings.name)
+    warehouse = settings.open_warehouse()
     with track_run(settings.files):
         notify_warnings(
             settings.notify,
@@ -136,7 +135,7 @@ class Stretch:
         self, config: Path, settings: Settings, workers: Workers, days: Sequence[date], folders: ExitStack
     ) -> None:
         self._config, self._settings, self._workers, self._folders = config, settings, workers, folders
-        self._warehouse = Warehouse(settings.warehouse, settings.name)
+        self._warehouse = settings.open_warehouse()
         self._first = days[0]
         self._models: ScoringModels | None = None
         self._open: dict[date, tuple[Path, ExitStack]] = {}
@@ -254,6 +253,8 @@ def score_date(config: Path, day: date, models: ScoringModels, staging: Path) ->
     """
     settings = load_settings(config)
     step = Steps(staging, settings)
-    featured = clean_features(settings, step, step(ingest, settings, day, settings.files))
+    partition = step(ingest, settings, day, settings.files)
+    featured = clean_features(settings, step, partition)
     scored = step.kept(score, settings, featured, models, settings.threshold, staging)
+    require_same_source(settings, partition, settings.files)
     return Staged(featured, scored, step.started_at, step.durations)

@@ -15,7 +15,6 @@ from tasks.operations.liveness import track_run
 from tasks.publishing.changed_source import changed_since
 from tasks.publishing.ledger import committed_dates
 from tasks.source.connection import list_dates
-from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
 ScoreNight = Callable[[Path, date], Night]
@@ -64,7 +63,7 @@ def dates_to_run(settings: Settings, first: date | None, last: date | None) -> l
     due = due_dates(settings, first, last)
     if due.lacking:
         log.info("catch-up   the source has no partition of %s", ", ".join(map(str, due.lacking)))
-    warehouse = Warehouse(settings.warehouse, settings.name)
+    warehouse = settings.open_warehouse()
     committed, found = committed_dates(warehouse), list_dates(settings.source)
     begin = first or settings.source.start or min(committed, default=None)
     wanted = [

@@ -8,7 +8,6 @@ from flows.settings import Settings
 from tasks.core.dates import date_range
 from tasks.publishing.ledger import attempted_dates, committed_dates
 from tasks.source.connection import list_dates
-from tasks.warehouse.connection import Warehouse
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ def due_dates(settings: Settings, first: date | None, last: date | None) -> DueD
     source; `last` is the source's newest date. Raises SourceError where the source cannot be listed.
     """
     committed, found = (
-        committed_dates(Warehouse(settings.warehouse, settings.name)),
+        committed_dates(settings.open_warehouse()),
         list_dates(settings.source),
     )
     expected = expected_dates(first or settings.source.start, last, committed, found)
@@ -46,11 +45,11 @@ def missed_dates(settings: Settings, day: date) -> DueDates:
     lacking afterwards. Where nothing was ever committed and no `source.start` says otherwise, the schedule
     begins with `day`.
     """
-    committed = committed_dates(Warehouse(settings.warehouse, settings.name))
+    committed = committed_dates(settings.open_warehouse())
     if not settings.source.start and not committed:
         return DueDates([], [])
     due = due_dates(settings, None, day - timedelta(days=1))
-    attempted = attempted_dates(Warehouse(settings.warehouse, settings.name))
+    attempted = attempted_dates(settings.open_warehouse())
     untold = [
         lacking
         for lacking in due.lacking

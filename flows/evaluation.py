@@ -16,7 +16,6 @@ from tasks.evaluation.settings import Window
 from tasks.operations.liveness import track_run
 from tasks.pages.report import report
 from tasks.publishing.ledger import committed_dates
-from tasks.warehouse.connection import Warehouse
 
 
 def evaluate_nights(
@@ -58,12 +57,12 @@ def missing_dates(settings: Settings, first: date, last: date) -> list[date]:
 
 
 def _committed(settings: Settings) -> list[date]:
-    return committed_dates(Warehouse(settings.warehouse, settings.name))
+    return committed_dates(settings.open_warehouse())
 
 
 def _evaluate(settings: Settings, window: Window) -> tuple[Evaluation, Path]:
     """The figures of the committed nights of a window, and their page."""
-    warehouse = Warehouse(settings.warehouse, settings.name)
+    warehouse = settings.open_warehouse()
     with scratch_folder(settings.files) as staging:
         found = evaluate(settings, warehouse, settings.evaluation, window, staging)
     return found, report(found, settings.files / "reports")

@@ -1,5 +1,6 @@
 """The night: one day of transactions, from the source to committed scores and a report."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
+from tasks.core.errors import first_line
 from tasks.core.references import Features, Night, Partition
 from tasks.core.staging import night_folder, scratch_folder
 from tasks.features.build import features
@@ -20,10 +22,12 @@ from tasks.publishing.ledger import find_committed, record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.versions import find_champion
 from tasks.scoring.score import score
-from tasks.source.ingest import ingest
+from tasks.source.ingest import ingest, require_same_source
 from tasks.training.retraining import ensure_models
 from tasks.validation.validate import validate
 from tasks.warehouse.connection import Warehouse
+
+log = logging.getLogger(__name__)
 
 
 def score_night(config: Path, day: date, force: bool = False, due: bool = True) -> Night:
@@ -32,7 +36,7 @@ def score_night(config: Path, day: date, force: bool = False, due: bool = True) 
     due: whether a source that lacks the date is notified.
     """
     settings = load_settings(config)
-    warehouse = Warehouse(settings.warehouse, settings.name)
+    warehouse = settings.open_warehouse()
     with track_run(settings.files):
         with open_night(settings, warehouse, day, force=force, due=due) as step:
             partition = step(ingest, settings, day, settings.files)
@@ -49,6 +53,7 @@ def commit_night(
     featured = clean_features(settings, step, partition)
     models = step(ensure_models, settings, warehouse, settings.notify, partition.date)
     scored = step.kept(score, settings, featured, models, settings.threshold, step.staging)
+    require_same_source(settings, partition, settings.files)
     return step(
         publish,
         settings,
@@ -73,15 +78,30 @@ def clean_features(settings: Settings, step: Steps, partition: Partition) -> Fea
 
 def monitor(settings: Settings, warehouse: Warehouse, night: Night) -> None:
     """What follows a commit: drift, the report of the nights whose labels are known by now, decisions on
-    challengers.
+    challengers. What fails here leaves the night committed: it is a warning.
     """
     day, evaluation = night.date, settings.evaluation
-    with notify_failure(settings.notify, settings.name, day), scratch_folder(settings.files) as staging:
-        drift(settings, warehouse, settings.notify, night)
-        report_matured(settings, warehouse, evaluation, day, staging)
-        decide_challengers(settings, warehouse, evaluation, settings.challenger, settings.notify, day)
-    show_night(settings.name, night)
-    notify_warnings(settings.notify, settings.name, [night])
+    with scratch_folder(settings.files) as staging:
+        with committed_already(day, "drift"):
+            drift(settings, warehouse, settings.notify, night)
+        with committed_already(day, "report"):
+            report_matured(settings, warehouse, evaluation, day, staging)
+        with committed_already(day, "challenge"):
+            decide_challengers(settings, warehouse, evaluation, settings.challenger, settings.notify, day)
+    with committed_already(day, "notify"):
+        show_night(settings.name, night)
+        notify_warnings(settings.notify, settings.name, [night])
+
+
+@contextmanager
+def committed_already(day: date, step: str) -> Iterator[None]:
+    """Turns whatever fails after the commit of a night into a warning."""
+    try:
+        yield
+    except Exception as error:
+        reason = first_line(error) or type(error).__name__
+        message = "%s  %-9s  failed: %s; the night is committed, and the next run of the date tries again"
+        log.warning(message, day, step, reason, exc_info=log.isEnabledFor(logging.DEBUG))
 
 
 def find_same_night(settings: Settings, warehouse: Warehouse, partition: Partition) -> Night | None:

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ from tasks.core.dataset import Dataset
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.monitoring.settings import ChallengerSettings
 from tasks.notifications.settings import NotifySettings
+from tasks.source.view import numeric_roles
+from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.ducklake import resolve_uri
 from tasks.warehouse.settings import WarehouseSettings
 
@@ -49,6 +52,10 @@ class Settings(Dataset):
                 "looks at frauds that nothing learnt from"
             )
         return self
+
+    def open_warehouse(self) -> Warehouse:
+        """Returns the warehouse of this dataset; nothing is opened yet."""
+        return Warehouse(self.warehouse, self.name, partial(numeric_roles, self))
 
     @property
     def files(self) -> Path:

@@ -8,7 +8,6 @@ from tasks.core.references import Version
 from tasks.notifications.notify import notify_failure
 from tasks.operations.liveness import track_run
 from tasks.training.train import train
-from tasks.warehouse.connection import Warehouse
 
 
 def train_on_demand(config: Path, as_of: date, promote: bool = False) -> Version:
@@ -16,6 +15,6 @@ def train_on_demand(config: Path, as_of: date, promote: bool = False) -> Version
     at once.
     """
     settings = load_settings(config)
-    warehouse = Warehouse(settings.warehouse, settings.name)
+    warehouse = settings.open_warehouse()
     with track_run(settings.files), notify_failure(settings.notify, settings.name, as_of):
         return train(settings, warehouse, settings.notify, as_of, "trained on demand", promoted=promote)

@@ -20,9 +20,8 @@ def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False)
     settings = load_settings(config)
     from flows.cli.tables import health_table
     from tasks.operations.doctor import Setup, checks
-    from tasks.warehouse.connection import Warehouse
 
-    found = checks(Setup(settings, Warehouse(settings.warehouse, settings.name), settings.notify))
+    found = checks(Setup(settings, settings.open_warehouse(), settings.notify))
     if as_json:
         print_json([check.to_json() for check in found])
     else:
@@ -80,10 +79,9 @@ def prune(
     settings = load_settings(config)
     from flows.cli.tables import pruning_table
     from tasks.operations.prune import prune
-    from tasks.warehouse.connection import Warehouse
 
     pruned = prune(
-        Warehouse(settings.warehouse, settings.name),
+        settings.open_warehouse(),
         keep_days,
         datetime.now(UTC).date(),
         scores=scores,

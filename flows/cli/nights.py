@@ -97,9 +97,8 @@ def publish(config: Config = None, as_json: AsJson = False, debug: Debug = False
     settings = load_settings(config)
     show_progress()
     from tasks.publishing.publish import publish_waiting, waiting_folders
-    from tasks.warehouse.connection import Warehouse
 
-    warehouse = Warehouse(settings.warehouse, settings.name)
+    warehouse = settings.open_warehouse()
     nights = publish_waiting(settings, warehouse, settings.evaluation.flagged_share)
     _show_nights(nights, as_json, "No scored night waits for its commit.")
     if left := waiting_folders(settings.files):
@@ -128,9 +127,8 @@ def labels(
     """
     settings = load_settings(config)
     from tasks.labels.label_file import record_labels
-    from tasks.warehouse.connection import Warehouse
 
-    recorded = record_labels(Warehouse(settings.warehouse, settings.name), file)
+    recorded = record_labels(settings.open_warehouse(), file)
     if as_json:
         print_json(dataclasses.asdict(recorded))
         return
@@ -158,10 +156,9 @@ def train(
     with starting_server():
         from flows.serving.deployments import retrain
         from tasks.registry.versions import find_champion
-        from tasks.warehouse.connection import Warehouse
 
     version = retrain(path, as_of.date(), promote)
-    champion = find_champion(settings, Warehouse(settings.warehouse, settings.name), version.as_of)
+    champion = find_champion(settings, settings.open_warehouse(), version.as_of)
     if as_json:
         print_json(dataclasses.asdict(version) | {"champion": champion.name if champion else None})
         return

@@ -29,9 +29,8 @@ def models(
     settings = load_settings(config)
     from flows.cli.version_table import version_tables
     from tasks.registry.listing import list_versions
-    from tasks.warehouse.connection import Warehouse
 
-    listed = list_versions(Warehouse(settings.warehouse, settings.name), as_of)
+    listed = list_versions(settings.open_warehouse(), as_of)
     if as_json:
         print_json(
             {
@@ -69,10 +68,9 @@ def promote(
     """
     settings = load_settings(config)
     from tasks.registry.promotions import promote_by_name
-    from tasks.warehouse.connection import Warehouse
 
     change = promote_by_name(
-        Warehouse(settings.warehouse, settings.name),
+        settings.open_warehouse(),
         version,
         first.date() if first else None,
         why or "promoted by hand",
@@ -88,11 +86,10 @@ def rollback(why: Why = None, config: Config = None, as_json: AsJson = False, de
     """
     settings = load_settings(config)
     from tasks.registry.promotions import roll_back
-    from tasks.warehouse.connection import Warehouse
 
     _notify_and_show(
         settings,
-        roll_back(Warehouse(settings.warehouse, settings.name), why or "rolled back by hand"),
+        roll_back(settings.open_warehouse(), why or "rolled back by hand"),
         as_json,
     )
 

@@ -73,9 +73,8 @@ def explain(
     from flows.cli.tables import explanation_table
     from tasks.core.staging import scratch_folder
     from tasks.evaluation.explain import explain_row
-    from tasks.warehouse.connection import Warehouse
 
-    warehouse = Warehouse(settings.warehouse, settings.name)
+    warehouse = settings.open_warehouse()
     with scratch_folder(settings.files) as staging:
         explained = explain_row(settings, warehouse, day.date(), row_id, staging)
     if as_json:
@@ -104,9 +103,8 @@ def replay(
     from flows.cli.tables import replay_tables
     from tasks.core.staging import scratch_folder
     from tasks.evaluation.replay import replay
-    from tasks.warehouse.connection import Warehouse
 
-    warehouse = Warehouse(settings.warehouse, settings.name)
+    warehouse = settings.open_warehouse()
     with scratch_folder(settings.files) as staging:
         replayed = replay(settings, warehouse, day.date(), as_of, staging)
     if as_json:
@@ -128,10 +126,9 @@ def sql(
     Example: nightscore sql --as-of 2026-11-20T14:00 "from alerts limit 20"
     """
     settings = load_settings(config)
-    from tasks.warehouse.connection import Warehouse
     from tasks.warehouse.query import query
 
-    answer = query(Warehouse(settings.warehouse, settings.name), text, as_of)
+    answer = query(settings.open_warehouse(), text, as_of)
     if as_json:
         print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
         return

@@ -3,8 +3,8 @@
 Numeric values are standardised (mean 0, standard deviation 1 over the fitted rows), after a signed logarithm
 where the tail is heavy. Null, NaN and infinite values are missing. A feature with missing values among the
 fitted rows is encoded as 0 there and has an indicator column. A missing value of any other feature is encoded
-as `NEVER_MISSING`, far from the mean: it must not look normal. A feature that never varied is divided by
-max(1, |its value|).
+as `NEVER_MISSING`, far from the mean: it must not look normal. A feature that never varied, but for
+rounding, is divided by max(1, |its value|).
 
 Categories are coded from the most frequent (0) to the rarest; the last code is for rare, null and unseen
 values.
@@ -12,7 +12,9 @@ values.
 An image has no other features beside it: its pixels are the numeric values; see `models.encoding.images`.
 """
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
@@ -32,6 +34,11 @@ NEVER_MISSING = 5.0  # encoded units
 LARGEST = 1e6  # encoded units; larger values are clipped, so that squares stay finite in float32
 MAX_CODES = 256
 MIN_COUNT = 5  # a category seen less often among the fitted rows is rare
+# By how much a constant may differ from itself, as a share of its value: sums of many terms round.
+DOUBLE_ROUNDING, SINGLE_ROUNDING = 1e-12, 1e-6
+NUMBER = re.compile(
+    r"-?(0|[1-9][0-9]*)(\.[0-9]+|(\.[0-9]+)?e\+[0-9]+)"
+)  # as DuckDB writes floats and decimals
 NORMAL_IQR = 1.349  # interquartile range of a standard normal variable
 
 
@@ -60,21 +67,36 @@ class NumericFeature(_Feature):
 
 
 class CategoricalFeature(_Feature):
-    """The vocabulary in the order of its codes."""
+    """The vocabulary in the order of its codes.
+
+    canonical: whether it holds canonical texts; earlier versions of Nightscore learnt numbers as their type
+    writes them, such as 7.0 or 7.00 for 7.
+    """
 
     vocabulary: tuple[str, ...]
+    canonical: bool = False
 
     @property
     def expression(self) -> pl.Expr:
         """The code, Float32 (whole numbers)."""
-        codes = range(len(self.vocabulary))
+        codes = self._codes
         return (
             pl.col(self.name)
             .cast(pl.String)
             .replace_strict(
-                list(self.vocabulary), list(codes), default=len(self.vocabulary), return_dtype=pl.Float32
+                list(codes), list(codes.values()), default=len(self.vocabulary), return_dtype=pl.Float32
             )
         )
+
+    @property
+    def _codes(self) -> dict[str, int]:
+        """The code of each text: a boolean stands for 1 or 0 where only these were learnt."""
+        codes = {text: code for code, text in enumerate(self.vocabulary)}
+        if not self.canonical:
+            codes = {_canonical_number(text): code for text, code in codes.items()} | codes
+        if not {"true", "false"} & codes.keys():
+            codes |= {text: codes[digit] for text, digit in (("true", "1"), ("false", "0")) if digit in codes}
+        return codes
 
 
 class Encoder(BaseModel):
@@ -204,13 +226,35 @@ def _fit_numeric(frame: pl.DataFrame, name: str) -> NumericFeature:
     may_be_missing = len(values) < len(frame)
     if values.is_empty():
         return NumericFeature(name=name, signed_log=False, center=0.0, scale=1.0, may_be_missing=True)
+    if _is_constant(values):
+        center = float(values.mean())  # type: ignore[arg-type]
+        scale = max(1.0, abs(center))
+        return NumericFeature(
+            name=name, signed_log=False, center=center, scale=scale, may_be_missing=may_be_missing
+        )
     signed_log = _heavy_tailed(values)
     values = frame.select(_transformed(name, signed_log)).to_series().drop_nulls()
     center, deviation = float(values.mean()), float(values.std(ddof=0))  # type: ignore[arg-type]
-    scale = max(1.0, abs(center)) if values.min() == values.max() else deviation
     return NumericFeature(
-        name=name, signed_log=signed_log, center=center, scale=scale, may_be_missing=may_be_missing
+        name=name,
+        signed_log=signed_log,
+        center=center,
+        scale=deviation or max(1.0, abs(center)),
+        may_be_missing=may_be_missing,
     )
+
+
+def _is_constant(values: pl.Series) -> bool:
+    """Whether finite values differ by no more than rounding, such as 0.1 + 0.2 and 0.3.
+
+    Values that are all float32 numbers, and not all whole, were rounded as float32.
+    """
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    is_single = (values.cast(pl.Float32).cast(pl.Float64) == values).all() and (
+        values != values.round()
+    ).any()
+    rounding = SINGLE_ROUNDING if is_single else DOUBLE_ROUNDING
+    return high - low <= rounding * max(abs(low), abs(high))
 
 
 def _heavy_tailed(values: pl.Series) -> bool:
@@ -230,7 +274,16 @@ def _heavy_tailed(values: pl.Series) -> bool:
 def _fit_categorical(frame: pl.DataFrame, name: str) -> CategoricalFeature:
     counts = frame.select(pl.col(name).cast(pl.String).alias("value")).drop_nulls().group_by("value").len()
     frequent = counts.filter(pl.col("len") >= MIN_COUNT).sort(["len", "value"], descending=[True, False])
-    return CategoricalFeature(name=name, vocabulary=tuple(frequent["value"].head(MAX_CODES - 1)))
+    vocabulary = tuple(frequent["value"].head(MAX_CODES - 1))
+    return CategoricalFeature(name=name, vocabulary=vocabulary, canonical=True)
+
+
+def _canonical_number(text: str) -> str:
+    """The canonical text of a number that an earlier version wrote; any other text as it is."""
+    if not NUMBER.fullmatch(text):
+        return text
+    value = Decimal(text)
+    return str(int(value)) if value == value.to_integral_value() else text.rstrip("0")
 
 
 def _check(

@@ -46,6 +46,8 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
         duckdb.connect(config=DUCKDB_CONFIG | {"temp_directory": spill}) as con,
     ):
         con.execute(f"set timezone = {literal(source.timezone)}")
+        # A file is opened several times: for its columns, then for its rows.
+        con.execute("set parquet_metadata_cache = true")
         if source.database is not None:
             if not Path(source.database).is_file():
                 raise SourceError(f"there is no DuckDB file {source.database}; fix source.database")

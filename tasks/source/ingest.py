@@ -85,7 +85,7 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
     )
 
 
-def require_unread_changes(dataset: Dataset, partition: Partition, files: Path) -> None:
+def require_same_source(dataset: Dataset, partition: Partition, files: Path) -> None:
     """Raises SourceError if the source is no longer what it was when the partition was read: if the names,
     sizes or times of its files differ, the fingerprint is taken again.
     """

@@ -16,9 +16,18 @@ from duckdb.sqltypes import TIMESTAMP, VARCHAR, DuckDBPyType
 from sql import identifier, literal
 from tasks.core.canonical import canonical_text, converted, is_exact
 from tasks.core.dataset import Dataset, SourceSettings
-from tasks.core.duckdb_types import has_time_zone, is_integer, is_time
-from tasks.core.errors import PartitionMissing
-from tasks.source.connection import date_pattern, list_dates, list_files, place, source_table, table_date
+from tasks.core.duckdb_types import has_time_zone, is_integer, is_number, is_time
+from tasks.core.errors import PartitionMissing, SourceError
+from tasks.source.connection import (
+    connect,
+    date_pattern,
+    list_dates,
+    list_files,
+    place,
+    readable,
+    source_table,
+    table_date,
+)
 
 Types = Mapping[str, DuckDBPyType]
 
@@ -111,6 +120,21 @@ def create_view(
     kinds_by_name = dict(zip(created.columns, created.types, strict=True))
     own = {column for column in kinds_by_name if column.startswith(mark)}
     return replace(view, types={name: kind for name, kind in kinds_by_name.items() if name not in own})
+
+
+def numeric_roles(dataset: Dataset) -> tuple[str, ...]:
+    """Returns which of the roles id and entity are columns of numbers in the newest partition.
+
+    Raises SourceError if the source cannot be read or has no dates.
+    """
+    source, roles = dataset.source, {"id": dataset.columns.id, "entity": dataset.columns.entity}
+    if not (days := list_dates(source)):
+        raise SourceError(f"the source has no dates ({source.path or source.table}); deliver a partition")
+    with connect(source) as con, readable(source, days[-1]):
+        found = create_view(con, dataset, "newest", days[-1:]).found
+    return tuple(
+        role for role, name in roles.items() if all(map(is_number, found.get(name or "", ()) or [VARCHAR]))
+    )
 
 
 def key_of_copy(view: SourceView, dataset: Dataset) -> str:

@@ -90,10 +90,11 @@ def validate_partition(
         with atomic_path(refused_path) as staged:
             refused.write_parquet(staged)
         quarantine = _write_quarantine(con, dataset, view, broken, staging / "quarantine.parquet")
-        notes = tuple(_notes(con, dataset, view, partition, results))
+        notes = tuple(_notes(con, dataset, view, results))
         found, clean = identities.sums(con, refused)
     for note in notes:
         log.info("%s  validate   %s", day, note)
+    left_out = filter(None, [look_back_note(partition)])  # logged when the partition was read
     worst = f": {_most_broken_rules(results)}" if refused.height else ""
     log.info(
         "%s  validate   %s rows, %s rules, %s quarantined%s",
@@ -103,7 +104,9 @@ def validate_partition(
         f"{refused.height:,}",
         worst,
     )
-    return Validated(partition, refused_path, quarantine, refused.height, found, clean, page, notes)
+    return Validated(
+        partition, refused_path, quarantine, refused.height, found, clean, page, (*left_out, *notes)
+    )
 
 
 def _apply_rules(
@@ -287,12 +290,9 @@ def _notes(
     con: duckdb.DuckDBPyConnection,
     dataset: Dataset,
     view: SourceView,
-    partition: Partition,
     results: list[RuleResult],
 ) -> Iterator[str]:
     """Yields the findings that are accepted, as sentences for the ledger."""
-    if note := look_back_note(partition):
-        yield note
     # Feature SQL may read any column, so a column can be unknown only without feature SQL.
     columns = dataset.columns
     known = {*configured_columns(dataset), columns.label, columns.weight, dataset.source.date_column}

@@ -15,7 +15,7 @@ from tasks.core.errors import WarehouseError, WarehouseMissing, first_line
 from tasks.warehouse import statements
 from tasks.warehouse.contention import Patience, is_held
 from tasks.warehouse.ducklake import load_extensions
-from tasks.warehouse.schema import FORMAT, bring_up_to_date, read_format
+from tasks.warehouse.schema import FORMAT, NumericRoles, bring_up_to_date, read_format
 from tasks.warehouse.settings import WarehouseSettings
 from tasks.warehouse.statements import Row
 
@@ -45,6 +45,7 @@ class Warehouse:
 
     settings: WarehouseSettings
     name: str
+    numeric_roles: NumericRoles | None = None
 
     @property
     def files(self) -> Path:
@@ -162,7 +163,7 @@ def _transacted(
 ) -> R:
     con.begin()
     try:
-        bring_up_to_date(con, warehouse.settings.place, warehouse.name)
+        bring_up_to_date(con, warehouse.settings.place, warehouse.name, warehouse.numeric_roles)
         _use(con, warehouse.name)
         done = work(con)
         con.commit()

@@ -2,15 +2,19 @@
 Nightscore.
 """
 
+from collections.abc import Callable, Collection
 from importlib import metadata
 
 import duckdb
 
 import sql
 from tasks.core.errors import WarehouseError
-from tasks.warehouse.statements import execute
+from tasks.warehouse.statements import execute, row
 
+CANONICAL = 3  # the first format that stores ids and entities as canonical text
 FORMAT = 3  # of the tables; sql/schema/migrate_to_<format>.sql leads there from the format before
+
+NumericRoles = Callable[[], Collection[str]]
 
 
 def product_version() -> str:
@@ -36,9 +40,13 @@ def read_format(con: duckdb.DuckDBPyConnection, name: str) -> int | None:
     return int(stored[0]) if stored else 1
 
 
-def bring_up_to_date(con: duckdb.DuckDBPyConnection, place: str, name: str) -> None:
+def bring_up_to_date(
+    con: duckdb.DuckDBPyConnection, place: str, name: str, numeric_roles: NumericRoles | None = None
+) -> None:
     """Creates or migrates a dataset's schema, in the transaction that is open.
 
+    numeric_roles: returns which of the roles id and entity are columns of numbers in the source; it is asked
+        where an earlier version has stored ids that may be numbers, such as 7.0 for 7.
     Raises WarehouseError where the schema is of a format that a newer Nightscore wrote.
     """
     stored = read_format(con, name)
@@ -58,5 +66,26 @@ def bring_up_to_date(con: duckdb.DuckDBPyConnection, place: str, name: str) -> N
         con.execute("insert into publish_lock values (now())")
     for number in range((stored or FORMAT) + 1, FORMAT + 1):
         execute(con, f"schema/migrate_to_{number}")
+    if stored is not None and stored < CANONICAL:
+        _make_canonical(con, place, name, numeric_roles)
     execute(con, "schema/views")
     execute(con, "schema/insert_format", format=FORMAT, product_version=product_version())
+
+
+def _make_canonical(
+    con: duckdb.DuckDBPyConnection, place: str, name: str, numeric_roles: NumericRoles | None
+) -> None:
+    """Rewrites the ids and entities that an earlier version took from columns of floats or decimals.
+
+    Raises WarehouseError where there are such ids and it cannot be asked whether their columns hold numbers.
+    """
+    found = row(con, "schema/find_written_numbers")
+    if found is None:
+        return
+    if numeric_roles is None:
+        raise WarehouseError(
+            f"{place} holds ids of {name} such as {found['written']}, which an earlier version has stored; open it "
+            "once with `nightscore run`, which looks up whether they are numbers in the source"
+        )
+    for role in numeric_roles():
+        execute(con, f"schema/rewrite_{role}_numbers")
