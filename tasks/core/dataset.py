@@ -94,8 +94,6 @@ class FeatureSettings(Section):
             )
         if len(set(self.names)) < len(self.names):
             raise ValueError("a feature is named twice")
-        if reserved := sorted({"row", "id", "entity", "event_time"} & set(self.names)):
-            raise ValueError(f"a feature cannot be named {', '.join(reserved)}; rename it in the feature SQL")
         if unknown := sorted(set(self.label_derived) - set(self.numeric + self.categorical)):
             raise ValueError(f"label_derived names columns that are not features: {', '.join(unknown)}")
         return self

@@ -15,6 +15,7 @@ from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import DETECTOR
 from tasks.core.references import Features, Partition, Validated, Version
 from tasks.core.row_sums import sum_of_ids
+from tasks.evaluation.scored_copies import find_scored_copies
 from tasks.features.build import build_features, feature_batches
 from tasks.registry.artifact_store import load
 from tasks.scoring.score import BATCH_ROWS
@@ -48,31 +49,32 @@ def stored_features(
     partition = require_unchanged(dataset, warehouse, day, fingerprint)
     folder = staging / f"evaluation-{day}"
     folder.mkdir(parents=True, exist_ok=True)
-    scored = warehouse.frame("evaluation/list_scored_rows", run_id=run_id)["id"]
-    validated = _validated_again(dataset, partition, scored, folder)
+    validated = _validated_again(dataset, warehouse, partition, run_id, folder)
     return build_features(dataset, validated, dataset.label_delay_days, folder)
 
 
-def _validated_again(dataset: Dataset, partition: Partition, scored: pl.Series, folder: Path) -> Validated:
-    """The partition with the rows refused that a committed run has not scored: those whose id is not among its
-    scores, and all but the first copy of each id.
-    """
-    day = partition.date
+def _validated_again(
+    dataset: Dataset, warehouse: Warehouse, partition: Partition, run_id: str, folder: Path
+) -> Validated:
+    """The partition with the rows refused that a committed run has not scored."""
+    day, scored = partition.date, warehouse.frame("evaluation/list_scored_rows", run_id=run_id)["id"]
     with connect(dataset.source) as con, readable(dataset.source, day):
         view = create_view(con, dataset, "day", [day])
         identities = read_identities(con, dataset, view)
-        unscored = identities.rows.filter(~pl.col("id").is_in(scored.implode()) | (pl.col("copy") > 0))
-        refused = identities.refused([unscored, identities.rows.filter(pl.col("id").is_null())])
-        found, clean = identities.sums(con, refused)
-    if clean != sum_of_ids(scored):
+        quarantined = warehouse.frame("evaluation/list_quarantined_contents", run_id=run_id)
+        copies = find_scored_copies(con, dataset, view, identities, scored, quarantined)
+    chosen = copies.with_columns(is_scored=True)
+    rows = identities.rows.join(chosen, on=["id", "copy"], how="left", nulls_equal=True)
+    refused = identities.refused([rows.filter(pl.col("is_scored").is_null()).select("id", "copy")])
+    if (absent := len(scored) - (identities.ids.len() - refused.height)) > 0:
         raise EvaluationError(
-            f"{day}: {clean.rows:,} of the {len(scored):,} scored rows are in the source now; score it again with "
-            f"`nightscore run --date {day} --force`"
+            f"{day}: {absent:,} of the {len(scored):,} scored rows are no longer in the source; score it again "
+            f"with `nightscore run --date {day} --force`"
         )
     path = folder / "refused.parquet"
     refused.write_parquet(path)
-    none = folder / "none"
-    return Validated(partition, path, none, refused.height, found, clean, data_docs=none)
+    clean, none = sum_of_ids(scored), folder / "none"
+    return Validated(partition, path, none, refused.height, found=clean, clean=clean, data_docs=none)
 
 
 def rows_pruned(day: date, run_id: str) -> EvaluationError:

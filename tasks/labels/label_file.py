@@ -6,6 +6,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from sql import identifier
+from tasks.core.canonical import canonical_text
 from tasks.core.errors import LabelsRefused, first_line
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import execute, row
@@ -56,7 +58,19 @@ def _lines(path: Path) -> pl.DataFrame:
             "is missing"
         )
     dated = found if DATE in found.columns else found.with_columns(pl.lit(None, pl.String).alias(DATE))
-    return dated.select(pl.col(*NEEDED, DATE).cast(pl.String)).with_row_index("line", offset=1)
+    return _canonical(dated.select(*NEEDED, DATE)).with_row_index("line", offset=1)
+
+
+def _canonical(lines: pl.DataFrame) -> pl.DataFrame:
+    """The values as canonical text: an id of a Parquet file is the same whatever its type. A CSV file is text."""
+    with duckdb.connect() as con:
+        con.register("lines", lines.to_arrow())
+        found = con.sql("from lines")
+        values = [
+            f"{canonical_text(identifier(name), kind)} as {identifier(name)}"
+            for name, kind in zip(found.columns, found.types, strict=True)
+        ]
+        return con.sql(f"select {', '.join(values)} from lines").pl()
 
 
 def _record(con: duckdb.DuckDBPyConnection, path: Path, lines: pl.DataFrame) -> Recorded:

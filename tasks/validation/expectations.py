@@ -32,16 +32,15 @@ from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.registry import get_expectation_impl
 
-from models.settings import ImageSettings
 from tasks.core import duckdb_types
 from tasks.core.canonical import may_be_inexact
 from tasks.core.dataset import ColumnRule, Dataset
 from tasks.core.duckdb_types import is_bytes, is_float
 from tasks.core.errors import PartitionRejected
+from tasks.source.row_json import source_images
 from tasks.source.row_rules import (
     allowed_texts,
     configured_columns,
-    is_source_image,
     quality_rules,
     typed_columns,
 )
@@ -97,16 +96,6 @@ class RuleResult:
     def broken(self) -> int:
         """The number of rows that break the rule."""
         return self.rows.height
-
-
-def source_images(dataset: Dataset, view: SourceView) -> dict[str, ImageSettings]:
-    """Returns the source's image column by its name; empty if there is none, or if the feature SQL makes the
-    images.
-    """
-    image = dataset.features.image
-    if image is None:
-        return {}
-    return {image.column: image} if is_source_image(dataset, view) or dataset.features.sql is None else {}
 
 
 def schema_rules(dataset: Dataset, view: SourceView) -> Rules:

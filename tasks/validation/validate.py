@@ -16,16 +16,16 @@ from sql import identifier
 from tasks.core.atomic_files import atomic_path
 from tasks.core.canonical import as_number, canonical_text
 from tasks.core.dataset import Dataset
-from tasks.core.duckdb_types import is_bytes, is_number_or_boolean
+from tasks.core.duckdb_types import is_number_or_boolean
 from tasks.core.errors import PartitionRejected, SourceError
 from tasks.core.masking import MASK
 from tasks.core.references import Partition, Validated
-from tasks.core.sql_expressions import json_value
 from tasks.core.step import step
 from tasks.source.connection import connect, readable
 from tasks.source.identities import NO_ROWS, Identities, key_of_repeated, read_identities
 from tasks.source.ingest import look_back_note
 from tasks.source.label_values import label_notes
+from tasks.source.row_json import row_json, source_images
 from tasks.source.row_rules import configured_columns
 from tasks.source.view import SourceView, create_view, with_copies
 from tasks.validation.data_docs import write_page
@@ -44,7 +44,6 @@ from tasks.validation.expectations import (
     partition_rules,
     row_rules,
     schema_rules,
-    source_images,
 )
 
 log = logging.getLogger(__name__)
@@ -321,42 +320,26 @@ def _write_quarantine(
         for result in broken
     ]
     con.register("bad", pl.concat([pl.DataFrame(schema=schema), *lines]).to_arrow())
-    shown = {name: _quarantine_value(name, dataset, view) for name in view.types}
-    content = ", ".join(f"{identifier(name)} := {value}" for name, value in shown.items())
+    is_private = dataset.columns.id in dataset.columns.private
+    shown_id = f"case when bad.id is not null then '{MASK}' end" if is_private else "bad.id"
     found = con.sql(
         f"""
         select
             dense_rank() over (order by bad.id, bad.copy) - 1 as row,
-            cast({_quarantine_id(dataset, view)} as varchar) as id,
+            {shown_id} as id,
             bad.copy,
             bad.rule,
             bad."column",
-            cast(to_json(struct_pack({content})) as varchar) as content,
+            content,
         from bad
-        join {with_copies(view, dataset, "bad")} as day
-            on day.{view.id} is not distinct from bad.id and day.{view.copy} = bad.copy
+        join (
+            select {view.id} as id, {view.copy} as copy, {row_json(dataset, view)} as content
+            from {with_copies(view, dataset, "bad")}
+        ) as day
+            on day.id is not distinct from bad.id and day.copy = bad.copy
         order by row, bad.rule, bad."column"
-        """,
-        params={"mask": MASK} if dataset.columns.private else None,
+        """
     )
     with atomic_path(path) as staged:
         found.write_parquet(str(staged))
     return path
-
-
-def _quarantine_id(dataset: Dataset, view: SourceView) -> str:
-    if dataset.columns.id in dataset.columns.private:
-        return "case when bad.id is not null then $mask end"
-    return "bad.id"
-
-
-def _quarantine_value(name: str, dataset: Dataset, view: SourceView) -> str:
-    """Returns an SQL expression for a column's value in the quarantine: masked if private, and for an image
-    its size.
-    """
-    column = f"day.{identifier(name)}"
-    if name in dataset.columns.private:
-        return f"case when {column} is not null then $mask end"
-    if name in source_images(dataset, view) and not is_bytes(view.types[name]):
-        return f"format('<{{:,}} numbers>', len({column}))"
-    return json_value(column, view.types[name])
