@@ -16,7 +16,7 @@ from duckdb.sqltypes import TIMESTAMP, VARCHAR, DuckDBPyType
 from sql import identifier, literal
 from tasks.core.canonical import canonical_text, converted, is_exact
 from tasks.core.dataset import Dataset, SourceSettings
-from tasks.core.duckdb_types import has_time_zone, is_integer, is_number, is_time
+from tasks.core.duckdb_types import has_time_zone, is_boolean, is_integer, is_number, is_time
 from tasks.core.errors import PartitionMissing, SourceError
 from tasks.source.connection import (
     connect,
@@ -144,15 +144,24 @@ def key_of_copy(view: SourceView, dataset: Dataset) -> str:
     It is taken of canonical text, so that neither types nor the order of the columns matter, and is not stored
     in the warehouse: private values could be found from it by trying.
     """
-    last = [name for name in (dataset.columns.label, dataset.columns.weight) if name in view.types]
-    texts = {name: canonical_text(identifier(name), kind) for name, kind in view.types.items()}
+    columns = dataset.columns
+    texts = {name: _key_text(view, name) for name in sorted(view.types)}
+    last = {
+        name: f"coalesce(lower({texts.pop(name)}), '')"
+        for name in (columns.label, columns.weight)
+        if name in texts
+    }
     content = ", ".join(
-        f"{literal(name + ' ')} || cast(to_json({texts[name]}) as varchar)"
-        for name in sorted(texts)
-        if name not in last
+        f"{literal(name + ' ')} || cast(to_json({text}) as varchar)" for name, text in texts.items()
     )
-    ordered = [f"coalesce({texts[name]}, '')" for name in last]
-    return f"concat_ws(' ', {', '.join([f'sha256(concat_ws(chr(10), {content}))' if content else literal(''), *ordered])})"
+    return f"concat_ws(' ', {', '.join([f'sha256(concat_ws(chr(10), {content}))', *last.values()])})"
+
+
+def _key_text(view: SourceView, name: str) -> str:
+    text = canonical_text(identifier(name), view.types[name])
+    if any(map(is_boolean, view.found[name])):  # in another file, the same value may be 1 or 0
+        return f"case {text} when 'true' then '1' when 'false' then '0' else {text} end"
+    return text
 
 
 def with_copies(view: SourceView, dataset: Dataset, ids: str) -> str:
@@ -207,26 +216,33 @@ def _parts(
             else "the source has no dates at all"
         )
         raise PartitionMissing(f"{days[-1]}: there is no partition at {place(source, days[-1])}; {span}")
-    for alike in [files] if united else _files_by_columns(con, files):
-        listed = f"[{', '.join(map(literal, alike))}], hive_partitioning = false, union_by_name = {united}"
-        one = con.sql(
-            f"from read_parquet({listed if united else f'{literal(alike[-1])}, hive_partitioning = false'})"
-        )
-        types = dict(zip(one.columns, one.types, strict=True))
-        file = "file"
-        while file in {name.lower() for name in types}:
-            file += "_"
+    if united:
+        yield _united_part(con, files, pattern)
+        return
+    # One read per date. A read of several dates could tell them apart by DuckDB's option `filename` alone, which
+    # fails, or skips files, where the source has a column of that name.
+    for (day, _), alike in _files_by_columns(con, files, pattern).items():
+        relation = f"read_parquet([{', '.join(map(literal, alike))}], hive_partitioning = false)"
+        one = con.sql(f"from read_parquet({literal(alike[-1])}, hive_partitioning = false)")
         # Literals instead of parameters: DuckDB reads a relation with parameters into memory for a view.
-        yield _Part(
-            f"read_parquet({listed}, filename = {literal(file)})",
-            types,
-            f"cast(regexp_extract({identifier(file)}, {literal(pattern)}, 1) as date)",
-        )
+        yield _Part(relation, dict(zip(one.columns, one.types, strict=True)), f"date '{day}'")
 
 
-def _files_by_columns(con: duckdb.DuckDBPyConnection, files: Sequence[str]) -> list[list[str]]:
-    """Returns the files in groups that have the same columns and types: a union of files with other types would
-    change values before they can be read.
+def _united_part(con: duckdb.DuckDBPyConnection, files: Sequence[str], pattern: str) -> _Part:
+    listed = f"[{', '.join(map(literal, files))}], hive_partitioning = false, union_by_name = true"
+    found = con.sql(f"from read_parquet({listed})")
+    file, types = "file", dict(zip(found.columns, found.types, strict=True))
+    while file in {name.lower() for name in types}:
+        file += "_"
+    date_of_file = f"cast(regexp_extract({identifier(file)}, {literal(pattern)}, 1) as date)"
+    return _Part(f"read_parquet({listed}, filename = {literal(file)})", types, date_of_file)
+
+
+def _files_by_columns(
+    con: duckdb.DuckDBPyConnection, files: Sequence[str], pattern: str
+) -> dict[tuple[str, str], list[str]]:
+    """Returns the files by their date and by their columns with their types: a union of files with other types
+    would change values before they can be read.
     """
     described = con.sql(
         f"""
@@ -239,10 +255,12 @@ def _files_by_columns(con: duckdb.DuckDBPyConnection, files: Sequence[str]) -> l
         """
     ).fetchall()
     columns = dict(described)
-    groups: dict[str, list[str]] = {}
+    groups: dict[tuple[str, str], list[str]] = {}
     for file in files:
-        groups.setdefault(columns.get(file, file), []).append(file)
-    return list(groups.values())
+        match = re.search(pattern, file)
+        assert match is not None
+        groups.setdefault((match[1], columns.get(file, file)), []).append(file)
+    return groups
 
 
 def _select(
