@@ -1,0 +1,147 @@
+"""The count of bad rows in DuckDB, by which dates are left out of look-backs, agrees with the gate of the night."""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tasks.core.dataset import Dataset
+from tasks.core.errors import NightError, PartitionRejected
+from tasks.source.connection import connect
+from tasks.source.ingest import read_partition
+from tasks.source.look_back import judge_date
+from tasks.validation.validate import validate_partition
+
+DAY = date(2024, 3, 10)
+TYPES = st.sampled_from([pl.Int64, pl.Float64, pl.Float32, pl.Decimal(12, 2), pl.String])
+QUALITY: list[dict[str, Any]] = [
+    {},
+    {"on_bad_rows": "reject"},
+    {"max_bad_share": 0.3},
+    {"min_rows": 6},
+    {"max_bad_share": 1.0, "columns": {"amount": {"min": 0.5, "max": 5, "nullable": False}}},
+    {"max_bad_share": 0.2, "columns": {"code": {"allowed": [1, "2", 3.0]}, "amount": {"nullable": False}}},
+    {"max_bad_share": 0.5, "columns": {"label": {"nullable": False}, "code": {"allowed": [True, False]}}},
+]
+
+
+def dataset(folder: Path, quality: dict[str, Any]) -> Dataset:
+    return Dataset.model_validate(
+        {
+            "name": "judged",
+            "source": {"path": f"{folder}/{{date}}/*.parquet"},
+            "columns": {"id": "id", "time": "at", "entity": "card", "label": "label"},
+            "features": {"numeric": ["amount"], "categorical": ["code"]},
+            "quality": quality,
+        }
+    )
+
+
+@st.composite
+def days(draw: st.DrawFn) -> pl.DataFrame:
+    """Some payments, often with null, fractional or repeated ids, times of other days, and odd values."""
+    rows = draw(st.integers(1, 12))
+
+    def column(values: st.SearchStrategy[Any]) -> list[Any]:
+        return draw(st.lists(values, min_size=rows, max_size=rows))
+
+    noon = datetime(2024, 3, 10, 12)
+    ids = draw(
+        st.sampled_from([st.integers(1, 9), st.sampled_from([1, 2.5, 3, None]), st.integers(1, 10**6)])
+    )
+    numbers = st.sampled_from([0.0, 1.0, 2.0, 3.0, -1.0, 0.75, None, 1.0, 2.0])
+    frame = pl.DataFrame(
+        {
+            "id": pl.Series(column(ids), dtype=pl.Float64),
+            "card": pl.Series(column(st.sampled_from([1.0, 2.0, 2.5, None])), dtype=pl.Float64),
+            "amount": pl.Series(column(numbers), dtype=pl.Float64),
+            "code": pl.Series(column(st.sampled_from([1.0, 2.0, 3.0, 4.0, None])), dtype=pl.Float64),
+            "at": column(st.sampled_from([noon, noon, noon, noon + timedelta(days=1), None])),
+            "label": column(st.sampled_from([0, 1, None])),
+        },
+        schema_overrides={"at": pl.Datetime("us"), "label": pl.Int8},
+    )
+    frame = frame.with_columns(pl.col(name).cast(draw(TYPES)) for name in ("card", "amount", "code"))
+    odd = draw(st.sampled_from(["", "", "", "drop", "inf", "text"]))
+    if odd == "drop":
+        return frame.drop(draw(st.sampled_from(frame.columns)))
+    if odd == "inf" and frame["amount"].dtype.is_float():
+        return frame.with_columns(amount=pl.lit(float("inf"), frame["amount"].dtype))
+    return frame.with_columns(pl.col("at").cast(pl.String)) if odd == "text" else frame
+
+
+@settings(
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
+@given(frame=days(), quality=st.sampled_from(QUALITY))
+def test_a_date_passes_one_where_it_passes_the_other(frame: pl.DataFrame, quality: dict[str, Any]) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / str(DAY)).mkdir()
+        frame.write_parquet(folder / str(DAY) / "part.parquet")
+        data = dataset(folder, quality)
+        with connect(data.source) as con:
+            reason = judge_date(con, data, DAY, frame.height).reason
+        try:
+            validate_partition(data, read_partition(data, DAY), folder)
+            rejected = None
+        except PartitionRejected as error:
+            rejected = str(error)
+    assert (reason is None) == (rejected is None), (reason, rejected)
+    if reason and rejected and "rows are bad" in rejected:
+        assert reason.split(",")[0] in rejected  # the same count
+
+
+def test_the_result_is_kept_until_the_rows_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "features.sql").write_text(
+        "select id, amount, code from history where _partition_date = $partition_date"
+    )
+    source = {"path": f"{tmp_path}/{{date}}/*.parquet", "lookback_days": 2}
+    features = {"sql": str(tmp_path / "features.sql"), "numeric": ["amount"], "categorical": ["code"]}
+    base = dataset(tmp_path, {}).model_dump(exclude={"source", "features"})
+    data = Dataset.model_validate({**base, "source": source, "features": features})
+    counted: list[date] = []
+
+    def counting(con: Any, dataset: Dataset, day: date, rows: int) -> Any:
+        counted.append(day)
+        return judge_date(con, dataset, day, rows)
+
+    monkeypatch.setattr("tasks.source.look_back.judge_date", counting)
+
+    def deliver(day: date, *, good: bool) -> None:
+        frame = pl.DataFrame({
+            "id": [1, 2], "card": [1, 1], "amount": [1.0, 2.0], "code": [1, 1], "label": [0, 1],
+            "at": [datetime(2024, 3, day.day, 12)] * 2,
+        })  # fmt: skip
+        (tmp_path / str(day)).mkdir(exist_ok=True)
+        (frame if good else frame.drop("code", "card")).write_parquet(tmp_path / str(day) / "part.parquet")
+
+    before = DAY - timedelta(days=1)
+    for day in (before, DAY):
+        deliver(day, good=True)
+    first = read_partition(data, DAY, tmp_path / "files")
+    again = read_partition(data, DAY, tmp_path / "files")
+    assert (first, counted) == (again, [before])
+    assert (first.look_back, first.left_out) == ((before,), ())
+    deliver(before, good=False)
+    spoiled = read_partition(data, DAY, tmp_path / "files")
+    assert counted == [before, before]
+    assert (spoiled.look_back, [each.reason for each in spoiled.left_out]) == ((), ["missing columns: card"])
+    assert spoiled.fingerprint != first.fingerprint
+    (tmp_path / str(before) / "part.parquet").write_bytes(b"PAR1 half a file")
+    cut = read_partition(data, DAY, tmp_path / "files")
+    assert [each.date for each in cut.left_out] == [before]
+    assert cut.left_out[0].reason.startswith("it cannot be read")
+    deliver(before, good=True)
+    assert read_partition(data, DAY, tmp_path / "files") == first
+    (tmp_path / str(DAY) / "part.parquet").write_bytes(b"PAR1 half a file")
+    with pytest.raises(NightError, match=f"{DAY}: .*cannot be read"):
+        read_partition(data, DAY, tmp_path / "files")
