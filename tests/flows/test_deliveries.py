@@ -1,0 +1,220 @@
+"""Whole nights on deliveries that public bug reports describe, each beside a twin: the same data in plain form."""
+
+import os
+import runpy
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from dataclasses import asdict
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from flows.evaluation import evaluate_nights
+from flows.nightly import score_night
+from flows.settings import load_settings
+from tasks.core.errors import WarehouseError
+from tasks.labels.label_file import record_labels
+from tasks.publishing import publish
+
+NIGHT = date(2024, 3, 10)
+pytestmark = pytest.mark.slow
+Deliver = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of the scripts that write the deliveries."""
+    folder = Path(os.environ.get("NIGHTSCORE_CASES", Path(__file__).parents[3] / "shared" / "cases"))
+    if not folder.is_dir():
+        pytest.skip(f"no deliveries at {folder}; set NIGHTSCORE_CASES to run this test")
+    return folder
+
+
+@pytest.fixture
+def deliver(cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliver]:
+    """Runs a script that writes deliveries; returns the folder."""
+    monkeypatch.syspath_prepend(str(cases))
+
+    def run(name: str, *arguments: str) -> Path:
+        monkeypatch.setattr(sys, "argv", [name, str(tmp_path), *arguments])
+        sys.modules.pop("base", None)
+        runpy.run_path(str(cases / f"{name}.py"))
+        return tmp_path
+
+    yield run
+    sys.modules.pop("base", None)
+
+
+def night(folder: Path, day: date = NIGHT) -> dict[str, Any]:
+    """The figures of one night, and what its training left out."""
+    with chdir(folder):
+        found = asdict(score_night(folder / "nightscore.toml", day))
+        model = rows(folder, "select known_frauds, rows from models")[-1]
+    return {**{name: value for name, value in found.items() if name.startswith("rows")}, "trained": model}
+
+
+def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(folder / "nightscore.duckdb"), read_only=True) as con:
+        name = load_settings(folder / "nightscore.toml").name
+        con.execute(f"use nightscore.{name}")
+        return con.execute(query).fetchall()
+
+
+def scores(folder: Path) -> list[tuple[Any, ...]]:
+    return rows(folder, "select id, entity, score, is_flagged from scores order by id")
+
+
+def test_a_view_that_orders_its_rows_anew_at_each_read(deliver: Deliver) -> None:
+    folder = deliver("grouped_view")
+    found = night(folder)
+    assert (found["rows_source"], found["rows_quarantined"]) == (100_000, 200)
+    with duckdb.connect(str(folder / "bank.duckdb"), read_only=True) as con:
+        bad = con.execute(f"select id::varchar from tx where d = date '{NIGHT}' and amount < 0 order by 1")
+        expected = [row_id for (row_id,) in bad.fetchall()]
+    assert [row_id for (row_id,) in rows(folder, "select id from quarantined order by 1")] == expected
+    assert rows(folder, "select count(*) from scores semi join quarantined using (id)") == [(0,)]
+
+
+def test_ids_that_are_floats_on_one_day(deliver: Deliver) -> None:
+    folder = deliver("float_ids")
+    clean, floats = night(folder / "clean"), night(folder / "night")
+    assert floats == clean | {"rows_scored": 1_199, "rows_quarantined": 1}  # one row has no id
+    by_id = {row[0]: row for row in scores(folder / "clean")}
+    assert all(by_id[row[0]] == row for row in scores(folder / "night"))
+    warehouse = load_settings(folder / "night" / "nightscore.toml").open_warehouse()
+    recorded = record_labels(warehouse, folder / "night" / "chargebacks.csv")
+    assert (recorded.added, recorded.unknown) == (20, 0)
+
+
+def test_known_frauds_of_a_day_with_float_ids_are_left_out(deliver: Deliver) -> None:
+    folder = deliver("float_ids")
+    old = folder / "old_day" / "data" / "date=2024-03-05" / "part-0.parquet"
+    floats = night(folder / "old_day")
+    twin = folder / "clean"
+    frame = pl.read_parquet(old).with_columns(pl.col("id").cast(pl.Int64))
+    frame.write_parquet(twin / "data" / "date=2024-03-05" / "part-0.parquet")
+    assert floats == night(twin)
+    assert floats["trained"] == (100, 5_899)
+    assert scores(folder / "old_day") == scores(twin)
+
+
+def test_a_night_delivered_again_in_another_order(deliver: Deliver) -> None:
+    folder = deliver("reordered")
+    first = night(folder)
+    assert (first["rows_source"], first["rows_quarantined"]) == (1_203, 15)
+    before = scores(folder), rows(folder, "select * exclude (run_id) from quarantine order by all")
+    deliver("reordered", "reorder")
+    with chdir(folder):
+        assert score_night(folder / "nightscore.toml", NIGHT).status == "already committed"
+        evaluate_nights(folder / "nightscore.toml", NIGHT, NIGHT, date(2024, 3, 12))
+        assert score_night(folder / "nightscore.toml", NIGHT, force=True).status == "committed"
+    run = rows(folder, "select run_id from current_runs")[0][0]
+    after = rows(folder, f"select * exclude (run_id) from quarantine where run_id = '{run}' order by all")
+    assert (scores(folder), after) == before
+    assert score_night(folder / "nightscore.toml", NIGHT + timedelta(days=1)).status == "committed"
+
+
+def test_a_night_killed_after_its_gate_and_delivered_again_in_another_order(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = deliver("reordered")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("tasks.training.retraining.train", killed)
+        night(folder)
+    deliver("reordered", "reorder")
+    found = night(folder)
+    assert (found["rows_scored"], found["rows_quarantined"]) == (1_188, 15)
+    assert rows(
+        folder, "select count(*) from scores semi join (from quarantined where copy = 0) using (id)"
+    ) == [(0,)]
+    bad = rows(folder, "select count(*) from quarantined where content like '%\"amount\":null%'")
+    assert bad == [(12,)]
+
+
+@pytest.mark.parametrize("name", ["empty", "truncated", "wrong_type", "no_label", "missing_column"])
+def test_a_bad_day_of_the_training_window_is_left_out(
+    deliver: Deliver, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = deliver("bad_day_in_window")
+    found = night(folder / name)
+    warnings = [
+        record.getMessage() for record in caplog.records if "left out of the training" in record.getMessage()
+    ]
+    assert [warning[:10] for warning in warnings] == ["2024-03-05"]
+    twin = folder / "strange_label"
+    (twin / "data" / "date=2024-03-05" / "part-0.parquet").unlink()
+    assert found == night(twin)
+    assert scores(folder / name) == scores(twin)
+
+
+def test_a_row_whose_label_is_no_label_is_not_learnt_as_normal(deliver: Deliver) -> None:
+    folder = deliver("bad_day_in_window") / "strange_label"
+    assert night(folder)["trained"] == (80, 5_900)
+
+
+@pytest.mark.parametrize(
+    "name", ["amount_text", "float_ids", "text_ids", "float_card", "truncated", "no_card", "ts_text"]
+)
+def test_yesterday_in_the_look_back(deliver: Deliver, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    folder = deliver("lookback")
+    found = night(folder / name)
+    left_out = [
+        record.getMessage() for record in caplog.records if "look-back leaves out" in record.getMessage()
+    ]
+    twin = folder / "clean"
+    if name in ("amount_text", "truncated", "no_card", "ts_text"):
+        assert len(left_out) == 1
+        assert "2024-03-09 (" in left_out[0]
+        (twin / "data" / "date=2024-03-09" / "part-0.parquet").unlink()
+    else:
+        assert left_out == []
+    assert found == night(twin)
+    assert scores(folder / name) == scores(twin)
+
+
+def test_a_feature_that_is_constant_but_for_rounding(deliver: Deliver) -> None:
+    folder = deliver("near_constant")
+    assert night(folder / "rounded") == night(folder / "exact")
+
+
+def test_more_than_half_of_the_window_left_out_trains_nothing(deliver: Deliver) -> None:
+    folder = deliver("bad_day_in_window") / "empty"
+    for day in ("2024-03-03", "2024-03-04"):
+        path = folder / "data" / f"date={day}" / "part-0.parquet"
+        pl.read_parquet(path).head(0).write_parquet(path)
+    with pytest.raises(
+        Exception, match=r"3 of 5 dates of the training window are left out: 2024-03-03 .*03-04 .*03-05"
+    ):
+        night(folder)
+
+
+def test_a_scored_row_in_the_place_of_a_refused_one_is_not_committed(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = deliver("reordered")
+    stage = publish.stage_night
+
+    def swapped(dataset: Any, features: Any, scored: Any, *others: Any, **named: Any) -> Any:
+        """One scored row gets the id of a refused one, and the other way round; every count stays."""
+        refused = pl.read_parquet(features.validated.refused)
+        bad = refused.filter(pl.col("copy") == 0)["id"][0]
+        rows = pl.read_parquet(scored.path)
+        good = rows["id"][0]
+        rows.with_columns(pl.col("id").replace(good, bad)).write_parquet(scored.path)
+        refused.with_columns(pl.col("id").replace(bad, good)).write_parquet(features.validated.refused)
+        return stage(dataset, features, scored, *others, **named)
+
+    monkeypatch.setattr(publish, "stage_night", swapped)
+    with pytest.raises(WarehouseError, match="are not the 1,203 rows that were read"):
+        night(folder)
+    assert rows(folder, "select status from runs") == [("failed",)]
+    assert rows(folder, "select count(*) from score_rows") == [(0,)]
