@@ -28,15 +28,18 @@ def instant(text: str) -> datetime:
         ) from error
 
 
-Day = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="The business date.")]
-First = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First date.")]
-Last = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date.")]
+Day = Annotated[date, typer.Option("--date", parser=date.fromisoformat, help="The business date.")]
+First = Annotated[date, typer.Option("--from", parser=date.fromisoformat, help="First date.")]
+Last = Annotated[date, typer.Option("--to", parser=date.fromisoformat, help="Last date.")]
 AsOf = Annotated[
-    datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The business date whose knowledge is used.")
+    date,
+    typer.Option("--as-of", parser=date.fromisoformat, help="The business date whose knowledge is used."),
 ]
 LabelsAsOf = Annotated[
-    datetime | None,
-    typer.Option("--as-of", formats=["%Y-%m-%d"], help="Judge by the labels known then; today unless given."),
+    date | None,
+    typer.Option(
+        "--as-of", parser=date.fromisoformat, help="Judge by the labels known then; today unless given."
+    ),
 ]
 Instant = Annotated[
     datetime | None,

@@ -1,7 +1,7 @@
 """The commands of the registry: which versions there are, and which one is champion."""
 
 import dataclasses
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,10 +48,10 @@ def models(
 def promote(
     version: Annotated[str, typer.Argument(help="A version that `nightscore models` lists.")],
     first: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
             "--from",
-            formats=["%Y-%m-%d"],
+            parser=date.fromisoformat,
             help=(
                 "The first business date that it is champion of; unless given, the first one that is not "
                 "scored yet."
@@ -72,10 +72,7 @@ def promote(
     from tasks.warehouse.connection import Warehouse
 
     change = promote_by_name(
-        Warehouse(settings.warehouse, settings.name),
-        version,
-        first.date() if first else None,
-        why or "promoted by hand",
+        Warehouse(settings.warehouse, settings.name), version, first, why or "promoted by hand"
     )
     _tell_and_show(settings, change, as_json)
 
