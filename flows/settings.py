@@ -103,6 +103,7 @@ def _substitute(value: Any, path: Path) -> Any:
         return [_substitute(item, path) for item in value]
     if not isinstance(value, str):
         return value
+    # string.Template would also replace $VAR and $$, which passwords and patterns may hold.
     unset = [name for name in re.findall(r"\$\{(\w+)\}", value) if name not in os.environ]
     if unset:
         raise SettingsError(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -37,7 +37,7 @@ def run(
     with starting_server():
         from flows.serving.deployments import nightly
 
-    night = cast("Night", nightly(path, day.date(), force))  # only a scheduled run returns a State
+    night = cast("Night", nightly(path, day, force))  # only a scheduled run returns a State
     if as_json:
         print_json(dataclasses.asdict(night))
         return
@@ -47,11 +47,11 @@ def run(
 @app.command(name="catch-up")
 def catch_up(
     first: Annotated[
-        datetime | None,
-        typer.Option("--from", formats=["%Y-%m-%d"], help="First date; else the first scored date."),
+        date | None,
+        typer.Option("--from", parser=date.fromisoformat, help="First date; else the first scored date."),
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date; else the newest date.")
+        date | None, typer.Option("--to", parser=date.fromisoformat, help="Last date; else the newest date.")
     ] = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -67,7 +67,7 @@ def catch_up(
     with starting_server():
         from flows.serving.deployments import catch_up
 
-    nights = catch_up(path, first.date() if first else None, last.date() if last else None)
+    nights = catch_up(path, first, last)
     _show_nights(nights, as_json, "Nothing to do: every date is scored, and no source has changed since.")
 
 
@@ -80,14 +80,14 @@ def backfill(
     Example: nightscore backfill --from 2018-06-01 --to 2018-06-30
     """
     if first > last:
-        raise typer.BadParameter(f"--from {first.date()} is after --to {last.date()}")
+        raise typer.BadParameter(f"--from {first} is after --to {last}")
     path = find_config(config)
     load_settings(path)
     show_progress()
     with starting_server():
         from flows.serving.deployments import backfill
 
-    nights = backfill(path, first.date(), last.date())
+    nights = backfill(path, first, last)
     _show_nights(nights, as_json, "Nothing to do: every date of the source in this range is scored.")
 
 
@@ -157,7 +157,7 @@ def train(
         from flows.serving.deployments import retrain
         from tasks.registry.versions import find_champion
 
-    version = retrain(path, as_of.date(), promote)
+    version = retrain(path, as_of, promote)
     champion = find_champion(settings, settings.open_warehouse(), version.as_of)
     if as_json:
         print_json(dataclasses.asdict(version) | {"champion": champion.name if champion else None})

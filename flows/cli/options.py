@@ -28,22 +28,22 @@ def instant(text: str) -> datetime:
         ) from error
 
 
-Day = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="The business date.")]
-First = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First date.")]
-Last = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date.")]
+Day = Annotated[date, typer.Option("--date", parser=date.fromisoformat, help="The business date.")]
+First = Annotated[date, typer.Option("--from", parser=date.fromisoformat, help="First date.")]
+Last = Annotated[date, typer.Option("--to", parser=date.fromisoformat, help="Last date.")]
 AsOf = Annotated[
-    datetime,
+    date,
     typer.Option(
         "--as-of",
-        formats=["%Y-%m-%d"],
+        parser=date.fromisoformat,
         help="The business date to train for, with the labels known at its start.",
     ),
 ]
 LabelsAsOf = Annotated[
-    datetime | None,
+    date | None,
     typer.Option(
         "--as-of",
-        formats=["%Y-%m-%d"],
+        parser=date.fromisoformat,
         help="Use the labels known at the end of this date; by default today.",
     ),
 ]

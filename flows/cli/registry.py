@@ -1,7 +1,7 @@
 """The commands of the registry: list the versions, and choose the champion."""
 
 import dataclasses
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,10 +47,10 @@ def models(
 def promote(
     version: Annotated[str, typer.Argument(help="A version that `nightscore models` lists.")],
     first: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
             "--from",
-            formats=["%Y-%m-%d"],
+            parser=date.fromisoformat,
             help=(
                 "The first business date of which it is champion; by default the first date that is not "
                 "scored yet."
@@ -72,7 +72,7 @@ def promote(
     change = promote_by_name(
         settings.open_warehouse(),
         version,
-        first.date() if first else None,
+        first,
         why or "promoted by hand",
     )
     _notify_and_show(settings, change, as_json)

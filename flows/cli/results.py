@@ -37,7 +37,7 @@ def evaluate(
     with starting_server():
         from flows.serving import deployments
 
-    evaluation, page = deployments.evaluate(path, first.date(), last.date(), as_of.date() if as_of else None)
+    evaluation, page = deployments.evaluate(path, first, last, as_of)
     _show(evaluation, page, as_json)
 
 
@@ -76,7 +76,7 @@ def explain(
 
     warehouse = settings.open_warehouse()
     with scratch_folder(settings.files) as staging:
-        explained = explain_row(settings, warehouse, day.date(), row_id, staging)
+        explained = explain_row(settings, warehouse, day, row_id, staging)
     if as_json:
         print_json(dataclasses.asdict(explained))
         return
@@ -106,7 +106,7 @@ def replay(
 
     warehouse = settings.open_warehouse()
     with scratch_folder(settings.files) as staging:
-        replayed = replay(settings, warehouse, day.date(), as_of, staging)
+        replayed = replay(settings, warehouse, day, as_of, staging)
     if as_json:
         print_json(dataclasses.asdict(replayed))
         return

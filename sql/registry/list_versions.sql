@@ -30,7 +30,9 @@ latest_figures as (
             'first_date': any_value(first_date),
             'last_date': any_value(last_date),
             'as_of': any_value(as_of),
-            'figures': list({'metric': metric, 'value': value, 'low': low, 'high': high} order by metric),
+            'metrics': map_from_entries(
+                list((metric, {'value': value, 'low': low, 'high': high}) order by metric)
+            ),
         } as judged,
     from newest_figures
     group by model_version
@@ -53,8 +55,8 @@ select
     models.contamination,
     models.architecture,
     models.score,
-    models.metrics as training,
-    models.gates,
+    coalesce(models.metrics, '{}') as training,
+    coalesce(models.gates, '[]') as gates,
     models.device,
     models.withheld,
     models.trained_at,

@@ -11,6 +11,7 @@ def locked(path: Path) -> IO[str] | None:
     Returns None if it is locked already, by another process or by this one. Raises FileNotFoundError if its
     folder is missing.
     """
+    # filelock hides the locked file, in which each holder writes who it is, and raises instead of returning.
     file = path.open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -102,6 +102,7 @@ def _exclusive(folder: Path) -> Iterator[None]:
 
 def _lock(folder: Path) -> IO[str] | None:
     """Returns the folder's lock file, open and locked; None if another process has it."""
+    # Not filelock: whoever has the folder removes it, so the locked file may be gone from its path.
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:

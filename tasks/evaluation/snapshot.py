@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
+from pydantic import Json, TypeAdapter
 
 from models.settings import ThresholdSettings
 from tasks.core.references import Version
 from tasks.registry.versions import stored_version
 from tasks.warehouse.connection import Warehouse
-from tasks.warehouse.statements import Row, frame, row
+from tasks.warehouse.statements import frame, row
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class PastRun:
     run_id: str
     version: str
     threshold: float
-    rule: ThresholdSettings | None
+    rule: Json[ThresholdSettings] | None
     fingerprint: str
     config_hash: str
     rows: int
@@ -67,34 +68,30 @@ class Snapshot:
     first_commit: datetime | None
 
 
+_RUN, _CHAMPION = TypeAdapter(PastRun | None), TypeAdapter(PastChampion)
+
+
 def read_snapshot(warehouse: Warehouse, day: date, as_of: datetime) -> Snapshot:
     """Returns what was known of a date, in one reading.
 
     Raises WarehouseMissing where nothing was ever written.
     """
     with warehouse.reading(as_of) as con:
-        found = row(con, "evaluation/find_run_as_of", partition_date=day)
-        run = PastRun(**found | {"rule": _rule(found["rule"])}) if found else None
+        run = _RUN.validate_python(row(con, "evaluation/find_run_as_of", partition_date=day))
         newest = row(con, "evaluation/find_threshold_as_of")
-        champion = row(con, "evaluation/find_champion_as_of", partition_date=day)
+        found = row(con, "evaluation/find_champion_as_of", partition_date=day)
         return Snapshot(
             date=day,
             as_of=as_of,
             run=run,
-            champion=_champion(warehouse, champion) if champion else None,
-            rule=run.rule if run and run.rule else _rule(newest["rule"]) if newest else None,
+            champion=_CHAMPION.validate_python(found | {"version": stored_version(warehouse, found)})
+            if found
+            else None,
+            rule=(run and run.rule)
+            or (ThresholdSettings.model_validate_json(newest["rule"]) if newest else None),
             rows=frame(con, "evaluation/list_scored_rows", run_id=run.run_id if run else None),
             labels=frame(con, "evaluation/list_labels_as_of", partition_date=day),
             first_commit=(row(con, "evaluation/find_first_commit", partition_date=day) or {}).get(
                 "committed_at"
             ),
         )
-
-
-def _rule(text: str | None) -> ThresholdSettings | None:
-    return ThresholdSettings.model_validate_json(text) if text else None
-
-
-def _champion(warehouse: Warehouse, found: Row) -> PastChampion:
-    kept = {name: found[name] for name in ("training_hash", "pruned_at", "effective_from", "promoted_at")}
-    return PastChampion(stored_version(warehouse, found), **kept)

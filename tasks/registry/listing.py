@@ -2,10 +2,11 @@
 champion of.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+
+from pydantic import Json, TypeAdapter
 
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import rows
@@ -73,8 +74,8 @@ class ListedVersion:
     contamination: float
     architecture: str
     score: str
-    training: dict[str, Any]
-    gates: list[dict[str, Any]]
+    training: Json[dict[str, Any]]
+    gates: Json[list[dict[str, Any]]]
     device: str
     withheld: str | None
     trained_at: datetime
@@ -84,26 +85,13 @@ class ListedVersion:
     decision: Decided | None
 
 
+_VERSIONS = TypeAdapter(list[ListedVersion])
+
+
 def list_versions(warehouse: Warehouse, as_of: datetime | None = None) -> list[ListedVersion]:
     """Returns the registered versions, the newest first, as they are, or as they were at the instant `as_of`.
 
     Raises WarehouseMissing.
     """
     with warehouse.reading(as_of) as con:
-        return [_listed_version(row) for row in rows(con, "registry/list_versions")]
-
-
-def _listed_version(row: dict[str, Any]) -> ListedVersion:
-    read = {
-        "training": json.loads(row["training"] or "{}"),
-        "gates": json.loads(row["gates"] or "[]"),
-        "champion": [ChampionPeriod(**reign) for reign in row["champion"]],
-        "judged": _latest_figures(row["judged"]) if row["judged"] else None,
-        "decision": Decided(**row["decision"]) if row["decision"] else None,
-    }
-    return ListedVersion(**row | read)
-
-
-def _latest_figures(found: dict[str, Any]) -> LatestFigures:
-    figures = found.pop("figures")
-    return LatestFigures(**found, metrics={figure.pop("metric"): figure for figure in figures})
+        return _VERSIONS.validate_python(rows(con, "registry/list_versions"))

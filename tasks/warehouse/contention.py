@@ -23,6 +23,7 @@ def is_held(error: duckdb.Error) -> bool:
     return _names_another(str(error))
 
 
+# Not tenacity: it is no shorter than this loop, and importing it takes each command 0.1 s.
 class Patience:
     """Waits a moment at a time, and no longer than so many `seconds` in all.
 
