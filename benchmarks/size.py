@@ -22,6 +22,7 @@ import sql
 from flows.settings import Settings, load_settings
 from tasks.core.identity import training_identity
 from tasks.core.references import Features, Partition, Scored, Validated, Version
+from tasks.core.row_sums import sum_of_ids
 from tasks.labels.known_labels import store_labels
 from tasks.publishing.publish import publish_night
 from tasks.publishing.staged_night import stage_night
@@ -153,17 +154,27 @@ def write_partition(folder: Path, day: date, source: pl.DataFrame) -> None:
 
 def publish(settings: Settings, day: date, source: pl.DataFrame, staging: Path) -> None:
     """Stages a night's rows as scoring and validation do, and publishes them."""
-    scores, quarantine = staged(source, staging / "scores.parquet"), staging / "quarantine.parquet"
+    scores = staged(source, staging / "scores.parquet")
+    refused, quarantine = staging / "refused.parquet", staging / "quarantine.parquet"
     bad = quarantined(source)
     bad.write_parquet(quarantine)
+    bad.select("id", "copy", is_repeated=False).write_parquet(refused)
     fingerprint = f"{day.toordinal():064x}"
     warehouse = Warehouse(settings.warehouse, settings.name)
     page = settings.files / "data-docs" / f"{day}.html"
     version = registered(settings, day - timedelta(days=(day - FIRST).days % RETRAIN_EVERY))
-    features = Features(
-        Validated(Partition(day, source.height, fingerprint), quarantine, bad.height, page), path=None
+    rows = pl.read_parquet(scores, columns=["id", "is_flagged"])
+    validated = Validated(
+        Partition(day, source.height, fingerprint),
+        refused,
+        quarantine,
+        bad.height,
+        found=sum_of_ids(source["transaction_id"].cast(pl.String)),
+        clean=sum_of_ids(rows["id"]),
+        data_docs=page,
     )
-    flagged = int(pl.read_parquet(scores)["is_flagged"].sum())
+    features = Features(validated, path=None)
+    flagged = int(rows["is_flagged"].sum())
     scored = Scored(scores, source.height - bad.height, flagged, threshold=THRESHOLD)
     durations = dict.fromkeys(("ingest", "validate", "features", "score"), 1.234)
     night = stage_night(settings, features, scored, version, datetime.now(UTC), durations)
@@ -224,7 +235,6 @@ def staged(source: pl.DataFrame, path: Path) -> Path:
     held_out = np.sort(draw.chisquare(FEATURES - 1, CALIBRATION).astype(np.float32))
     p_value = (1 + len(held_out) - np.searchsorted(held_out, score)) / (len(held_out) + 1)
     good.select(
-        pl.col("row").cast(pl.Int64),
         pl.col("transaction_id").cast(pl.String).alias("id"),
         pl.col("customer_id").cast(pl.String).alias("entity"),
         pl.col("tx_time").alias("event_time"),
@@ -260,10 +270,11 @@ def reasons(values: np.ndarray, score: np.ndarray, kept: np.ndarray) -> pl.Serie
 
 def quarantined(source: pl.DataFrame) -> pl.DataFrame:
     """The rows with a negative amount, whole, as validation writes them."""
-    bad = source.with_row_index("row").filter(pl.col("amount") < 0)
+    bad = source.filter(pl.col("amount") < 0).with_row_index("row")
     return bad.select(
         pl.col("row").cast(pl.Int64),
         pl.col("transaction_id").cast(pl.String).alias("id"),
+        pl.lit(0, pl.Int64).alias("copy"),
         pl.lit("between").alias("rule"),
         pl.lit("amount").alias("column"),
         pl.struct(source.columns).struct.json_encode().alias("content"),

@@ -73,9 +73,15 @@ def readable(source: SourceSettings, *days: date) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        broken = _find_unreadable_file(source, days) or place(source, days[-1])
-        reason = mask_unconverted(first_line(error))  # the value may be private
-        raise SourceError(f"{days[-1]}: {broken} cannot be read: {reason}; deliver it again") from error
+        raise SourceError(
+            f"{days[-1]}: {unreadable_reason(source, days, error)}; deliver it again"
+        ) from error
+
+
+def unreadable_reason(source: SourceSettings, days: Sequence[date], error: duckdb.Error) -> str:
+    """Returns what cannot be read of these dates, the broken file or the last date's place, and why."""
+    broken = _find_unreadable_file(source, days) or place(source, days[-1])
+    return f"{broken} cannot be read: {mask_unconverted(first_line(error))}"  # the value may be private
 
 
 def place(source: SourceSettings, day: date) -> str:

@@ -21,8 +21,8 @@ from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import is_image
 from tasks.core.errors import NightError, first_line
 from tasks.core.identity import run_identity
-from tasks.core.masking import mask_unconverted
 from tasks.core.references import DateLeftOut
+from tasks.source.connection import unreadable_reason
 from tasks.source.row_rules import configured_columns, typed_columns, violations
 from tasks.source.view import SourceView, create_view, hashed_columns, with_copies
 
@@ -74,9 +74,10 @@ def unreadable_dates(
     for day in days:
         try:
             read_contents(con, dataset, [day])
-        except (duckdb.Error, NightError) as error:
-            reason = mask_unconverted(first_line(error))  # the value may be private
-            found.append(DateLeftOut(day, f"it cannot be read: {reason}"))
+        except duckdb.Error as error:
+            found.append(DateLeftOut(day, unreadable_reason(dataset.source, [day], error)))
+        except NightError as error:
+            found.append(DateLeftOut(day, first_line(error)))
     return tuple(found)
 
 

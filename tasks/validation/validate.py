@@ -143,7 +143,7 @@ def _identified(result: RuleResult, identities: Identities) -> RuleResult:
     copies, rows = identities.copies, result.rows
     if result.rule == "unique_id":
         later = copies.filter(pl.col("id").is_not_null() & (pl.col("copy") > 0)).select("id", "copy")
-        return replace(result, rows=later, examples=tuple(later["id"].unique().sort().head(EXAMPLES)))
+        return replace(result, rows=later, examples=tuple(later["id"].sort().head(EXAMPLES)))
     if "key" not in rows.columns:  # a rule on the id alone: not_null
         without_id = copies.filter(pl.col("id").is_null()).select("id", "copy")
         return replace(result, rows=without_id[: result.broken])

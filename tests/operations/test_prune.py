@@ -26,7 +26,7 @@ from flows.settings import Settings, load_settings
 from models.detector import manifest
 from models.settings import ThresholdSettings
 from tasks.core.errors import EvaluationError, WarehouseMissing
-from tasks.core.references import Features, Partition, Scored, Validated, Version
+from tasks.core.references import Features, Partition, RowSum, Scored, Validated, Version
 from tasks.operations import prune as pruning
 from tasks.operations.prune import Pruning, prune
 from tasks.publishing.integrity import Violation, violations
@@ -300,10 +300,17 @@ def test_staging_in_use_and_a_night_that_waits_stay_and_are_reported(branch: Bra
 
 def test_the_version_of_a_waiting_night_stays(branch: Branch) -> None:
     staged = branch.files / "staging" / str(OLD)
-    features = Features(
-        Validated(Partition(OLD, 3, "fingerprint"), staged / "quarantine.parquet", 0, staged / "page.html"),
-        path=None,
+    every_row = RowSum(3, "0")
+    validated = Validated(
+        Partition(OLD, 3, "fingerprint"),
+        staged / "refused.parquet",
+        staged / "quarantine.parquet",
+        0,
+        found=every_row,
+        clean=every_row,
+        data_docs=staged / "page.html",
     )
+    features = Features(validated, path=None)
     version = Version(
         "first",
         OLD,
@@ -315,7 +322,7 @@ def test_the_version_of_a_waiting_night_stays(branch: Branch) -> None:
     )
     scored = Scored(staged / "scores.parquet", 3, 0, 1.0)
     night = StagedNight(
-        "run", features, scored, version, "hash", ThresholdSettings(), at(OLD), {}, force=False, format=2
+        "run", features, scored, version, "hash", ThresholdSettings(), at(OLD), {}, force=False, format=3
     )
     write_staged(night, staged)
     branch.prune(yes=True)

@@ -85,7 +85,9 @@ def features_of(data: Dataset, staging: Path) -> pl.DataFrame:
     """The night up to its features."""
     staging.mkdir()
     validated = validate_partition(data, read_partition(data, DAY), staging)
-    return pl.concat(feature_batches(data, build_features(data, validated, 7, staging), 1000))
+    batches = feature_batches(data, build_features(data, validated, 7, staging), 1000)
+    parts = [pl.concat([batch.keys, batch.features], how="horizontal") for batch in batches]
+    return pl.concat(parts).sort("id")
 
 
 @pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)

@@ -10,10 +10,12 @@ import pytest
 
 from sql import identifier
 from tasks.core.dataset import Dataset
+from tasks.core.dates import date_range
 from tasks.core.errors import SourceError
-from tasks.source.connection import connect, create_view, list_dates, numbered, readable
+from tasks.source.connection import connect, list_dates, readable
 from tasks.source.ingest import ingest, read_partition
 from tasks.source.simulation import simulate, write_partitions
+from tasks.source.view import create_view
 
 FIRST = date(2024, 3, 1)
 DAY = date(2024, 3, 6)
@@ -24,6 +26,7 @@ def dataset(
     lookback_days: int = 3,
     features: dict[str, Any] | None = None,
     columns: dict[str, Any] | None = None,
+    quality: dict[str, Any] | None = None,
     **source: Any,
 ) -> Dataset:
     return Dataset.model_validate(
@@ -38,6 +41,7 @@ def dataset(
             }
             | (columns or {}),
             "features": features or {"sql": "features/card_transactions.sql", "numeric": ["amount"]},
+            "quality": quality or {},
         }
     )
 
@@ -61,9 +65,11 @@ def table(
 
 
 def rows_of(data: Dataset, first: date, last: date) -> pl.DataFrame:
+    """The source's columns of these dates and the date of each row, ordered by date and id."""
     with connect(data.source) as con:
-        create_view(con, data, "found", first, last)
-        return con.sql(f"from {numbered('found')}").pl()
+        view = create_view(con, data, "found", list(date_range(first, last)))
+        columns = ", ".join([*map(identifier, view.types), f"{view.date} as _partition_date"])
+        return con.sql(f"select {columns} from found").pl().sort("_partition_date", "transaction_id")
 
 
 def changed(expression: pl.Expr, on: date) -> pl.DataFrame:
@@ -74,14 +80,13 @@ def changed(expression: pl.Expr, on: date) -> pl.DataFrame:
     )
 
 
-def test_a_day_is_its_rows_in_order(tmp_path: Path) -> None:
+def test_a_day_is_its_rows(tmp_path: Path) -> None:
     data = parquet(tmp_path)
-    expected = FRAME.filter(pl.col("tx_time").dt.date() == DAY)
+    expected = FRAME.filter(pl.col("tx_time").dt.date() == DAY).sort("transaction_id")
     found = rows_of(data, DAY, DAY)
-    assert found.drop("_partition_date", "_row").equals(expected)
-    assert found["_row"].to_list() == list(range(expected.height))
+    assert found.drop("_partition_date").equals(expected)
     assert found["_partition_date"].unique().to_list() == [DAY]
-    partition = ingest.plain(data, DAY)
+    partition = ingest.plain(data, DAY, tmp_path / "files")
     assert (partition.date, partition.rows) == (DAY, expected.height)
     assert list_dates(data.source) == [FIRST + timedelta(days=n) for n in range(6)]
 
@@ -93,19 +98,18 @@ def test_a_table_and_files_of_the_same_rows_are_the_same(tmp_path: Path) -> None
     assert list_dates(files.source) == list_dates(rows.source)
 
 
-def test_several_files_a_day_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_how_the_rows_of_a_day_are_divided_into_files_changes_nothing(tmp_path: Path) -> None:
     data = parquet(tmp_path)
-    before = read_partition(data, DAY)
+    before, rows = read_partition(data, DAY), rows_of(data, DAY, DAY)
     folder = tmp_path / f"date={DAY}"
     day = pl.read_parquet(folder / "part-0.parquet")
     (folder / "part-0.parquet").unlink()
     day.head(40).write_parquet(folder / "b.parquet")
     day.tail(-40).write_parquet(folder / "a.parquet")
-    assert read_partition(data, DAY) == before
-    assert rows_of(data, DAY, DAY)["transaction_id"].to_list() == [
-        *day["transaction_id"][40:],
-        *day["transaction_id"][:40],
-    ]
+    after = read_partition(data, DAY)
+    assert after == before
+    assert after.listing != before.listing
+    assert rows_of(data, DAY, DAY).equals(rows)
 
 
 @pytest.mark.parametrize(
@@ -163,11 +167,10 @@ def test_missing_look_back_dates_are_ignored(tmp_path: Path) -> None:
     assert read_partition(data, FIRST).rows > 0
 
 
-@pytest.mark.parametrize("damage", ["text", "truncated", "half", "nothing", "flipped"])
-@pytest.mark.parametrize("days_before", [0, 2])
-def test_a_corrupt_file_is_named(tmp_path: Path, damage: str, days_before: int) -> None:
-    data = parquet(tmp_path)
-    file = tmp_path / f"date={DAY - timedelta(days=days_before)}" / "part-0.parquet"
+DAMAGES = ["text", "truncated", "half", "nothing", "flipped"]
+
+
+def damage_file(file: Path, damage: str) -> None:
     content = file.read_bytes()
     damaged = {
         "text": b"transaction_id,amount\n",
@@ -177,6 +180,13 @@ def test_a_corrupt_file_is_named(tmp_path: Path, damage: str, days_before: int) 
         "flipped": content[:4] + bytes(255 - byte for byte in content[4:600]) + content[600:],
     }
     file.write_bytes(damaged[damage])
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_corrupt_file_is_named(tmp_path: Path, damage: str) -> None:
+    data = parquet(tmp_path)
+    file = tmp_path / f"date={DAY}" / "part-0.parquet"
+    damage_file(file, damage)
     with pytest.raises(SourceError) as caught:
         read_partition(data, DAY)
     message = str(caught.value)
@@ -184,6 +194,29 @@ def test_a_corrupt_file_is_named(tmp_path: Path, damage: str, days_before: int) 
     assert str(file) in message
     assert "deliver it again" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_corrupt_date_of_the_look_back_is_left_out_and_named(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = parquet(tmp_path)
+    bad = DAY - timedelta(days=2)
+    file = tmp_path / f"date={bad}" / "part-0.parquet"
+    whole = read_partition(data, DAY)
+    damage_file(file, damage)
+    with caplog.at_level("WARNING", "tasks"):
+        partition = ingest.plain(data, DAY, tmp_path / "files")
+    (left_out,) = partition.left_out
+    assert left_out.date == bad
+    assert "cannot be read" in left_out.reason
+    assert str(file) in left_out.reason
+    assert "\n" not in left_out.reason
+    assert partition.look_back == (DAY - timedelta(days=3), DAY - timedelta(days=1))
+    assert (partition.rows, whole.left_out) == (whole.rows, ())
+    assert partition.fingerprint != whole.fingerprint
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert f"the look-back leaves out {left_out}" in warning.getMessage()
 
 
 @pytest.mark.parametrize(
@@ -261,8 +294,8 @@ def test_odd_names_of_tables_and_columns(tmp_path: Path, odd: str) -> None:
     ):
         assert (
             rows_of(data, DAY, DAY)
-            .drop("_partition_date", "_row")
-            .equals(frame.filter(pl.col(odd).dt.date() == DAY))
+            .drop("_partition_date")
+            .equals(frame.filter(pl.col(odd).dt.date() == DAY).sort("transaction_id"))
         )
 
 
@@ -321,7 +354,7 @@ def test_a_view_is_lazy(tmp_path: Path) -> None:
     """A column that is not selected is not read, however long the look-back is."""
     data = parquet(tmp_path)
     with connect(data.source) as con:
-        create_view(con, data, "found", FIRST, DAY)
+        create_view(con, data, "found", list(date_range(FIRST, DAY)))
         plan = con.sql("explain select sum(amount) from found").fetchall()[0][1]
     assert "PARQUET" in plan
     assert "terminal_id" not in plan
@@ -384,13 +417,14 @@ def test_invalid_dates_are_reported(tmp_path: Path) -> None:
     )  # it may be private
 
 
-def test_files_whose_types_do_not_match_are_reported(tmp_path: Path) -> None:
-    data = parquet(tmp_path)
-    file = tmp_path / f"date={DAY - timedelta(days=1)}" / "part-0.parquet"
+def test_a_date_of_the_look_back_with_a_wrong_type_is_left_out_and_named(tmp_path: Path) -> None:
+    data = parquet(tmp_path, quality={"columns": {"amount": {"min": 0}}})
+    bad = DAY - timedelta(days=1)
+    file = tmp_path / f"date={bad}" / "part-0.parquet"
     pl.read_parquet(file).with_columns(amount=pl.lit([1.0])).write_parquet(file)
-    message = message_of(data)
-    assert message.startswith(f"{DAY}: ")
-    assert "amount" in message
+    partition = read_partition(data, DAY)
+    assert [str(each) for each in partition.left_out] == [f"{bad} (column amount is DOUBLE[])"]
+    assert partition.look_back == (DAY - timedelta(days=3), DAY - timedelta(days=2))
 
 
 def test_an_error_of_nightscore_passes_through(tmp_path: Path) -> None:

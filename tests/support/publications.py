@@ -8,6 +8,7 @@ import polars as pl
 from models.settings import ThresholdSettings
 from tasks.core.dataset import Dataset
 from tasks.core.references import Features, Night, Partition, Scored, Validated, Version
+from tasks.core.row_sums import sum_of_ids
 from tasks.publishing.publish import publish_night
 from tasks.publishing.staged_night import StagedNight, new_run_id
 from tasks.warehouse.connection import Warehouse
@@ -19,6 +20,13 @@ REASONS = pl.List(
         {"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}
     )
 )
+REFUSED = {"id": pl.String, "copy": pl.Int64, "is_repeated": pl.Boolean}
+QUARANTINE = {
+    "row": pl.Int64,
+    "id": pl.String,
+    "copy": pl.Int64,
+    **dict.fromkeys(("rule", "column", "content"), pl.String),
+}
 
 
 def dataset_named(name: str) -> Dataset:
@@ -46,17 +54,17 @@ def register(warehouse: WarehouseSettings, dataset: str = "bank") -> None:
 def scored_night(
     folder: Path, fingerprint: str, rows: int = 20, day: date = DAY, profile: Path | None = None
 ) -> StagedNight:
-    """One day of `rows` rows, the first of which is flagged; nothing is quarantined.
+    """One day of `rows` rows, the first of which is flagged; no row is refused.
 
     folder: below warehouse.files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    scores, quarantine = folder / f"{fingerprint}.parquet", folder / "quarantine.parquet"
+    scores = folder / f"{fingerprint}.parquet"
+    refused, quarantine = folder / "refused.parquet", folder / "quarantine.parquet"
     text = pl.Series([f"{fingerprint}-{row}" for row in range(rows)])
     score = pl.Series([float(rows - row) for row in range(rows)])
     pl.DataFrame(
         {
-            "row": range(rows),
             "id": text,
             "entity": text,
             "event_time": [datetime(2026, 1, 10)] * rows,
@@ -69,10 +77,18 @@ def scored_night(
             "reasons": pl.Series([[]] * rows, dtype=REASONS),
         }
     ).write_parquet(scores)
-    pl.DataFrame(
-        schema={"row": pl.Int64, **dict.fromkeys(("id", "rule", "column", "content"), pl.String)}
-    ).write_parquet(quarantine)
-    validated = Validated(Partition(day, rows, fingerprint), quarantine, 0, folder / "docs.html")
+    pl.DataFrame(schema=REFUSED).write_parquet(refused)
+    pl.DataFrame(schema=QUARANTINE).write_parquet(quarantine)
+    every_row = sum_of_ids(text)
+    validated = Validated(
+        Partition(day, rows, fingerprint),
+        refused,
+        quarantine,
+        0,
+        found=every_row,
+        clean=every_row,
+        data_docs=folder / "docs.html",
+    )
     return StagedNight(
         run_id=new_run_id(day),
         features=Features(validated, None),
@@ -83,5 +99,5 @@ def scored_night(
         started_at=datetime.now(UTC),
         durations={},
         force=False,
-        format=2,
+        format=3,
     )

@@ -75,10 +75,6 @@ REFUSED: dict[str, tuple[Change, str]] = {
         lambda bank: bank.change(NEXT, lambda day: day.with_columns(pl.col("at").dt.offset_by("1d"))),
         f"{NEXT}.*date",
     ),
-    "an unknown label": (
-        lambda bank: bank.change(NEXT, lambda day: day.with_columns(is_fraud=pl.lit(2))),
-        f"{NEXT}.*is_fraud",
-    ),
     "an unknown key": (
         lambda bank: bank.configure("epochs", "epoches"),
         "epoches is not a key.*did you mean epochs",
@@ -127,6 +123,11 @@ ACCEPTED: dict[str, tuple[Change, int]] = {
     "infinite": (column("distance", float("inf"), 3), 3),
     "huge": (column("amount", 1e12, 3), 3),
     "a category never seen in training": (column("channel", "carrier pigeon", 3), 0),
+    "an unknown label": (
+        lambda bank: bank.change(NEXT, lambda day: day.with_columns(is_fraud=pl.lit(2))),
+        0,
+    ),
+    "no label column": (lambda bank: bank.change(NEXT, lambda day: day.drop("is_fraud")), 0),
     "zoned timestamps": (
         lambda bank: bank.change(
             NEXT, lambda day: day.with_columns(pl.col("at").dt.replace_time_zone("UTC"))
@@ -136,7 +137,12 @@ ACCEPTED: dict[str, tuple[Change, int]] = {
 }
 
 
-NOTED = {"an unknown extra column": "column extra", "duplicate ids": "first"}
+NOTED = {
+    "an unknown extra column": "column extra",
+    "duplicate ids": "first",
+    "an unknown label": f"{ROWS} values of the label column is_fraud are no label, such as '2'",
+    "no label column": "there is no label column is_fraud",
+}
 
 
 @pytest.mark.parametrize("case", ACCEPTED)

@@ -107,7 +107,7 @@ def test_values_and_names_are_shown_as_text(parsed: Page) -> None:
     [
         "Data quality of cards, 2018-07-25",
         "10 rows, 8 bad; 15 rules, 7 broken",
-        "is unique: the first row of an id stays",
+        "is unique: of the rows of an id, ordered by their content, the first stays",
         "2 unexpected values found. 20% of 10 total rows.",
         "1 unexpected values found. 10% of 10 total rows.",
         "lies on 2018-07-25 in UTC (values: days after it) [date_in_partition]",

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from hypothesis import strategies as st
 from tasks.core.dataset import ColumnRule, Dataset
 from tasks.core.errors import PartitionRejected, SourceError
 from tasks.core.references import Partition, Validated
+from tasks.core.row_sums import sum_of_ids
 from tasks.source.ingest import read_partition
 from tasks.validation import expectations
 from tasks.validation import validate as gate
@@ -82,8 +84,10 @@ def validated_day(folder: Path, frame: pl.DataFrame, **changes: Any) -> Validate
     return validate_partition(dataset, read_partition(dataset, DAY), folder)
 
 
-def broken(validated: Validated) -> list[tuple[int, str, str]]:
-    return pl.read_parquet(validated.quarantine).select("row", "rule", "column").rows()
+def broken(validated: Validated) -> list[tuple[int | None, str, str]]:
+    """The id of each bad row, and a rule that it breaks; the ids of `rows` count from 0."""
+    lines = pl.read_parquet(validated.quarantine)
+    return lines.select(pl.col("id").cast(pl.Int64), "rule", "column").rows()
 
 
 @contextmanager
@@ -94,7 +98,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, seen: list[pd.DataFrame]) -> Iterat
     @contextmanager
     def spy(day: date) -> Iterator[Any]:
         with original(day) as check:
-            yield lambda frame, rules: (seen.append(frame), check(frame, rules))[1]
+            yield lambda frame, rules, identities: (seen.append(frame), check(frame, rules, identities))[1]
 
     with monkeypatch.context() as patch:
         patch.setattr(gate, "gate", spy)
@@ -108,11 +112,16 @@ def test_a_good_day_passes_with_an_empty_quarantine(tmp_path: Path) -> None:
     assert dict(quarantine.schema) == {
         "row": pl.Int64,
         "id": pl.String,
+        "copy": pl.Int64,
         "rule": pl.String,
         "column": pl.String,
         "content": pl.String,
     }
     assert quarantine.is_empty()
+    refused = pl.read_parquet(validated.refused)
+    assert dict(refused.schema) == {"id": pl.String, "copy": pl.Int64, "is_repeated": pl.Boolean}
+    assert refused.is_empty()
+    assert validated.found == validated.clean == sum_of_ids(rows()["id"].cast(pl.String))
     assert validated.data_docs.read_text().startswith("<!DOCTYPE html>")
 
 
@@ -127,7 +136,7 @@ def test_the_task_is_the_function(tmp_path: Path) -> None:
     assert page.is_file()
 
 
-@pytest.mark.parametrize("column", ["id", "at", "card", "amount", "channel", "fraud"])
+@pytest.mark.parametrize("column", ["id", "at", "card", "amount", "channel"])
 def test_a_missing_column_rejects_and_lists_the_existing_columns(tmp_path: Path, column: str) -> None:
     with pytest.raises(
         PartitionRejected, match=rf"2018-07-25: missing columns: {column} \(there are id|at.*\)"
@@ -138,16 +147,22 @@ def test_a_missing_column_rejects_and_lists_the_existing_columns(tmp_path: Path,
 @pytest.mark.parametrize(
     "changes",
     [
-        {"columns": {"weight": "absent"}},
         {"columns": {"private": ["absent"]}},
         {"columns": {"details": ["absent"]}},
         {"quality": {"columns": {"absent": {}}}},
     ],
-    ids=["weight", "private", "details", "quality"],
+    ids=["private", "details", "quality"],
 )
 def test_every_configured_column_must_exist(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(PartitionRejected, match="missing columns: absent"):
         validated_day(tmp_path, rows(), **changes)
+
+
+@pytest.mark.parametrize("role", ["label", "weight"])
+def test_a_day_without_its_label_or_weight_column_is_scored_and_noted(tmp_path: Path, role: str) -> None:
+    validated = validated_day(tmp_path, rows().drop("fraud"), columns={"label": None, role: "fraud"})
+    assert (validated.rows, validated.rows_quarantined) == (ROWS, 0)
+    assert validated.notes == (f"there is no {role} column fraud; its {role}s are not known",)
 
 
 def test_features_of_feature_sql_need_not_be_in_the_source(tmp_path: Path) -> None:
@@ -166,7 +181,6 @@ def test_an_unknown_column_is_noted_and_ignored(tmp_path: Path) -> None:
     [
         ("amount", pl.String, "VARCHAR and must be an integer"),
         ("at", pl.String, "VARCHAR and must be a timestamp"),
-        ("fraud", pl.Date, "DATE and must be a boolean"),
     ],
 )
 def test_a_wrong_type_rejects_and_names_column_and_type(
@@ -186,15 +200,19 @@ def test_every_kind_of_time_is_a_time(tmp_path: Path, kind: Any) -> None:
     assert validated_day(tmp_path, rows().with_columns(pl.col("at").cast(kind))).rows == ROWS
 
 
-FAULTS: dict[str, tuple[pl.DataFrame, list[tuple[int, str, str]]]] = {
+FAULTS: dict[str, tuple[pl.DataFrame, list[tuple[int | None, str, str]]]] = {
     "null ids, which are no duplicates": (
         replaced("id", {3: None, 4: None}),
-        [(3, "not_null", "id"), (4, "not_null", "id")],
+        [(None, "not_null", "id"), (None, "not_null", "id")],
     ),
-    "NaN id": (replaced("id", {3: math.nan}, pl.Float64), [(3, "not_null", "id")]),
-    "the first of a duplicate stays": (
+    "NaN id": (replaced("id", {3: math.nan}, pl.Float64), [(None, "not_null", "id")]),
+    "one row of three with an id stays": (
         replaced("id", {5: 1, 9: 1}),
-        [(5, "unique_id", "id"), (9, "unique_id", "id")],
+        [(1, "unique_id", "id"), (1, "unique_id", "id")],
+    ),
+    "an id that a float cannot count": (
+        replaced("id", {3: 2.0**53}, pl.Float64),
+        [(2**53, "id_exact", "id")],
     ),
     "null time": (replaced("at", {0: None}), [(0, "not_null", "at")]),
     "the day before": (
@@ -221,12 +239,39 @@ FAULTS: dict[str, tuple[pl.DataFrame, list[tuple[int, str, str]]]] = {
 
 @pytest.mark.parametrize(("frame", "expected"), FAULTS.values(), ids=FAULTS)
 def test_a_bad_row_is_quarantined_with_its_rule(
-    tmp_path: Path, frame: pl.DataFrame, expected: list[tuple[int, str, str]]
+    tmp_path: Path, frame: pl.DataFrame, expected: list[tuple[int | None, str, str]]
 ) -> None:
     validated = validated_day(tmp_path, frame)
     assert broken(validated) == expected
-    assert validated.rows_quarantined == len({row for row, _, _ in expected})
+    lines = pl.read_parquet(validated.quarantine)
+    bad = lines.select("id", "copy").unique()
+    assert validated.rows_quarantined == bad.height == lines["row"].n_unique()
     assert validated.rows + validated.rows_quarantined == validated.partition.rows == ROWS
+    refused = pl.read_parquet(validated.refused)
+    assert set(refused.select("id", "copy").rows()) == set(bad.rows())
+    assert validated.found.rows == ROWS
+    assert validated.clean.rows == ROWS - refused.height
+
+
+def test_a_fraction_is_no_id(tmp_path: Path) -> None:
+    frame = replaced("id", {3: 3.5}, pl.Float64)
+    lines = pl.read_parquet(validated_day(tmp_path, frame).quarantine)
+    assert lines.select("id", "copy", "rule", "column").rows() == [("3.5", 0, "id_exact", "id")]
+
+
+def test_the_order_of_a_delivery_does_not_decide_which_row_of_an_id_stays(tmp_path: Path) -> None:
+    frame = replaced("id", {5: 1, 9: 1, 20: None, 21: None, 30: 2, 31: 2})
+    frame = pl.concat([frame, frame[30:32]])  # the copies of 2 are equal in pairs
+    results = []
+    for number, order in enumerate([frame, frame.reverse(), frame.sample(fraction=1, shuffle=True, seed=1)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        results.append(validated_day(folder, order))
+    quarantines = [pl.read_parquet(validated.quarantine) for validated in results]
+    assert all(lines.equals(quarantines[0]) for lines in quarantines)
+    assert len({(validated.found, validated.clean) for validated in results}) == 1
+    of_ids = quarantines[0].select("id", "copy").rows()
+    assert of_ids == [("1", 1), ("1", 2), ("2", 1), ("2", 2), ("2", 3), ("2", 4), (None, 0), (None, 1)]
 
 
 @pytest.mark.parametrize(
@@ -265,11 +310,13 @@ def test_text_ids_are_compared_as_text(tmp_path: Path) -> None:
         id=pl.Series(["a", "A", "a ", "a", None, *(f"tx-{i}" for i in range(5, ROWS))])
     )
     validated = validated_day(tmp_path, frame)
-    assert pl.read_parquet(validated.quarantine).select("row", "id", "rule").rows() == [
-        (3, "a", "unique_id"),
-        (4, None, "not_null"),
+    assert pl.read_parquet(validated.quarantine).select("row", "id", "copy", "rule").rows() == [
+        (0, "a", 1, "unique_id"),
+        (1, None, 0, "not_null"),
     ]
-    assert validated.notes == ("1 rows repeat an id; the first row of each id in the partition was kept",)
+    assert validated.notes == (
+        "1 rows repeat an id; of the rows of an id, ordered by their content, the first was kept",
+    )
 
 
 def test_an_entity_may_be_null_unless_quality_forbids_it(tmp_path: Path) -> None:
@@ -436,15 +483,37 @@ def test_every_way_to_write_a_label_is_accepted(tmp_path: Path, labels: pl.Serie
 @pytest.mark.parametrize(
     ("labels", "found"),
     [
-        (pl.Series([0, 1, 2, 2]), "2 labels in column fraud are not .* such as 2"),
-        (pl.Series([0.0, 0.5, 1.0, 1.0]), "1 labels in column fraud are not .* such as 0.5"),
-        (pl.Series([0.0, math.inf, 1.0, 1.0]), "1 labels in column fraud are not .* such as inf"),
-        (pl.Series(["0", "1", "fraud", None]), "1 labels in column fraud are not .* such as fraud"),
+        (pl.Series([0, 1, 2, 2]), "2 values of the label column fraud are no label, such as '2'"),
+        (pl.Series([0.0, 0.5, 1.0, 1.0]), "1 values of the label column fraud are no label, such as '0.5'"),
+        (
+            pl.Series([0.0, math.inf, 1.0, 1.0]),
+            "1 values of the label column fraud are no label, such as 'inf'",
+        ),
+        (
+            pl.Series(["0", "1", "fraud", None]),
+            "1 values of the label column fraud are no label, such as 'fraud'",
+        ),
+        (pl.Series([DAY] * 4), "4 values of the label column fraud are no label, such as '2018-07-25'"),
     ],
 )
-def test_another_label_rejects_with_count_and_example(tmp_path: Path, labels: pl.Series, found: str) -> None:
-    with pytest.raises(PartitionRejected, match=found):
-        validated_day(tmp_path, rows(4).with_columns(fraud=labels))
+def test_a_row_with_another_label_is_scored_and_noted_with_count_and_example(
+    tmp_path: Path, labels: pl.Series, found: str
+) -> None:
+    validated = validated_day(tmp_path, rows(4).with_columns(fraud=labels))
+    assert (validated.rows, validated.rows_quarantined) == (4, 0)
+    (note,) = validated.notes
+    assert note.startswith(f"{found}; these rows are scored, and are in no metric and no training")
+
+
+@pytest.mark.parametrize("weight", [None, math.nan, math.inf, -1.0])
+def test_a_row_whose_weight_is_none_is_scored_and_noted(tmp_path: Path, weight: float | None) -> None:
+    frame = rows(4).with_columns(weight=pl.Series([1.0, weight, 0.0, weight]))
+    validated = validated_day(
+        tmp_path, frame, columns={"weight": "weight"}, quality={"columns": {"weight": {"min": 0.5}}}
+    )
+    assert (validated.rows, validated.rows_quarantined) == (4, 0)
+    (note,) = validated.notes
+    assert note.startswith("2 values of the weight column weight are no weight")
 
 
 def test_fewer_rows_than_min_rows_reject(tmp_path: Path) -> None:
@@ -553,11 +622,12 @@ def test_private_values_appear_nowhere(tmp_path: Path, caplog: pytest.LogCapture
 
 
 def test_a_private_label_is_not_shown_as_an_example(tmp_path: Path) -> None:
-    with pytest.raises(PartitionRejected, match=r"1 labels in column fraud .* such as \*\*\*;"):
-        validated_day(
-            tmp_path, rows(4).with_columns(fraud=pl.Series([0, 1, 77, None])), columns={"private": ["fraud"]}
-        )
-    assert "77" not in (tmp_path / "data_docs.html").read_text().split("<header>")[1]
+    validated = validated_day(
+        tmp_path, rows(4).with_columns(fraud=pl.Series([0, 1, 77, None])), columns={"private": ["fraud"]}
+    )
+    (note,) = validated.notes
+    assert note.startswith("1 values of the label column fraud are no label, such as ***;")
+    assert "77" not in validated.data_docs.read_text().split("<header>")[1]
 
 
 @pytest.mark.parametrize("cells", [1, 3 * 4096, 1 << 25])
@@ -570,8 +640,8 @@ def test_chunks_do_not_change_the_result(tmp_path: Path, cells: int, monkeypatch
     )
     expected = {(row, "range", "amount") for row in range(0, count, 7)}
     expected |= {
-        (4999, "unique_id", "id"),
-        (2050, "unique_id", "id"),
+        (0, "unique_id", "id"),
+        (1, "unique_id", "id"),
         (2047, "allowed", "channel"),
         (2048, "allowed", "channel"),
     }
@@ -580,8 +650,10 @@ def test_chunks_do_not_change_the_result(tmp_path: Path, cells: int, monkeypatch
     with watched(monkeypatch, seen):
         validated = validated_day(tmp_path, frame)
     lines = broken(validated)
-    assert (set(lines), lines) == (expected, sorted(lines))
-    assert len(seen) == 2 + {1: 3, 3 * 4096: 3, 1 << 25: 1}[cells]
+    assert (set(lines), len(lines)) == (expected, len(expected))
+    in_order = pl.read_parquet(validated.quarantine).select("row", "rule", "column").rows()
+    assert in_order == sorted(in_order)
+    assert len(seen) == 2 + {1: 3, 3 * 4096: 2, 1 << 25: 1}[cells]
     assert "715 unexpected values found" in validated.data_docs.read_text()
 
 
@@ -591,7 +663,10 @@ def test_great_expectations_gets_numpy_columns_and_only_those_with_rules(
     seen: list[pd.DataFrame] = []
     with watched(monkeypatch, seen):
         validated_day(tmp_path, rows().with_columns(extra=1, note=pl.lit("x")))
-    assert [sorted(frame.columns) for frame in seen[1:]] == [["id"], ["amount", "at", "channel", "fraud"]]
+    assert [sorted(frame.columns) for frame in seen[1:]] == [
+        ["id"],
+        [f"{expectations.CANONICAL}channel", "amount", "at"],
+    ]
     assert {str(kind) for frame in seen for kind in frame.dtypes} == {"object", "float64"}
 
 
@@ -678,11 +753,10 @@ DRAWN = st.lists(
 
 
 def oracle(frame: pl.DataFrame) -> set[tuple[int, str, str]]:
-    """The bad rows, found independently with polars."""
+    """The bad rows but for repeated ids, by their positions, found independently with polars."""
     id, at, amount, channel = (pl.col(name) for name in ("id", "at", "amount", "channel"))
     rules = {
         ("not_null", "id"): id.is_null(),
-        ("unique_id", "id"): id.is_not_null() & (id.cum_count().over(id) > 1),
         ("not_null", "at"): at.is_null(),
         ("date_in_partition", "at"): at.dt.date() != DAY,
         ("not_null", "amount"): amount.is_null() | amount.is_nan(),
@@ -713,12 +787,28 @@ def test_the_quarantined_rows_are_those_of_an_independent_check(
             "fraud": 0,
         }
     )
+    numbered = frame.with_columns(position=pl.int_range(pl.len()))
     expected = oracle(frame)
-    bad = {row for row, _, _ in expected}
-    if len(bad) == frame.height:
-        with pytest.raises(PartitionRejected, match="none is left"):
-            validated_day(tmp_path, frame, quality={"max_bad_share": 1})
-    else:
-        validated = validated_day(tmp_path, frame, quality={"max_bad_share": 1})
-        assert set(broken(validated)) == expected
-        assert validated.rows + len(bad) == frame.height
+    good = {id for id in ids if id is not None} - {ids[row] for row, _, _ in expected}
+    try:
+        validated = validated_day(tmp_path, numbered, quality={"max_bad_share": 1})
+    except PartitionRejected as error:
+        rejected, validated = str(error), None
+    if validated is None:
+        assert "none is left" in rejected
+        assert not good
+        return
+    lines = [
+        (json.loads(line["content"])["position"], line["rule"], line["column"])
+        for line in pl.read_parquet(validated.quarantine).iter_rows(named=True)
+    ]
+    repeats = [ids[row] for row, rule, _ in lines if rule == "unique_id"]
+    assert {line for line in lines if line[1] != "unique_id"} == expected
+    assert len(lines) == len(expected) + len(repeats)
+    assert Counter(repeats) == Counter(id for id in ids if id is not None) - Counter(set(ids))
+    bad = {row for row, _, _ in lines}
+    assert validated.rows + len(bad) == frame.height
+    scored = [id for row, id in enumerate(ids) if row not in bad]
+    assert len(scored) == len(set(scored))
+    assert good <= set(scored)
+    assert validated.clean == sum_of_ids(pl.Series(map(str, scored)))
