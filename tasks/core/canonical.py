@@ -1,8 +1,8 @@
 """Canonical values: the same value has the same text, whatever its physical type is on a day.
 
-Whole numbers of any numeric type are digits (7, 7.0 and 7.00 are '7', -0.0 is '0'), other numbers the shortest
-text that reads back, booleans true or false. Text stands as it is: '007' and '7.0' are values of their own.
-Null and NaN are no value. `docs/sources.md` has the whole rule.
+Whole numbers of any numeric type are digits (7, 7.0 and 7.00 are '7', -0.0 is '0'), other numbers the
+shortest text that reads back, booleans true or false. Text stands as it is: '007' and '7.0' are values of
+their own. Null and NaN are no value. `docs/sources.md` has the whole rule.
 """
 
 from duckdb.sqltypes import DuckDBPyType

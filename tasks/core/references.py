@@ -25,8 +25,8 @@ class Partition:
     rows: number of rows, good and bad.
     fingerprint: hash of the rows of the day and of its look-back, without the label and weight columns.
     earlier_fingerprints: what earlier versions of Nightscore would have stored, where that differs.
-    look_back: the dates of the look-back whose rows features may use. repeating: those of them with an id that
-        occurs more than once. left_out: the dates that fail the gate.
+    look_back: the dates of the look-back whose rows features may use. repeating: those of them with an id
+        that occurs more than once. left_out: the dates that fail the gate.
     listing: hash of the names, sizes and times of the files that were read.
     """
 
@@ -60,9 +60,9 @@ class Validated:
     refused: Parquet file in the staging folder, one line per row that is not scored: id varchar (canonical,
         null if the row has none), copy bigint (the number of the row among those of its id), is_repeated
         boolean (whether the id occurs more than once).
-    quarantine: Parquet file, one line per bad row and broken rule: row int64 (numbers the bad rows from 0), id
-        varchar (masked if private), copy bigint, rule varchar, column varchar (null for a rule across columns),
-        content varchar (the row as JSON, private columns masked). Empty if every row is good.
+    quarantine: Parquet file, one line per bad row and broken rule: row int64 (numbers the bad rows from 0),
+        id varchar (masked if private), copy bigint, rule varchar, column varchar (null for a rule across
+        columns), content varchar (the row as JSON, private columns masked). Empty if every row is good.
     rows_quarantined: number of bad rows.
     found, clean: the identities of all rows, and of those that are scored.
     data_docs: the night's Great Expectations page (HTML).

@@ -68,8 +68,8 @@ def _validated_again(
     refused = identities.refused([rows.filter(pl.col("is_scored").is_null()).select("id", "copy")])
     if (absent := len(scored) - (identities.ids.len() - refused.height)) > 0:
         raise EvaluationError(
-            f"{day}: {absent:,} of the {len(scored):,} scored rows are no longer in the source; score it again "
-            f"with `nightscore run --date {day} --force`"
+            f"{day}: {absent:,} of the {len(scored):,} scored rows are no longer in the source; score it "
+            f"again with `nightscore run --date {day} --force`"
         )
     path = folder / "refused.parquet"
     refused.write_parquet(path)

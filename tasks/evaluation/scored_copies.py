@@ -23,9 +23,9 @@ def find_scored_copies(
 ) -> pl.DataFrame:
     """Returns the id and copy of each scored row: copy 0.
 
-    A run of before format 3 kept the first copy in the order of a read. Its quarantine holds the others, so that
-    the scored copy is the one whose content is not there; where that cannot be told, a warning says so and the
-    copy is 0.
+    A run of before format 3 kept the first copy in the order of a read. Its quarantine holds the others, so
+    that the scored copy is the one whose content is not there; where that cannot be told, a warning says so
+    and the copy is 0.
     scored: ids. quarantined: id, copy (null before format 3) and content of the run's bad rows.
     """
     copies = pl.DataFrame({"id": scored}).with_columns(copy=pl.lit(0, pl.Int64))
@@ -44,8 +44,8 @@ def find_scored_copies(
     equal = contents.group_by("id").agg(pl.col("content").n_unique() == 1).filter("content")["id"]
     if unknown := len(set(repeated) - set(told["id"]) - set(equal)):
         log.warning(
-            "%d ids occur more than once in the source, and which of their rows was scored cannot be told; the "
-            "first in the order of their content is taken",
+            "%d ids occur more than once in the source, and which of their rows was scored cannot be told; "
+            "the first in the order of their content is taken",
             unknown,
         )
     joined = copies.join(told, on="id", how="left", maintain_order="left")

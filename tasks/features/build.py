@@ -43,8 +43,8 @@ class FeatureBatch:
     """Some clean rows of one day.
 
     keys: id str, entity str or null, event_time datetime (us) or null. features: numeric float64 (null if
-    missing), categorical str (canonical text), images unchanged: Binary, List or Array. Both have the same rows
-    in the same order, which no other read of the day needs to have.
+    missing), categorical str (canonical text), images unchanged: Binary, List or Array. Both have the same
+    rows in the same order, which no other read of the day needs to have.
     """
 
     keys: pl.DataFrame

@@ -62,8 +62,8 @@ def create_history(
     for view in filter(None, (night, before)):
         if taken := [name for name in view.types if name.lower() == DATE]:
             raise SourceError(
-                f"{partition.date}: the source has a column {taken[0]}, by which feature SQL finds the date of a "
-                "row; rename the column"
+                f"{partition.date}: the source has a column {taken[0]}, by which feature SQL finds the date of "
+                "a row; rename the column"
             )
     types = dict(_history_types(dataset, night, before))
     clean = create_clean(con, dataset, validated, types)
@@ -125,8 +125,8 @@ def _shown(dataset: Dataset, view: SourceView, day: date, label_delay_days: int)
 def _history_types(
     dataset: Dataset, night: SourceView, before: SourceView | None
 ) -> Iterator[tuple[str, DuckDBPyType]]:
-    """Yields the type of each column of the night in `history`: a date of the look-back whose files have other
-    types shall not change the values of the night, and cannot refuse it.
+    """Yields the type of each column of the night in `history`: a date of the look-back whose files have
+    other types shall not change the values of the night, and cannot refuse it.
     """
     for name, kind in night.types.items():
         earlier = before.found.get(name, ()) if before else ()

@@ -62,7 +62,7 @@ def _lines(path: Path) -> pl.DataFrame:
 
 
 def _canonical(lines: pl.DataFrame) -> pl.DataFrame:
-    """The values as canonical text: an id of a Parquet file is the same whatever its type. A CSV file is text."""
+    """The values as canonical text: an id of a Parquet file is the same whatever its type."""
     with duckdb.connect() as con:
         con.register("lines", lines.to_arrow())
         found = con.sql("from lines")

@@ -28,9 +28,9 @@ def read_labels(dataset: Dataset, first: date, last: date) -> pl.DataFrame:
     """Returns what the source's label and weight columns say of the dates `first`..`last`.
 
     Gives id str and entity str or null (canonical), partition_date date, label bool (null: not known), weight
-    float64 (1 without a weight column, null if it is not known), is_strange bool (whether the label column holds
-    something that is no label); of rows with the same id on one date the one that is scored. Empty without a
-    label column. Dates that cannot be read are left out; see `read_usable_labels`.
+    float64 (1 without a weight column, null if it is not known), is_strange bool (whether the label column
+    holds something that is no label); of rows with the same id on one date the one that is scored. Empty
+    without a label column. Dates that cannot be read are left out; see `read_usable_labels`.
     """
     return read_usable_labels(dataset, first, last)[0]
 
@@ -38,8 +38,8 @@ def read_labels(dataset: Dataset, first: date, last: date) -> pl.DataFrame:
 def read_usable_labels(
     dataset: Dataset, first: date, last: date
 ) -> tuple[pl.DataFrame, tuple[DateLeftOut, ...]]:
-    """Returns the labels of `read_labels`, and the dates that cannot be read. Raises SourceError if the source
-    cannot be listed.
+    """Returns the labels of `read_labels`, and the dates that cannot be read. Raises SourceError if the
+    source cannot be listed.
     """
     days = [day for day in list_dates(dataset.source) if first <= day <= last]
     if dataset.columns.label is None or not days:
@@ -55,7 +55,7 @@ def read_usable_labels(
 
 
 def has_labels(dataset: Dataset, day: date) -> bool:
-    """Returns whether the partition of a date has the label column. Raises SourceError if it cannot be read."""
+    """Returns whether a date has the label column. Raises SourceError if it cannot be read."""
     with connect(dataset.source) as con, readable(dataset.source, day):
         return dataset.columns.label in create_view(con, dataset, "labelled", [day]).types
 
@@ -77,7 +77,8 @@ def _read(con: duckdb.DuckDBPyConnection, dataset: Dataset, days: Sequence[date]
     repeated = labels.filter(is_repeated)
     con.register("repeated", repeated.select("id").unique().to_arrow())
     scored = con.sql(
-        f"{selected} from {with_copies(view, dataset, 'repeated')} where {view.id} is not null and {view.copy} = 0"
+        f"{selected} from {with_copies(view, dataset, 'repeated')} "
+        f"where {view.id} is not null and {view.copy} = 0"
     ).pl()
     return pl.concat(
         [labels.filter(~is_repeated), scored.join(repeated.select(KEYS).unique(), on=KEYS, how="semi")]

@@ -151,8 +151,8 @@ def _insert(
 
 
 def _require_every_row(con: duckdb.DuckDBPyConnection, dataset: Dataset, staged: StagedNight) -> None:
-    """Raises WarehouseError, naming rows, unless the scored and the refused rows are together the rows that the
-    gate read, each once.
+    """Raises WarehouseError, naming rows, unless the scored and the refused rows are together the rows that
+    the gate read, each once.
     """
     validated, path = staged.features.validated, str(staged.features.validated.refused)
     scored = _row_sum(row(con, "publish/sum_scored_rows", run_id=staged.run_id))

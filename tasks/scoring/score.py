@@ -144,8 +144,8 @@ def _require_clean_rows(dataset: Dataset, features: Features, ids: pl.Series) ->
         else ""
     )
     raise NightError(
-        f"{features.date}: the {found.rows:,} rows that were read are not the {clean.rows:,} that passed the gate"
-        f"{named}; the source changed meanwhile, run the night again"
+        f"{features.date}: the {found.rows:,} rows that were read are not the {clean.rows:,} that passed the "
+        f"gate{named}; the source changed meanwhile, run the night again"
     )
 
 

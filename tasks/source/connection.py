@@ -67,8 +67,8 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def readable(source: SourceSettings, *days: date) -> Iterator[None]:
-    """Turns an error of DuckDB about unreadable data into a SourceError that names the last of these dates and
-    the broken file.
+    """Turns an error of DuckDB about unreadable data into a SourceError that names the last of these dates
+    and the broken file.
     """
     try:
         yield

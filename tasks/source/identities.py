@@ -1,7 +1,7 @@
 """The identity of each row of a partition: its canonical id, and its copy where an id occurs more than once.
 
-The rows of an id are ordered by their content, so that a reordered delivery keeps the same row. Rows without an
-id are numbered among themselves in the same way.
+The rows of an id are ordered by their content, so that a reordered delivery keeps the same row. Rows without
+an id are numbered among themselves in the same way.
 """
 
 from collections.abc import Sequence

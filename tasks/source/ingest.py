@@ -44,8 +44,8 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
     """Returns the reference to one day: its row count, the dates of its look-back that features may use, and
     the fingerprint of both.
 
-    files: the folder of the warehouse's files, which keeps what is known of the look-back's dates; without it,
-        they are counted anew.
+    files: the folder of the warehouse's files, which keeps what is known of the look-back's dates; without
+        it, they are counted anew.
     Raises PartitionMissing if there is no partition, SourceError if it is empty or cannot be read. An empty
     day of a table is a missing partition. A date of the look-back refuses no night: it is left out.
     """
@@ -147,8 +147,8 @@ def _fingerprint(columns: list[str], contents: dict[date, Content], left_out: tu
 
 
 def _earlier_fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset, days: list[date]) -> str | None:
-    """Returns the fingerprint as versions before format 3 took it: of all dates, their files united by DuckDB;
-    None if they cannot be united.
+    """Returns the fingerprint as versions before format 3 took it: of all dates, their files united by
+    DuckDB; None if they cannot be united.
     """
     try:
         view = create_view(con, dataset, "contents", days, united=True)

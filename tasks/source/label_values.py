@@ -15,7 +15,8 @@ def label_value(view: SourceView, dataset: Dataset) -> str:
     """Returns an SQL expression, BOOLEAN, for the label of a row: null where it is not known, or is none."""
     text = _label_text(view, dataset)
     number = f"try_cast({text} as double)"
-    return f"case when {text} = 'true' or {number} = 1 then true when {text} = 'false' or {number} = 0 then false end"
+    is_true, is_false = f"{text} = 'true' or {number} = 1", f"{text} = 'false' or {number} = 0"
+    return f"case when {is_true} then true when {is_false} then false end"
 
 
 def is_strange_label(view: SourceView, dataset: Dataset) -> str:
@@ -24,8 +25,8 @@ def is_strange_label(view: SourceView, dataset: Dataset) -> str:
 
 
 def weight_value(view: SourceView, dataset: Dataset) -> str:
-    """Returns an SQL expression, DOUBLE, for the sample weight of a row: 1 without a weight column, null where
-    it is not known: null, NaN, infinite, negative, or no number.
+    """Returns an SQL expression, DOUBLE, for the sample weight of a row: 1 without a weight column, null
+    where it is not known: null, NaN, infinite, negative, or no number.
     """
     name = dataset.columns.weight
     if name is None:
@@ -55,13 +56,13 @@ def label_notes(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceVi
     if strange:
         shown = MASK if columns.label in columns.private else repr(example)
         yield (
-            f"{strange:,} values of the label column {columns.label} are no label, such as {shown}; these rows "
-            "are scored, and are in no metric and no training until they have one"
+            f"{strange:,} values of the label column {columns.label} are no label, such as {shown}; these "
+            "rows are scored, and are in no metric and no training until they have one"
         )
     if unweighted and columns.weight in view.types:
         yield (
-            f"{unweighted:,} values of the weight column {columns.weight} are no weight (a finite number of at "
-            "least 0); these rows are scored, and are in no metric"
+            f"{unweighted:,} values of the weight column {columns.weight} are no weight (a finite number of "
+            "at least 0); these rows are scored, and are in no metric"
         )
 
 

@@ -21,8 +21,8 @@ def source_images(dataset: Dataset, view: SourceView) -> dict[str, ImageSettings
 
 
 def row_json(dataset: Dataset, view: SourceView) -> str:
-    """Returns an SQL expression, VARCHAR, for the source's columns of a row as JSON: private values are masked,
-    an image is its size.
+    """Returns an SQL expression, VARCHAR, for the source's columns of a row as JSON: private values are
+    masked, an image is its size.
     """
     shown = {name: _value(dataset, view, name) for name in view.types}
     packed = ", ".join(f"{identifier(name)} := {value}" for name, value in shown.items())

@@ -1,7 +1,7 @@
 """The rules of [quality] and of the column roles as SQL: which rows of the source break one.
 
-They are the rules that the Great Expectations gate checks on the night itself, in the form in which many dates
-of a look-back can be counted at once. Images are not looked at.
+They are the rules that the Great Expectations gate checks on the night itself, in the form in which many
+dates of a look-back can be counted at once. Images are not looked at.
 """
 
 from collections.abc import Iterator, Sequence

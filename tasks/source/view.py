@@ -1,8 +1,8 @@
 """The view of the source's rows that every reader starts from.
 
 It has the source's columns, and columns of the product whose names differ from all of the source's. A row is
-its canonical id and, where an id occurs twice on a date, its copy; never its position in a read, since a query
-of DuckDB may give its rows in another order each time.
+its canonical id and, where an id occurs twice on a date, its copy; never its position in a read, since a
+query of DuckDB may give its rows in another order each time.
 """
 
 import re
@@ -36,8 +36,8 @@ Types = Mapping[str, DuckDBPyType]
 class SourceView:
     """A view of the source's rows.
 
-    types: the source's columns and their types in the view. found: all types that a column has in the files; a
-    column with several is canonical text, or the widest of them if all are integers or all are times.
+    types: the source's columns and their types in the view. found: all types that a column has in the files;
+    a column with several is canonical text, or the widest of them if all are integers or all are times.
     mark: the prefix of the product's columns, with which no column of the source begins.
     """
 
@@ -141,8 +141,8 @@ def key_of_copy(view: SourceView, dataset: Dataset) -> str:
     """Returns an SQL expression, VARCHAR, by which the rows of one id are ordered: the SHA-256 of the row
     without label and weight, then the label, then the weight. Rows with the same key are equal.
 
-    It is taken of canonical text, so that neither types nor the order of the columns matter, and is not stored
-    in the warehouse: private values could be found from it by trying.
+    It is taken of canonical text, so that neither types nor the order of the columns matter, and is not
+    stored in the warehouse: private values could be found from it by trying.
     """
     columns = dataset.columns
     texts = {name: _key_text(view, name) for name in sorted(view.types)}
@@ -219,8 +219,8 @@ def _parts(
     if united:
         yield _united_part(con, files, pattern)
         return
-    # One read per date. A read of several dates could tell them apart by DuckDB's option `filename` alone, which
-    # fails, or skips files, where the source has a column of that name.
+    # One read per date. A read of several dates could tell them apart by DuckDB's option `filename` alone,
+    # which fails, or skips files, where the source has a column of that name.
     for (day, _), alike in _files_by_columns(con, files, pattern).items():
         relation = f"read_parquet([{', '.join(map(literal, alike))}], hive_partitioning = false)"
         one = con.sql(f"from read_parquet({literal(alike[-1])}, hive_partitioning = false)")
@@ -241,8 +241,8 @@ def _united_part(con: duckdb.DuckDBPyConnection, files: Sequence[str], pattern: 
 def _files_by_columns(
     con: duckdb.DuckDBPyConnection, files: Sequence[str], pattern: str
 ) -> dict[tuple[str, str], list[str]]:
-    """Returns the files by their date and by their columns with their types: a union of files with other types
-    would change values before they can be read.
+    """Returns the files by their date and by their columns with their types: a union of files with other
+    types would change values before they can be read.
     """
     described = con.sql(
         f"""

@@ -28,9 +28,9 @@ KEYS = ["partition_date", "id"]
 class TrainingRows:
     """The features of a window's rows, in an order that does not depend on the source's.
 
-    normals: all rows but the known frauds and those whose label is no label. frauds: known frauds that are left
-    out. unconfirmed: bool (normals,), the rows that nothing is fitted to. strange_labels: number of rows that
-    are left out because their label is none. dates: number of dates that have rows.
+    normals: all rows but the known frauds and those whose label is no label. frauds: known frauds that are
+    left out. unconfirmed: bool (normals,), the rows that nothing is fitted to. strange_labels: number of rows
+    that are left out because their label is none. dates: number of dates that have rows.
     """
 
     normals: pl.DataFrame
@@ -53,8 +53,8 @@ class TrainingRows:
 def read_window(
     dataset: Dataset, first: date, last: date, files: Path
 ) -> tuple[list[Partition], list[DateLeftOut]]:
-    """The partitions of the dates `first`..`last`, as far as they are there, and those that cannot be read, each
-    with a warning.
+    """The partitions of the dates `first`..`last`, as far as they are there, and those that cannot be read,
+    each with a warning.
 
     Raises SourceError where there is none.
     """
@@ -103,12 +103,12 @@ def prepare(
 
 
 def require_half(left_out: list[DateLeftOut], days: list[Features]) -> None:
-    """Raises TrainingError, naming the dates, where more than half of the window's partitions were left out."""
+    """Raises TrainingError, naming the dates, where more than half of the window is left out."""
     if len(left_out) > len(days):
         dates = ", ".join(map(str, sorted(left_out, key=lambda each: each.date)))
         raise TrainingError(
-            f"{len(left_out)} of {len(left_out) + len(days)} dates of the training window are left out: {dates}; "
-            "deliver them again, or train as of a later date"
+            f"{len(left_out)} of {len(left_out) + len(days)} dates of the training window are left out: {dates}"
+            "; deliver them again, or train as of a later date"
         )
 
 
@@ -137,8 +137,8 @@ def training_rows(
     """The rows to learn from, and those to leave out: known frauds and `unconfirmed` rows, unless
     `training.rows` is all.
 
-    A window of more than `max_rows` is sampled by id, the same share of each date. Raises TrainingError where no
-    rows are left to learn from.
+    A window of more than `max_rows` is sampled by id, the same share of each date. Raises TrainingError where
+    no rows are left to learn from.
     """
     share = min(1.0, dataset.training.max_rows / max(1, sum(day.rows for day in days)))
     sampled = [_sampled(dataset, day, math.ceil(share * day.rows)) for day in days]

@@ -99,8 +99,8 @@ class RuleResult:
 
 
 def schema_rules(dataset: Dataset, view: SourceView) -> Rules:
-    """Returns the rules for a frame that holds the DuckDB types of every column as text, one row per type that
-    a column has in some file: the types of the source are checked, not those of pandas.
+    """Returns the rules for a frame that holds the DuckDB types of every column as text, one row per type
+    that a column has in some file: the types of the source are checked, not those of pandas.
 
     A column with a rule on its type needs no rule that it exists: every rule costs time on every night.
     """
@@ -187,8 +187,8 @@ Check = Callable[[pd.DataFrame, Rules, pl.DataFrame], tuple[RuleResult, ...]]
 
 @contextmanager
 def gate(day: date) -> Iterator[Check]:
-    """Yields a function that checks rules on a frame and returns one result per rule. Its third argument holds
-    the identity of each row of the frame.
+    """Yields a function that checks rules on a frame and returns one result per rule. Its third argument
+    holds the identity of each row of the frame.
 
     Every gate has its own data source: gates in several threads do not interfere, and no frame outlives its
     gate. The function raises PartitionRejected if a rule cannot be evaluated.

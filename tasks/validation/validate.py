@@ -137,8 +137,8 @@ def _apply_rules(
 
 
 def _identified(result: RuleResult, identities: Identities) -> RuleResult:
-    """Returns the result with id and copy of each row that breaks the rule, found by its id and the key of its
-    copy. Of unique_id, the copies after the first break it, and the examples are their ids.
+    """Returns the result with id and copy of each row that breaks the rule, found by its id and the key of
+    its copy. Of unique_id, the copies after the first break it, and the examples are their ids.
     """
     copies, rows = identities.copies, result.rows
     if result.rule == "unique_id":
@@ -208,9 +208,9 @@ def _frames(
 
 
 def _checked_value(name: str, dataset: Dataset, view: SourceView) -> str:
-    """Returns an SQL expression for the value that the rules of a checked column look at: a time as days after
-    the partition's date, a number as double, an image unchanged, anything else as canonical text; whether an id
-    is exact as 1 or 0.
+    """Returns an SQL expression for the value that the rules of a checked column look at: a time as days
+    after the partition's date, a number as double, an image unchanged, anything else as canonical text;
+    whether an id is exact as 1 or 0.
     """
     if name.startswith(EXACT):
         return f"cast({view.exact(name.removeprefix(EXACT))} as double)"
@@ -300,7 +300,7 @@ def _notes(
             f"column {name} is not configured; it was ignored" for name in view.types if name not in known
         )
     if repeats := sum(result.broken for result in results if result.rule == "unique_id"):
-        yield f"{repeats:,} rows repeat an id; of the rows of an id, ordered by their content, the first was kept"
+        yield f"{repeats:,} rows repeat an id; of the rows of an id, the first by its content was kept"
     yield from label_notes(con, dataset, view)
 
 

@@ -1,4 +1,4 @@
-"""Whole nights on deliveries that public bug reports describe, each beside a twin: the same data in plain form."""
+"""Whole nights on deliveries that public bug reports describe, each beside the same data in plain form."""
 
 import os
 import runpy
@@ -8,6 +8,7 @@ from contextlib import chdir
 from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import duckdb
@@ -35,19 +36,41 @@ def cases() -> Path:
     return folder
 
 
-@pytest.fixture
-def deliver(cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliver]:
-    """Runs a script that writes deliveries; returns the folder."""
-    monkeypatch.syspath_prepend(str(cases))
+@pytest.fixture(scope="module")
+def deliver(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deliver]:
+    """Runs a script that writes deliveries into a folder, a new one unless it is named; returns the folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(cases))
 
-    def run(name: str, *arguments: str) -> Path:
-        monkeypatch.setattr(sys, "argv", [name, str(tmp_path), *arguments])
-        sys.modules.pop("base", None)
-        runpy.run_path(str(cases / f"{name}.py"))
-        return tmp_path
+        def run(name: str, *arguments: str, folder: Path | None = None) -> Path:
+            folder = folder or tmp_path_factory.mktemp(name)
+            patch.setattr(sys, "argv", [name, str(folder), *arguments])
+            runpy.run_path(str(cases / f"{name}.py"))
+            return folder
 
-    yield run
+        yield run
     sys.modules.pop("base", None)
+
+
+@pytest.fixture(scope="module")
+def windows(deliver: Deliver) -> Path:
+    """Deliveries with one bad day in the training window; beside them `twin`, which lacks that day."""
+    folder = deliver("bad_day_in_window")
+    copytree(folder / "no_label", folder / "twin")
+    (folder / "twin" / "data" / "date=2024-03-05" / "part-0.parquet").unlink()
+    night(folder / "twin")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def look_backs(deliver: Deliver) -> Path:
+    """Deliveries with a strange day in the look-back; beside them `twin`, which lacks that day."""
+    folder = deliver("lookback")
+    copytree(folder / "clean", folder / "twin")
+    (folder / "twin" / "data" / "date=2024-03-09" / "part-0.parquet").unlink()
+    night(folder / "clean")
+    night(folder / "twin")
+    return folder
 
 
 def night(folder: Path, day: date = NIGHT) -> dict[str, Any]:
@@ -108,7 +131,7 @@ def test_a_night_delivered_again_in_another_order(deliver: Deliver) -> None:
     first = night(folder)
     assert (first["rows_source"], first["rows_quarantined"]) == (1_203, 15)
     before = scores(folder), rows(folder, "select * exclude (run_id) from quarantine order by all")
-    deliver("reordered", "reorder")
+    deliver("reordered", "reorder", folder=folder)
     with chdir(folder):
         assert score_night(folder / "nightscore.toml", NIGHT).status == "already committed"
         evaluate_nights(folder / "nightscore.toml", NIGHT, NIGHT, date(2024, 3, 12))
@@ -127,10 +150,11 @@ def test_a_night_killed_after_its_gate_and_delivered_again_in_another_order(
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("tasks.training.retraining.train", killed)
-        night(folder)
-    deliver("reordered", "reorder")
+        with pytest.raises(KeyboardInterrupt):
+            night(folder)
+    deliver("reordered", "reorder", folder=folder)
     found = night(folder)
     assert (found["rows_scored"], found["rows_quarantined"]) == (1_188, 15)
     assert rows(
@@ -142,43 +166,40 @@ def test_a_night_killed_after_its_gate_and_delivered_again_in_another_order(
 
 @pytest.mark.parametrize("name", ["empty", "truncated", "wrong_type", "no_label", "missing_column"])
 def test_a_bad_day_of_the_training_window_is_left_out(
-    deliver: Deliver, name: str, caplog: pytest.LogCaptureFixture
+    windows: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = deliver("bad_day_in_window")
-    found = night(folder / name)
-    warnings = [
-        record.getMessage() for record in caplog.records if "left out of the training" in record.getMessage()
-    ]
-    assert [warning[:10] for warning in warnings] == ["2024-03-05"]
-    twin = folder / "strange_label"
-    (twin / "data" / "date=2024-03-05" / "part-0.parquet").unlink()
-    assert found == night(twin)
-    assert scores(folder / name) == scores(twin)
+    found = night(windows / name)
+    messages = [record.getMessage() for record in caplog.records]
+    left_out = [message for message in messages if "left out of the training" in message]
+    assert [message[:10] for message in left_out] == ["2024-03-05"]
+    assert found["trained"] == (80, 4_720)
+    assert scores(windows / name) == scores(windows / "twin")
 
 
-def test_a_row_whose_label_is_no_label_is_not_learnt_as_normal(deliver: Deliver) -> None:
-    folder = deliver("bad_day_in_window") / "strange_label"
-    assert night(folder)["trained"] == (80, 5_900)
+def test_a_row_whose_label_is_no_label_is_not_learnt_as_normal(windows: Path) -> None:
+    assert night(windows / "strange_label")["trained"] == (80, 5_900)
 
 
 @pytest.mark.parametrize(
-    "name", ["amount_text", "float_ids", "text_ids", "float_card", "truncated", "no_card", "ts_text"]
+    ("name", "is_left_out"),
+    [
+        ("amount_text", True),
+        ("truncated", True),
+        ("no_card", True),
+        ("ts_text", True),
+        ("float_ids", False),
+        ("text_ids", False),
+        ("float_card", False),
+    ],
 )
-def test_yesterday_in_the_look_back(deliver: Deliver, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    folder = deliver("lookback")
-    found = night(folder / name)
-    left_out = [
-        record.getMessage() for record in caplog.records if "look-back leaves out" in record.getMessage()
-    ]
-    twin = folder / "clean"
-    if name in ("amount_text", "truncated", "no_card", "ts_text"):
-        assert len(left_out) == 1
-        assert "2024-03-09 (" in left_out[0]
-        (twin / "data" / "date=2024-03-09" / "part-0.parquet").unlink()
-    else:
-        assert left_out == []
-    assert found == night(twin)
-    assert scores(folder / name) == scores(twin)
+def test_yesterday_in_the_look_back(
+    look_backs: Path, name: str, is_left_out: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    night(look_backs / name)
+    messages = [record.getMessage() for record in caplog.records]
+    left_out = [message for message in messages if "look-back leaves out 2024-03-09 (" in message]
+    assert len(left_out) == is_left_out
+    assert scores(look_backs / name) == scores(look_backs / ("twin" if is_left_out else "clean"))
 
 
 def test_a_feature_that_is_constant_but_for_rounding(deliver: Deliver) -> None:

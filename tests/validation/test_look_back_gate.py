@@ -1,4 +1,4 @@
-"""The count of bad rows in DuckDB, by which dates are left out of look-backs, agrees with the gate of the night."""
+"""The count of bad rows by which look-backs leave out dates agrees with the gate of the night."""
 
 from datetime import date, datetime, timedelta
 from pathlib import Path

@@ -37,11 +37,7 @@ FORMS = {
     "weight": ("double", "float", "decimal(6,2)", "integer"),
     "at": ("timestamp", "timestamp_ns", "timestamp_ms"),
 }
-NAMES = (
-    "_id", "_row", "_entity", "_event_time", "_file", "filename", "file", "id", "entity", "event_time", "copy",
-    "day", "clean", "key", "c0", "select", "a b", 'a"b', "a.b", "Straße", "😀", "__date", "row", "error", "label",
-    "feature amount", "is_repeated", "_partition_date", "%", "'", "$day",
-)  # fmt: skip
+NAMES = ["_id", "_row", "_entity", "_event_time", "_file", "filename", "file", "id", "entity", "event_time", "copy", "day", "clean", "key", "c0", "select", "a.b", "Straße", "😀", "__date", "row", "error", "label", "is_repeated", "_partition_date", "%", "'", "$day"] + ["a b", 'a"b', "feature amount"]
 SQL = """
 with rolled as (
     select
@@ -162,7 +158,7 @@ def outcome(data: Dataset, names: dict[str, str], staging: Path) -> dict[str, An
 def delivered(
     forms: list[Form], order: list[int], names: dict[str, str], *, repeats: bool = True
 ) -> Iterator[Path]:
-    """The days in a folder, the rows of each in this order and divided among as many files as there are forms."""
+    """The days in a folder, the rows of each in this order, divided among as many files as forms."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         for day in DAYS:
