@@ -62,8 +62,8 @@ def create_history(
     for view in filter(None, (night, before)):
         if taken := [name for name in view.types if name.lower() == DATE]:
             raise SourceError(
-                f"{partition.date}: the source has a column {taken[0]}, by which feature SQL finds the date of "
-                "a row; rename the column"
+                f"{partition.date}: the source has a column {taken[0]}, by which feature SQL finds the date "
+                "of a row; rename the column"
             )
     types = dict(_history_types(dataset, night, before))
     clean = create_clean(con, dataset, validated, types)

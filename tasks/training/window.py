@@ -107,8 +107,8 @@ def require_half(left_out: list[DateLeftOut], days: list[Features]) -> None:
     if len(left_out) > len(days):
         dates = ", ".join(map(str, sorted(left_out, key=lambda each: each.date)))
         raise TrainingError(
-            f"{len(left_out)} of {len(left_out) + len(days)} dates of the training window are left out: {dates}"
-            "; deliver them again, or train as of a later date"
+            f"{len(left_out)} of {len(left_out) + len(days)} dates of the training window are left out: "
+            f"{dates}; deliver them again, or train as of a later date"
         )
 
 

@@ -38,7 +38,7 @@ def cases() -> Path:
 
 @pytest.fixture(scope="module")
 def deliver(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deliver]:
-    """Runs a script that writes deliveries into a folder, a new one unless it is named; returns the folder."""
+    """Runs a script that writes deliveries into a folder, by default a new one; returns the folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(cases))
 
