@@ -37,13 +37,11 @@ FORMS = {
     "weight": ("double", "float", "decimal(6,2)", "integer"),
     "at": ("timestamp", "timestamp_ns", "timestamp_ms"),
 }
-NAMES = (
-    *["_id", "_row", "_entity", "_event_time", "_file", "filename", "file", "id", "entity", "event_time", "copy", "day", "clean", "key", "c0"],
-    *["select", "a.b", "Straße", "😀", "__date", "row", "error", "label", "is_repeated", "_partition_date", "%", "'", "$day"],
-    "a b",
-    'a"b',
-    "feature amount",
-)
+NAMES = [
+    "_id", "_row", "_entity", "_event_time", "_file", "filename", "file", "id", "entity", "event_time",
+    "copy", "day", "clean", "key", "c0", "select", "a b", 'a"b', "a.b", "Straße", "😀", "__date", "row",
+    "error", "label", "feature amount", "is_repeated", "_partition_date", "%", "'", "$day",
+]  # fmt: skip
 SQL = """
 with rolled as (
     select
