@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from banks import NIGHT, ROWS, Bank
+from banks import NIGHT, ROWS, Bank, small_day
 from typer.testing import CliRunner
 
 from flows.cli.app import app
@@ -122,6 +122,20 @@ def test_a_source_that_changed_since_is_not_judged(scored_bank: Bank) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
     assert f"nightscore run --date {NIGHT}" in result.stderr
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_partition_in_another_order_or_in_other_files_is_judged_with_the_same_figures(
+    scored_bank: Bank,
+) -> None:
+    before = evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=2))
+    rows = small_day(NIGHT).reverse()
+    scored_bank.write(NIGHT, rows.head(150))
+    rows.tail(-150).write_parquet(scored_bank.day_folder(NIGHT) / "part-1.parquet")
+    after = evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=2))
+    figures = {"rows", "positives", "auc_roc", "average_precision", "baselines"}
+    assert {name: after[name] for name in figures} == {name: before[name] for name in figures}
+    assert before["positives"]
 
 
 def test_known_compromised_entities_are_those_with_an_earlier_known_fraud(bank: Bank) -> None:

@@ -40,6 +40,13 @@ def test_every_feature_has_its_share_in_the_score_of_any_row(scored_bank: Bank, 
         assert observed["channel"] == source["channel"]
 
 
+def test_a_row_is_found_by_its_id_whatever_its_place_in_the_source(scored_bank: Bank, tmp_path: Path) -> None:
+    (worst,) = scored_bank.table("select id from scores where rank = 1")["id"]
+    before = explained(scored_bank, worst, tmp_path / "before")
+    scored_bank.change(NIGHT, lambda rows: rows.reverse())
+    assert explained(scored_bank, worst, tmp_path / "after") == before
+
+
 def test_the_stored_reasons_are_the_largest_shares(scored_bank: Bank, tmp_path: Path) -> None:
     (stored,) = scored_bank.table(
         "select id, reasons[1].feature as feature from scores where rank = 1"

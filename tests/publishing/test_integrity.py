@@ -15,7 +15,8 @@ import tasks.publishing.publish
 from flows.serving.deployments import nightly
 from flows.settings import Settings, load_settings
 from tasks.core.errors import WarehouseError, WarehouseHeld
-from tasks.core.references import Night
+from tasks.core.references import Night, RowSum
+from tasks.core.row_sums import sum_of_ids
 from tasks.operations.doctor import Setup, check_results, check_waiting
 from tasks.publishing.integrity import violations
 from tasks.publishing.publish import publish_night, waiting_folders
@@ -57,6 +58,65 @@ def kept(
     return settings, publication
 
 
+def elsewhere(settings: Settings, folder: Path) -> Settings:
+    """The same settings with a copy of the warehouse, which a test may change."""
+    shutil.copy(settings.warehouse.uri, folder / "copy.duckdb")
+    copied = settings.warehouse.model_copy(update={"uri": str(folder / "copy.duckdb")})
+    return settings.model_copy(update={"warehouse": copied})
+
+
+def with_scores(night: StagedNight, scores: pl.DataFrame) -> StagedNight:
+    """The night with these scores instead of its own."""
+    path = night.scored.path.with_name("spoilt.parquet")
+    scores.write_parquet(path)
+    return replace(night, scored=replace(night.scored, path=path))
+
+
+def of_the_rows(night: StagedNight, ids: pl.Series) -> StagedNight:
+    """The night as if validation had found rows of these ids and no others; all of them are clean."""
+    found = sum_of_ids(ids)
+    validated = replace(night.features.validated, found=found, clean=found)
+    return replace(night, features=replace(night.features, validated=validated))
+
+
+def with_refused(night: StagedNight, folder: Path, row_id: str) -> StagedNight:
+    """The night as if validation had found one more row, and refused it."""
+    before, refused = night.features.validated, sum_of_ids(pl.Series([row_id]))
+    quarantine = folder / "quarantine.parquet"
+    bad = {
+        "row": [0],
+        "id": [row_id],
+        "copy": [0],
+        "rule": ["range"],
+        "column": ["amount"],
+        "content": ["{}"],
+    }
+    pl.DataFrame(bad).write_parquet(quarantine)
+    validated = replace(
+        before,
+        partition=replace(before.partition, rows=before.partition.rows + 1),
+        refused=write_refused(folder, row_id),
+        quarantine=quarantine,
+        rows_quarantined=1,
+        found=RowSum(before.clean.rows + 1, str(int(before.clean.total) + int(refused.total))),
+    )
+    return replace(night, features=replace(night.features, validated=validated))
+
+
+def write_refused(folder: Path, row_id: str) -> Path:
+    path = folder / "refused.parquet"
+    pl.DataFrame({"id": [row_id], "copy": [0], "is_repeated": [False]}).write_parquet(path)
+    return path
+
+
+def require_untouched(settings: Settings) -> None:
+    """The warehouse holds the first night and nothing else."""
+    with warehouse_of(settings).reading() as con:
+        assert con.sql("select distinct partition_date from score_rows").fetchall() == [(NIGHT,)]
+        assert con.sql("select distinct partition_date from quarantine").fetchall() == []
+        assert con.sql("select count(*) from runs").fetchall() == [(1,)]
+
+
 @pytest.mark.parametrize(
     ("check", "spoil"),
     [
@@ -77,30 +137,100 @@ def test_a_failed_check_stops_the_commit_and_shows_what_offends(
     kept: tuple[Settings, StagedNight], check: str, spoil: Spoil
 ) -> None:
     settings, publication = kept
-    spoilt = publication.scored.path.with_name("spoilt.parquet")
-    spoil(pl.read_parquet(publication.scored.path)).write_parquet(spoilt)
+    spoilt = spoil(pl.read_parquet(publication.scored.path))
+    night = of_the_rows(with_scores(publication, spoilt), spoilt["id"])
     with pytest.raises(
         WarehouseError,
         match=rf"{SECOND}: .*{check} found .*run_id={publication.run_id}.*nothing was published",
     ):
-        publish(settings, replace(publication, scored=replace(publication.scored, path=spoilt)))
-    with warehouse_of(settings).reading() as con:
-        assert con.sql("select distinct partition_date from score_rows").fetchall() == [(NIGHT,)]
-        assert con.sql("select count(*) from runs").fetchall() == [(1,)]
+        publish(settings, night)
+    require_untouched(settings)
 
 
-def test_a_private_id_is_masked_in_what_a_check_shows(
-    kept: tuple[Settings, StagedNight], tmp_path: Path
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (
+            lambda rows: rows.with_columns(
+                id=pl.when(pl.col("rank") < 3).then(pl.lit("twice")).otherwise("id")
+            ),
+            "400 scored and 0 refused rows are not the 400 rows that were read: twice scored more than once",
+        ),
+        (
+            lambda rows: rows.head(-1),
+            "399 scored and 0 refused rows are not the 400 rows that were read",
+        ),
+        (
+            lambda rows: pl.concat([rows, rows.head(1)]),
+            "401 scored and 0 refused rows are not the 400 rows that were read: .* scored more than once",
+        ),
+        (
+            lambda rows: rows.with_columns(
+                id=pl.when(pl.col("rank") == 1).then(pl.lit("of nowhere")).otherwise("id")
+            ),
+            "400 scored and 0 refused rows are not the 400 rows that were read",
+        ),
+    ],
+    ids=["one id twice", "a row is missing", "a row too many", "a row that was never read"],
+)
+def test_scored_rows_that_are_not_the_rows_that_were_read_are_not_published(
+    kept: tuple[Settings, StagedNight], spoil: Spoil, problem: str
+) -> None:
+    settings, publication = kept
+    spoilt = spoil(pl.read_parquet(publication.scored.path))
+    with pytest.raises(WarehouseError, match=f"{SECOND}: {problem}; nothing was published"):
+        publish(settings, with_scores(publication, spoilt))
+    require_untouched(settings)
+
+
+@pytest.mark.parametrize(
+    ("refused_id", "named"),
+    [("good", ""), ("bad", ": bad scored and refused")],
+    ids=["in both files", "in the scores alone"],
+)
+def test_a_scored_and_a_refused_row_that_are_swapped_stop_the_commit_although_every_count_agrees(
+    kept: tuple[Settings, StagedNight], tmp_path: Path, refused_id: str, named: str
 ) -> None:
     settings, publication = kept
     rows = pl.read_parquet(publication.scored.path)
-    pl.concat([rows, rows.head(1)]).write_parquet(tmp_path / "twice.parquet")
-    twice = replace(publication, scored=replace(publication.scored, path=tmp_path / "twice.parquet"))
+    swap = pl.col("rank") == 1
+    good = rows.filter(swap)["id"].item()
+    swapped = rows.with_columns(id=pl.when(swap).then(pl.lit("bad")).otherwise("id"))
+    night = with_refused(of_the_rows(publication, rows["id"]), tmp_path, "bad")
+    refused = write_refused(tmp_path, good if refused_id == "good" else "bad")
+    validated = replace(night.features.validated, refused=refused)
+    wrong = replace(with_scores(night, swapped), features=replace(night.features, validated=validated))
+    with pytest.raises(
+        WarehouseError, match=f"400 scored and 1 refused rows are not the 401 rows that were read{named}; "
+    ):
+        publish(settings, wrong)
+    require_untouched(settings)
+
+
+def test_scored_and_refused_rows_that_are_together_the_rows_that_were_read_are_published(
+    kept: tuple[Settings, StagedNight], tmp_path: Path
+) -> None:
+    settings, publication = kept
+    ids = pl.read_parquet(publication.scored.path)["id"]
+    night = with_refused(of_the_rows(publication, ids), tmp_path, "bad")
+    assert publish(elsewhere(settings, tmp_path), night).status == "committed"
+
+
+def test_a_private_id_is_masked_in_what_a_check_shows(
+    kept: tuple[Settings, StagedNight],
+) -> None:
+    settings, publication = kept
+    private = settings.model_copy(
+        update={"columns": settings.columns.model_copy(update={"private": ("id",)})}
+    )
+    rows = pl.read_parquet(publication.scored.path)
+    spoilt = pl.concat([rows, rows.head(1)])
+    twice = with_scores(publication, spoilt)
     with pytest.raises(WarehouseError, match=r"checks/unique_ids found 1: .* id=\*\*\* times=2") as refused:
-        publish(
-            settings.model_copy(update={"columns": settings.columns.model_copy(update={"private": ("id",)})}),
-            twice,
-        )
+        publish(private, of_the_rows(twice, spoilt["id"]))
+    assert rows["id"][0] not in str(refused.value)
+    with pytest.raises(WarehouseError, match="that were read: scored more than once;") as refused:
+        publish(private, twice)
     assert rows["id"][0] not in str(refused.value)
 
 
@@ -114,14 +244,12 @@ def test_a_night_of_attacks_is_published_with_a_warning(
     kept: tuple[Settings, StagedNight], tmp_path: Path
 ) -> None:
     settings, publication = kept
-    shutil.copy(settings.warehouse.uri, tmp_path / "copy.duckdb")
-    copied = settings.warehouse.model_copy(update={"uri": str(tmp_path / "copy.duckdb")})
-    elsewhere = settings.model_copy(update={"warehouse": copied})
+    copied = elsewhere(settings, tmp_path)
     attacked = pl.read_parquet(publication.scored.path).with_columns(is_flagged=pl.lit(True))
     attacked.write_parquet(tmp_path / "attacked.parquet")
     scored = replace(publication.scored, path=tmp_path / "attacked.parquet", flagged=attacked.height)
-    assert publish(elsewhere, replace(publication, scored=scored)).status == "committed"
-    with warehouse_of(elsewhere).reading() as con:
+    assert publish(copied, replace(publication, scored=scored)).status == "committed"
+    with warehouse_of(copied).reading() as con:
         ((message,),) = con.execute(
             "select message from runs where run_id = $run_id", {"run_id": publication.run_id}
         ).fetchall()

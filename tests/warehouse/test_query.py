@@ -160,11 +160,11 @@ def test_views_show_what_they_showed_at_an_instant(warehouse: WarehouseSettings)
             (select version from champion)"""
         return query(Warehouse(warehouse, "bank"), text, as_of).rows
 
-    def label(verdict: bool) -> None:
-        values = {"id": "second-0", "label": verdict, "day": "2026-01-10"}
+    def label(verdict: bool, weight: float | None = 1.0) -> None:
+        values = {"id": "second-0", "label": verdict, "weight": weight, "day": "2026-01-10"}
         add = (
-            "insert into labels by name select $id as id, $label as label, $day::date as partition_date, "
-            "$day::date as known_at,"
+            "insert into labels by name select $id as id, $label as label, $weight::double as weight, "
+            "$day::date as partition_date, $day::date as known_at,"
         )
         Warehouse(warehouse, "bank").transact(lambda con: con.execute(add + " now() as recorded_at", values))
 
@@ -178,6 +178,8 @@ def test_views_show_what_they_showed_at_an_instant(warehouse: WarehouseSettings)
     look()
     label(False)
     look()
+    label(True, weight=None)
+    look()
     promote(warehouse, "v1")
     look()
     assert shown == [
@@ -186,7 +188,8 @@ def test_views_show_what_they_showed_at_an_instant(warehouse: WarehouseSettings)
         [(30, "second-0", 30, None, None)],
         [(30, "second-0", 30, 1, None)],
         [(30, "second-0", 30, 0, None)],
-        [(30, "second-0", 30, 0, "v1")],
+        [(30, "second-0", 30, None, None)],  # a label whose weight is not known is in no metric
+        [(30, "second-0", 30, None, "v1")],
     ]
     assert [look_back(as_of) for as_of in instants] == shown
     assert look_back(None) == shown[-1]

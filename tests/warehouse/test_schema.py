@@ -1,8 +1,9 @@
-"""A warehouse of the version before is migrated when it is opened; one of a newer version is refused."""
+"""A warehouse of an earlier version is migrated when it is opened; one of a newer version is refused."""
 
 import duckdb
 import pytest
 from banks import NIGHT, Bank
+from warehouses import ENGINES
 
 from flows.settings import load_settings
 from tasks.core.errors import WarehouseError
@@ -11,7 +12,12 @@ from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.schema import FORMAT, product_version, read_format
 from tasks.warehouse.settings import WarehouseSettings
 
+FORMAT_2 = """
+    alter table quarantine drop column copy;
+    update warehouse_format set format = 2;
+"""
 FORMAT_1 = """
+    alter table quarantine drop column copy;
     drop table warehouse_format;
     drop view current_runs;
     alter table runs drop column product_version;
@@ -26,26 +32,29 @@ FORMAT_1 = """
             or superseded_at > coalesce(getvariable('as_of')::timestamptz, 'infinity')
         );
 """
+EARLIER = {1: FORMAT_1, 2: FORMAT_2}  # what makes the tables of this version those of an earlier format
 
 
-def to_format_1(bank: Bank) -> None:
-    """Makes a bank's warehouse what the version before would have written."""
+def to_format(earlier: int, bank: Bank) -> None:
+    """Makes a bank's warehouse what the version of an earlier format would have written."""
     first_hash = run_identity(load_settings(bank.config)).hashes[-1]
     with duckdb.connect(str(bank.folder / "nightscore.duckdb")) as con:
         con.execute('use "small-bank"')
-        con.execute(FORMAT_1)
-        con.execute("update runs set config_hash = $first_hash", {"first_hash": first_hash})
+        con.execute(EARLIER[earlier])
+        if earlier == 1:
+            con.execute("update runs set config_hash = $first_hash", {"first_hash": first_hash})
 
 
 @pytest.mark.slow
-def test_a_warehouse_of_the_version_before_is_migrated_and_no_night_is_scored_again(
-    scored_bank: Bank,
+@pytest.mark.parametrize("earlier", sorted(EARLIER))
+def test_a_warehouse_of_an_earlier_version_is_migrated_and_no_night_is_scored_again(
+    scored_bank: Bank, earlier: int
 ) -> None:
     from flows.catch_up import score_missed
     from flows.nightly import score_night
 
     (run,) = scored_bank.table("from current_runs").to_dicts()
-    to_format_1(scored_bank)
+    to_format(earlier, scored_bank)
     settings = load_settings(scored_bank.config)
     warehouse = Warehouse(settings.warehouse, settings.name)
     assert [row["partition_date"] for row in warehouse.rows("publish/list_committed_dates")] == [NIGHT]
@@ -55,29 +64,52 @@ def test_a_warehouse_of_the_version_before_is_migrated_and_no_night_is_scored_ag
     again = score_night(scored_bank.config, NIGHT)
     assert (again.status, again.run_id) == ("already committed", run["run_id"])
     assert score_missed(scored_bank.config, NIGHT, NIGHT) == []
-    assert scored_bank.table("select product_version from runs").rows() == [(None,)]
+    written_by = None if earlier == 1 else product_version()
+    assert scored_bank.table("select product_version from runs").rows() == [(written_by,)]
     forced = score_night(scored_bank.config, NIGHT, force=True)
     assert forced.model_version == run["model_version"]
     written = "select product_version, config_hash[:2] from runs where superseded_at is null"
     assert scored_bank.table(written).rows() == [(product_version(), "2:")]
 
 
-def test_a_migrated_schema_is_that_of_a_new_one(warehouse: WarehouseSettings) -> None:
-    for name in ("new", "old"):
-        Warehouse(warehouse, name).transact(lambda con: None)
-    with duckdb.connect(warehouse.uri) as con:
-        con.execute("use old")
-        con.execute(FORMAT_1)
-    Warehouse(warehouse, "old").rows("publish/list_committed_dates")
+@pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
+@pytest.mark.parametrize("earlier", sorted(EARLIER))
+def test_a_migrated_schema_is_that_of_a_new_one(warehouse: WarehouseSettings, earlier: int) -> None:
+    new, old = Warehouse(warehouse, "new"), Warehouse(warehouse, "old")
+    new.transact(lambda con: None)
+    old.transact(lambda con: None)
+    old.transact(lambda con: con.execute(EARLIER[earlier]))
+    old.rows("publish/list_committed_dates")
     columns = """
         select table_name, column_name, data_type
         from duckdb_columns()
-        where schema_name = $name
+        where database_name = 'warehouse' and schema_name = $name
         order by all
     """
-    with duckdb.connect(warehouse.uri, read_only=True) as con:
-        new, old = (con.execute(columns, {"name": name}).fetchall() for name in ("new", "old"))
-    assert new == old
+    with old.reading() as con:
+        assert read_format(con, "old") == FORMAT
+        found, expected = (con.execute(columns, {"name": name}).fetchall() for name in ("old", "new"))
+    assert found == expected
+    assert ("quarantine", "copy", "BIGINT") in found
+    assert ("quarantined", "copy", "BIGINT") in found
+
+
+@pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
+@pytest.mark.parametrize("earlier", sorted(EARLIER))
+def test_rows_that_an_earlier_version_quarantined_stay_and_have_no_copy(
+    warehouse: WarehouseSettings, earlier: int
+) -> None:
+    bank = Warehouse(warehouse, "bank")
+
+    def quarantine(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute(EARLIER[earlier])
+        con.execute("insert into quarantine by name select 'r' as run_id, 7 as source_row, 'a' as id")
+
+    bank.transact(lambda con: None)
+    bank.transact(quarantine)
+    with bank.reading() as con:
+        found = con.execute("select run_id, source_row, id, copy from quarantine").fetchall()
+    assert found == [("r", 7, "a", None)]
 
 
 def test_a_warehouse_of_a_newer_version_is_refused_in_one_line(warehouse: WarehouseSettings) -> None:
