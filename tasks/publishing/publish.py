@@ -165,7 +165,7 @@ def _require_every_row(con: duckdb.DuckDBPyConnection, dataset: Dataset, staged:
     named = [each["problem"] if is_private else f"{each['id']} {each['problem']}" for each in found[:SHOWN]]
     raise WarehouseError(
         f"{staged.date}: {scored.rows:,} scored and {refused.rows:,} refused rows are not the "
-        f"{validated.found.rows:,} rows that were read{': ' if named else ''}{', '.join(named)}; nothing was "
+        f"{validated.found.rows:,} rows of the gate{': ' if named else ''}{', '.join(named)}; nothing was "
         "published, run the night again with --force"
     )
 

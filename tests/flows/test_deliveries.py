@@ -235,7 +235,7 @@ def test_a_scored_row_in_the_place_of_a_refused_one_is_not_committed(
         return stage(dataset, features, scored, *others, **named)
 
     monkeypatch.setattr(publish, "stage_night", swapped)
-    with pytest.raises(WarehouseError, match="are not the 1,203 rows that were read"):
+    with pytest.raises(WarehouseError, match="are not the 1,203 rows of the gate"):
         night(folder)
     assert rows(folder, "select status from runs") == [("failed",)]
     assert rows(folder, "select count(*) from score_rows") == [(0,)]

@@ -154,21 +154,21 @@ def test_a_failed_check_stops_the_commit_and_shows_what_offends(
             lambda rows: rows.with_columns(
                 id=pl.when(pl.col("rank") < 3).then(pl.lit("twice")).otherwise("id")
             ),
-            "400 scored and 0 refused rows are not the 400 rows that were read: twice scored more than once",
+            "400 scored and 0 refused rows are not the 400 rows of the gate: twice scored more than once",
         ),
         (
             lambda rows: rows.head(-1),
-            "399 scored and 0 refused rows are not the 400 rows that were read",
+            "399 scored and 0 refused rows are not the 400 rows of the gate",
         ),
         (
             lambda rows: pl.concat([rows, rows.head(1)]),
-            "401 scored and 0 refused rows are not the 400 rows that were read: .* scored more than once",
+            "401 scored and 0 refused rows are not the 400 rows of the gate: .* scored more than once",
         ),
         (
             lambda rows: rows.with_columns(
                 id=pl.when(pl.col("rank") == 1).then(pl.lit("of nowhere")).otherwise("id")
             ),
-            "400 scored and 0 refused rows are not the 400 rows that were read",
+            "400 scored and 0 refused rows are not the 400 rows of the gate",
         ),
     ],
     ids=["one id twice", "a row is missing", "a row too many", "a row that was never read"],
@@ -201,7 +201,8 @@ def test_a_scored_and_a_refused_row_that_are_swapped_stop_the_commit_although_ev
     validated = replace(night.features.validated, refused=refused)
     wrong = replace(with_scores(night, swapped), features=replace(night.features, validated=validated))
     with pytest.raises(
-        WarehouseError, match=f"400 scored and 1 refused rows are not the 401 rows that were read{named}; "
+        WarehouseError,
+        match=f"400 scored and 1 refused rows are not the 401 rows of the gate{named}; ",
     ):
         publish(settings, wrong)
     require_untouched(settings)
