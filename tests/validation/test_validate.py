@@ -315,7 +315,7 @@ def test_text_ids_are_compared_as_text(tmp_path: Path) -> None:
         (1, None, 0, "not_null"),
     ]
     assert validated.notes == (
-        "1 rows repeat an id; of the rows of an id, ordered by their content, the first was kept",
+        "1 rows repeat an id; of the rows of an id, the first by its content was kept",
     )
 
 
