@@ -65,6 +65,15 @@ def is_time(kind: DuckDBPyType) -> bool:
     return is_date(kind) or is_timestamp(kind)
 
 
+def family(kind: DuckDBPyType) -> str:
+    """Returns number, text or time for the types whose values can be compared with each other; any other type
+    is a family of its own.
+    """
+    if is_number_or_boolean(kind):
+        return "number"
+    return "text" if is_text(kind) else "time" if is_time(kind) else str(kind)
+
+
 def has_time_zone(kind: DuckDBPyType) -> bool:
     """Whether a type holds timestamps with a time zone."""
     return kind.id == "timestamp with time zone"

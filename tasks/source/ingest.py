@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,7 +16,14 @@ from tasks.core.filesystem import filesystem_of
 from tasks.core.references import DateLeftOut, Partition
 from tasks.core.step import step
 from tasks.source.connection import connect, first_history_date, list_files, place, readable
-from tasks.source.look_back import Content, judge_dates, read_contents, unreadable_dates
+from tasks.source.look_back import (
+    Content,
+    clash,
+    judge_dates,
+    read_contents,
+    type_families,
+    unreadable_dates,
+)
 from tasks.source.view import SourceView, create_view, hashed_columns
 
 log = logging.getLogger(__name__)
@@ -60,29 +69,86 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
                 "run the night again"
             )
         before = list(date_range(first_history_date(dataset, day), day - timedelta(days=1)))
-        unreadable, view, contents = (
-            _read_look_back(con, dataset, before, day) if before else ((), view, found)
+        if before:
+            cache = files / LOOK_BACK if files else None
+            look_back = _read_look_back(con, dataset, before, day, type_families(view), cache)
+        else:
+            look_back = LookBack(view, found)
+        columns, left_out = list(hashed_columns(look_back.view, dataset)), look_back.left_out
+        earlier = (
+            _earlier_fingerprint(con, dataset, [*before, day])
+            if left_out or look_back.view.is_mixed
+            else None
         )
-        earlier_days = {each: content for each, content in contents.items() if each != day}
-        verdicts = judge_dates(con, dataset, earlier_days, files / LOOK_BACK if files else None)
-        failing = [DateLeftOut(each, verdict.reason) for each, verdict in verdicts.items() if verdict.reason]
-        left_out = tuple(sorted((*unreadable, *failing), key=lambda each: each.date))
-        if failing:
-            excluded = {each.date for each in left_out}
-            with readable(dataset.source, *before, day):
-                view, contents = read_contents(con, dataset, [d for d in (*before, day) if d not in excluded])
-        fingerprint = _fingerprint(list(hashed_columns(view, dataset)), contents, left_out)
-        earlier = _earlier_fingerprint(con, dataset, [*before, day]) if left_out or view.is_mixed else None
     return Partition(
         date=day,
         rows=found[day].rows,
-        fingerprint=fingerprint,
+        fingerprint=_fingerprint(columns, look_back.contents, left_out),
         earlier_fingerprints=(earlier,) if earlier else (),
-        look_back=tuple(sorted(each for each in contents if each != day)),
-        repeating=tuple(sorted(each for each, verdict in verdicts.items() if verdict.repeats)),
+        look_back=tuple(sorted(each for each in look_back.contents if each != day)),
+        repeating=look_back.repeating,
         left_out=left_out,
         listing=listing,
     )
+
+
+@dataclass(frozen=True)
+class LookBack:
+    """A day and the dates before it that features may use.
+
+    repeating: the dates with an id that occurs more than once. left_out: the dates that may not be used.
+    """
+
+    view: SourceView
+    contents: dict[date, Content]
+    repeating: tuple[date, ...] = ()
+    left_out: tuple[DateLeftOut, ...] = ()
+
+
+def _read_look_back(
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    before: Sequence[date],
+    day: date,
+    night: dict[str, tuple[str, ...]],
+    cache: Path | None,
+) -> LookBack:
+    """Reads a day and the dates before it, without those that cannot be read or would fail the gate.
+
+    night: the families of types of the day's columns.
+    """
+    unreadable: tuple[DateLeftOut, ...] = ()
+    try:
+        view, contents = read_contents(con, dataset, [*before, day])
+    except duckdb.Error:
+        present = [each for each in before if _has_partition(dataset, each)]
+        unreadable = unreadable_dates(con, dataset, present)
+        view, contents = _contents_without(con, dataset, unreadable, before, day)
+    earlier_days = {each: content for each, content in contents.items() if each != day}
+    verdicts = judge_dates(con, dataset, earlier_days, cache)
+    reasons = {each: verdict.reason or clash(dataset, verdict, night) for each, verdict in verdicts.items()}
+    failing = [DateLeftOut(each, reason) for each, reason in reasons.items() if reason]
+    left_out = tuple(sorted((*unreadable, *failing), key=lambda each: each.date))
+    if failing:
+        view, contents = _contents_without(con, dataset, left_out, before, day)
+    repeating = tuple(sorted(each for each in verdicts if verdicts[each].repeats and each in contents))
+    return LookBack(view, contents, repeating, left_out)
+
+
+def _contents_without(
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    left_out: Sequence[DateLeftOut],
+    before: Sequence[date],
+    day: date,
+) -> tuple[SourceView, dict[date, Content]]:
+    excluded = {each.date for each in left_out}
+    with readable(dataset.source, *before, day):
+        return read_contents(con, dataset, [each for each in (*before, day) if each not in excluded])
+
+
+def _has_partition(dataset: Dataset, day: date) -> bool:
+    return dataset.source.path is None or bool(list_files(dataset.source, [day]))
 
 
 def require_same_source(dataset: Dataset, partition: Partition, files: Path) -> None:
@@ -117,24 +183,6 @@ def list_content(dataset: Dataset, day: date) -> str:
             [file, info["size"], str(info.get("ETag") or info.get("mtime") or info.get("LastModified"))]
         )
     return _digest(*described)
-
-
-def _read_look_back(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, before: list[date], day: date
-) -> tuple[tuple[DateLeftOut, ...], SourceView, dict[date, Content]]:
-    """The dates before a day that cannot be read, and the view and contents of the others and the day."""
-    try:
-        return (), *read_contents(con, dataset, [*before, day])
-    except duckdb.Error:
-        present = [each for each in before if _has_partition(dataset, each)]
-        unreadable = unreadable_dates(con, dataset, present)
-    excluded = {each.date for each in unreadable}
-    with readable(dataset.source, *before, day):
-        return unreadable, *read_contents(con, dataset, [d for d in (*before, day) if d not in excluded])
-
-
-def _has_partition(dataset: Dataset, day: date) -> bool:
-    return dataset.source.path is None or bool(list_files(dataset.source, [day]))
 
 
 def _fingerprint(columns: list[str], contents: dict[date, Content], left_out: tuple[DateLeftOut, ...]) -> str:

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from tasks.core import duckdb_types
 from tasks.core.atomic_files import write_atomically
 from tasks.core.dataset import Dataset
-from tasks.core.duckdb_types import is_image
+from tasks.core.duckdb_types import family, is_image
 from tasks.core.errors import NightError, first_line
 from tasks.core.identity import run_identity
 from tasks.core.references import DateLeftOut
@@ -40,12 +40,15 @@ class Content:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a date would pass the gate. reason: why it would not; None if it would. repeats: whether an id
-    occurs more than once.
+    """Whether a date would pass the gate.
+
+    reason: why it would not; None if it would. repeats: whether an id occurs more than once. families: of the
+    types of each column.
     """
 
     reason: str | None
     repeats: bool
+    families: dict[str, tuple[str, ...]]
 
 
 _KEPT = TypeAdapter(tuple[str, Verdict])
@@ -114,13 +117,35 @@ def _kept_verdict(
 
 def judge_date(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, rows: int) -> Verdict:
     """Returns whether a date of the source would pass the gate."""
-    view = create_view(con, dataset, "judged", [day])
-    if reason := _schema_reason(dataset, view):
-        return Verdict(reason, repeats=False)
-    if rows < dataset.quality.min_rows:
-        return Verdict(f"{rows:,} rows, but quality.min_rows is {dataset.quality.min_rows:,}", repeats=False)
-    bad, repeats = _count_bad_rows(con, dataset, view)
-    return Verdict(_bad_rows_reason(dataset, rows, bad), repeats)
+    view, repeats = create_view(con, dataset, "judged", [day]), False
+    reason = _schema_reason(dataset, view)
+    if reason is None and rows < dataset.quality.min_rows:
+        reason = f"{rows:,} rows, but quality.min_rows is {dataset.quality.min_rows:,}"
+    if reason is None:
+        bad, repeats = _count_bad_rows(con, dataset, view)
+        reason = _bad_rows_reason(dataset, rows, bad)
+    return Verdict(reason, repeats, type_families(view))
+
+
+def type_families(view: SourceView) -> dict[str, tuple[str, ...]]:
+    """Returns the families of the types that each column has in the files."""
+    return {name: tuple(sorted({family(kind) for kind in kinds})) for name, kinds in view.found.items()}
+
+
+def clash(dataset: Dataset, verdict: Verdict, night: dict[str, tuple[str, ...]]) -> str | None:
+    """Returns why features cannot be built from a date and the night together: a column has types whose values
+    cannot become those of the night. None if they can.
+
+    Text can hold every value, an id of another form is another id, and a label or weight may be unknown.
+    """
+    columns = dataset.columns
+    lenient = (columns.id, columns.entity, columns.label, columns.weight)
+    for name, families in verdict.families.items():
+        expected = night.get(name, families)
+        if name not in lenient and "text" not in expected and not set(families) <= set(expected):
+            held, wanted = " and ".join(families), " and ".join(expected)
+            return f"column {name} holds {held}, on the night {wanted}"
+    return None
 
 
 def _schema_reason(dataset: Dataset, view: SourceView) -> str | None:

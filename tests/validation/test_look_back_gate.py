@@ -145,3 +145,36 @@ def test_the_result_is_kept_until_the_rows_change(tmp_path: Path, monkeypatch: p
     (tmp_path / str(DAY) / "part.parquet").write_bytes(b"PAR1 half a file")
     with pytest.raises(NightError, match=f"{DAY}: .*cannot be read"):
         read_partition(data, DAY, tmp_path / "files")
+
+
+def test_a_column_of_another_kind_leaves_its_date_out(tmp_path: Path) -> None:
+    (tmp_path / "features.sql").write_text(
+        "select id, amount, code from history where _partition_date = $partition_date"
+    )
+    features = {"sql": str(tmp_path / "features.sql"), "numeric": ["amount"], "categorical": ["code"]}
+    source = {"path": f"{tmp_path}/{{date}}/*.parquet", "lookback_days": 4}
+    base = dataset(tmp_path, {}).model_dump(exclude={"source", "features"})
+    data = Dataset.model_validate({**base, "source": source, "features": features})
+    frame = pl.DataFrame({
+        "id": [1, 2], "card": [1, 1], "amount": [1.0, 2.0], "code": [1, 1], "label": [0, 1], "extra": [1, 2],
+    })  # fmt: skip
+    forms = {
+        1: frame.with_columns(extra=pl.lit("many")),
+        2: frame.with_columns(extra=[[1], [2]]),
+        3: frame.with_columns(pl.col("extra").cast(pl.Float32), id=pl.lit("t1"), label=pl.lit("fraud")).head(
+            1
+        ),
+        4: frame.drop("extra"),
+        0: frame,
+    }
+    for ago, form in forms.items():
+        day = DAY - timedelta(days=ago)
+        (tmp_path / str(day)).mkdir()
+        noon = datetime(day.year, day.month, day.day, 12)
+        form.with_columns(at=pl.lit(noon)).write_parquet(tmp_path / str(day) / "part.parquet")
+    found = read_partition(data, DAY)
+    assert found.look_back == (DAY - timedelta(days=4), DAY - timedelta(days=3))
+    assert [str(each) for each in found.left_out] == [
+        "2024-03-08 (column extra holds BIGINT[][], on the night number)",
+        "2024-03-09 (column extra holds text, on the night number)",
+    ]
