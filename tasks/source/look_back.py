@@ -133,8 +133,8 @@ def type_families(view: SourceView) -> dict[str, tuple[str, ...]]:
 
 
 def clash(dataset: Dataset, verdict: Verdict, night: dict[str, tuple[str, ...]]) -> str | None:
-    """Returns why features cannot be built from a date and the night together: a column has types whose values
-    cannot become those of the night. None if they can.
+    """Returns why features cannot be built from a date and the night together: a column has types whose
+    values cannot become those of the night. None if they can.
 
     Text can hold every value, an id of another form is another id, and a label or weight may be unknown.
     """
