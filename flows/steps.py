@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import duckdb
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
@@ -47,7 +48,8 @@ class Steps:
 
         The arguments are the configuration and references, which name the content that they stand for.
         """
-        given = hashlib.sha256(to_json([self._config_hash, args, kwargs])).hexdigest()
+        # Another DuckDB may hash rows differently.
+        given = hashlib.sha256(to_json([duckdb.__version__, self._config_hash, args, kwargs])).hexdigest()
         path = self.staging / f"{step.name}.json"
         returned: Any = tuple[str, float, inspect.signature(step.plain).return_annotation]  # type: ignore[misc]
         kept: TypeAdapter[tuple[str, float, R]] = TypeAdapter(returned)

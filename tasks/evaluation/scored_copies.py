@@ -41,7 +41,7 @@ def find_scored_copies(
     kept = contents.join(earlier, on="content", how="anti")
     told = kept.group_by("id").agg(pl.col("copy").min(), several=pl.col("content").n_unique() > 1)
     told = told.filter(~pl.col("several")).select("id", told="copy")
-    equal = contents.group_by("id").agg(pl.col("content").n_unique() == 1).filter("content")["id"]
+    equal = identities.copies.group_by("id").agg(pl.col("key").n_unique() == 1).filter("key")["id"]
     if unknown := len(set(repeated) - set(told["id"]) - set(equal)):
         log.warning(
             "%d ids occur more than once in the source, and which of their rows was scored cannot be told; "

@@ -157,3 +157,42 @@ def test_columns_that_are_missing_or_not_numeric_are_named() -> None:
         Encoder.fit(NORMAL, ["channel"], [])
     with pytest.raises(ModelError, match="bytes"):
         ENCODER.encode(NORMAL.drop("bytes"))
+
+
+@pytest.mark.parametrize(
+    ("values", "is_constant"),
+    [
+        ([0.3, 0.1 + 0.2], True),
+        ([sum([0.1] * 10), 1.0], True),
+        ([1e7, 1e7 + 1], False),
+        ([1.7e9, 1.7e9 + 0.01], False),
+        (np.array([0.3, np.float32(0.1) + np.float32(0.2)], np.float32).astype(np.float64).tolist(), True),
+        ([2.0**24, 2.0**24 + 1], False),
+        ([0.0, 5e-324], True),
+        ([0.0, 1e-12], False),
+    ],
+)
+def test_a_constant_but_for_rounding_is_a_constant(values: list[float], is_constant: bool) -> None:
+    frame = pl.DataFrame({"rate": values * 50})
+    (feature,) = Encoder.fit(frame, ["rate"], []).numeric
+    assert (feature.scale == max(1.0, abs(feature.center))) == is_constant
+    encoded = Encoder.fit(frame, ["rate"], []).encode(frame)
+    assert np.abs(encoded).max() < (1e-5 if is_constant else 2)
+
+
+def test_booleans_are_the_numbers_that_were_learnt() -> None:
+    numbers = Encoder.fit(pl.DataFrame({"chip": ["1"] * 30 + ["0"] * 20}), [], ["chip"])
+    booleans = Encoder.fit(pl.DataFrame({"chip": ["true"] * 30 + ["1"] * 20}), [], ["chip"])
+    day = pl.DataFrame({"chip": ["true", "false", "1", "0", "yes"]})
+    assert numbers.encode(day).ravel().tolist() == [0, 1, 0, 1, 2]
+    assert booleans.encode(day).ravel().tolist() == [0, 2, 1, 2, 2]
+
+
+def test_numbers_that_an_earlier_version_learnt_have_their_canonical_text() -> None:
+    learnt = ("7.0", "12.00", "-3.0", "7.50", "1e+16", "007", "7.a")
+    stored = {"numeric": [], "categorical": [{"name": "code", "vocabulary": learnt}], "image": None}
+    day = pl.DataFrame({"code": ["7", "12", "-3", "7.5", "10000000000000000", "007", "7.a", "7.0", "a"]})
+    earlier = Encoder.model_validate(stored)
+    assert earlier.encode(day).ravel().tolist() == [0, 1, 2, 3, 4, 5, 6, 0, 7]
+    stored["categorical"][0]["canonical"] = True
+    assert Encoder.model_validate(stored).encode(day)[0, 0] == len(learnt)

@@ -120,3 +120,39 @@ def test_a_warehouse_of_a_newer_version_is_refused_in_one_line(warehouse: Wareho
         pass
     with pytest.raises(WarehouseError, match=refused):
         bank.transact(lambda con: None)
+
+
+@pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
+@pytest.mark.parametrize(
+    ("numeric", "expected"),
+    [
+        (("id", "entity"), [("-3", "0"), ("007", "abc"), ("12", "10000000000000000"), ("7", "7.5")]),
+        (("entity",), [("-3.0", "0"), ("007", "abc"), ("12.00", "10000000000000000"), ("7.0", "7.5")]),
+        ((), [("-3.0", "-0.0"), ("007", "abc"), ("12.00", "1e+16"), ("7.0", "7.50")]),
+    ],
+)
+def test_ids_that_an_earlier_version_wrote_as_floats_are_rewritten_if_they_are_numbers(
+    warehouse: WarehouseSettings, numeric: tuple[str, ...], expected: list[tuple[str, str]]
+) -> None:
+    bank = Warehouse(warehouse, "bank", lambda: numeric)
+
+    def write(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute(FORMAT_2)
+        rows = "('7.0', '7.50'), ('12.00', '1e+16'), ('-3.0', '-0.0'), ('007', 'abc')"
+        con.execute(f"insert into score_rows by name select * from (values {rows}) as rows(id, entity)")
+        con.execute("insert into labels by name select '7.0' as id union all select '8'")
+
+    bank.transact(lambda con: None)
+    bank.transact(write)
+    with bank.reading() as con:
+        assert con.execute("select id, entity from score_rows order by all").fetchall() == sorted(expected)
+        labelled = con.execute("select id from labels order by all").fetchall()
+    assert labelled == ([("7",), ("8",)] if "id" in numeric else [("7.0",), ("8",)])
+
+
+def test_ids_that_may_be_numbers_are_not_touched_without_the_source(warehouse: WarehouseSettings) -> None:
+    bank = Warehouse(warehouse, "bank")
+    bank.transact(lambda con: None)
+    bank.transact(lambda con: con.execute(FORMAT_2 + "insert into labels by name select '7.0' as id;"))
+    with pytest.raises(WarehouseError, match=r"holds ids of bank such as 7\.0"), bank.reading():
+        pass
