@@ -6,10 +6,10 @@ import hashlib
 import inspect
 import time
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import duckdb
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
@@ -49,7 +49,9 @@ class Steps:
         The arguments are the configuration and references, which name the content that they stand for.
         """
         # Another DuckDB may hash rows differently.
-        given = hashlib.sha256(to_json([duckdb.__version__, self._config_hash, args, kwargs])).hexdigest()
+        given = hashlib.sha256(
+            to_json([metadata.version("duckdb"), self._config_hash, args, kwargs])
+        ).hexdigest()
         path = self.staging / f"{step.name}.json"
         returned: Any = tuple[str, float, inspect.signature(step.plain).return_annotation]  # type: ignore[misc]
         kept: TypeAdapter[tuple[str, float, R]] = TypeAdapter(returned)
