@@ -18,9 +18,10 @@ import pytest
 from flows.evaluation import evaluate_nights
 from flows.nightly import score_night
 from flows.settings import load_settings
-from tasks.core.errors import WarehouseError
+from tasks.core.errors import SourceError, WarehouseError
 from tasks.labels.label_file import record_labels
 from tasks.publishing import publish
+from tasks.scoring.drift_profile import Profiler
 
 NIGHT = date(2024, 3, 10)
 pytestmark = pytest.mark.slow
@@ -239,3 +240,83 @@ def test_a_scored_row_in_the_place_of_a_refused_one_is_not_committed(
         night(folder)
     assert rows(folder, "select status from runs") == [("failed",)]
     assert rows(folder, "select count(*) from score_rows") == [(0,)]
+
+
+def test_a_night_whose_source_changes_while_it_is_scored_is_not_committed(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = deliver("near_constant") / "exact"
+    path = folder / "data" / f"date={NIGHT}" / "part-0.parquet"
+    frame, profile = pl.read_parquet(path), Profiler.write
+
+    def deliver_again(changed: pl.DataFrame) -> None:
+        def write(self: Profiler, threshold: float, to: Path) -> Path:
+            changed.write_parquet(path)
+            return profile(self, threshold, to)
+
+        monkeypatch.setattr(Profiler, "write", write)
+
+    deliver_again(frame.with_columns(pl.col("mcc") + 1))
+    with pytest.raises(SourceError, match=f"{NIGHT}: the source changed while the night was scored"):
+        night(folder)
+    assert rows(folder, "select status from runs") == [("failed",)]
+    frame.write_parquet(path)
+    deliver_again(frame.reverse())  # the same rows in another order
+    assert night(folder)["rows_scored"] == 1_200
+
+
+def test_what_fails_after_the_commit_is_a_warning(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("no such thing")
+
+    folder = deliver("near_constant") / "exact"
+    monkeypatch.setattr("tasks.monitoring.drift.measure_drift", fails)
+    found = night(folder)
+    assert (found["rows_scored"], rows(folder, "select status from runs")) == (1_200, [("committed",)])
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    expected = (
+        f"{NIGHT}  drift      failed: no such thing; the night is committed, and the next run of the date"
+    )
+    assert [message for message in warned if message.startswith(expected)]
+    monkeypatch.undo()
+    assert score_night(folder / "nightscore.toml", NIGHT).status == "already committed"
+
+
+def test_a_feature_that_is_null_all_night_is_named(
+    deliver: Deliver, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = deliver("near_constant") / "exact"
+    path = folder / "data" / f"date={NIGHT}" / "part-0.parquet"
+    nothing = {"rate": pl.lit(None, pl.Float64), "channel": pl.lit(None, pl.String)}
+    pl.read_parquet(path).with_columns(**nothing).write_parquet(path)
+    night(folder)
+    ((message,),) = rows(folder, "select message from runs")
+    for name in nothing:
+        assert f"feature {name} is null in all 1,200 rows" in message
+        assert f"feature {name} is null in all 1,200 rows" in caplog.text
+
+
+def test_odd_labels_and_weights_are_scored_and_noted(deliver: Deliver) -> None:
+    folder = deliver("near_constant") / "exact"
+    config = folder / "nightscore.toml"
+    config.write_text(config.read_text().replace('label = "fraud"', 'label = "fraud"\nweight = "weight"'))
+    days = [NIGHT - timedelta(days=ago) for ago in range(9)]
+    for day in days:
+        path = folder / "data" / f"date={day}" / "part-0.parquet"
+        number = pl.int_range(pl.len())
+        frame = pl.read_parquet(path).with_columns(
+            pl.when(number < 4).then(pl.lit([float("nan"), float("inf"), -1.0, None])
+            .list.get(number % 4)).otherwise(1.0).alias("weight"),
+            pl.when(number.is_between(7, 8)).then(7).otherwise(pl.col("fraud")).alias("fraud"),
+        )  # fmt: skip
+        frame.write_parquet(path)
+    found = night(folder)
+    assert (found["rows_scored"], found["rows_quarantined"]) == (1_200, 0)
+    ((message,),) = rows(folder, "select message from runs")
+    assert "2 values of the label column fraud are no label, such as '7'" in message
+    assert "4 values of the weight column weight are no weight" in message
+    judged = evaluate_nights(config, NIGHT, NIGHT, date(2024, 3, 12))[0]
+    assert "6 scored rows have no label" in judged.notes[0]
+    assert (found["trained"][0], found["trained"][1]) == (95, 5_895)  # the fraud in row 7 has no label now
