@@ -80,11 +80,12 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
             if left_out or look_back.view.is_mixed
             else None
         )
+    fingerprint = _fingerprint(columns, look_back.contents, left_out)
     return Partition(
         date=day,
         rows=found[day].rows,
-        fingerprint=_fingerprint(columns, look_back.contents, left_out),
-        earlier_fingerprints=(earlier,) if earlier else (),
+        fingerprint=fingerprint,
+        earlier_fingerprints=(earlier,) if earlier and earlier != fingerprint else (),
         look_back=tuple(sorted(each for each in look_back.contents if each != day)),
         repeating=look_back.repeating,
         left_out=left_out,

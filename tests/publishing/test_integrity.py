@@ -230,7 +230,7 @@ def test_a_private_id_is_masked_in_what_a_check_shows(
     with pytest.raises(WarehouseError, match=r"checks/unique_ids found 1: .* id=\*\*\* times=2") as refused:
         publish(private, of_the_rows(twice, spoilt["id"]))
     assert rows["id"][0] not in str(refused.value)
-    with pytest.raises(WarehouseError, match="that were read: scored more than once;") as refused:
+    with pytest.raises(WarehouseError, match="rows of the gate: scored more than once;") as refused:
         publish(private, twice)
     assert rows["id"][0] not in str(refused.value)
 
