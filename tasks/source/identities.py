@@ -21,18 +21,20 @@ NO_ROWS = pl.DataFrame(schema=SCHEMA)
 
 @dataclass(frozen=True)
 class Identities:
-    """The rows of one read. ids: str, null where a row has none.
+    """The rows of one read. ids: str, null where a row has none. codes: float, one number per distinct id.
 
     copies: id, key and copy of the rows whose id is null or occurs more than once.
     """
 
     ids: pl.Series
+    codes: pl.Series
     copies: pl.DataFrame
 
     @staticmethod
     def none() -> "Identities":
         """Returns the identities of no rows."""
-        return Identities(pl.Series("id", [], pl.String), NO_ROWS.with_columns(key=pl.lit("")))
+        empty = pl.Series("id", [], pl.String)
+        return Identities(empty, empty.cast(pl.Float64), NO_ROWS.with_columns(key=pl.lit("")))
 
     @property
     def rows(self) -> pl.DataFrame:
@@ -54,9 +56,8 @@ class Identities:
         con.register("ids", pl.DataFrame({"id": self.ids}).to_arrow())
         con.register("copies", self.copies.to_arrow())
         con.register("refused_rows", refused.to_arrow())
-        alone = row_sum(
-            con, "(from ids where id is not null and id not in (select id from copies where id is not null))"
-        )
+        unique = "where id is not null and id not in (select id from copies where id is not null)"
+        alone = row_sum(con, f"(from ids {unique})" if self.copies.height else "ids")
         parts = [alone, row_sum(con, "copies", "copy")]
         found = RowSum(sum(part.rows for part in parts), str(sum(int(part.total) for part in parts)))
         bad = row_sum(con, "refused_rows", "copy")
@@ -68,23 +69,28 @@ def read_identities(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: Sour
     occur more than once.
     """
     ids = con.execute(f"select {view.id} as id from day").pl()["id"]
-    repeated = ids.filter(ids.is_duplicated()).drop_nulls().unique()
+    codes = ids.rank("dense").cast(pl.Float64)
+    rows = len(ids) - ids.null_count()
+    some_repeat = rows > 0 and codes.max() != rows
+    repeated = ids.filter(codes.is_duplicated()).drop_nulls().unique() if some_repeat else ids.clear()
     con.register("repeated_ids", pl.DataFrame({"id": repeated}).to_arrow())
     con.execute("create or replace temp table repeated as from repeated_ids")
-    if not (len(repeated) or ids.null_count()):
-        return Identities(ids, Identities.none().copies)
-    rows = con.execute(
+    if not (some_repeat or ids.null_count()):
+        return Identities(ids, codes, Identities.none().copies)
+    found = con.execute(
         f"select {view.id} as id, {key_of_copy(view, dataset)} as key from day "
         f"where {view.id} is null or {view.id} in (select id from repeated)"
     ).pl()
-    copies = rows.sort("id", "key").with_columns(
+    numbered = found.sort("id", "key").with_columns(
         copy=pl.int_range(pl.len(), dtype=pl.Int64).over("id", order_by="key")
     )
-    return Identities(ids, copies)
+    return Identities(ids, codes, numbered)
 
 
-def key_of_repeated(view: SourceView, dataset: Dataset) -> str:
+def key_of_repeated(view: SourceView, dataset: Dataset, identities: Identities) -> str:
     """Returns an SQL expression for the key of a row's copy; null where its id occurs once."""
+    if identities.copies.is_empty():
+        return "cast(null as varchar)"
     return (
         f"case when {view.id} is null or {view.id} in (select id from repeated) "
         f"then {key_of_copy(view, dataset)} end"

@@ -49,6 +49,8 @@ from tasks.validation.expectations import (
 log = logging.getLogger(__name__)
 
 CHUNK_CELLS = 1 << 25  # values that Great Expectations checks at once: 256 MiB
+TEXTS = ("rule", "column", "content")
+QUARANTINE = {"row": pl.Int64, "id": pl.String, "copy": pl.Int64, **dict.fromkeys(TEXTS, pl.String)}
 VECTOR = 2048  # rows in a DuckDB vector: its batches are multiples of this
 
 
@@ -124,14 +126,13 @@ def _apply_rules(
                 f"{partition.date}: {partition.rows:,} rows were ingested, but {identities.ids.len():,} are "
                 "there now; run the night again"
             )
-        codes = identities.ids.rank("dense").cast(pl.Float64).to_numpy()
         whole = check(
-            pd.DataFrame({dataset.columns.id: codes}),
+            pd.DataFrame({dataset.columns.id: identities.codes.to_numpy()}),
             partition_rules(dataset),
             pl.DataFrame({"id": identities.ids}),
         )
         rules = row_rules(dataset, view, partition.date)
-        chunks = _frames(con, dataset, view, rules, partition) if rules else ()
+        chunks = _frames(con, dataset, view, rules, partition, identities) if rules else ()
         rows = merge(check(frame, rules, keys) for frame, keys in chunks) if rules else ()
         return [*schema, *(_identified(result, identities) for result in (*whole, *rows))], identities
 
@@ -181,6 +182,7 @@ def _frames(
     view: SourceView,
     rules: Rules,
     partition: Partition,
+    identities: Identities,
 ) -> Iterator[tuple[pd.DataFrame, pl.DataFrame]]:
     """Yields the columns that have rules, CHUNK_CELLS values at a time, and the identities of the same rows:
     id, and the key of the copy where the id is null or occurs more than once.
@@ -192,7 +194,9 @@ def _frames(
     selected = ", ".join(f"{value} as c{number}" for number, value in enumerate(values))
     days = {"day": partition.date} if dataset.columns.time else None
     rows = max(CHUNK_CELLS // cells // VECTOR, 1) * VECTOR
-    query = f"select {view.id} as id, {key_of_repeated(view, dataset)} as key, {selected} from day"
+    query = (
+        f"select {view.id} as id, {key_of_repeated(view, dataset, identities)} as key, {selected} from day"
+    )
     for batch in con.execute(query, days).to_arrow_reader(rows):
         chunk = pl.DataFrame(batch)
         found = {name: chunk[f"c{number}"] for number, name in enumerate(names)}
@@ -312,14 +316,17 @@ def _write_quarantine(
     path: Path,
 ) -> Path:
     """Writes one line per bad row and broken rule, with private columns masked in the content and as id."""
-    schema = {"id": pl.String, "copy": pl.Int64, "rule": pl.String, "column": pl.String}
+    if not broken:  # the source needs no further read
+        with atomic_path(path) as staged:
+            pl.DataFrame(schema=QUARANTINE).write_parquet(staged)
+        return path
     lines = [
         result.rows.select(
             "id", "copy", pl.lit(result.rule).alias("rule"), pl.lit(result.column, pl.String).alias("column")
         )
         for result in broken
     ]
-    con.register("bad", pl.concat([pl.DataFrame(schema=schema), *lines]).to_arrow())
+    con.register("bad", pl.concat(lines).to_arrow())
     is_private = dataset.columns.id in dataset.columns.private
     shown_id = f"case when bad.id is not null then '{MASK}' end" if is_private else "bad.id"
     found = con.sql(
