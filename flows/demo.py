@@ -1,5 +1,5 @@
 """The demo: two months of simulated card transactions, the last seven nights scored through the real flow,
-and judged.
+and evaluated.
 """
 
 import logging

@@ -41,8 +41,8 @@ def due_dates(settings: Settings, first: date | None, last: date | None) -> DueD
 def missed_dates(settings: Settings, day: date) -> DueDates:
     """What a scheduled night of `day` has to make up for: the dates before it that are due.
 
-    A date without a partition since the newest committed one is to be run once, so that it is told, and is
-    lacking afterwards. Where nothing was ever committed and no `source.start` says otherwise, the schedule
+    A date without a partition since the newest committed one is to be run once, so that it is notified, and
+    is lacking afterwards. Where nothing was ever committed and no `source.start` says otherwise, the schedule
     begins with `day`.
     """
     committed = committed_dates(settings.open_warehouse())

@@ -102,7 +102,7 @@ def evaluate_window(
     notes = []
     if unknown := rows.height - labelled.height:
         notes.append(
-            f"{unknown:,} scored rows have no label that was known by {window.as_of} and are not judged."
+            f"{unknown:,} scored rows have no label that was known by {window.as_of} and are not evaluated."
         )
     compared, missing = _comparisons(dataset, warehouse, runs, with_reduced)
     scored = _add_scores(dataset, warehouse, runs, compared, staging, evaluated)

@@ -20,7 +20,7 @@ def words(rule: ThresholdSettings | None) -> str | None:
 
 
 def reasons(known: Snapshot, dataset: Dataset, other_threshold: bool, other_rows: bool) -> Iterator[str]:
-    """What sets the two apart; something is said wherever rows differ (`other_rows`).
+    """Returns why the two differ; at least one sentence wherever rows differ (`other_rows`).
 
     other_threshold: whether the two flagged from different scores on.
     """

@@ -13,7 +13,7 @@ SHOWN_ALERTS = 20
 
 
 def night_line(run: dict[str, Any]) -> NightLine:
-    """The line of a committed run, not judged yet."""
+    """The line of a committed run, not evaluated yet."""
     return NightLine(
         date=run["partition_date"],
         rows=run["rows_scored"],
@@ -26,7 +26,7 @@ def night_line(run: dict[str, Any]) -> NightLine:
 
 
 def labelled_night(night: NightLine, rows: pl.DataFrame) -> NightLine:
-    """The line with its precision and recall on the judged rows of its date."""
+    """The line with its precision and recall on the evaluated rows of its date."""
     day = rows.filter(pl.col("partition_date") == night.date)
     if day.is_empty():
         return night

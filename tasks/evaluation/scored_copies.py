@@ -24,8 +24,8 @@ def find_scored_copies(
     """Returns the id and copy of each scored row: copy 0.
 
     A run of before format 3 kept the first copy in the order of a read. Its quarantine holds the others, so
-    that the scored copy is the one whose content is not there; where that cannot be told, a warning says so
-    and the copy is 0.
+    that the scored copy is the one whose content is not there; where that cannot be found out, a warning says
+    so and the copy is 0.
     scored: ids. quarantined: id, copy (null before format 3) and content of the run's bad rows.
     """
     copies = pl.DataFrame({"id": scored}).with_columns(copy=pl.lit(0, pl.Int64))
@@ -39,14 +39,14 @@ def find_scored_copies(
         f"from {with_copies(view, dataset, 'scored_more_than_once')} where {view.id} is not null"
     ).pl()
     kept = contents.join(earlier, on="content", how="anti")
-    told = kept.group_by("id").agg(pl.col("copy").min(), several=pl.col("content").n_unique() > 1)
-    told = told.filter(~pl.col("several")).select("id", told="copy")
+    remaining = kept.group_by("id").agg(pl.col("copy").min(), several=pl.col("content").n_unique() > 1)
+    single = remaining.filter(~pl.col("several")).select("id", scored="copy")
     equal = identities.copies.group_by("id").agg(pl.col("key").n_unique() == 1).filter("key")["id"]
-    if unknown := len(set(repeated) - set(told["id"]) - set(equal)):
+    if unknown := len(set(repeated) - set(single["id"]) - set(equal)):
         log.warning(
-            "%d ids occur more than once in the source, and which of their rows was scored cannot be told; "
+            "%d ids occur more than once in the source, and it is unknown which of their rows was scored; "
             "the first in the order of their content is taken",
             unknown,
         )
-    joined = copies.join(told, on="id", how="left", maintain_order="left")
-    return joined.select("id", pl.coalesce("told", "copy").alias("copy"))
+    joined = copies.join(single, on="id", how="left", maintain_order="left")
+    return joined.select("id", pl.coalesce("scored", "copy").alias("copy"))

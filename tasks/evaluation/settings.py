@@ -1,4 +1,4 @@
-"""Which nights are judged together, and by which labels."""
+"""Which nights are evaluated together, and by which labels."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +9,7 @@ from models.settings import Section
 
 
 class EvaluationSettings(Section):
-    """How a window of nights is judged."""
+    """How a window of nights is evaluated."""
 
     window_days: int = Field(7, ge=1)
     top_k: tuple[int, ...] = (100,)
@@ -23,7 +23,7 @@ class EvaluationSettings(Section):
 
 @dataclass(frozen=True)
 class Window:
-    """The dates `first`..`last`, judged by the labels known at the end of `as_of`."""
+    """The dates `first`..`last`, evaluated by the labels known at the end of `as_of`."""
 
     first: date
     last: date

@@ -14,10 +14,8 @@ from tasks.core.duckdb_types import is_integer, is_number, is_number_or_boolean,
 from tasks.core.errors import SourceError
 from tasks.core.references import Partition, Validated
 from tasks.core.sql_expressions import null_if_nan
-from tasks.source.row_rules import violations
+from tasks.source.row_rules import DATE_COLUMN, reserved_columns, violations
 from tasks.source.view import SourceView, Types, create_view, with_copies
-
-DATE = "_partition_date"  # the column of `history` that says which date a row is of
 
 
 def create_clean(
@@ -59,12 +57,11 @@ def create_history(
     partition = validated.partition
     night = create_view(con, dataset, "day", [partition.date])
     before = create_view(con, dataset, "before", partition.look_back) if partition.look_back else None
-    for view in filter(None, (night, before)):
-        if taken := [name for name in view.types if name.lower() == DATE]:
-            raise SourceError(
-                f"{partition.date}: the source has a column {taken[0]}, by which feature SQL finds the date "
-                "of a row; rename the column"
-            )
+    if taken := reserved_columns(dataset, night):
+        raise SourceError(
+            f"{partition.date}: the source has a column {taken[0]}, by which feature SQL finds the date of a "
+            "row; rename the column"
+        )
     types = dict(_history_types(dataset, night, before))
     clean = create_clean(con, dataset, validated, types)
     parts = [_shown(dataset, clean, partition.date, label_delay_days)]
@@ -119,7 +116,7 @@ def _shown(dataset: Dataset, view: SourceView, day: date, label_delay_days: int)
         known = f"{view.date} <= date '{day - timedelta(days=label_delay_days)}'"
         values[label] = f"case when {known} then {values[label]} end"
     columns = [f"{value} as {identifier(name)}" for name, value in values.items()]
-    return f"select {', '.join([*columns, f'{view.date} as {DATE}'])} from {view.name}"
+    return f"select {', '.join([*columns, f'{view.date} as {DATE_COLUMN}'])} from {view.name}"
 
 
 def _history_types(

@@ -80,7 +80,7 @@ def _record(con: duckdb.DuckDBPyConnection, path: Path, lines: pl.DataFrame) -> 
     if invalid := row(con, "labels/find_invalid_values"):
         raise LabelsRefused(
             f"{path}: {invalid['lines']:,} values of {invalid['column']} are not valid, the first in line "
-            f"{invalid['first_line']}: {invalid['written']!r}; nothing was recorded, mend the file"
+            f"{invalid['first_line']}: {invalid['written']!r}; nothing was recorded, fix the file"
         )
     execute(con, "labels/match_scored_rows")
     counts = row(con, "labels/count_new_labels")

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 def drift(dataset: Dataset, warehouse: Warehouse, notify: NotifySettings, night: Night) -> tuple[Drift, ...]:
     """Measures the drift after a committed night, once; see `measure_drift`.
 
-    What is over a limit is a warning and a note of the run; it is told where a feature is over that was not
-    so the last time. The night is committed by now, so what goes wrong here is a warning.
+    What is over a limit is a warning and a note of the run; a notice is sent where a feature is over that was
+    not so the last time. The night is committed by now, so what goes wrong here is a warning.
     """
     try:
         found = measure_drift(dataset, warehouse, night)

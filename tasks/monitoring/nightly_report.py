@@ -61,5 +61,5 @@ def _report(
         found = evaluate_window(dataset, warehouse, evaluation, window, staging)
         return report(found, warehouse.files / "reports")
     except (NightError, ModelError) as error:
-        log.warning("%s  report     %s could not be judged: %s", day, matured, error)
+        log.warning("%s  report     %s could not be evaluated: %s", day, matured, error)
         return None

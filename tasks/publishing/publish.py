@@ -183,7 +183,7 @@ def _check(
     _require_every_row(con, dataset, staged)
     if found := "; ".join(map(str, violations(con, run_id, dataset.columns.masked))):
         raise WarehouseError(
-            f"{day}: {found}; nothing was published: mend what it names, or run the night again with --force"
+            f"{day}: {found}; nothing was published: fix what it names, or run the night again with --force"
         )
     notes = []
     for warning in warnings(con, flagged_share, run_id):

@@ -15,7 +15,7 @@ from tasks.warehouse.statements import rows
 @dataclass(frozen=True)
 class ChampionPeriod:
     """The dates from `effective_from` on, before `effective_until` (None: all of them) that a version is
-    champion of, and who said so.
+    champion of, and who decided it.
     """
 
     effective_from: date
@@ -27,7 +27,7 @@ class ChampionPeriod:
 
 @dataclass(frozen=True)
 class LatestFigures:
-    """The figures of the newest judged window that a version alone has flagged.
+    """The figures of the newest evaluated window that a version alone has flagged.
 
     metrics: by name value, low and high (95% interval).
     """

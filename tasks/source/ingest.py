@@ -18,8 +18,8 @@ from tasks.core.step import step
 from tasks.source.connection import connect, first_history_date, list_files, place, readable
 from tasks.source.look_back import (
     Content,
+    check_dates,
     clash,
-    judge_dates,
     read_contents,
     type_families,
     unreadable_dates,
@@ -126,13 +126,13 @@ def _read_look_back(
         unreadable = unreadable_dates(con, dataset, present)
         view, contents = _contents_without(con, dataset, unreadable, before, day)
     earlier_days = {each: content for each, content in contents.items() if each != day}
-    verdicts = judge_dates(con, dataset, earlier_days, cache)
-    reasons = {each: verdict.reason or clash(dataset, verdict, night) for each, verdict in verdicts.items()}
+    checks = check_dates(con, dataset, earlier_days, cache)
+    reasons = {each: check.reason or clash(dataset, check, night) for each, check in checks.items()}
     failing = [DateLeftOut(each, reason) for each, reason in reasons.items() if reason]
     left_out = tuple(sorted((*unreadable, *failing), key=lambda each: each.date))
     if failing:
         view, contents = _contents_without(con, dataset, left_out, before, day)
-    repeating = tuple(sorted(each for each in verdicts if verdicts[each].repeats and each in contents))
+    repeating = tuple(sorted(each for each in checks if checks[each].repeats and each in contents))
     return LookBack(view, contents, repeating, left_out)
 
 

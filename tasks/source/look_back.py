@@ -23,7 +23,7 @@ from tasks.core.errors import NightError, first_line
 from tasks.core.identity import run_identity
 from tasks.core.references import DateLeftOut
 from tasks.source.connection import unreadable_reason
-from tasks.source.row_rules import configured_columns, typed_columns, violations
+from tasks.source.row_rules import configured_columns, reserved_columns, typed_columns, violations
 from tasks.source.view import SourceView, create_view, hashed_columns, with_copies
 
 RULES = 1  # raised whenever the counting below changes
@@ -39,7 +39,7 @@ class Content:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateCheck:
     """Whether a date would pass the gate.
 
     reason: why it would not; None if it would. repeats: whether an id occurs more than once. families: of the
@@ -51,7 +51,7 @@ class Verdict:
     families: dict[str, tuple[str, ...]]
 
 
-_KEPT = TypeAdapter(tuple[str, Verdict])
+_KEPT = TypeAdapter(tuple[str, GateCheck])
 
 
 def read_contents(
@@ -84,47 +84,47 @@ def unreadable_dates(
     return tuple(found)
 
 
-def judge_dates(
+def check_dates(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, contents: dict[date, Content], cache: Path | None
-) -> dict[date, Verdict]:
+) -> dict[date, GateCheck]:
     """Returns for each of these dates whether it would pass the gate.
 
     cache: the folder that keeps one file per date, if any.
     """
-    return {day: _kept_verdict(con, dataset, day, content, cache) for day, content in contents.items()}
+    return {day: _kept_check(con, dataset, day, content, cache) for day, content in contents.items()}
 
 
-def _kept_verdict(
+def _kept_check(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, content: Content, cache: Path | None
-) -> Verdict:
+) -> GateCheck:
     if cache is None:
-        return judge_date(con, dataset, day, content.rows)
+        return check_date(con, dataset, day, content.rows)
     roles = [dataset.columns.private, dataset.columns.details, dataset.source.timezone]
     key = [RULES, run_identity(dataset).current, roles, content.rows, str(content.hashed)]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     path = cache / f"{day}.json"
     try:
-        of, verdict = _KEPT.validate_json(path.read_bytes())
+        of, check = _KEPT.validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         of = None
     if of == digest:
-        return verdict
-    verdict = judge_date(con, dataset, day, content.rows)
+        return check
+    check = check_date(con, dataset, day, content.rows)
     cache.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, _KEPT.dump_json((digest, verdict)).decode())
-    return verdict
+    write_atomically(path, _KEPT.dump_json((digest, check)).decode())
+    return check
 
 
-def judge_date(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, rows: int) -> Verdict:
+def check_date(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, rows: int) -> GateCheck:
     """Returns whether a date of the source would pass the gate."""
-    view, repeats = create_view(con, dataset, "judged", [day]), False
+    view, repeats = create_view(con, dataset, "checked", [day]), False
     reason = _schema_reason(dataset, view)
     if reason is None and rows < dataset.quality.min_rows:
         reason = f"{rows:,} rows, but quality.min_rows is {dataset.quality.min_rows:,}"
     if reason is None:
         bad, repeats = _count_bad_rows(con, dataset, view)
         reason = _bad_rows_reason(dataset, rows, bad)
-    return Verdict(reason, repeats, type_families(view))
+    return GateCheck(reason, repeats, type_families(view))
 
 
 def type_families(view: SourceView) -> dict[str, tuple[str, ...]]:
@@ -132,7 +132,7 @@ def type_families(view: SourceView) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted({family(kind) for kind in kinds})) for name, kinds in view.found.items()}
 
 
-def clash(dataset: Dataset, verdict: Verdict, night: dict[str, tuple[str, ...]]) -> str | None:
+def clash(dataset: Dataset, check: GateCheck, night: dict[str, tuple[str, ...]]) -> str | None:
     """Returns why features cannot be built from a date and the night together: a column has types whose
     values cannot become those of the night. None if they can.
 
@@ -140,7 +140,7 @@ def clash(dataset: Dataset, verdict: Verdict, night: dict[str, tuple[str, ...]])
     """
     columns = dataset.columns
     lenient = (columns.id, columns.entity, columns.label, columns.weight)
-    for name, families in verdict.families.items():
+    for name, families in check.families.items():
         expected = night.get(name, families)
         if name not in lenient and "text" not in expected and not set(families) <= set(expected):
             held, wanted = " and ".join(families), " and ".join(expected)
@@ -149,6 +149,8 @@ def clash(dataset: Dataset, verdict: Verdict, night: dict[str, tuple[str, ...]])
 
 
 def _schema_reason(dataset: Dataset, view: SourceView) -> str | None:
+    if taken := reserved_columns(dataset, view):
+        return f"a column is named {taken[0]}"
     if missing := [name for name in configured_columns(dataset) if name not in view.types]:
         return f"missing columns: {', '.join(missing)}"
     for rule, names in typed_columns(dataset, view).items():
@@ -166,11 +168,11 @@ def _count_bad_rows(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: Sour
     con.execute(
         f"""
         create or replace temp table repeated as
-        select {view.id} as id from judged where {view.id} is not null group by all having count(*) > 1
+        select {view.id} as id from checked where {view.id} is not null group by all having count(*) > 1
         """
     )
     queries = [
-        f"select count(*) filter ({is_bad}) from judged "
+        f"select count(*) filter ({is_bad}) from checked "
         f"where {view.id} is null or {view.id} not in (select id from repeated)"
     ]
     if repeats := bool(con.sql("from repeated limit 1").fetchone()):

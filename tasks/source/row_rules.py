@@ -15,6 +15,7 @@ from tasks.core.duckdb_types import is_float, is_image, is_text
 from tasks.core.sql_expressions import null_if_nan
 from tasks.source.view import SourceView
 
+DATE_COLUMN = "_partition_date"  # of the view that feature SQL reads
 Rule = tuple[str, str]  # the name of the rule, and its column
 
 
@@ -28,6 +29,11 @@ def configured_columns(dataset: Dataset) -> list[str]:
     named = (*roles, *features, *dataset.quality.columns, *columns.private, *columns.details)
     late = (columns.label, columns.weight)
     return list(dict.fromkeys(name for name in named if name is not None and name not in late))
+
+
+def reserved_columns(dataset: Dataset, view: SourceView) -> list[str]:
+    """Returns the columns of the source by whose name feature SQL finds the date of a row."""
+    return [name for name in view.types if dataset.features.sql and name.lower() == DATE_COLUMN]
 
 
 def typed_columns(dataset: Dataset, view: SourceView) -> dict[str, list[str]]:

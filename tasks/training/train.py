@@ -68,7 +68,7 @@ def train(
     if version.withheld:
         raise GateFailed(
             f"{as_of}: {version.name} is kept out of service: {version.withheld} See {version.card}; "
-            'mend the features or the training (training.gate = "warn" lets usefulness pass)'
+            'fix the features or the training (training.gate = "warn" lets usefulness pass)'
         )
     champion = find_champion(dataset, warehouse, as_of)
     if promoted or (champion is None and dataset.training.promotion == "automatic"):

@@ -72,7 +72,15 @@ def read_window(
             partitions.append(read_partition(dataset, day, files))
         except SourceError as error:
             left_out.append(_leave_out(day, error))
+    _warn_of_look_backs(partitions, first)
     return partitions, left_out
+
+
+def _warn_of_look_backs(partitions: list[Partition], first: date) -> None:
+    """Logs one warning for each date before the window that its look-backs leave out."""
+    before = {each.date: each.reason for day in partitions for each in day.left_out if each.date < first}
+    for day, reason in sorted(before.items()):
+        log.warning("%s  train      left out of the look-back of the training window: %s", day, reason)
 
 
 def _leave_out(day: date, error: Exception) -> DateLeftOut:

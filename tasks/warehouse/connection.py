@@ -201,7 +201,7 @@ def _attached(
                 if not is_held(error):
                     what = first_line(error)
                     raise WarehouseError(
-                        f"{warehouse.place} cannot be opened as the warehouse: {what}; mend warehouse.uri"
+                        f"{warehouse.place} cannot be opened as the warehouse: {what}; fix warehouse.uri"
                     ) from error
                 patience.wait(error)
         yield con

@@ -44,8 +44,8 @@ class Lake:
 def parse_lake(uri: str) -> Lake | None:
     """The lake that a URI names; None where it names a DuckDB file.
 
-    Raises ValueError where it names neither, or where a password cannot be told from the rest; the message
-    shows nothing of the URI.
+    Raises ValueError where it names neither, or where a password cannot be separated from the rest; the
+    message shows nothing of the URI.
     """
     if not uri.startswith("ducklake:"):
         if ":" in uri:

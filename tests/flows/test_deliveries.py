@@ -22,6 +22,7 @@ from tasks.core.errors import SourceError, WarehouseError
 from tasks.labels.label_file import record_labels
 from tasks.publishing import publish
 from tasks.scoring.drift_profile import Profiler
+from tasks.source import connection
 
 NIGHT = date(2024, 3, 10)
 pytestmark = pytest.mark.slow
@@ -93,7 +94,10 @@ def scores(folder: Path) -> list[tuple[Any, ...]]:
     return rows(folder, "select id, entity, score, is_flagged from scores order by id")
 
 
-def test_a_view_that_orders_its_rows_anew_at_each_read(deliver: Deliver) -> None:
+def test_a_view_that_orders_its_rows_anew_at_each_read(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.DUCKDB_CONFIG, "threads", 4)
     folder = deliver("grouped_view")
     found = night(folder)
     assert (found["rows_source"], found["rows_quarantined"]) == (100_000, 200)

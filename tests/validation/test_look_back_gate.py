@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tasks.core.dataset import Dataset
-from tasks.core.errors import NightError, PartitionRejected
+from tasks.core.errors import NightError, PartitionRejected, SourceError
+from tasks.features.build import build_features
 from tasks.source.connection import connect
 from tasks.source.ingest import read_partition
-from tasks.source.look_back import judge_date
+from tasks.source.look_back import check_date
 from tasks.validation.validate import validate_partition
 
 DAY = date(2024, 3, 10)
@@ -33,7 +34,7 @@ QUALITY: list[dict[str, Any]] = [
 def dataset(folder: Path, quality: dict[str, Any]) -> Dataset:
     return Dataset.model_validate(
         {
-            "name": "judged",
+            "name": "checked",
             "source": {"path": f"{folder}/{{date}}/*.parquet"},
             "columns": {"id": "id", "time": "at", "entity": "card", "label": "label"},
             "features": {"numeric": ["amount"], "categorical": ["code"]},
@@ -89,7 +90,7 @@ def test_a_date_passes_one_where_it_passes_the_other(frame: pl.DataFrame, qualit
         frame.write_parquet(folder / str(DAY) / "part.parquet")
         data = dataset(folder, quality)
         with connect(data.source) as con:
-            reason = judge_date(con, data, DAY, frame.height).reason
+            reason = check_date(con, data, DAY, frame.height).reason
         try:
             validate_partition(data, read_partition(data, DAY), folder)
             rejected = None
@@ -112,9 +113,9 @@ def test_the_result_is_kept_until_the_rows_change(tmp_path: Path, monkeypatch: p
 
     def counting(con: Any, dataset: Dataset, day: date, rows: int) -> Any:
         counted.append(day)
-        return judge_date(con, dataset, day, rows)
+        return check_date(con, dataset, day, rows)
 
-    monkeypatch.setattr("tasks.source.look_back.judge_date", counting)
+    monkeypatch.setattr("tasks.source.look_back.check_date", counting)
 
     def deliver(day: date, *, good: bool) -> None:
         frame = pl.DataFrame({
@@ -152,7 +153,7 @@ def test_a_column_of_another_kind_leaves_its_date_out(tmp_path: Path) -> None:
         "select id, amount, code from history where _partition_date = $partition_date"
     )
     features = {"sql": str(tmp_path / "features.sql"), "numeric": ["amount"], "categorical": ["code"]}
-    source = {"path": f"{tmp_path}/{{date}}/*.parquet", "lookback_days": 4}
+    source = {"path": f"{tmp_path}/{{date}}/*.parquet", "lookback_days": 5}
     base = dataset(tmp_path, {}).model_dump(exclude={"source", "features"})
     data = Dataset.model_validate({**base, "source": source, "features": features})
     frame = pl.DataFrame({
@@ -164,7 +165,8 @@ def test_a_column_of_another_kind_leaves_its_date_out(tmp_path: Path) -> None:
         3: frame.with_columns(pl.col("extra").cast(pl.Float32), id=pl.lit("t1"), label=pl.lit("fraud")).head(
             1
         ),
-        4: frame.drop("extra"),
+        4: frame.drop("extra").with_columns(_Partition_Date=1),
+        5: frame.drop("extra"),
         0: frame,
     }
     for ago, form in forms.items():
@@ -173,8 +175,26 @@ def test_a_column_of_another_kind_leaves_its_date_out(tmp_path: Path) -> None:
         noon = datetime(day.year, day.month, day.day, 12)
         form.with_columns(at=pl.lit(noon)).write_parquet(tmp_path / str(day) / "part.parquet")
     found = read_partition(data, DAY)
-    assert found.look_back == (DAY - timedelta(days=4), DAY - timedelta(days=3))
+    assert found.look_back == (DAY - timedelta(days=5), DAY - timedelta(days=3))
     assert [str(each) for each in found.left_out] == [
+        "2024-03-06 (a column is named _Partition_Date)",
         "2024-03-08 (column extra holds BIGINT[][], on the night number)",
         "2024-03-09 (column extra holds text, on the night number)",
     ]
+
+
+def test_only_feature_sql_refuses_a_column_by_its_name(tmp_path: Path) -> None:
+    base = dataset(tmp_path, {})
+    (tmp_path / "features.sql").write_text("select id, amount, code from history")
+    features = {"sql": str(tmp_path / "features.sql"), "numeric": ["amount"], "categorical": ["code"]}
+    with_sql = Dataset.model_validate({**base.model_dump(exclude={"features"}), "features": features})
+    frame = pl.DataFrame({
+        "id": [1, 2], "card": [1, 1], "amount": [1.0, 2.0], "code": [1, 1], "label": [0, 1],
+        "at": [datetime(2024, 3, 10, 12)] * 2, "_partition_date": ["a", "b"],
+    })  # fmt: skip
+    (tmp_path / str(DAY)).mkdir()
+    frame.write_parquet(tmp_path / str(DAY) / "part.parquet")
+    validated = validate_partition(base, read_partition(base, DAY), tmp_path)
+    assert build_features(base, validated, 0, tmp_path).rows == 2
+    with pytest.raises(SourceError, match=f"{DAY}: the source has a column _partition_date, .*rename"):
+        build_features(with_sql, validated, 0, tmp_path)

@@ -257,7 +257,7 @@ def test_a_reader_sees_one_whole_night_or_the_other_while_they_are_published(
 def test_a_file_that_is_no_warehouse_is_refused_in_words(warehouse: WarehouseSettings) -> None:
     assert warehouse.file is not None
     warehouse.file.write_text("no database" * 1000)
-    with pytest.raises(WarehouseError, match=r"cannot be opened as the warehouse.*mend warehouse.uri"):
+    with pytest.raises(WarehouseError, match=r"cannot be opened as the warehouse.*fix warehouse.uri"):
         promote(warehouse, "a")
 
 
