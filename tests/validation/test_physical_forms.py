@@ -2,7 +2,7 @@
 are: the same clean rows with the same features, the same bad rows, the same labels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -94,14 +94,17 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # a night is too slow to
 PLAIN = Form({name: kinds[0] for name, kinds in FORMS.items()}, COLUMNS)
 
 
-def write(path: Path, rows: list[dict[str, Any]], form: Form, names: dict[str, str]) -> None:
-    """Writes one Parquet file; null is NaN where the type has NaN."""
+def write(
+    path: Path, rows: list[dict[str, Any]], form: Form, names: dict[str, str], others: Sequence[str] = ()
+) -> None:
+    """Writes one Parquet file; null is NaN where the type has NaN. others: columns that nobody configured."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frame = pl.DataFrame(rows, schema={n: pl.Datetime("us") if n == "at" else pl.Float64 for n in COLUMNS})
     with duckdb.connect() as con:
         con.register("rows", frame.to_arrow())
-        con.execute(f"copy (select {', '.join(_written(form, names, n) for n in form.order)} from rows) "
-                    f"to {literal(str(path))} (format parquet)")  # fmt: skip
+        values = [_written(form, names, name) for name in form.order]
+        values += [f"'x' as {identifier(name)}" for name in others]
+        con.execute(f"copy (select {', '.join(values)} from rows) to {literal(str(path))} (format parquet)")
 
 
 def _written(form: Form, names: dict[str, str], name: str) -> str:
@@ -160,7 +163,12 @@ def outcome(data: Dataset, names: dict[str, str], staging: Path) -> dict[str, An
 
 @contextmanager
 def delivered(
-    forms: list[Form], order: list[int], names: dict[str, str], *, repeats: bool = True
+    forms: list[Form],
+    order: list[int],
+    names: dict[str, str],
+    *,
+    repeats: bool = True,
+    others: Sequence[str] = (),
 ) -> Iterator[Path]:
     """The days in a folder, the rows of each in this order, divided among as many files as forms."""
     with TemporaryDirectory() as name:
@@ -222,3 +230,20 @@ def test_names_change_nothing(data: st.DataObject, tmp_path_factory: pytest.Temp
         expected = outcome(dataset(folder, {}, with_sql=False), {}, Path(staging))
     with delivered([PLAIN, PLAIN], order, names, repeats=False) as folder, TemporaryDirectory() as staging:
         assert_same(outcome(dataset(folder, names, with_sql=False), names, Path(staging)), expected)
+
+
+@settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck), phases=PHASES)
+@given(data=st.data())
+def test_columns_that_nobody_configured_change_nothing(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    taken = {*COLUMNS, "_partition_date"}
+    names = data.draw(st.permutations([name for name in NAMES if name not in taken]), label="others")[:8]
+    order = list(range(ROWS))
+    with delivered([PLAIN], order, {}, repeats=False) as folder, TemporaryDirectory() as staging:
+        expected = outcome(dataset(folder, {}, with_sql=True), {}, Path(staging))
+    with (
+        delivered([PLAIN, PLAIN], order, {}, repeats=False, others=names) as folder,
+        TemporaryDirectory() as staging,
+    ):
+        assert_same(outcome(dataset(folder, {}, with_sql=True), {}, Path(staging)), expected)
