@@ -72,7 +72,7 @@ def score_day(
         log.warning("%s  score      threshold.strategy %s: %s", features.date, threshold.strategy, odd)
     flagged = pl.Series("is_flagged", flags.flagged)
     likely = rows["id"].filter(flagged & (rows["p_value"] > detector.settings.explain_below))
-    reasons = _reasons(detector, [*explained, *_batches_of(dataset, features, likely)])
+    reasons = _reasons(dataset, detector, [*explained, *_batches_of(dataset, features, likely)])
     rank = pl.col("score").rank("min", descending=True).cast(pl.Int64).alias("rank")
     path = staging / "scores.parquet"
     with atomic_path(path) as staged:
@@ -149,11 +149,22 @@ def _require_clean_rows(dataset: Dataset, features: Features, ids: pl.Series) ->
     )
 
 
-def _reasons(detector: Detector, explained: Sequence[FeatureBatch]) -> pl.DataFrame:
-    """The reasons of these rows: id, reasons."""
+def _reasons(dataset: Dataset, detector: Detector, explained: Sequence[FeatureBatch]) -> pl.DataFrame:
+    """The reasons of these rows: id, reasons. Values of private features are masked."""
     ids = pl.concat([batch.keys["id"] for batch in explained])
     rows = pl.concat([batch.features for batch in explained])
-    return pl.DataFrame({"id": ids, "reasons": detector.reasons(rows)})
+    found = pl.DataFrame({"id": ids, "reasons": detector.reasons(rows)})
+    if not dataset.columns.private:
+        return found
+    reason = pl.element().struct
+    is_private = reason.field("feature").is_in(dataset.columns.private)
+    masked = {
+        name: pl.when(is_private & reason.field(name).is_not_null())
+        .then(pl.lit(MASK))
+        .otherwise(reason.field(name))
+        for name in ("observed", "expected")
+    }
+    return found.with_columns(pl.col("reasons").list.eval(reason.with_fields(**masked)))
 
 
 def _with_details(dataset: Dataset, features: Features, rows: pl.DataFrame) -> pl.DataFrame:

@@ -324,3 +324,15 @@ def test_odd_labels_and_weights_are_scored_and_noted(deliver: Deliver) -> None:
     judged = evaluate_nights(config, NIGHT, NIGHT, date(2024, 3, 12))[0]
     assert "6 scored rows have no label" in judged.notes[0]
     assert (found["trained"][0], found["trained"][1]) == (95, 5_895)  # the fraud in row 7 has no label now
+
+
+def test_private_features_are_masked_in_the_reasons(deliver: Deliver) -> None:
+    folder = deliver("near_constant") / "exact"
+    config = folder / "nightscore.toml"
+    config.write_text(config.read_text().replace('label = "fraud"', 'label = "fraud"\nprivate = ["amount"]'))
+    night(folder)
+    reasons = rows(folder, "select unnest(reasons, recursive := true) from scores where reasons is not null")
+    assert {feature for feature, *_ in reasons} >= {"amount", "velocity"}
+    for feature, _, observed, expected in reasons:
+        assert (observed == "***") == (expected == "***") == (feature == "amount")
+    assert "amount ***" in str(rows(folder, "select because from alerts"))
