@@ -104,6 +104,15 @@ def feature_batches(dataset: Dataset, features: Features, batch_rows: int) -> It
             yield FeatureBatch(part.select(KEYS), part.select(*named).rename(named))
 
 
+def read_clean_ids(dataset: Dataset, validated: Validated) -> pl.Series:
+    """Returns the ids of the clean rows of a day, as the source is now. Raises SourceError if it cannot be
+    read.
+    """
+    with connect(dataset.source) as con, readable(dataset.source, validated.partition.date):
+        clean = create_clean(con, dataset, validated)
+        return con.sql(f"select {clean.id} as id from clean").pl()["id"]
+
+
 def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[pl.DataFrame]:
     if features.path is not None:
         with pq.ParquetFile(features.path) as file:

@@ -21,7 +21,7 @@ from tasks.core.masking import MASK
 from tasks.core.references import Features, Scored, ScoringModels
 from tasks.core.row_sums import sum_of_ids
 from tasks.core.step import step
-from tasks.features.build import FeatureBatch, feature_batches
+from tasks.features.build import FeatureBatch, feature_batches, read_clean_ids
 from tasks.features.row_details import read_details
 from tasks.registry.artifact_store import load
 from tasks.scoring.drift_profile import Profiler
@@ -133,19 +133,21 @@ def _require_clean_rows(dataset: Dataset, features: Features, ids: pl.Series) ->
     found, clean = sum_of_ids(ids), features.validated.clean
     if found == clean:
         return
-    refused = pl.read_parquet(features.validated.refused).filter(pl.col("copy") == 0)["id"]
-    strange = ids.filter(ids.is_in(refused.drop_nulls().implode()) | ids.is_duplicated())
-    shown = (
-        MASK if dataset.columns.id in dataset.columns.private else ", ".join(strange.unique().sort().head(3))
-    )
-    named = (
-        f", among them {len(strange):,} that were refused or occur twice, such as {shown}"
-        if len(strange)
-        else ""
-    )
+    passed = read_clean_ids(dataset, features.validated)
+    problems = {
+        "were read more than once": ids.filter(ids.is_duplicated()).unique(),
+        "did not pass the gate": ids.filter(~ids.is_in(passed.implode())).unique(),
+        "were not read": passed.filter(~passed.is_in(ids.implode())),
+    }
+    is_private = dataset.columns.id in dataset.columns.private
+    named = [
+        f"{len(some):,} {problem}" + ("" if is_private else f", such as {some.sort()[0]}")
+        for problem, some in problems.items()
+        if len(some)
+    ]
     raise NightError(
         f"{features.date}: the {found.rows:,} rows that were read are not the {clean.rows:,} that passed the "
-        f"gate{named}; the source changed meanwhile, run the night again"
+        f"gate ({'; '.join(named) or 'the source has changed since'}); run the night again"
     )
 
 

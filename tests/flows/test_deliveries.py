@@ -18,9 +18,10 @@ import pytest
 from flows.evaluation import evaluate_nights
 from flows.nightly import score_night
 from flows.settings import load_settings
-from tasks.core.errors import SourceError, WarehouseError
+from tasks.core.errors import NightError, SourceError, WarehouseError
 from tasks.labels.label_file import record_labels
 from tasks.publishing import publish
+from tasks.scoring import score
 from tasks.scoring.drift_profile import Profiler
 from tasks.source import connection
 
@@ -336,3 +337,21 @@ def test_private_features_are_masked_in_the_reasons(deliver: Deliver) -> None:
     for feature, _, observed, expected in reasons:
         assert (observed == "***") == (expected == "***") == (feature == "amount")
     assert "amount ***" in str(rows(folder, "select because from alerts"))
+
+
+def test_rows_that_change_between_gate_and_scoring_are_named(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = deliver("near_constant") / "exact"
+    path = folder / "data" / f"date={NIGHT}" / "part-0.parquet"
+    frame, load = pl.read_parquet(path), score.load
+
+    def loaded(*arguments: Any) -> Any:
+        frame.with_columns(id=pl.col("id").replace(frame["id"][0], 7)).write_parquet(path)
+        return load(*arguments)
+
+    monkeypatch.setattr(score, "load", loaded)
+    named = f"{NIGHT}: the 1,200 rows that were read are not the 1,200 that passed the gate"
+    with pytest.raises(NightError, match=named):
+        night(folder)
+    assert rows(folder, "select count(*) from score_rows") == [(0,)]
