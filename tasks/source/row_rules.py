@@ -16,6 +16,7 @@ from tasks.core.sql_expressions import null_if_nan
 from tasks.source.view import SourceView
 
 DATE_COLUMN = "_partition_date"  # of the view that feature SQL reads
+INFINITE = ("inf", "-inf")  # as canonical text
 Rule = tuple[str, str]  # the name of the rule, and its column
 
 
@@ -106,8 +107,8 @@ def violations(dataset: Dataset, view: SourceView, *, finite: tuple[str, ...] = 
     features = () if dataset.features.sql else dataset.features.numeric
     for name in dict.fromkeys([*features, *quality_rules(dataset), *finite]):
         if name in view.types and any(map(is_float, view.found[name])):
-            number = as_number(identifier(name), view.types[name])
-            rules["finite", name] = f"coalesce(isinf({number}), false)"
+            text = canonical_text(identifier(name), view.types[name])
+            rules["finite", name] = f"coalesce({text} in ({', '.join(map(literal, INFINITE))}), false)"
     return rules
 
 

@@ -35,10 +35,11 @@ from great_expectations.expectations.registry import get_expectation_impl
 from tasks.core import duckdb_types
 from tasks.core.canonical import may_be_inexact
 from tasks.core.dataset import ColumnRule, Dataset
-from tasks.core.duckdb_types import is_bytes, is_float
+from tasks.core.duckdb_types import is_bytes, is_float, is_number_or_boolean
 from tasks.core.errors import PartitionRejected
 from tasks.source.row_json import source_images
 from tasks.source.row_rules import (
+    INFINITE,
     allowed_texts,
     configured_columns,
     quality_rules,
@@ -161,7 +162,7 @@ def row_rules(dataset: Dataset, view: SourceView, day: date) -> Rules:
         for name in dict.fromkeys([*features, *quality_rules(dataset)])
         if any(map(is_float, view.found[name]))
     ]
-    return rules + [_between("finite", "is finite", name, -float_info.max, float_info.max) for name in floats]
+    return rules + [_finite(name, view) for name in floats]
 
 
 def partition_rules(dataset: Dataset) -> Rules:
@@ -291,6 +292,16 @@ def _rule(kind: str, name: str, description: str, **arguments: Any) -> Expectati
 def _not_null(column: str) -> Expectation:
     return _rule(
         "expect_column_values_to_not_be_null", "not_null", "is never null (NaN counts as null)", column=column
+    )
+
+
+def _finite(column: str, view: SourceView) -> Expectation:
+    if all(map(is_number_or_boolean, view.found[column])):
+        return _between("finite", "is finite", column, -float_info.max, float_info.max)
+    # Some files hold floats and others text, so that the checked values are text.
+    kind, infinite = "expect_column_values_to_not_be_in_set", list(INFINITE)
+    return _about(
+        _rule(kind, "finite", "is finite", column=f"{CANONICAL}{column}", value_set=infinite), column
     )
 
 

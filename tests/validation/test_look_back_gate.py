@@ -27,6 +27,7 @@ QUALITY: list[dict[str, Any]] = [
     {"min_rows": 6},
     {"max_bad_share": 1.0, "columns": {"amount": {"min": 0.5, "max": 5, "nullable": False}}},
     {"max_bad_share": 0.2, "columns": {"code": {"allowed": [1, "2", 3.0]}, "amount": {"nullable": False}}},
+    {"max_bad_share": 0.5, "columns": {"card": {"nullable": False}, "code": {"nullable": False}}},
     {"max_bad_share": 0.5, "columns": {"label": {"nullable": False}, "code": {"allowed": [True, False]}}},
 ]
 
@@ -82,12 +83,17 @@ def days(draw: st.DrawFn) -> pl.DataFrame:
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
-@given(frame=days(), quality=st.sampled_from(QUALITY))
-def test_a_date_passes_one_where_it_passes_the_other(frame: pl.DataFrame, quality: dict[str, Any]) -> None:
+@given(frame=days(), quality=st.sampled_from(QUALITY), kind=TYPES)
+def test_a_date_passes_one_where_it_passes_the_other(
+    frame: pl.DataFrame, quality: dict[str, Any], kind: pl.DataType
+) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / str(DAY)).mkdir()
-        frame.write_parquet(folder / str(DAY) / "part.parquet")
+        frame[::2].write_parquet(folder / str(DAY) / "part-0.parquet")
+        others = [name for name in ("card", "code") if name in frame.columns]
+        rest = frame[1::2].with_columns(pl.col(others).cast(kind, strict=False))
+        rest.write_parquet(folder / str(DAY) / "part-1.parquet")
         data = dataset(folder, quality)
         with connect(data.source) as con:
             reason = check_date(con, data, DAY, frame.height).reason
