@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -75,11 +75,8 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
         else:
             look_back = LookBack(view, found)
         columns, left_out = list(hashed_columns(look_back.view, dataset)), look_back.left_out
-        earlier = (
-            _earlier_fingerprint(con, dataset, [*before, day])
-            if left_out or look_back.view.is_mixed
-            else None
-        )
+        may_differ = left_out or look_back.view.is_mixed or look_back.view.is_query
+        earlier = _earlier_fingerprint(con, dataset, [*before, day]) if may_differ else None
     fingerprint = _fingerprint(columns, look_back.contents, left_out)
     return Partition(
         date=day,
@@ -200,7 +197,7 @@ def _earlier_fingerprint(con: duckdb.DuckDBPyConnection, dataset: Dataset, days:
     DuckDB; None if they cannot be united.
     """
     try:
-        view = create_view(con, dataset, "contents", days, united=True)
+        view = replace(create_view(con, dataset, "contents", days, united=True), is_query=False)
         columns = hashed_columns(view, dataset)
         rows, hashed = con.execute(
             f"select count(*), sum(hash({', '.join(columns.values())})) from contents"

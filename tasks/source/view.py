@@ -16,7 +16,7 @@ from duckdb.sqltypes import TIMESTAMP, VARCHAR, DuckDBPyType
 from sql import identifier, literal
 from tasks.core.canonical import canonical_text, converted, is_exact
 from tasks.core.dataset import Dataset, SourceSettings
-from tasks.core.duckdb_types import has_time_zone, is_boolean, is_integer, is_number, is_time
+from tasks.core.duckdb_types import has_time_zone, is_boolean, is_float, is_integer, is_number, is_time
 from tasks.core.errors import PartitionMissing, SourceError
 from tasks.source.connection import (
     connect,
@@ -39,12 +39,15 @@ class SourceView:
     types: the source's columns and their types in the view. found: all types that a column has in the files;
     a column with several is canonical text, or the widest of them if all are integers or all are times.
     mark: the prefix of the product's columns, with which no column of the source begins.
+    is_query: whether the source is a view of DuckDB. Its sums of floats may differ in the last digit from
+        read to read, so that its floats are compared as float32.
     """
 
     name: str
     types: dict[str, DuckDBPyType]
     found: dict[str, tuple[DuckDBPyType, ...]]
     mark: str
+    is_query: bool = False
 
     @property
     def is_mixed(self) -> bool:
@@ -113,7 +116,9 @@ def create_view(
     targets = {column: _target(kinds, column == dataset.columns.time) for column, kinds in found.items()}
     targets |= {column: kind for column, kind in (types or {}).items() if column in found}
     mark = "_" * (1 + max((len(column) - len(column.lstrip("_")) for column in spelled), default=0))
-    view = SourceView(name, {}, found, mark)
+    view = SourceView(
+        name, {}, found, mark, is_query=dataset.source.path is None and _is_query(con, dataset.source)
+    )
     selects = [_select(view, dataset, part, targets, zone) for part in parts]
     con.execute(f"create or replace view {identifier(name)} as {' union all by name '.join(selects)}")
     created = con.sql(f"from {identifier(name)}")
@@ -158,7 +163,7 @@ def key_of_copy(view: SourceView, dataset: Dataset) -> str:
 
 
 def _key_text(view: SourceView, name: str) -> str:
-    text = canonical_text(identifier(name), view.types[name])
+    text = canonical_text(_comparable(view, name), view.types[name])
     if any(map(is_boolean, view.found[name])):  # in another file, the same value may be 1 or 0
         return f"case {text} when 'true' then '1' when 'false' then '0' else {text} end"
     return text
@@ -180,8 +185,23 @@ def hashed_columns(view: SourceView, dataset: Dataset) -> dict[str, str]:
     weight, and the date by the name that it has had in every fingerprint.
     """
     late = (dataset.columns.label, dataset.columns.weight)
-    named = {name: identifier(name) for name in view.types if name not in late}
+    named = {name: _comparable(view, name) for name in view.types if name not in late}
     return dict(sorted((named | {"_partition_date": view.date}).items()))
+
+
+def _comparable(view: SourceView, name: str) -> str:
+    """Returns an SQL expression for a column, the same at each read of an unchanged source."""
+    column = identifier(name)
+    if not (view.is_query and is_float(view.types[name])):
+        return column
+    return f"case when abs({column}) < 1e38 then cast(cast({column} as float) as double) else {column} end"
+
+
+def _is_query(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> bool:
+    assert source.table is not None
+    name = source.table.split(".")[-1].lower()
+    views = con.sql("select lower(view_name) from duckdb_views() where database_name = 'source'").fetchall()
+    return (name,) in views
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -134,12 +135,17 @@ def _apply_rules(
         rules = row_rules(dataset, view, partition.date)
         chunks = _frames(con, dataset, view, rules, partition, identities) if rules else ()
         rows = merge(check(frame, rules, keys) for frame, keys in chunks) if rules else ()
-        return [*schema, *(_identified(result, identities) for result in (*whole, *rows))], identities
+        return [
+            *schema,
+            *(_identified(result, identities, partition.date) for result in (*whole, *rows)),
+        ], identities
 
 
-def _identified(result: RuleResult, identities: Identities) -> RuleResult:
+def _identified(result: RuleResult, identities: Identities, day: date) -> RuleResult:
     """Returns the result with id and copy of each row that breaks the rule, found by its id and the key of
     its copy. Of unique_id, the copies after the first break it, and the examples are their ids.
+
+    Raises SourceError if a row is not among those that the ids were read of.
     """
     copies, rows = identities.copies, result.rows
     if result.rule == "unique_id":
@@ -150,6 +156,8 @@ def _identified(result: RuleResult, identities: Identities) -> RuleResult:
         return replace(result, rows=without_id[: result.broken])
     alone = rows.filter(pl.col("key").is_null()).select("id", pl.lit(0, pl.Int64).alias("copy"))
     keyed = rows.filter(pl.col("key").is_not_null()).unique()
+    if keyed.join(copies, on=["id", "key"], how="anti", nulls_equal=True).height:
+        raise SourceError(f"{day}: the rows of an id differ from one read to the next; run the night again")
     repeated = copies.join(keyed, on=["id", "key"], how="semi", nulls_equal=True).select("id", "copy")
     return replace(result, rows=pl.concat([alone, repeated]))
 

@@ -24,6 +24,7 @@ from tasks.publishing import publish
 from tasks.scoring import score
 from tasks.scoring.drift_profile import Profiler
 from tasks.source import connection
+from tasks.source.ingest import read_partition
 
 NIGHT = date(2024, 3, 10)
 pytestmark = pytest.mark.slow
@@ -107,6 +108,11 @@ def test_a_view_that_orders_its_rows_anew_at_each_read(
         expected = [row_id for (row_id,) in bad.fetchall()]
     assert [row_id for (row_id,) in rows(folder, "select id from quarantined order by 1")] == expected
     assert rows(folder, "select count(*) from scores semi join quarantined using (id)") == [(0,)]
+    settings = load_settings(folder / "nightscore.toml")
+    assert len({read_partition(settings, NIGHT).fingerprint for _ in range(6)}) == 1
+    assert score_night(folder / "nightscore.toml", NIGHT).status == "already committed"
+    evaluated, _ = evaluate_nights(folder / "nightscore.toml", NIGHT, NIGHT, date(2024, 3, 12))
+    assert evaluated.rows == 99_800
 
 
 def test_ids_that_are_floats_on_one_day(deliver: Deliver) -> None:
