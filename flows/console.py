@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from flows.errors import ComputeError, ServingError, SettingsError
 from models.errors import ModelError
-from tasks.core.errors import NightError
+from tasks.core.errors import NightError, QueryFailed
 
 ROOMS = ("flows", "tasks", "models")
 EXPECTED = (SettingsError, ServingError, ComputeError, NightError, ModelError)
@@ -55,7 +55,9 @@ class Failing(TyperGroup):
     def _fail(self, error: Exception, line: str) -> None:
         if self.debug:
             raise error
-        sys.stderr.write(f"nightscore: {' '.join(line.split())}\n")
+        if not isinstance(error, QueryFailed):  # its lines point at the place in the query
+            line = " ".join(line.split())
+        sys.stderr.write(f"nightscore: {line}\n")
         raise typer.Exit(1)
 
 

@@ -30,6 +30,10 @@ class WarehouseError(NightError):
     """The warehouse cannot be opened, or the transaction failed."""
 
 
+class QueryFailed(WarehouseError):
+    """DuckDB refused a query; the message is DuckDB's own, whose last lines point at the place."""
+
+
 class WarehouseHeld(WarehouseError):
     """Another process held the warehouse for longer than the configured wait."""
 

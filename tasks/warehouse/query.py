@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 import sql
-from tasks.core.errors import WarehouseError
+from tasks.core.errors import QueryFailed, WarehouseError
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 
@@ -58,8 +58,7 @@ def query(warehouse: Warehouse, text: str, as_of: datetime | None = None) -> Ans
     else.
 
     as_of: instant with a zone; views show what they showed then. Raises WarehouseError where the statement is
-    no query, calls a table function that may look elsewhere, or is refused by DuckDB; then in DuckDB's own
-    words.
+    no query or calls a table function that may look elsewhere, QueryFailed where DuckDB refuses it.
     """
     with warehouse.reading(as_of) as con:
         _close_off(con, warehouse.settings)
@@ -67,7 +66,7 @@ def query(warehouse: Warehouse, text: str, as_of: datetime | None = None) -> Ans
             result = con.execute(_checked(con, text))
             return Answer([column[0] for column in result.description or []], result.fetchall())
         except duckdb.Error as error:
-            raise WarehouseError(str(error).strip()) from error
+            raise QueryFailed(str(error).strip()) from error
 
 
 def _close_off(con: duckdb.DuckDBPyConnection, warehouse: WarehouseSettings) -> None:

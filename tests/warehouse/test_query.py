@@ -17,6 +17,7 @@ from warehouses import ENGINES, SAMPLED
 import sql
 from flows.cli.app import app
 from flows.cli.options import instant
+from flows.settings import load_settings
 from tasks.core.errors import WarehouseError
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import query
@@ -238,6 +239,20 @@ def test_the_command_line_asks_as_of_an_instant(tmp_path: Path) -> None:
     status, output, errors = ask("--as-of", "yesterday")
     assert (status, output) == (2, "")
     assert "'yesterday' is not a date or an instant" in errors
+
+
+def test_an_error_of_duckdb_keeps_the_line_that_points_at_the_place(tmp_path: Path) -> None:
+    config = tmp_path / "nightscore.toml"
+    config.write_text(
+        f'name = "cards"\nsource = {{path = "{tmp_path}/{{date}}.parquet"}}\ncolumns = {{id = "id"}}\n'
+        'features = {numeric = ["x"]}\n'
+    )
+    load_settings(config).open_warehouse().transact(lambda con: None)
+    refused = CliRunner().invoke(app, ["sql", "--config", str(config), "select nosuch from scores"])
+    assert refused.exit_code == 1
+    *_, line, caret = refused.stderr.rstrip("\n").splitlines()
+    assert line == "LINE 1: select nosuch from scores"
+    assert caret == " " * line.index("nosuch") + "^"
 
 
 def test_it_starts_fast_since_it_imports_nothing_large(warehouse: WarehouseSettings) -> None:
