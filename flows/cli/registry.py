@@ -28,6 +28,7 @@ def models(
     """
     settings = load_settings(config)
     from flows.cli.version_table import version_tables
+    from tasks.core.identity import training_identity
     from tasks.registry.listing import list_versions
 
     listed = list_versions(settings.open_warehouse(), as_of)
@@ -40,7 +41,8 @@ def models(
             }
         )
         return
-    version_tables(listed)
+    reduced = settings.without_label_derived() if settings.features.label_derived else None
+    version_tables(listed, training_identity(reduced).hashes if reduced else ())
 
 
 @app.command()
@@ -67,14 +69,11 @@ def promote(
     Example: nightscore promote 2018-07-25-1a2b3c4d --why "fewer false alarms"
     """
     settings = load_settings(config)
+    from tasks.core.identity import training_identity
     from tasks.registry.promotions import promote_by_name
 
-    change = promote_by_name(
-        settings.open_warehouse(),
-        version,
-        first,
-        why or "promoted by hand",
-    )
+    usable = training_identity(settings).hashes
+    change = promote_by_name(settings.open_warehouse(), version, first, why or "promoted by hand", usable)
     _notify_and_show(settings, change, as_json)
 
 

@@ -1,6 +1,6 @@
 """Prints the registry as a table that fits a terminal of 160 columns."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,9 +10,11 @@ from tasks.registry.listing import ChampionPeriod, LatestFigures, ListedVersion
 CARDS = "card_precision_at_"
 
 
-def version_tables(listed: Sequence[ListedVersion]) -> None:
+def version_tables(listed: Sequence[ListedVersion], comparisons: Collection[str]) -> None:
     """Prints one line per version, then who promoted the current champion, and why others are withheld or not
     promoted.
+
+    comparisons: the training hashes of the versions that score no night and are compared with the others.
     """
     columns = [
         "version",
@@ -29,7 +31,7 @@ def version_tables(listed: Sequence[ListedVersion]) -> None:
     lines = [
         (
             version.version,
-            _status(version),
+            _status(version, comparisons),
             _period(version.first_date, version.last_date),
             f"{version.rows:,}",
             f"{version.architecture},{chr(10) if len(version.score) > 10 else ' '}{version.score}",
@@ -55,13 +57,14 @@ def version_tables(listed: Sequence[ListedVersion]) -> None:
             say(f"Decided: {version.version} {outcome}: {version.decision.why}")
 
 
-def _status(version: ListedVersion) -> str:
+def _status(version: ListedVersion, comparisons: Collection[str]) -> str:
     """Returns the newest two periods as champion, or else the status of the version."""
     periods = [_champion_period(period) for period in version.champion]
     shown = [f"{len(periods) - 2} earlier"] * (len(periods) > 2) + periods[-2:]
     shown += ["withheld"] * bool(version.withheld)
     if not shown:
-        shown = [_challenger_status(version)]
+        is_comparison = version.training_hash in comparisons
+        shown = ["comparison" if is_comparison else _challenger_status(version)]
     return "\n".join(shown + ([f"pruned {version.pruned_at:%Y-%m-%d}"] if version.pruned_at else []))
 
 

@@ -58,6 +58,7 @@ select
     coalesce(models.metrics, '{}') as training,
     coalesce(models.gates, '[]') as gates,
     models.device,
+    models.training_hash,
     models.withheld,
     models.trained_at,
     if(

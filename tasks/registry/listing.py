@@ -77,6 +77,7 @@ class ListedVersion:
     training: Json[dict[str, Any]]
     gates: Json[list[dict[str, Any]]]
     device: str
+    training_hash: str
     withheld: str | None
     trained_at: datetime
     pruned_at: datetime | None

@@ -6,6 +6,7 @@ asks for a champion reads.
 """
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from getpass import getuser
@@ -69,20 +70,24 @@ def promote(warehouse: Warehouse, version: Version, why: str) -> bool:
     return warehouse.transact(lambda con: _insert(con, version.name, version.as_of, why))
 
 
-def promote_by_name(warehouse: Warehouse, name: str, first: date | None, why: str) -> Change:
+def promote_by_name(
+    warehouse: Warehouse, name: str, first: date | None, why: str, usable: Collection[str] | None = None
+) -> Change:
     """Makes a registered version the champion from `first` on, in one transaction.
 
     A promotion that begins later stays in force. first: unless given, the first date from which the promotion
     changes no night that is scored and nothing takes over from it: the latest of the version's `as_of`, the
     day after the newest committed night, and the newest promotion in force.
 
-    Raises PromotionRefused where there is no such version, it is withheld or pruned, or `first` is before its
-    `as_of`; ArtifactError where its artifact is not what was written; WarehouseMissing. Then nothing has
-    changed.
+    usable: the training hashes of the versions that the configuration can use; unless given, any.
+
+    Raises PromotionRefused where there is no such version, it is withheld, pruned or not usable, or `first`
+    is before its `as_of`; ArtifactError where its artifact is not what was written; WarehouseMissing. Then
+    nothing has changed.
     """
     with warehouse.reading():  # raises WarehouseMissing, where a transaction would create the warehouse
         pass
-    return warehouse.transact(lambda con: promote_within(con, warehouse, name, first, why))
+    return warehouse.transact(lambda con: promote_within(con, warehouse, name, first, why, usable))
 
 
 def roll_back(warehouse: Warehouse, why: str) -> Change:
@@ -100,10 +105,20 @@ def roll_back(warehouse: Warehouse, why: str) -> Change:
 
 
 def promote_within(
-    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, name: str, first: date | None, why: str
+    con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    name: str,
+    first: date | None,
+    why: str,
+    usable: Collection[str] | None = None,
 ) -> Change:
     """The same as `promote_by_name`, inside a transaction."""
     version = _promotable(con, warehouse, name)
+    if usable is not None and version.training_hash not in usable:
+        raise PromotionRefused(
+            f"{name} was trained with another configuration than this one, which cannot use it; promote it "
+            f"with the configuration of its training, or run `nightscore train --as-of {version.as_of}`"
+        )
     if first is not None and first < version.as_of:
         raise PromotionRefused(
             f"{name} never scores a date before its as_of {version.as_of}; give that or a later one "
