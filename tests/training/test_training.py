@@ -70,7 +70,7 @@ def test_a_strict_gate_keeps_a_useless_version_out_of_service_and_says_why(bank:
     for _ in range(2):  # the second time the version is known, and still not used
         with pytest.raises(
             GateFailed,
-            match=r"kept out of service: usefulness failed\. Average precision on .* See .*html; mend",
+            match=r"kept out of service: usefulness failed\. Average precision on .* See .*html; fix",
         ) as refusal:
             nightly(bank.config, NIGHT)
     assert "\n" not in str(refusal.value)
