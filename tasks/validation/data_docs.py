@@ -32,28 +32,39 @@ PAGE = """<!DOCTYPE html>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ heading }}</title>
+<title>{{ heading | e }}</title>
 <style>{{ style }}</style>
 </head>
 <body>
-<header><h1>{{ heading }}</h1><p>{{ summary }}</p></header>
-<label class="failed-only"><input type="checkbox" id="failed-only"> Only what failed</label>
+<header><h1>{{ heading | e }}</h1><p>{{ outcome | e }}</p><p>{{ rules | e }}</p></header>
+{% if bad_rows %}<section class="bad-rows"><h2>{{ bad_rows_title | e }}</h2>
+<table><thead><tr><th>Column</th><th>Rule</th><th>Rows</th><th>Ids</th></tr></thead><tbody>
+{% for line in bad_rows %}<tr>{% for cell in line %}<td>{{ cell | e }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></section>
+{% endif %}<label class="failed-only"><input type="checkbox" id="failed-only"> Only what failed</label>
 <main>
 {% for section in sections %}{% set section_loop = loop %}{% include 'section.j2' %}{% endfor %}
 </main>
 </body>
 </html>
 """
+SHOWN_IDS = 20  # of each rule
 COLLAPSE = """<details>
 <summary>{{ content_block.get("collapse_toggle_link", "More") | render_content_block }}</summary>
 {% for block in content_block["collapse"] %}{{ block | render_content_block }}{% endfor %}</details>
 """
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; --good: #1a7f37; --bad: #cf222e }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
+:root { color-scheme: light dark; --page: #ffffff; --soft: #f3f4f6; --ink: #16202c; --good: #1a7f37;
+  --bad: #cf222e; --line: #c9ced6 }
+@media (prefers-color-scheme: dark) { :root { --page: #11161c; --soft: #1d252e; --ink: #e8edf3;
+  --good: #4ac26b; --bad: #ff7b72; --line: #3d4854 } }
+body { background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
+  max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; margin: 0 } h5 { font-size: 1.1rem; margin: 0 } h6 { font-size: 1rem;
   margin: .6rem 0 .2rem }
-header p { margin: .3rem 0 1rem; font-size: 1.1rem }
+header p { margin: .3rem 0 0; font-size: 1.1rem } header { margin-bottom: 1rem }
+.bad-rows { margin: 1rem 0 } .bad-rows h2 { font-size: 1.1rem; margin: 0 0 .3rem }
+.bad-rows td:last-child { overflow-wrap: anywhere; width: 60% }
 .ge-section { border: 1px solid var(--line); border-radius: 8px; margin: 1rem 0; overflow: hidden;
   padding-bottom: .4rem }
 .alert-secondary { background: var(--soft); padding: .6rem 1rem } .alert-secondary a { color: inherit;
@@ -76,22 +87,56 @@ body:has(#failed-only:checked) :is(tr:has(i.text-success),
 
 
 def write_page(
-    path: Path, dataset: Dataset, partition: Partition, results: Sequence[RuleResult], quarantined: int
+    path: Path,
+    dataset: Dataset,
+    partition: Partition,
+    results: Sequence[RuleResult],
+    quarantined: int,
+    reasons: Sequence[str] = (),
 ) -> Path:
     """Writes the results for one partition as one self-contained HTML page, with private values masked, and
     returns `path`.
+
+    reasons: why the partition is rejected; none if it is accepted.
     """
     private = dataset.columns.private
     shown = [_gx_result(result, masked=result.column in private) for result in results]
-    document = ValidationResultsPageRenderer().render(_suite_result(dataset, partition, shown))
-    summary = (
-        f"{partition.rows:,} rows, {quarantined:,} bad; {len(shown)} rules, "
-        f"{sum(not r.success for r in shown)} broken"
+    document = ValidationResultsPageRenderer().render(_suite_result(dataset, partition, shown, not reasons))
+    page = _view().render(  # type: ignore[no-untyped-call]
+        document,
+        heading=f"Data quality of {dataset.name}, {partition.date}",
+        outcome=f"rejected: {reasons[0]}"
+        if reasons
+        else f"accepted, {quarantined:,} of {partition.rows:,} rows quarantined",
+        rules=f"{len(shown)} rules, {sum(not result.success for result in shown)} broken",
+        bad_rows_title="Rows that break a rule" if reasons else "Quarantined rows",
+        bad_rows=[
+            (
+                result.column or "",
+                result.rule,
+                f"{result.broken:,}",
+                _ids(result, dataset.columns.id in private),
+            )
+            for result in results
+            if result.broken
+        ],
+        style=STYLE,
     )
-    heading = f"Data quality of {dataset.name}, {partition.date}"
-    page = _view().render(document, heading=heading, summary=summary, style=STYLE)  # type: ignore[no-untyped-call]
     write_atomically(path, re.sub(r' href="\.\./[^"]*"', "", page))  # removes links to other pages of a site
     return path
+
+
+def _ids(result: RuleResult, masked: bool) -> str:
+    """Returns the first SHOWN_IDS ids of the rows that break a rule, and the number of the others."""
+    if masked:
+        return MASK
+    first = result.rows.sort("id", "copy", nulls_last=True).head(SHOWN_IDS)
+    shown = [
+        ("without an id" if row_id is None else row_id) + (f" (copy {copy})" if copy else "")
+        for row_id, copy in first.select("id", "copy").iter_rows()
+    ]
+    more = result.broken - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
 
 @cache
@@ -105,11 +150,11 @@ def _view() -> DefaultJinjaPageView:
 
 
 def _suite_result(
-    dataset: Dataset, partition: Partition, results: list[ExpectationValidationResult]
+    dataset: Dataset, partition: Partition, results: list[ExpectationValidationResult], accepted: bool
 ) -> ExpectationSuiteValidationResult:
     good = sum(bool(result.success) for result in results)
     return ExpectationSuiteValidationResult(
-        success=good == len(results),
+        success=accepted,  # shown as the status of the partition
         results=results,
         suite_name=dataset.name,
         statistics={

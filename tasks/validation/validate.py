@@ -81,10 +81,11 @@ def validate_partition(
         results, identities = _apply_rules(con, dataset, partition, view)
         broken = [result for result in results if result.broken]
         refused = identities.refused([result.rows for result in broken])
+        reasons = list(_rejection_reasons(dataset, partition, view, results, refused.height))
         page = write_page(
-            data_docs or staging / "data_docs.html", dataset, partition, results, refused.height
+            data_docs or staging / "data_docs.html", dataset, partition, results, refused.height, reasons
         )
-        if reasons := list(_rejection_reasons(dataset, partition, view, results, refused.height)):
+        if reasons:
             if data_docs:
                 log.info("%s  validate   every rule and the rows that broke it: %s", day, data_docs)
             raise PartitionRejected(f"{day}: {'; '.join(reasons)}")

@@ -14,7 +14,9 @@ import polars as pl
 import pytest
 
 from tasks.core.dataset import Dataset
+from tasks.core.errors import PartitionRejected
 from tasks.source.ingest import read_partition
+from tasks.validation.data_docs import STYLE
 from tasks.validation.validate import validate_partition
 
 DAY = date(2018, 7, 25)
@@ -106,7 +108,8 @@ def test_values_and_names_are_shown_as_text(parsed: Page) -> None:
     "words",
     [
         "Data quality of cards, 2018-07-25",
-        "10 rows, 8 bad; 15 rules, 7 broken",
+        "accepted, 8 of 10 rows quarantined",
+        "15 rules, 7 broken",
         "is unique: of the rows of an id, ordered by their content, the first stays",
         "2 unexpected values found. 20% of 10 total rows.",
         "1 unexpected values found. 10% of 10 total rows.",
@@ -121,6 +124,85 @@ def test_values_and_names_are_shown_as_text(parsed: Page) -> None:
 )
 def test_the_page_shows_what_was_checked_and_found(parsed: Page, words: str) -> None:
     assert words in " ".join(parsed.text.split())
+
+
+def write_day(folder: Path, amounts: list[float | None], **columns: object) -> Dataset:
+    """A day with the ids "0", "1", ..., and an amount that must be at least 0."""
+    frame = pl.DataFrame({"id": [str(n) for n in range(len(amounts))], "amount": amounts})
+    frame.write_parquet(folder / f"{DAY}.parquet")
+    return Dataset.model_validate(
+        {
+            "name": "cards",
+            "source": {"path": f"{folder}/{{date}}.parquet"},
+            "columns": {"id": "id", **columns},
+            "features": {"numeric": ["amount"]},
+            "quality": {"max_bad_share": 0.5, "columns": {"amount": {"min": 0}}},
+        }
+    )
+
+
+def read_text(page: Path) -> str:
+    parser = Page()
+    parser.feed(page.read_text(encoding="utf-8"))
+    return " ".join(parser.text.split())
+
+
+def test_the_page_shows_the_first_ids_of_each_rule(tmp_path: Path) -> None:
+    dataset = write_day(tmp_path, [-1.0] * 23 + [1.0] * 977)
+    text = read_text(validate_partition(dataset, read_partition(dataset, DAY), tmp_path).data_docs)
+    assert "accepted, 23 of 1,000 rows quarantined" in text
+    shown = sorted(map(str, range(23)))[:20]
+    assert f"Quarantined rows Column Rule Rows Ids amount range 23 {', '.join(shown)} and 3 more" in text
+    assert "Status: Succeeded" in text
+
+
+def test_private_ids_are_masked(tmp_path: Path) -> None:
+    dataset = write_day(tmp_path, [-1.0, 1.0, 1.0], private=["id"])
+    text = read_text(validate_partition(dataset, read_partition(dataset, DAY), tmp_path).data_docs)
+    assert "Ids amount range 1 ***" in text
+
+
+def test_copies_of_an_id_are_shown_with_their_number(parsed: Page) -> None:
+    assert "id unique_id 2 3 (copy 1), 3 (copy 2)" in " ".join(parsed.text.split())
+
+
+def test_the_page_of_a_rejected_night_shows_the_first_reason(tmp_path: Path) -> None:
+    dataset = write_day(tmp_path, [-1.0, -1.0, 1.0])
+    with pytest.raises(PartitionRejected) as refused:
+        validate_partition(dataset, read_partition(dataset, DAY), tmp_path, tmp_path / "page.html")
+    text = read_text(tmp_path / "page.html")
+    assert f"rejected: {str(refused.value).removeprefix(f'{DAY}: ')}" in text
+    assert "Rows that break a rule Column Rule Rows Ids amount range 2 0, 1" in text
+    assert "Status: Failed" in text
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of a colour such as #1a7f37 (WCAG 2.1)."""
+    shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_text_and_icons_have_enough_contrast(mode: str) -> None:
+    modes = [
+        dict(re.findall(r"--(\w+): (#[0-9a-f]{6})\b", block))
+        for block in re.findall(r":root {(.*?)}", STYLE, re.S)
+    ]
+    assert len(modes) == 2
+    colours, rules = modes[mode == "dark"], STYLE[STYLE.index("\nbody {") :]
+    used = {
+        kind: set(re.findall(rf"(?<![-\w]){kind}: ([^ ;]+)", rules)) - {"inherit"}
+        for kind in ("color", "background")
+    }
+    assert used == {
+        "color": {"var(--ink)", "var(--good)", "var(--bad)"},
+        "background": {"var(--page)", "var(--soft)"},
+    }
+    for text in ("ink", "good", "bad"):
+        for back in ("page", "soft"):
+            dark, light = sorted([luminance(colours[text]), luminance(colours[back])])
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, back)
 
 
 def test_a_duplicate_is_shown_by_its_id(parsed: Page) -> None:
