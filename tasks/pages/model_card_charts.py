@@ -14,6 +14,7 @@ from models.networks.fitting import Epoch
 from tasks.pages.charts import Axis, Chart, Cloud, Scatter, Series, axis, count, log_axis, percent, score
 
 LOG_FACTOR = 5.0  # losses whose largest is more than this factor above the smallest get a logarithmic axis
+MARGIN = 0.04  # of the range of losses and epochs, on each side of it
 LEVELS = 8  # colours for errors, see style.css
 INK = (194, 24, 139)  # colour of losses in pictures, visible on light and on dark backgrounds
 MAX_FEATURES = 15
@@ -53,22 +54,26 @@ def losses(history: Sequence[Epoch]) -> Chart:
     )
     series = []
     for kept in best:
-        own, first = [epoch for epoch in history if epoch.member == kept.member], kept.member == 0
+        own, is_first = [epoch for epoch in history if epoch.member == kept.member], kept.member == 0
         validation = tuple((epoch.epoch, place(epoch.validation_loss)) for epoch in own)
         training = tuple((epoch.epoch, place(epoch.loss)) for epoch in own)
         spot = (kept.epoch, place(kept.validation_loss))
         series += [
-            Series("Validation" if first else "", "main", validation, note, spot=spot),
-            Series("Training" if first else "", "second", training),
+            Series("Validation" if is_first else "", "main", validation, note, spot=spot),
+            Series("Training" if is_first else "", "second", training),
         ]
-    last = max(epoch.epoch for epoch in history)
+    epochs = [epoch.epoch for epoch in history]
+    first, last = min(epochs), max(epochs)  # the first is 0, the untrained network
+    bottom, top = (math.log10(low), math.log10(high)) if log else (min(low, 0.0), high)
+    # Lines and dots have a width, and would cover the axes without a margin.
+    side, margin = MARGIN * (last - first) or 0.5, MARGIN * (top - bottom) or 0.5
     return Chart(
         "Loss by epoch",
         "Training and validation loss by epoch, with a dot at the epoch whose weights were kept",
-        axis("Epoch", 1, last, steps=max(1, min(6, last - 1))),
-        log_axis("Loss, logarithmic", math.log10(low), math.log10(high))
+        axis("Epoch", first - side, last + side, steps=max(1, min(6, last - first))),
+        log_axis("Loss, logarithmic", bottom - margin, top + margin)
         if log
-        else axis("Loss", 0.0, high * 1.05),
+        else axis("Loss", bottom - (margin if low <= 0 else 0.0), top + margin),
         tuple(series),
     )
 

@@ -2,13 +2,14 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 
 from models.inspection.summary import FeatureLoss, Latent
 from models.networks.fitting import Epoch
-from tasks.pages.charts import TEMPLATES
+from tasks.pages.charts import TEMPLATES, environment
 from tasks.pages.model_card_charts import (
     LEVELS,
     MAX_FEATURES,
@@ -58,6 +59,25 @@ def test_a_loss_that_falls_far_is_drawn_on_a_logarithmic_axis() -> None:
     for chart in (near, far):
         assert all(-1e-9 <= chart.y.share(y) <= 1 + 1e-9 for line in chart.series for _, y in line.points)
         assert len(chart.y.ticks) >= 3
+
+
+@pytest.mark.parametrize(
+    "values", [[1.18, 0.3, 0.01, 0.006], [1.0, 0.9, 0.8], [1.0, 0.0], [2.0, 1e-9], [1.0], [0.0, 0.0]]
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_lines_and_dots_stay_inside_the_plot_area(values: list[float], first: int) -> None:
+    epochs = tuple(Epoch(0, first + k, 1.1 * loss, loss) for k, loss in enumerate(values))
+    drawn = str(environment().get_template("charts.html.j2").module.chart(losses(epochs)))
+    left, bottom, right = map(
+        float, re.search(r'<path class="axis" d="M([\d.]+) ([\d.]+)H([\d.]+)"/>', drawn).groups()
+    )
+    lines = re.findall(r'<path class="line \w+" data-series="\w+" d="M([^"]+)"', drawn)
+    points = [tuple(map(float, point.split())) for line in lines for point in line.split("L")]
+    (dot,) = re.findall(r'<circle class="dot main" cx="([-\d.]+)" cy="([-\d.]+)" r="5"/>', drawn)
+    assert len(points) == 2 * len(values)
+    for (x, y), radius in [*((point, 1.4) for point in points), (tuple(map(float, dot)), 5)]:
+        assert left + radius <= x <= right - radius
+        assert 12 + radius <= y <= bottom - radius
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 5, 7, 40, 200])
