@@ -5,12 +5,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from uuid import UUID
 
 import httpx
 from prefect.artifacts import (
-    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -56,18 +54,12 @@ def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
             )
 
 
-def show_report(dataset: str, days: str, markdown: str, page: Path) -> None:
-    """Shows the figures of an evaluation, and a link to its page. days: the evaluated dates, in words."""
+def show_report(dataset: str, days: str, markdown: str) -> None:
+    """Shows the figures of an evaluation. days: the evaluated dates, in words."""
     if flow_run.id is None:
         return
     with _best_effort():
         create_markdown_artifact(markdown, key=key("report", dataset), description=f"{dataset}, {days}")
-        create_link_artifact(
-            page.resolve().as_uri(),
-            link_text=page.name,
-            key=key("page", dataset),
-            description=f"{dataset}, {days}",
-        )
 
 
 class Progress:

@@ -26,7 +26,7 @@ UNKNOWN = Figure(None)
 def report(evaluation: Evaluation, folder: Path) -> Path:
     """Writes the page and shows its figures in Prefect; see `write_report`."""
     page = write_report(evaluation, folder)
-    show_report(evaluation.dataset, span(evaluation), markdown(evaluation, page), page)
+    show_report(evaluation.dataset, span(evaluation), markdown(evaluation, page))
     return page
 
 
@@ -74,7 +74,10 @@ def render(evaluation: Evaluation) -> str:
 
 
 def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
-    """Returns the key figures for the Prefect interface, with a link to the page."""
+    """Returns the key figures for the Prefect interface, with the path of the page.
+
+    A browser opens no link from the interface to a local file, so the path is text.
+    """
     parts = [f"# {evaluation.dataset}, {span(evaluation)}", lead(evaluation)]
     if caution := warning(evaluation):
         parts.append(f"**{caution}**")
@@ -96,7 +99,7 @@ def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
     ]
     parts.append(_table(["Date", "Rows", "Quarantined", "Flagged", "Precision", "Recall", "Version"], nights))
     parts.append("\n".join(f"- {_plain(note)}" for note in evaluation.notes))
-    parts.append(f"[The whole report]({page.resolve().as_uri()})" if page else "")
+    parts.append(f"The whole report is at `{page.resolve()}`." if page else "")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
