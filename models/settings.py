@@ -110,6 +110,11 @@ class ThresholdSettings(Section):
     ] = "train_quantile"
     value: float = 0.99
 
+    @property
+    def rule(self) -> str:
+        """The strategy and its value, such as "train_quantile 0.99"."""
+        return f"{self.strategy} {self.value:g}"
+
 
 class DriftSettings(Section):
     """The limits beyond which a night's rows differ from the champion's training rows, and whether a training

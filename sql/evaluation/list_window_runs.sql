@@ -3,6 +3,7 @@ select
     runs.partition_date,
     runs.run_id,
     runs.source_fingerprint,
+    runs.config_hash,
     runs.rows_source,
     runs.rows_scored,
     runs.rows_quarantined,

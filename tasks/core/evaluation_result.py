@@ -58,9 +58,11 @@ class NightLine:
     quarantined: number of distinct source rows in quarantine.
     flagged: number of flagged rows.
     model_version, threshold: what the current run of the date flagged with; the threshold is a score.
+    run_id: the current run of the date.
     precision, recall: of the flags on the evaluated rows; None if not defined, or without labels.
     frauds: number of known frauds among the evaluated rows, or their total weight; None without labels.
-    data_docs: link to the night's Data Docs page, relative to the report's folder; None if there is none.
+    data_docs, model_card: links to the night's Data Docs page and to the card of its version, relative to the
+        report's folder; None if there is none.
     """
 
     date: date
@@ -69,10 +71,12 @@ class NightLine:
     flagged: int
     model_version: str
     threshold: float
+    run_id: str
     precision: float | None = None
     recall: float | None = None
     frauds: float | None = None
     data_docs: str | None = None
+    model_card: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ class Evaluation:
         compromised.
     model_versions: the versions that flagged rows, in order of use.
     thresholds: the distinct thresholds that they used, as scores, in order of use.
+    config_hashes: the distinct configuration hashes of the runs, in order of use.
+    threshold_rule: the threshold strategy and its value, such as "train_quantile 0.99"; None if a run has
+        another configuration than the current one.
     nights: one line per evaluated date, in order.
     ranking: figures of the detector and its baselines; None without labels.
     without_label_derived: the same for a detector trained without the label-derived features; None if there
@@ -125,6 +132,8 @@ class Evaluation:
     rows_left_out: int
     model_versions: tuple[str, ...]
     thresholds: tuple[float, ...]
+    config_hashes: tuple[str, ...]
+    threshold_rule: str | None
     nights: tuple[NightLine, ...]
     ranking: Ranking | None = None
     without_label_derived: Ranking | None = None

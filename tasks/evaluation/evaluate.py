@@ -16,6 +16,7 @@ from models.evaluation.metrics import RANKING, LabelledRows, confusion, measure,
 from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import DETECTOR, Evaluation, Figure, Ranking
+from tasks.core.identity import run_identity
 from tasks.core.step import step
 from tasks.evaluation.baseline_scores import (
     REDUCED,
@@ -73,6 +74,7 @@ def evaluate_window(
             f"{window.first}..{window.last}: no date has a committed run whose rows are kept; "
             f"score one with `nightscore run --date {window.first}`"
         )
+    hashes = tuple(runs["config_hash"].unique(maintain_order=True))
     unlabelled = Evaluation(
         dataset=dataset.name,
         first_date=window.first,
@@ -83,6 +85,10 @@ def evaluate_window(
         rows_left_out=0,
         model_versions=tuple(runs["version"].unique(maintain_order=True)),
         thresholds=tuple(runs["threshold"].unique(maintain_order=True)),
+        config_hashes=hashes,
+        threshold_rule=dataset.threshold.rule
+        if all(one in run_identity(dataset) for one in hashes)
+        else None,
         nights=tuple(night_line(run) for run in runs.iter_rows(named=True)),
         distribution=distribution(rows["score"].cast(pl.Float64).to_numpy(), None),
         alerts=alert_lines(dataset.columns.private, dataset.columns.entity or dataset.columns.id, rows),

@@ -16,7 +16,7 @@ def moment(instant: datetime) -> str:
 
 def words(rule: ThresholdSettings | None) -> str | None:
     """A threshold rule, such as `train_quantile 0.99`."""
-    return f"{rule.strategy} {rule.value:g}" if rule else None
+    return rule.rule if rule else None
 
 
 def reasons(known: Snapshot, dataset: Dataset, other_threshold: bool, other_rows: bool) -> Iterator[str]:

@@ -14,6 +14,7 @@ SHOWN_ALERTS = 20
 
 def night_line(run: dict[str, Any]) -> NightLine:
     """The line of a committed run, not evaluated yet."""
+    card = Path(run["card_path"])
     return NightLine(
         date=run["partition_date"],
         rows=run["rows_scored"],
@@ -21,7 +22,9 @@ def night_line(run: dict[str, Any]) -> NightLine:
         flagged=run["rows_flagged"],
         model_version=run["version"],
         threshold=run["threshold"],
+        run_id=run["run_id"],
         data_docs=f"../data-docs/{Path(run['data_docs']).name}" if run["data_docs"] else None,
+        model_card=f"../cards/{card.name}" if card.parent.name == "cards" else None,
     )
 
 

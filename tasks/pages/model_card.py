@@ -27,6 +27,7 @@ from tasks.pages.model_card_text import (
     settings,
     share_above_threshold,
 )
+from tasks.pages.page_facts import page_facts
 from tasks.pages.report_charts import spread
 
 __all__ = ["CardFacts", "render_card", "write_card"]
@@ -41,7 +42,7 @@ def write_card(version: Version, detector: Detector, facts: CardFacts) -> None:
 
 
 def render_card(version: Version, detector: Detector, facts: CardFacts) -> str:
-    """Returns the page as HTML, which loads nothing, has no links, and shows no image of a private column."""
+    """Returns the page as HTML, which loads nothing, and shows no image of a private column."""
     found, name = inspect(detector), held_out(detector)
     is_private = bool(found.pixels) and _image_column(detector) in facts.private
     pixels = None if is_private else found.pixels
@@ -69,6 +70,12 @@ def render_card(version: Version, detector: Detector, facts: CardFacts) -> str:
             if pixels
             else [],
             methods=methods(detector, facts, is_image=found.pixels is not None),
+            about=page_facts(
+                ("Version", [version.name]),
+                ("Configuration", [f"{facts.config_hash} (the keys that decide what a version learns)"]),
+                ("Threshold rule", [facts.rule]),
+                ("Reports", ["none yet"]),  # see link_report
+            ),
         )
     )
 

@@ -12,6 +12,7 @@ class CardFacts:
 
     dataset: its name. rows: number of rows of the window that were used. left_out: the rows that were not.
     rule: the threshold strategy and its value, such as "train_quantile 0.99".
+    config_hash: hash of the keys that decide what the version learns (tasks.core.identity).
     threshold: rows with at least this score are flagged; None if it depends on the night.
     gates: the results of the checks of the training.
     private: columns whose values must not be shown.
@@ -21,6 +22,7 @@ class CardFacts:
     rows: int
     left_out: LeftOut
     rule: str
+    config_hash: str
     threshold: float | None = None
     gates: tuple[Gate, ...] = ()
     private: tuple[str, ...] = ()

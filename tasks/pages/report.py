@@ -13,6 +13,7 @@ from tasks.core.evaluation_result import Evaluation, Figure
 from tasks.core.step import step
 from tasks.notifications.prefect_artifacts import show_report
 from tasks.pages.charts import UNDEFINED, count, environment, figure, percent, words
+from tasks.pages.page_facts import Fact, Link, link_report, page_facts
 from tasks.pages.report_charts import between, curves, dots, scorers, spread
 from tasks.pages.report_text import lead, long_date, methods, span, warning
 
@@ -32,7 +33,8 @@ def report(evaluation: Evaluation, folder: Path) -> Path:
 
 def write_report(evaluation: Evaluation, folder: Path) -> Path:
     """Writes `report-FIRST_LAST.html` and `.json` into the folder, replaces earlier ones of these dates, and
-    returns the path of the page. Each file is replaced atomically.
+    returns the path of the page. The model cards of its versions get a link to it. Each file is replaced
+    atomically.
     """
     page = folder / f"report-{evaluation.first_date}_{evaluation.last_date}.html"
     write_atomically(
@@ -40,12 +42,14 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
         json.dumps(evaluation.to_json(report=page.name), indent=2, allow_nan=False) + "\n",
     )
     write_atomically(page, render(evaluation))
+    for card in {night.model_card for night in evaluation.nights if night.model_card}:
+        link_report(folder / card, page)
     log.info("%s, %s: the report is at %s", evaluation.dataset, span(evaluation), page)
     return page
 
 
 def render(evaluation: Evaluation) -> str:
-    """Returns the page as HTML. It loads nothing; its only links go to the nights' Data Docs."""
+    """Returns the page as HTML. It loads nothing; its only links go to Data Docs and model cards."""
     ranking = evaluation.ranking
     shown = [name for name in ranking.detector if name not in FLAG_METRICS] if ranking else []
     return (
@@ -68,8 +72,20 @@ def render(evaluation: Evaluation) -> str:
             scorers=list(scorers(ranking)) if ranking else [],
             pairs=_pairs(evaluation, shown),
             methods=methods(evaluation),
+            about=_about(evaluation),
             **_shares(evaluation),
         )
+    )
+
+
+def _about(evaluation: Evaluation) -> list[Fact]:
+    cards = {night.model_version: night.model_card for night in evaluation.nights}
+    return page_facts(
+        ("Runs", [night.run_id for night in evaluation.nights]),
+        ("Configuration", [f"{', '.join(evaluation.config_hashes)} (the keys that decide the scores)"]),
+        ("Threshold rule", [evaluation.threshold_rule or "not shown: the configuration has changed since"]),
+        ("Labels", [f"known at the end of {evaluation.as_of}"]),
+        ("Model cards", [Link(name, card) if card else name for name, card in cards.items()]),
     )
 
 

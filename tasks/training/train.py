@@ -203,13 +203,13 @@ def _learn(dataset: Dataset, rows: TrainingRows, as_of: date, folder: Path, root
 
 
 def _card_facts(dataset: Dataset, learnt: Detector, rows: TrainingRows, gates: tuple[Gate, ...]) -> CardFacts:
-    threshold = dataset.threshold
     return CardFacts(
         dataset=dataset.name,
         rows=rows.normals.height,
         left_out=rows.left_out,
-        rule=f"{threshold.strategy} {threshold.value:g}",
-        threshold=fixed_threshold(learnt.calibration, threshold),
+        rule=dataset.threshold.rule,
+        config_hash=training_identity(dataset).current,
+        threshold=fixed_threshold(learnt.calibration, dataset.threshold),
         gates=gates,
         private=dataset.columns.private,
     )

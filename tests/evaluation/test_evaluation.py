@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from flows.cli.app import app
 from flows.settings import load_settings
 from models.checks.baselines import BASELINES
+from tasks.core.identity import run_identity, training_identity
 from tasks.labels.known_labels import known_compromised
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import query
@@ -84,6 +85,33 @@ def test_the_figures_are_stored_as_they_are_printed(scored_bank: Bank) -> None:
     assert set(scored_bank.table("from metrics")["detector"]) == {"nightscore", *BASELINES}
     by_view = scored_bank.table("select precision, recall, frauds from daily").row(0)
     assert by_view[2] == ROWS // 40
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_report_and_model_card_name_what_they_show_and_link_to_each_other(scored_bank: Bank) -> None:
+    settings = load_settings(scored_bank.config)
+    page = Path(str(evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=2))["report"]))
+    facts = page.read_text().split("About this page")[1]
+    run_id, config_hash = scored_bank.table("select run_id, config_hash from current_runs").row(0)
+    assert f"<td>{run_id}</td>" in facts
+    assert config_hash == run_identity(settings).current
+    assert f"<td>{config_hash} (the keys that decide the scores)</td>" in facts
+    assert f"<td>{settings.threshold.rule}</td>" in facts
+    (address,) = re.findall(r'href="([^"]+)"', facts)
+    card = (page.parent / address).resolve()
+    facts = card.read_text().split("About this page")[1]
+    assert f"<td>{training_identity(settings).current} (the keys that decide what" in facts
+    (address,) = re.findall(r'href="([^"]+)"', facts)
+    assert (card.parent / address).resolve() == page.resolve()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_threshold_rule_that_the_runs_did_not_use_is_not_shown(scored_bank: Bank) -> None:
+    with scored_bank.config.open("a") as config:
+        config.write("\n[threshold]\nvalue = 0.9\n")
+    page = Path(str(evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=2))["report"]))
+    assert "not shown: the configuration has changed since" in page.read_text()
+    assert "train_quantile 0.9" not in page.read_text()
 
 
 @pytest.mark.usefixtures("prefect_server")

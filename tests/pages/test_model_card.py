@@ -22,6 +22,8 @@ from tasks.core.references import LeftOut, Version
 from tasks.pages.charts import score
 from tasks.pages.model_card import CardFacts, render_card, write_card
 from tasks.pages.model_card_charts import LEVELS
+from tasks.pages.page_facts import link_report
+from tasks.warehouse.schema import product_version
 
 VERSION = Version(
     name="2026-01-20-77aa11bb",
@@ -38,7 +40,7 @@ GATES = (
     Gate("Contamination", None, "3 of 200 rows are extreme."),
 )
 LEFT_OUT = LeftOut(rows=2_040, dates=6, known_frauds=40, unconfirmed=11)
-FACTS = CardFacts("card-fraud", 2_000, LEFT_OUT, "train_quantile 0.99", 12.5, GATES)
+FACTS = CardFacts("card-fraud", 2_000, LEFT_OUT, "train_quantile 0.99", "2:0123abcd", 12.5, GATES)
 ALL = {
     tabular: FACTS,
     variational: replace(FACTS, left_out=LeftOut(2_000, 6, known_frauds=0, unconfirmed=0)),
@@ -244,6 +246,27 @@ def test_the_card_of_a_detector_trained_on_all_rows_does_not_mention_normal_rows
 
 
 @slow
+def test_the_card_has_a_table_of_facts(tmp_path: Path) -> None:
+    version = replace(VERSION, card=tmp_path / "cards" / "card.html")
+    write_card(version, variational(), ALL[variational])
+    text = Page(version.card.read_text()).text.split("About this page")[1]
+    assert re.fullmatch(
+        rf" Generated at \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC Nightscore {re.escape(product_version())} "
+        r"Version 2026-01-20-77aa11bb "
+        r"Configuration 2:0123abcd \(the keys that decide what a version learns\) "
+        r"Threshold rule train_quantile 0.99 Reports none yet",
+        text,
+    )
+    page = tmp_path / "reports" / "report-2026-01-21_2026-01-21.html"
+    page.parent.mkdir()
+    page.touch()
+    link_report(version.card, page)
+    WellFormed(version.card.read_text())
+    (link,) = Page(version.card.read_text()).all("a")
+    assert (version.card.parent / link["href"]).resolve() == page
+
+
+@slow
 def test_a_second_card_replaces_the_first(tmp_path: Path) -> None:
     version = replace(VERSION, card=tmp_path / "cards" / "card.html")
     write_card(version, variational(), ALL[variational])
@@ -256,7 +279,7 @@ def test_a_second_card_replaces_the_first(tmp_path: Path) -> None:
 def test_a_browser_shows_the_page_as_it_was_written(browse: Callable[[Path], Page], tmp_path: Path) -> None:
     version = replace(VERSION, card=tmp_path / "card.html")
     write_card(version, images(), ALL[images])
-    page, written = browse(version.card), card(images)
+    page, written = browse(version.card), Page(version.card.read_text())
     assert page.text == written.text
     assert [attrs["src"] for attrs in page.all("img")] == [attrs["src"] for attrs in written.all("img")]
     assert [cloud["d"] for cloud in clouds(page)] == [cloud["d"] for cloud in clouds(written)]

@@ -3,10 +3,11 @@
 import json
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
+from browsing import Page
 
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves, distribution
@@ -16,6 +17,7 @@ from tasks.pages.charts import TEMPLATES, axis, figure, log_axis, score, steps, 
 from tasks.pages.report import markdown, render, report, write_report
 from tasks.pages.report_charts import STYLES
 from tasks.pages.report_text import lead, warning
+from tasks.warehouse.schema import product_version
 
 FIRST, DAYS, ROWS = date(2018, 7, 25), 3, 3000
 NASTY = """<script>alert("x")</script> & 'amount' > 3"""
@@ -65,6 +67,8 @@ def evaluation():
         rows_left_out=17,
         model_versions=("dense-1",),
         thresholds=(8.0,),
+        config_hashes=("2:0123abcd",),
+        threshold_rule="fixed 8",
         nights=tuple(
             NightLine(
                 FIRST + timedelta(days=n),
@@ -73,10 +77,12 @@ def evaluation():
                 30 + n,
                 "dense-1",
                 8.0,
+                f"run-{n}",
                 0.25,
                 None,
                 31,
                 f"../data_docs/night-{n}.html" if n else None,
+                "../cards/dense-1.html",
             )
             for n in range(DAYS)
         ),
@@ -148,12 +154,52 @@ def test_the_page_loads_nothing(page):
         for name, value in attrs.items()
         if name in ("src", "href", "srcset", "data", "action")
     ]
-    assert addresses == ["../data_docs/night-1.html", "../data_docs/night-2.html"]
+    card, docs = "../cards/dense-1.html", [f"../data_docs/night-{n}.html" for n in (1, 2)]
+    assert addresses == [card, card, docs[0], card, docs[1], card]
     assert not {"script", "link", "iframe", "img", "object"} & {tag for tag, _ in page.tags}
 
 
 def test_the_page_holds_no_url(evaluation):
     assert not re.search(r"https?:|//\w|url\(|@import", render(evaluation))
+
+
+def test_the_report_has_a_table_of_facts(evaluation):
+    text = Page(render(evaluation)).text.split("About this page")[1]
+    generated = datetime.strptime(
+        re.search(r"Generated at (.{19}) UTC", text)[1], "%Y-%m-%d %H:%M:%S"
+    ).replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - generated) < timedelta(minutes=1)
+    for fact in (
+        f"Nightscore {product_version()}",
+        "Runs run-0, run-1, run-2",
+        "Configuration 2:0123abcd (the keys that decide the scores)",
+        "Threshold rule fixed 8",
+        "Labels known at the end of 2018-08-07",
+        "Model cards dense-1",
+    ):
+        assert fact in text
+    assert "not shown: the configuration has changed since" in render(
+        replace(evaluation, threshold_rule=None)
+    )
+
+
+def test_a_model_card_links_to_the_reports_of_its_version_that_are_there(evaluation, tmp_path):
+    card = tmp_path / "cards" / "dense-1.html"
+    write_report(evaluation, tmp_path / "reports")
+    assert not card.exists()
+    card.parent.mkdir()
+    card.write_text('<p>before</p><td id="reports">none yet</td><p>after</p>')
+    early = write_report(evaluation, tmp_path / "reports")
+    later = FIRST + timedelta(days=9)
+    late = write_report(replace(evaluation, first_date=later, last_date=later), tmp_path / "reports")
+    links = [f'<a href="../reports/{late.name}">2018-08-03</a>']
+    early_link = f'<a href="../reports/{early.name}">2018-07-25 to 2018-07-27</a>'
+    whole = '<p>before</p><td id="reports">{}</td><p>after</p>'
+    assert card.read_text() == whole.format(", ".join([*links, early_link]))
+    early.unlink()
+    write_report(replace(evaluation, first_date=later, last_date=later), tmp_path / "reports")
+    assert card.read_text() == whole.format(", ".join(links))
+    assert (card.parent / Page(card.read_text()).all("a")[0]["href"]).resolve() == late
 
 
 @pytest.mark.slow
@@ -171,7 +217,7 @@ def test_without_labels_the_page_shows_what_needs_no_labels(evaluation, browse, 
     assert "amount 824.50, expected 61.20" in page.text
     assert "Rows scored 3,000" in page.text
     assert not {"Recall", "Precision", "Label", "Frauds"} & set(page.words)
-    assert len(page.all("a")) == 2
+    assert len(page.all("a")) == 6
 
 
 def test_the_json_beside_the_page_has_the_same_figures(evaluation, tmp_path):
