@@ -20,7 +20,7 @@ with needed as (
     union all
     select model_version
     from current_runs
-    where pruned_at is null and not ($scores and partition_date < $oldest)
+    where pruned_at is null and not ($scores and committed_at < $instant)
     union all
     (
         select version

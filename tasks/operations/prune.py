@@ -42,9 +42,9 @@ class Retention:
     waiting: tuple[str, ...]
 
     @property
-    def values(self) -> dict[str, Any]:
-        instant = datetime.combine(self.oldest, time(), UTC)
-        return {"oldest": self.oldest, "instant": instant, "scores": self.scores}
+    def instant(self) -> datetime:
+        """The begin of `oldest`, in UTC."""
+        return datetime.combine(self.oldest, time(), UTC)
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,10 @@ def prune(
 ) -> Pruning:
     """Drops what became old more than `keep_days` days before `today`; without `yes`, only lists it.
 
-    Staging, reports and Data Docs age from their date; superseded rows and unneeded artifacts from the
-    instant when they were superseded or no longer needed. Scores of current runs, with their quarantine, age
-    from their date, and are dropped only with `scores`. The next pruning removes what a crash leaves behind.
+    Nothing ages from its business date, so a fresh backfill of old dates is young. Staging, reports and Data
+    Docs age from the time of their file; rows of superseded runs from the instant when they were superseded,
+    artifacts from their training. Scores of current runs, with their quarantine, age from their commit, and
+    are dropped only with `scores`. The next pruning removes what a crash leaves behind.
     Raises WarehouseMissing if nothing of the dataset was ever written.
     """
     files = Path(warehouse.settings.files).resolve() / warehouse.name
@@ -146,9 +147,11 @@ def _prune_rows(con: duckdb.DuckDBPyConnection, files: Path, root: str, keep: Re
 
 def _prunable(con: duckdb.DuckDBPyConnection, files: Path, root: str, keep: Retention) -> _Rows:
     """Returns what to drop from the warehouse, and the files that the registry names afterwards."""
-    runs = rows(con, "retention/list_prunable_runs", **keep.values)
-    values = keep.values | {"waiting": list(keep.waiting)}
-    models = rows(con, "retention/list_prunable_versions", **values)
+    young = {"instant": keep.instant, "scores": keep.scores}
+    runs = rows(con, "retention/list_prunable_runs", **young)
+    models = rows(
+        con, "retention/list_prunable_versions", oldest=keep.oldest, waiting=list(keep.waiting), **young
+    )
     foreign = [model for model in models if not _is_own_model(files, root, model)]
     left = [
         f"{model['version']} names an artifact or a card outside {files}, and is not pruned"

@@ -17,9 +17,9 @@ from tasks.core.staging import RUNNING, SCRATCH, abandoned, remove, staging
 from tasks.publishing.staged_night import FILE
 
 DATE = r"\d{4}-\d{2}-\d{2}"
-DATED = {  # folder: kind, and the pattern of its file names with the date that counts
-    "data-docs": ("Data Docs pages", re.compile(rf"({DATE})\.html")),
-    "reports": ("reports", re.compile(rf"report-{DATE}_({DATE})\.(?:html|json)")),
+PAGES = {  # folder: kind, and the pattern of its file names
+    "data-docs": ("Data Docs pages", re.compile(rf"{DATE}\.html")),
+    "reports": ("reports", re.compile(rf"report-{DATE}_{DATE}\.(?:html|json)")),
 }
 KindOf = Callable[[Path], tuple[str | None, date]]
 ARTIFACTS, ORPHANS, STAGED = (
@@ -42,7 +42,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class OldFile:
-    """A file or folder to remove. since: the date that its age counts from. bytes: of all its content."""
+    """A file or folder to remove. since: the date of its last change (UTC). bytes: of all its content."""
 
     kind: str
     path: Path
@@ -87,33 +87,31 @@ def remove_file(files: Path, old: OldFile) -> bool:
 
 
 def _folders(registered: Registered) -> Iterator[tuple[str, KindOf]]:
-    """Yields each folder to look in, with a function from an entry to its kind and the date that its age
-    counts from; the kind is None if the entry is to be kept or not ours.
+    """Yields each folder to look in, with a function from an entry to its kind and the date of its last
+    change; the kind is None if the entry is to be kept or not ours.
     """
 
     def staged(path: Path) -> tuple[str | None, date]:
-        if path.name.startswith(SCRATCH):
-            return STAGED, _changed(path)
-        return (STAGED, date.fromisoformat(path.name)) if re.fullmatch(DATE, path.name) else (None, date.max)
+        is_ours = path.name.startswith(SCRATCH) or re.fullmatch(DATE, path.name)
+        return (STAGED, _changed(path)) if is_ours else (None, date.max)
 
     def versioned(path: Path) -> tuple[str | None, date]:
         if path in registered.live:
             return None, date.max
         return (ARTIFACTS if path in registered.pruned else ORPHANS), _changed(path)
 
-    def dated(folder: str) -> KindOf:
-        kind, pattern = DATED[folder]
+    def pages(folder: str) -> KindOf:
+        kind, pattern = PAGES[folder]
 
         def entry(path: Path) -> tuple[str | None, date]:
-            if path.name.startswith("."):  # left by a process that was killed while it wrote
-                return kind, _changed(path)
-            match = pattern.fullmatch(path.name)
-            return (kind, date.fromisoformat(match[1])) if match else (None, date.max)
+            # a name with a leading dot was left by a process that was killed while it wrote
+            is_ours = path.name.startswith(".") or pattern.fullmatch(path.name)
+            return (kind, _changed(path)) if is_ours else (None, date.max)
 
         return entry
 
     yield from (("staging", staged), ("models", versioned), ("cards", versioned))
-    yield from ((folder, dated(folder)) for folder in DATED)
+    yield from ((folder, pages(folder)) for folder in PAGES)
 
 
 def _why_left(files: Path, path: Path) -> str | None:

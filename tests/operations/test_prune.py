@@ -77,14 +77,20 @@ class Branch:
             return con.execute(query).pl().to_dicts()
 
     def run(
-        self, run_id: str, day: date, version: str, superseded: date | None = None, rows: int = 3
+        self,
+        run_id: str,
+        day: date,
+        version: str,
+        superseded: date | None = None,
+        rows: int = 3,
+        committed: date | None = None,
     ) -> None:
         values = {
             "run_id": run_id,
             "day": day,
             "version": version,
             "rows": rows,
-            "committed": at(day),
+            "committed": at(committed or day),
             "superseded": superseded and at(superseded),
         }
         self.do(
@@ -196,7 +202,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Branch:
             f"reports/report-{OLD}_{day}.json",
             f"staging/{day}/scores.parquet",
         ):
-            branch.file(name, RECENT)
+            touch(branch.file(name, day).parent, day)
     return branch
 
 
@@ -262,7 +268,39 @@ def test_an_artifact_and_its_card_are_removed_once_nothing_can_need_them(branch:
     assert {row["version"] for row in branch.table("from models where pruned_at is not null")} == {"first"}
 
 
-def test_pages_and_staging_age_from_their_date(branch: Branch) -> None:
+def test_a_fresh_backfill_of_old_dates_is_young(branch: Branch) -> None:
+    backfilled = OLD - timedelta(days=400)
+    branch.version("backfill", RECENT)
+    branch.run("backfilled", backfilled, "backfill", committed=RECENT)
+    names = [
+        f"data-docs/{backfilled}.html",
+        f"reports/report-{backfilled}_{backfilled}.html",
+        f"reports/report-{backfilled}_{backfilled}.json",
+        f"staging/{backfilled}/scores.parquet",
+    ]
+    for name in names:
+        touch(branch.file(name, RECENT).parent, RECENT)
+    branch.prune(scores=True, yes=True)
+    assert [name for name in names if not (branch.files / name).exists()] == []
+    assert len(branch.table("from score_rows where run_id = 'backfilled'")) == 3
+    assert len(branch.table("from quarantine where run_id = 'backfilled'")) == 3
+    assert (branch.files / "models" / "backfill").is_dir()
+
+
+def test_a_version_stays_while_a_run_committed_lately_uses_it(branch: Branch) -> None:
+    branch.run("rescored", OLD - timedelta(days=1), "used", committed=RECENT)
+    branch.prune(scores=True, yes=True)
+    assert {row["version"] for row in branch.table("from models where pruned_at is not null")} == {"first"}
+    assert (branch.files / "models" / "used").is_dir()
+
+
+def test_scores_of_a_recent_date_that_were_committed_long_ago_are_old(branch: Branch) -> None:
+    branch.run("long-ago", RECENT, "last", committed=OLD)
+    (scores,) = [each for each in branch.prune(scores=True).dropped if each.kind == pruning.SCORES]
+    assert (scores.count, scores.oldest, scores.newest) == (2, OLD, OLD)
+
+
+def test_pages_and_staging_age_from_their_last_change(branch: Branch) -> None:
     assert (
         kinds(branch.prune(yes=True)).items()
         >= {"Data Docs pages": 1, "reports": 2, "staging folders": 1}.items()
@@ -284,9 +322,10 @@ def test_staging_in_use_and_a_night_that_waits_stay_and_are_reported(branch: Bra
     waiting = branch.file(f"staging/{OLD + timedelta(days=1)}/{FILE}", OLD, text="{}").parent
     running = branch.files / "staging" / str(OLD)
     scratch = branch.file("staging/scratch-0000/x", OLD).parent
-    touch(scratch, OLD)
     with (running / "running").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder in (waiting, running, scratch):
+            touch(folder, OLD)
         before = sorted(running.iterdir())
         pruned = branch.prune(yes=True)
         assert sorted(running.iterdir()) == before
@@ -387,6 +426,11 @@ def test_links_are_not_followed(branch: Branch, tmp_path: Path) -> None:
     (branch.files / "staging").symlink_to(precious)
     (branch.files / "reports" / f"report-{OLD}_{OLD}.html").unlink()
     (branch.files / "reports" / f"report-{OLD}_{OLD}.html").symlink_to(precious / str(OLD) / "file")
+    os.utime(
+        branch.files / "reports" / f"report-{OLD}_{OLD}.html",
+        (at(OLD).timestamp(),) * 2,
+        follow_symlinks=False,
+    )
     pruned = branch.prune(yes=True)
     assert (precious / str(OLD) / "file").read_text() == "precious"
     assert sum("is a link" in words for words in pruned.left) == 3
