@@ -25,6 +25,10 @@ create table if not exists runs (
     message varchar,                -- why it was rejected or failed; if committed, its notes and warnings
     pruned_at timestamptz,          -- when `nightscore prune` deleted its rows; null while they exist
     product_version varchar,        -- the version of Nightscore that wrote it; null before format 2
+    doubt varchar,                  -- why a committed or held night is doubtful; null if it is not
+    accepted_by varchar,            -- who accepted the doubtful night; null while nobody has
+    accepted_at timestamptz,
+    compromised_entities bigint,    -- rows of the run in `compromised`; null while they are not determined
 );
 
 -- Grain: one row per run and scored source row. Superseded runs are included; see the view `scores`.
@@ -40,7 +44,14 @@ create table if not exists score_rows (
     rank bigint,                    -- 1 is the strangest row of its run; equal scores share a rank
     is_flagged boolean,
     -- the features that contribute most to the score, largest first; null for rows that are not explained
-    reasons struct(feature varchar, contribution double, observed varchar, expected varchar)[],
+    reasons struct(
+        feature varchar,
+        contribution double,        -- part of the score
+        observed varchar,           -- the value, source units; masked where private
+        expected varchar,           -- its reconstruction
+        share double,               -- part of what speaks for strangeness, 0 to 1; null before format 4
+        usual varchar               -- what is usual on the training rows, in words; null before format 4
+    )[],
     details varchar,                -- JSON: the source columns of columns.details; null if none are set
     model_version varchar,
 );
@@ -73,6 +84,15 @@ create table if not exists profiles (
     sums double[],                  -- sum of their values by bin, encoded units; null unless numeric
     reference_counts bigint[],      -- rows of the reference by bin; of the error: held-out rows
     reference_sums double[],        -- sum of their values by bin, encoded units; null unless numeric
+);
+
+-- Grain: one row per run and entity of its scored rows that was known to be compromised on its date: that has a
+-- fraud dated between the first day of the training window of the version that scored the date and
+-- date - label_delay_days - 1, by the labels known at the end of the date before.
+create table if not exists compromised (
+    run_id varchar,
+    partition_date date,
+    entity varchar,
 );
 
 -- Grain: one row per run, bad source row and rule that it broke.
@@ -177,6 +197,7 @@ create table if not exists metrics (
     rows bigint,
     positives bigint,               -- labelled frauds among the rows; null for drift
     measured_at timestamptz,
+    population varchar,             -- all | new (see the view `daily`); null for drift, and before format 4
 );
 
 -- Grain: one row per creation or migration of these tables; the highest format counts.

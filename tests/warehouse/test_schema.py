@@ -12,11 +12,24 @@ from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.schema import FORMAT, product_version, read_format
 from tasks.warehouse.settings import WarehouseSettings
 
-FORMAT_2 = """
+FORMAT_3 = """
+    drop table compromised;
+    alter table metrics drop column population;
+    alter table score_rows drop column reasons.element.share;
+    alter table score_rows drop column reasons.element.usual;
+    alter table runs drop column doubt;
+    alter table runs drop column accepted_by;
+    alter table runs drop column accepted_at;
+    alter table runs drop column compromised_entities;
+    update warehouse_format set format = 3;
+"""
+FORMAT_2 = f"""
+    {FORMAT_3}
     alter table quarantine drop column copy;
     update warehouse_format set format = 2;
 """
-FORMAT_1 = """
+FORMAT_1 = f"""
+    {FORMAT_3}
     alter table quarantine drop column copy;
     drop table warehouse_format;
     drop view current_runs;
@@ -32,7 +45,7 @@ FORMAT_1 = """
             or superseded_at > coalesce(getvariable('as_of')::timestamptz, 'infinity')
         );
 """
-EARLIER = {1: FORMAT_1, 2: FORMAT_2}  # what makes the tables of this version those of an earlier format
+EARLIER = {1: FORMAT_1, 2: FORMAT_2, 3: FORMAT_3}  # what makes the tables of this version those of an earlier format
 
 
 def to_format(earlier: int, bank: Bank) -> None:
