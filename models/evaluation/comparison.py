@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
-from models.evaluation.metrics import LabelledRows, Metric, copies
+from models.evaluation.metrics import LabelledRows, Metric, resample
 
 REPLICATES = 200
 
@@ -49,23 +49,16 @@ def paired_difference(
     """Returns the difference of a metric between two scorers of the same rows in the same order; None where
     it is not defined.
 
-    Each replicate draws entities with all their rows, the same for both scorers, so that the difficulty of a
-    draw cancels out: the paired percentile bootstrap (Efron & Tibshirani, 1993), with Poisson(1) copies
-    (Chamandy et al., 2012). The same seed gives the same interval.
+    Each replicate draws the same entities for both scorers, so that the difficulty of a draw cancels out: the
+    paired percentile bootstrap (Efron & Tibshirani, 1993); see `resample`.
     """
-    values = metric(champion), metric(challenger)
-    if np.isnan(values).any():
+    rows = {"champion": champion, "challenger": challenger}
+    resampled = resample(rows, {"": metric}, replicates, seed)
+    own, others = resampled["champion"][""], resampled["challenger"][""]
+    found = (others - own).figure(confidence)
+    if found.value is None or found.low is None or found.high is None:
         return None
-    draw, random = copies(champion), np.random.default_rng(seed)
-    merged = [metric.merge(labelled) for labelled in (champion, challenger)]
-    drawn = []
-    for _ in range(replicates):
-        weights = champion.weight * draw(random)
-        first, second = (metric.value(merge(weights)) for merge in merged)
-        drawn.append(second - first)
-    found = np.asarray(drawn)[~np.isnan(drawn)]
-    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Difference(*values, values[1] - values[0], float(low), float(high))
+    return Difference(own.value, others.value, found.value, found.low, found.high)
 
 
 def agreement(
