@@ -253,17 +253,20 @@ def _card_precision(days: LabelledRows, k: int) -> float:
     """
     if not frauds_in(days):
         return np.nan
-    found = np.empty(0, np.int64)
-    precisions = []
     assert days.entities is not None
-    for day in np.unique(days.dates):
-        now = np.flatnonzero((days.dates == day) & (days.weight > 0) & ~np.isin(days.entities, found))
-        _, place = np.unique(-days.scores[now], return_inverse=True)
-        labels, weight = days.labels[now], days.weight[now]
-        rows_at = np.bincount(place, weight)
-        share = np.clip((k - np.cumsum(rows_at) + rows_at) / rows_at, 0, 1)[place]
+    found = np.zeros(days.entities.max() + 1, np.bool_)
+    is_last = np.append(days.dates[1:] != days.dates[:-1], True)
+    precisions = []
+    for rows in np.split(np.arange(is_last.size), np.flatnonzero(is_last)[:-1] + 1):
+        entities, labels = days.entities[rows], days.labels[rows]
+        weight = np.where(found[entities], 0.0, days.weight[rows])
+        last = np.flatnonzero(np.diff(days.scores[rows], append=np.nan) != 0)  # of each distinct score
+        through = np.cumsum(weight)[last]
+        rows_at = np.diff(through, prepend=0.0)
+        share = np.clip((k - through + rows_at) / np.where(rows_at, rows_at, 1.0), 0, 1)
+        share = np.repeat(share, np.diff(last, prepend=-1))
         precisions.append(float((share * weight)[labels].sum() / k))
-        found = np.concatenate([found, days.entities[now][labels & (share == 1)]])
+        found[entities[labels & (share == 1) & (weight > 0)]] = True
     return float(np.mean(precisions))
 
 
@@ -287,8 +290,8 @@ def _merged(labelled: LabelledRows, group: NDArray[np.intp]) -> Callable[[Floats
 
 
 def _entity_days(labelled: LabelledRows) -> Callable[[Floats], LabelledRows]:
-    """One row per day and entity, with its highest score, label and flag, and the weight of its highest
-    row.
+    """One row per day and entity, with its highest score, label and flag, and the weight of its highest row;
+    in order of the days, the highest score first.
     """
     frame = pl.DataFrame({"date": labelled.dates, "entity": _codes(labelled), "score": labelled.scores})
     frame = frame.with_columns(
@@ -301,6 +304,7 @@ def _entity_days(labelled: LabelledRows) -> Callable[[Floats], LabelledRows]:
         frame.with_row_index("row")
         .group_by("date", "entity")
         .agg(highest, pl.col("score", "label", "flagged").max())
+        .sort("date", "score", "entity", descending=[False, True, False])
     )
     columns = {name: days[name].to_numpy() for name in days.columns}
     rows = LabelledRows(
