@@ -12,6 +12,7 @@ from tasks.core.errors import first_line
 from tasks.core.references import Features, Night, Partition
 from tasks.core.staging import night_folder, scratch_folder
 from tasks.features.build import features
+from tasks.labels.known_labels import labels
 from tasks.monitoring.challenger import decide_challengers
 from tasks.monitoring.drift import drift
 from tasks.monitoring.nightly_report import report_matured
@@ -77,15 +78,17 @@ def clean_features(settings: Settings, step: Steps, partition: Partition) -> Fea
 
 
 def monitor(settings: Settings, warehouse: Warehouse, night: Night) -> None:
-    """What follows a commit: drift, the report of the nights whose labels are known by now, decisions on
-    challengers. What fails here leaves the night committed: it is a warning.
+    """What follows a commit: drift, what is known by now, the report of the nights whose labels are known,
+    decisions on challengers. What fails here leaves the night committed: it is a warning.
     """
     day, evaluation = night.date, settings.evaluation
     with scratch_folder(settings.files) as staging:
         with committed_already(day, "drift"):
             drift(settings, warehouse, settings.notify, night)
+        with committed_already(day, "labels"):
+            labels(settings, warehouse, evaluation.relabel_days, day)
         with committed_already(day, "report"):
-            report_matured(settings, warehouse, evaluation, day, staging)
+            report_matured(settings, warehouse, evaluation, settings.notify, day, staging)
         with committed_already(day, "challenge"):
             decide_challengers(settings, warehouse, evaluation, settings.challenger, settings.notify, day)
     with committed_already(day, "notify"):

@@ -31,12 +31,14 @@ def models(
     from tasks.core.identity import training_identity
     from tasks.registry.listing import list_versions
 
-    listed = list_versions(settings.open_warehouse(), as_of)
+    population = settings.evaluation.population(has_entity=bool(settings.columns.entity))
+    listed = list_versions(settings.open_warehouse(), population, as_of)
     if as_json:
         print_json(
             {
                 "dataset": settings.name,
                 "as_of": as_of,
+                "population": population,
                 "versions": [dataclasses.asdict(version) for version in listed],
             }
         )

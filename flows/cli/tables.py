@@ -21,20 +21,23 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
         f"{evaluation.dataset}, {evaluation.first_date}..{evaluation.last_date}, "
         f"evaluated with the labels known at the end of {evaluation.as_of}\n"
     )
-    columns = ["night", "rows", "quarantined", "flagged", "precision", "recall", "version"]
+    from tasks.core.evaluation_result import ALL
+    from tasks.pages.report import COUNTED, counted, quarantined
+    from tasks.pages.report_text import lead, warning
+
+    say(lead(evaluation) + "\n")
+    if caution := warning(evaluation):
+        say(caution + "\n")
+    columns = ["night", "quarantined", *map(str.lower, COUNTED), "version"]
     lines = [
-        (
-            night.date,
-            f"{night.rows:,}",
-            night.quarantined,
-            night.flagged,
-            _percent(night.precision),
-            _percent(night.recall),
-            night.model_version,
-        )
+        (night.date, night.quarantined, *counted(night.counts[ALL]), night.model_version)
         for night in evaluation.nights
     ]
+    if len(lines) > 1:
+        lines.append(("all", quarantined(evaluation), *counted(evaluation.counts[ALL]), ""))
     data_table(columns, lines, "Nights")
+    if evaluation.figures:
+        _population_table(evaluation)
     if evaluation.ranking:
         left_out = (
             f", {evaluation.rows_left_out:,} rows of known compromised entities left out"
@@ -42,7 +45,7 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
             else ""
         )
         say(f"\nEvaluated: {evaluation.rows:,} rows, {evaluation.positives:,} frauds{left_out}.")
-        _ranking_table(evaluation.ranking, "Nightscore and its baselines on these rows")
+        _ranking_table(evaluation.ranking, "Nightscore and its baselines on these rows (95% intervals)")
     if evaluation.without_label_derived:
         _ranking_table(evaluation.without_label_derived, "The same without the label-derived features")
     for note in evaluation.notes:
@@ -153,6 +156,18 @@ def _flag(flag: bool | None) -> str:
     return {True: "flagged", False: "not flagged", None: "no such row"}[flag]
 
 
+def _population_table(evaluation: "Evaluation") -> None:
+    from models.evaluation.metrics import title
+    from tasks.pages.report_text import POPULATIONS
+
+    names = list(next(iter(evaluation.figures.values())))
+    lines = [
+        (POPULATIONS[population].lower(), *(_figure(figures[name]) for name in names))
+        for population, figures in evaluation.figures.items()
+    ]
+    data_table(["entities", *map(title, names)], lines, "\nNightscore by population (95% intervals)")
+
+
 def _ranking_table(ranking: "Ranking", heading: str) -> None:
     from models.checks.baselines import TITLES
     from models.evaluation.metrics import title
@@ -171,7 +186,3 @@ def _figure(figure: "Figure") -> str:
         return "-"
     interval = f" ({figure.low:.3f}-{figure.high:.3f})" if figure.low is not None else ""
     return f"{figure.value:.3f}{interval}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"

@@ -1,16 +1,9 @@
--- Grain: one row per scored row of the window's current runs, with its label if label and weight were
--- known at the end of $as_of.
+-- Grain: one row per scored row of the window's current runs, with its label if label and weight were known at the
+-- end of $as_of, and the version that scored it.
 select
-    scores.partition_date,
-    scores.id,
-    scores.entity,
-    scores.score,
-    scores.p_value,
-    scores.is_flagged,
-    scores.reasons,
-    if(known.weight is null, null, known.label) as label,
-    coalesce(known.weight, 1.0) as weight,
-from scores
-left join labels_known_at($as_of) as known using (id, partition_date)
-where scores.partition_date between $first_date and $last_date
-order by scores.partition_date, scores.id;
+    labelled.* exclude (run_id, known_at),
+    runs.model_version as version,
+from labelled_rows($as_of) as labelled
+join current_runs as runs using (run_id)
+where labelled.partition_date between $first_date and $last_date
+order by labelled.partition_date, labelled.id;

@@ -26,12 +26,8 @@ from shadow_scores
 semi join current_runs using (run_id);
 
 -- Grain: one row per id and partition_date: its newest label.
--- The macro `labels_known_at` ranks labels in the same way, but up to the date on which they were known.
 create or replace view latest_labels as
-select id, partition_date, label, weight, known_at, source, recorded_at
-from labels
-where recorded_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
-qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1;
+from labels_known_at('infinity'::date);
 
 -- Grain: one row per bad source row of the current runs and rule that it broke.
 create or replace view quarantined as
@@ -39,13 +35,13 @@ select quarantine.*
 from quarantine
 semi join current_runs using (run_id);
 
--- Grain: one row per window, label cut-off, detector, feature set and metric: the newest measurement.
+-- Grain: one row per window, label cut-off, detector, feature set, population and metric: the newest measurement.
 create or replace view latest_metrics as
 select *
 from metrics
 where measured_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
 qualify row_number() over (
-    partition by first_date, last_date, as_of, detector, features, metric
+    partition by first_date, last_date, as_of, detector, features, population, metric
     order by measured_at desc
 ) = 1;
 
@@ -132,41 +128,58 @@ join nightly_flags using (partition_date, alert_entity)
 order by partition_date desc, alert;
 
 -- Grain: one row per current run, newest date first.
--- frauds, flagged_labelled (flagged rows with a known label), frauds_flagged, precision and recall of the
--- flags are null where no label is known, the last two also where they would divide by zero. For several
--- nights, sum the three counts and divide the sums.
--- Where the rows of a run were pruned, only the columns of the table `runs` are filled.
+-- alerts: entities with a flagged row. frauds, flagged_labelled (flagged rows with a known label), frauds_flagged,
+-- precision and recall of the flags are null where no label is known, the last two also where they would divide
+-- by zero. They count sample weights, by the labels known by labels_as_of, the newest there are.
+-- new_*: the same for the rows of entities that were not known to be compromised on the date; see the table
+-- `compromised`. Null while that is not determined.
+-- For several nights, sum the three counts and divide the sums. For another label cut-off than the newest one, use
+-- the macro labelled_counts. Where the rows of a run were pruned, only the columns of `runs` are filled.
 create or replace view daily as
-with labelled as (
+with counts as (
     select
-        scores.run_id,
-        median(score) as median_score,
-        count(*) filter (label) as frauds,
-        count(*) filter (is_flagged and label) as frauds_flagged,
-        count(*) filter (is_flagged and label is not null) as flagged_labelled,
-        count(label) as rows_labelled,
+        * exclude (labels_as_of),
+        if(labelled > 0, flagged_labelled, null) as known_flagged,
+        if(labelled > 0, frauds_flagged, null) as known_frauds_flagged,
+        if(labelled > 0, frauds, null) as known_frauds,
+        labels_as_of,
+    from labelled_counts('infinity'::date)
+    semi join current_runs using (run_id)
+),
+medians as (
+    select run_id, median(score) as median_score
     from scores
-    left join (from latest_labels where weight is not null) as known using (id, partition_date)
-    group by all
+    group by run_id
 )
 select
-    partition_date,
+    runs.partition_date,
     rows_source,
     rows_scored,
     rows_quarantined,
     rows_flagged,
+    everyone.alerts,
     median_score,
     threshold,
-    if(rows_labelled > 0, frauds, null) as frauds,
-    if(rows_labelled > 0, flagged_labelled, null) as flagged_labelled,
-    if(rows_labelled > 0, frauds_flagged, null) as frauds_flagged,
-    frauds_flagged / nullif(flagged_labelled, 0) as precision,
-    frauds_flagged / nullif(frauds, 0) as recall,
+    everyone.labels_as_of,
+    everyone.known_frauds as frauds,
+    everyone.known_flagged as flagged_labelled,
+    everyone.known_frauds_flagged as frauds_flagged,
+    everyone.known_frauds_flagged / nullif(everyone.known_flagged, 0) as precision,
+    everyone.known_frauds_flagged / nullif(everyone.known_frauds, 0) as recall,
+    fresh.flagged as new_flagged,
+    fresh.alerts as new_alerts,
+    fresh.known_frauds as new_frauds,
+    fresh.known_flagged as new_flagged_labelled,
+    fresh.known_frauds_flagged as new_frauds_flagged,
+    fresh.known_frauds_flagged / nullif(fresh.known_flagged, 0) as new_precision,
+    fresh.known_frauds_flagged / nullif(fresh.known_frauds, 0) as new_recall,
     model_version,
     committed_at,
-from current_runs
-left join labelled using (run_id)
-order by partition_date desc;
+from current_runs as runs
+left join medians using (run_id)
+left join (from counts where population = 'all') as everyone using (run_id)
+left join (from counts where population = 'new') as fresh using (run_id)
+order by runs.partition_date desc;
 
 -- Grain: one row per promotion that no rollback has undone.
 create or replace view promotions_in_force as

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import reduce
+from operator import add
 from typing import Any
 
 from models.evaluation.curves import Curve, Curves, Distribution
@@ -11,6 +13,7 @@ from models.evaluation.metrics import Confusion, Figure
 __all__ = [
     "AlertLine",
     "Confusion",
+    "Counts",
     "Curve",
     "Curves",
     "Distribution",
@@ -21,7 +24,62 @@ __all__ = [
 ]
 
 DETECTOR = "detector"
+ALL, NEW = "all", "new"  # the populations of the macro labelled_counts
 WITHOUT_LABELS = ("auc_roc", "average_precision", "card_precision_at_100", "precision", "recall", "f1")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a night, or several, flagged of one population of rows, and how much of it was fraud: a row of the
+    macro labelled_counts, from which precision and recall are computed everywhere.
+
+    rows, flagged, labelled, positives: scored rows, flagged ones, those whose label is known, and those whose
+        label is fraud. alerts: entities with a flagged row, in each night.
+    flagged_labelled, frauds_flagged, frauds: flagged rows with a known label, frauds among them, and all
+        known frauds; each row counts its sample weight.
+    """
+
+    rows: int = 0
+    flagged: int = 0
+    alerts: int = 0
+    labelled: int = 0
+    positives: int = 0
+    flagged_labelled: float = 0
+    frauds_flagged: float = 0
+    frauds: float = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        mine, others = asdict(self), asdict(other)
+        return Counts(**{name: mine[name] + others[name] for name in mine})
+
+    @property
+    def precision(self) -> float | None:
+        """The share of frauds among the flagged rows with a known label; None where there are none."""
+        return self.frauds_flagged / self.flagged_labelled if self.flagged_labelled else None
+
+    @property
+    def recall(self) -> float | None:
+        """The share of the known frauds that were flagged; None where there are none."""
+        return self.frauds_flagged / self.frauds if self.frauds else None
+
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of precision and recall; None without a known fraud."""
+        return 2 * self.frauds_flagged / (self.flagged_labelled + self.frauds) if self.frauds else None
+
+    def to_json(self, prefix: str = "") -> dict[str, Any]:
+        """Returns the counts by the names of the view `daily`; what needs a label is None without one."""
+        known = {
+            "frauds": self.frauds,
+            "flagged_labelled": self.flagged_labelled,
+            "frauds_flagged": self.frauds_flagged,
+            "precision": self.precision,
+            "recall": self.recall,
+        }
+        names = ("rows", "flagged", "alerts", "labelled", "positives")
+        named = {name: getattr(self, name) for name in names}
+        named |= known if self.labelled else dict.fromkeys(known)
+        return {f"{prefix}{name}": value for name, value in named.items()}
 
 
 @dataclass(frozen=True)
@@ -32,10 +90,12 @@ class Ranking:
         card_precision_at_<k>, precision, recall, f1.
     baselines: the figures of each of models.checks.baselines.BASELINES by metric name. A baseline has no
         threshold, so it has only the ranking metrics.
+    differences: by baseline and metric, the detector's value minus the baseline's, with its paired interval.
     """
 
     detector: Mapping[str, Figure]
     baselines: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
+    differences: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the detector's value of each metric by name, with `intervals`, `baselines` and
@@ -46,6 +106,8 @@ class Ranking:
             "intervals": _intervals(self.detector),
             "baselines": {name: _values(figures) for name, figures in self.baselines.items()},
             "baseline_intervals": {name: _intervals(figures) for name, figures in self.baselines.items()},
+            "differences": {name: _values(figures) for name, figures in self.differences.items()},
+            "difference_intervals": {name: _intervals(figures) for name, figures in self.differences.items()},
         }
 
 
@@ -54,29 +116,31 @@ class NightLine:
     """One evaluated date.
 
     date: the partition's date.
-    rows: number of scored rows, including those of known compromised entities.
     quarantined: number of distinct source rows in quarantine.
-    flagged: number of flagged rows.
     model_version, threshold: what the current run of the date flagged with; the threshold is a score.
     run_id: the current run of the date.
-    precision, recall: of the flags on the evaluated rows; None if not defined, or without labels.
-    frauds: number of known frauds among the evaluated rows, or their total weight; None without labels.
+    counts: what was flagged and found by population: `all` rows, and the `new` ones, of entities that were
+        not known to be compromised on the date; only `all` without an entity column.
     data_docs, model_card: links to the night's Data Docs page and to the card of its version, relative to the
         report's folder; None if there is none.
     """
 
     date: date
-    rows: int
     quarantined: int
-    flagged: int
     model_version: str
     threshold: float
     run_id: str
-    precision: float | None = None
-    recall: float | None = None
-    frauds: float | None = None
+    counts: Mapping[str, Counts]
     data_docs: str | None = None
     model_card: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns one flat object, with the counts by the names of the view `daily`."""
+        plain = {"date": self.date.isoformat(), "quarantined": self.quarantined, **self.counts[ALL].to_json()}
+        if NEW in self.counts:
+            plain |= self.counts[NEW].to_json("new_")
+        names = ("model_version", "threshold", "run_id", "data_docs", "model_card")
+        return plain | {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -102,6 +166,8 @@ class Evaluation:
     """The evaluated scores of `first_date`..`last_date`, by the labels known at the end of `as_of`.
 
     dataset: the name in the configuration.
+    population: of which rows the figures are measured, unless they say otherwise: `all`, or `new`, those of
+        entities that were not known to be compromised.
     rows: number of evaluated rows; without labels, of all scored rows.
     positives: number of frauds among them; None without labels.
     rows_left_out: number of scored rows that are not evaluated because their entity was known to be
@@ -113,11 +179,13 @@ class Evaluation:
         another configuration than the current one.
     nights: one line per evaluated date, in order.
     ranking: figures of the detector and its baselines; None without labels.
+    figures: the detector's figures by population; empty without labels.
     without_label_derived: the same for a detector trained without the label-derived features; None if there
         are no such features.
     confusion: number (or weight) of rows by flag and label; None without labels.
     curves: curves by scorer, `detector` first, then the names of baselines; empty without labels.
-    distribution: distribution of the detector's scores; None if there are no scores.
+    distribution: distribution of the detector's scores, or of -log10 of their p-values where several versions
+        flagged rows, since their scores are not comparable; None if there are no scores.
     weighted: whether the figures use sample weights.
     alerts: the highest scoring entities, highest score first.
     notes: sentences for the reader, such as why a metric is not defined.
@@ -127,6 +195,7 @@ class Evaluation:
     first_date: date
     last_date: date
     as_of: date
+    population: str
     rows: int
     positives: int | None
     rows_left_out: int
@@ -136,6 +205,7 @@ class Evaluation:
     threshold_rule: str | None
     nights: tuple[NightLine, ...]
     ranking: Ranking | None = None
+    figures: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     without_label_derived: Ranking | None = None
     confusion: Confusion | None = None
     curves: Mapping[str, Curves] = field(default_factory=dict)
@@ -143,6 +213,19 @@ class Evaluation:
     weighted: bool = False
     alerts: tuple[AlertLine, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        """The sums of the nights by population."""
+        populations = [name for name in (ALL, NEW) if all(name in night.counts for night in self.nights)]
+        return {
+            name: reduce(add, (night.counts[name] for night in self.nights), Counts()) for name in populations
+        }
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether several versions flagged rows, so that their rows are ranked by p-values."""
+        return len(self.model_versions) > 1
 
     def to_json(self, report: str | None = None) -> dict[str, Any]:
         """Returns the flat object that `nightscore evaluate --json` prints, with plain JSON values.
@@ -156,17 +239,22 @@ class Evaluation:
             "first_date": self.first_date.isoformat(),
             "last_date": self.last_date.isoformat(),
             "as_of": self.as_of.isoformat(),
+            "population": self.population,
             "rows": self.rows,
             "positives": self.positives,
             "rows_left_out": self.rows_left_out,
             "model_versions": list(self.model_versions),
             "thresholds": list(self.thresholds),
             **ranking.to_json(),
-            "confusion": _counts(self.confusion) if self.confusion else None,
+            "populations": {
+                name: counts.to_json() | _figures(self.figures.get(name, {}))
+                for name, counts in self.counts.items()
+            },
+            "confusion": _whole_counts(self.confusion) if self.confusion else None,
             "without_label_derived": self.without_label_derived.to_json()
             if self.without_label_derived
             else None,
-            "nights": [asdict(night) | {"date": night.date.isoformat()} for night in self.nights],
+            "nights": [night.to_json() for night in self.nights],
             "alerts": [
                 asdict(alert) | {"date": alert.date.isoformat(), "reasons": list(alert.reasons)}
                 for alert in self.alerts
@@ -181,6 +269,10 @@ def _values(figures: Mapping[str, Figure]) -> dict[str, float | None]:
     return {name: figure.value for name, figure in figures.items()}
 
 
+def _figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    return {**_values(figures), "intervals": _intervals(figures)} if figures else {}
+
+
 def _intervals(figures: Mapping[str, Figure]) -> dict[str, list[float] | None]:
     """Returns the lower and upper bound of each metric's 95% interval; None where there is no interval."""
     return {
@@ -189,6 +281,6 @@ def _intervals(figures: Mapping[str, Figure]) -> dict[str, list[float] | None]:
     }
 
 
-def _counts(confusion: Confusion) -> dict[str, float]:
+def _whole_counts(confusion: Confusion) -> dict[str, float]:
     """Returns the counts as integers where they are whole; only sample weights make fractions."""
     return {name: int(rows) if rows == int(rows) else rows for name, rows in asdict(confusion).items()}

@@ -1,49 +1,47 @@
 """The lines of an evaluation: one per night, and one for each of the strangest entities."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from tasks.core.evaluation_result import AlertLine, NightLine
+from tasks.core.evaluation_result import AlertLine, Counts, NightLine
 from tasks.core.masking import MASK
 
 SHOWN_ALERTS = 20
 
 
-def night_line(run: dict[str, Any]) -> NightLine:
-    """The line of a committed run, not evaluated yet."""
-    card = Path(run["card_path"])
-    return NightLine(
-        date=run["partition_date"],
-        rows=run["rows_scored"],
-        quarantined=run["rows_quarantined"],
-        flagged=run["rows_flagged"],
-        model_version=run["version"],
-        threshold=run["threshold"],
-        run_id=run["run_id"],
-        data_docs=f"../data-docs/{Path(run['data_docs']).name}" if run["data_docs"] else None,
-        model_card=f"../cards/{card.name}" if card.parent.name == "cards" else None,
+def night_lines(
+    runs: pl.DataFrame, counts: pl.DataFrame, populations: Sequence[str]
+) -> tuple[NightLine, ...]:
+    """The lines of the committed runs of a window, with their counts of these populations.
+
+    counts: the rows of the macro labelled_counts.
+    """
+    names = [each.name for each in fields(Counts)]
+    counted = {
+        (row["run_id"], row["population"]): Counts(**{name: row[name] for name in names})
+        for row in counts.iter_rows(named=True)
+    }
+    return tuple(
+        _night_line(run, {name: counted.get((run["run_id"], name), Counts()) for name in populations})
+        for run in runs.iter_rows(named=True)
     )
 
 
-def labelled_night(night: NightLine, rows: pl.DataFrame) -> NightLine:
-    """The line with its precision and recall on the evaluated rows of its date."""
-    day = rows.filter(pl.col("partition_date") == night.date)
-    if day.is_empty():
-        return night
-    weight = pl.col("weight")
-    found, flagged, frauds = day.select(
-        weight.filter(pl.col("is_flagged") & pl.col("label")).sum().alias("found"),
-        weight.filter(pl.col("is_flagged")).sum().alias("flagged"),
-        weight.filter("label").sum().alias("frauds"),
-    ).row(0)
-    return replace(
-        night,
-        precision=found / flagged if flagged else None,
-        recall=found / frauds if frauds else None,
-        frauds=frauds,
+def _night_line(run: dict[str, Any], counts: dict[str, Counts]) -> NightLine:
+    card = Path(run["card_path"])
+    return NightLine(
+        date=run["partition_date"],
+        quarantined=run["rows_quarantined"],
+        model_version=run["version"],
+        threshold=run["threshold"],
+        run_id=run["run_id"],
+        counts=counts,
+        data_docs=f"../data-docs/{Path(run['data_docs']).name}" if run["data_docs"] else None,
+        model_card=f"../cards/{card.name}" if card.parent.name == "cards" else None,
     )
 
 
@@ -53,7 +51,7 @@ def alert_lines(private: tuple[str, ...], column: str, rows: pl.DataFrame) -> tu
     worst = (
         rows.filter("is_flagged")
         .with_columns(entity)
-        .sort(["score", "id"], descending=[True, False])
+        .sort(["ranked_by", "id"], descending=[True, False])
         .unique("who", maintain_order=True)
     )
     return tuple(

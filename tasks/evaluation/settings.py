@@ -6,6 +6,7 @@ from datetime import date
 from pydantic import Field
 
 from models.settings import Section
+from tasks.core.evaluation_result import ALL, NEW
 
 
 class EvaluationSettings(Section):
@@ -19,6 +20,10 @@ class EvaluationSettings(Section):
         0.1,
     )  # a night that flags a smaller or larger share of its rows is warned of
     relabel_days: int = Field(30, ge=1)  # so many matured dates back a night reads the source's labels again
+
+    def population(self, *, has_entity: bool) -> str:
+        """Returns of which rows figures are shown first; see the macro labelled_counts."""
+        return NEW if self.exclude_known_compromised and has_entity else ALL
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""What was known when: labels are stored as they mature; an entity with a known fraud is known
-compromised.
+"""What was known when: labels are stored as they become known, each with the date from whose end it is
+known.
 """
 
 import logging
@@ -10,6 +10,8 @@ import polars as pl
 
 from tasks.core.dataset import Dataset
 from tasks.core.errors import WarehouseMissing
+from tasks.core.step import step
+from tasks.labels.compromised import store_compromised
 from tasks.labels.source_labels import read_labels, read_usable_labels
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import execute
@@ -17,14 +19,26 @@ from tasks.warehouse.statements import execute
 log = logging.getLogger(__name__)
 
 
+@step
+def labels(dataset: Dataset, warehouse: Warehouse, relabel_days: int, day: date) -> None:
+    """Stores what is known after the night of `day`: the source's labels of the committed dates up to it,
+    from `relabel_days` matured dates back, and the entities that were known to be compromised on it.
+    """
+    since = day - timedelta(days=dataset.label_delay_days + relabel_days - 1)
+    scored = warehouse.row("labels/find_scored_period", first_date=since, last_date=day)
+    if dataset.columns.label and scored and scored["first_date"]:
+        store_labels(dataset, warehouse, scored["first_date"], scored["last_date"], as_of=day)
+    store_compromised(dataset, warehouse, day, day)
+
+
 def store_labels(dataset: Dataset, warehouse: Warehouse, first: date, last: date, as_of: date) -> None:
     """Appends the source's new labels of first..last to the table `labels`.
 
-    The label of date x is known from the end of x + `label_delay_days`; only those known at the end of
-    `as_of` are stored.
+    The label of date x is known from the end of x + `label_delay_days`; those known by today, or at the end
+    of `as_of`, are stored. One that differs from what is stored is known from the end of `as_of`.
     """
     delay = dataset.label_delay_days
-    mature = min(last, as_of - timedelta(days=delay))
+    mature = min(last, max(as_of, date.today()) - timedelta(days=delay))
     if mature < first:
         return
     known_at = pl.col("partition_date").dt.offset_by(f"{delay}d").alias("known_at")
@@ -62,25 +76,3 @@ def known_labels(
     only_reported = reported.join(own, on=keys, how="anti", maintain_order="left")
     only_reported = only_reported.with_columns(is_strange=pl.lit(False)).select(own.columns)
     return pl.concat([corrected, only_reported])
-
-
-def known_compromised(
-    dataset: Dataset, warehouse: Warehouse, rows: pl.DataFrame, training_first: date
-) -> pl.Series:
-    """Whether the entity of each row (`entity`, `partition_date`) was known to be compromised on its date;
-    bool (rows,).
-
-    It was, if it has a fraud dated between the first day of the training window in use and date -
-    label_delay_days - 1 (after the public protocol of the Fraud Detection Handbook, Le Borgne et al., 2022).
-    """
-    delay = dataset.label_delay_days
-    last: date = rows["partition_date"].max()  # type: ignore[assignment]
-    earliest: date = rows["partition_date"].min()  # type: ignore[assignment]
-    newest = last - timedelta(days=delay + 1)
-    labels = known_labels(dataset, warehouse, training_first, newest, as_of=earliest - timedelta(days=1))
-    first_fraud = labels.filter("label").group_by("entity").agg(first_fraud=pl.col("partition_date").min())
-    known = pl.col("first_fraud") <= pl.col("partition_date").dt.offset_by(f"-{delay + 1}d")
-    joined = rows.select("entity", "partition_date").join(
-        first_fraud, on="entity", how="left", maintain_order="left"
-    )
-    return joined.select(known.fill_null(False).alias("known")).to_series()

@@ -11,7 +11,7 @@ from tasks.core.references import DateLeftOut
 from tasks.source.connection import connect, list_dates, readable
 from tasks.source.label_values import is_strange_label, label_value, weight_value
 from tasks.source.look_back import unreadable_dates
-from tasks.source.view import create_view, with_copies
+from tasks.source.view import SourceView, create_view, with_copies
 
 SCHEMA = {
     "id": pl.String,
@@ -36,22 +36,34 @@ def read_labels(dataset: Dataset, first: date, last: date) -> pl.DataFrame:
 
 
 def read_usable_labels(
-    dataset: Dataset, first: date, last: date
+    dataset: Dataset, first: date, last: date, *, frauds_alone: bool = False
 ) -> tuple[pl.DataFrame, tuple[DateLeftOut, ...]]:
-    """Returns the labels of `read_labels`, and the dates that cannot be read. Raises SourceError if the
-    source cannot be listed.
+    """Returns the labels of `read_labels`, and the dates that cannot be read.
+
+    frauds_alone: whether only the rows with a fraud label are returned. Raises SourceError if the source
+    cannot be listed.
     """
     days = [day for day in list_dates(dataset.source) if first <= day <= last]
     if dataset.columns.label is None or not days:
         return pl.DataFrame(schema=SCHEMA), ()
     with connect(dataset.source) as con:
         try:
-            return _read(con, dataset, days), ()
+            return _read(con, dataset, days, frauds_alone), ()
         except duckdb.Error:
             left_out = unreadable_dates(con, dataset, days)
         usable = [day for day in days if day not in {each.date for each in left_out}]
         with readable(dataset.source, *days):
-            return (_read(con, dataset, usable) if usable else pl.DataFrame(schema=SCHEMA)), left_out
+            found = _read(con, dataset, usable, frauds_alone) if usable else pl.DataFrame(schema=SCHEMA)
+            return found, left_out
+
+
+def read_frauds(dataset: Dataset, first: date, last: date) -> pl.DataFrame:
+    """Returns the rows of `first`..`last` that the source labels as frauds, with the columns id, entity and
+    partition_date of `read_labels`. Dates that cannot be read are left out.
+    """
+    return read_usable_labels(dataset, first, last, frauds_alone=True)[0].select(
+        "id", "entity", "partition_date"
+    )
 
 
 def has_labels(dataset: Dataset, day: date) -> bool:
@@ -60,26 +72,41 @@ def has_labels(dataset: Dataset, day: date) -> bool:
         return dataset.columns.label in create_view(con, dataset, "labelled", [day]).types
 
 
-def _read(con: duckdb.DuckDBPyConnection, dataset: Dataset, days: Sequence[date]) -> pl.DataFrame:
+def _read(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, days: Sequence[date], frauds_alone: bool
+) -> pl.DataFrame:
     view = create_view(con, dataset, "labelled", days)
+    label = label_value(view, dataset)
     selected = f"""
         select
             {view.id} as id,
             {view.entity} as entity,
             {view.date} as partition_date,
-            {label_value(view, dataset)} as label,
+            {label} as label,
             {weight_value(view, dataset)} as weight,
             {is_strange_label(view, dataset)} as is_strange,
         """
-    labels = con.sql(f"{selected} from labelled where {view.id} is not null").pl()
-    if not (is_repeated := labels.select(KEYS).is_duplicated()).any():
+    wanted = f"{view.id} is not null" + (f" and {label}" if frauds_alone else "")
+    labels = con.sql(f"{selected} from labelled where {wanted}").pl()
+    repeated = _repeated_ids(con, view, labels, frauds_alone)
+    if repeated.is_empty():
         return labels
-    repeated = labels.filter(is_repeated)
     con.register("repeated", repeated.select("id").unique().to_arrow())
     scored = con.sql(
-        f"{selected} from {with_copies(view, dataset, 'repeated')} "
-        f"where {view.id} is not null and {view.copy} = 0"
+        f"{selected} from {with_copies(view, dataset, 'repeated')} where {wanted} and {view.copy} = 0"
     ).pl()
-    return pl.concat(
-        [labels.filter(~is_repeated), scored.join(repeated.select(KEYS).unique(), on=KEYS, how="semi")]
-    )
+    return pl.concat([labels.join(repeated, on=KEYS, how="anti"), scored.join(repeated, on=KEYS, how="semi")])
+
+
+def _repeated_ids(
+    con: duckdb.DuckDBPyConnection, view: SourceView, labels: pl.DataFrame, frauds_alone: bool
+) -> pl.DataFrame:
+    """The ids of the labels that several rows of a date have: id, partition_date."""
+    keys = labels.select(KEYS)
+    if not frauds_alone:
+        return keys.filter(keys.is_duplicated()).unique()
+    con.register("frauds", keys.unique().to_arrow())
+    return con.sql(
+        f"select {view.id} as id, {view.date} as partition_date from labelled "
+        f"where ({view.id}, {view.date}) in (from frauds) group by all having count(*) > 1"
+    ).pl()

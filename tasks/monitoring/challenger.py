@@ -4,12 +4,11 @@ decides.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
 
 import duckdb
-import polars as pl
 
 from models.errors import ModelError
 from tasks.core.dataset import Dataset
@@ -17,7 +16,7 @@ from tasks.core.errors import NightError
 from tasks.core.references import Version
 from tasks.core.step import step
 from tasks.evaluation.settings import EvaluationSettings
-from tasks.labels.known_labels import known_compromised
+from tasks.labels.compromised import store_compromised
 from tasks.monitoring.promotion_rule import Decision, apply_rule
 from tasks.monitoring.settings import ChallengerSettings
 from tasks.notifications.notify import notify_promotion
@@ -25,7 +24,7 @@ from tasks.notifications.settings import NotifySettings
 from tasks.registry.promotions import promote_within
 from tasks.registry.selection import select_models
 from tasks.warehouse.connection import Warehouse
-from tasks.warehouse.statements import execute, frame, insert, rows
+from tasks.warehouse.statements import execute, insert
 
 log = logging.getLogger(__name__)
 
@@ -88,16 +87,18 @@ def _decide(
     """The decision on a challenger; None where too few dates with known labels were scored by both."""
     versions = {"champion": champion.name, "challenger": challenger.name}
     mature = day - timedelta(days=dataset.label_delay_days)
-    with warehouse.reading() as con:
-        shared = rows(con, "monitoring/list_shared_dates", **versions, partition_date=mature)
-        dates: list[date] = [row["partition_date"] for row in shared]
-        if len(dates) < rule.window_days:
-            return None
-        scores = frame(con, "monitoring/list_shared_scores", **versions, dates=dates, as_of=day)
-    scores = _not_known_compromised(dataset, warehouse, evaluation, scores, champion)
+    shared = warehouse.rows("monitoring/list_shared_dates", **versions, partition_date=mature)
+    dates: list[date] = [row["partition_date"] for row in shared]
+    if len(dates) < rule.window_days:
+        return None
+    store_compromised(dataset, warehouse, dates[0], dates[-1])
+    scores = warehouse.frame("monitoring/list_shared_scores", **versions, dates=dates, as_of=day)
+    if evaluation.exclude_known_compromised:
+        scores = scores.filter("is_new")
     if scores.is_empty():
         return None
     outcome = apply_rule(scores, rule, has_entities=bool(dataset.columns.entity))
+    basis = f"dates {dates[0]}..{dates[-1]}, labels known at the end of {day}"
     return Decision(
         version=challenger.name,
         champion=champion.name,
@@ -105,23 +106,9 @@ def _decide(
         first_date=dates[0],
         last_date=dates[-1],
         dates=len(dates),
-        outcome=outcome,
+        outcome=replace(outcome, why=f"{outcome.why}; {basis}"),
         promoted=outcome.promotable and dataset.training.promotion == "automatic",
     )
-
-
-def _not_known_compromised(
-    dataset: Dataset,
-    warehouse: Warehouse,
-    evaluation: EvaluationSettings,
-    scores: pl.DataFrame,
-    champion: Version,
-) -> pl.DataFrame:
-    """The rows without those of entities that were known to be compromised, as in every other evaluation."""
-    columns = dataset.columns
-    if not (evaluation.exclude_known_compromised and columns.entity and columns.label):
-        return scores
-    return scores.filter(~known_compromised(dataset, warehouse, scores, champion.first_date))
 
 
 def _insert(warehouse: Warehouse, decision: Decision) -> bool:

@@ -1,7 +1,7 @@
 """The report of a night: every date is evaluated as its labels become known, and again where they change."""
 
 import logging
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 from models.errors import ModelError
@@ -10,9 +10,10 @@ from tasks.core.errors import NightError
 from tasks.core.step import step
 from tasks.evaluation.evaluate import evaluate_window
 from tasks.evaluation.settings import EvaluationSettings, Window
-from tasks.labels.known_labels import store_labels
+from tasks.notifications.notify import notify_report
+from tasks.notifications.settings import NotifySettings
 from tasks.pages.report import report
-from tasks.publishing.ledger import committed_dates
+from tasks.pages.report_text import lead
 from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
@@ -20,38 +21,33 @@ log = logging.getLogger(__name__)
 
 @step
 def report_matured(
-    dataset: Dataset, warehouse: Warehouse, evaluation: EvaluationSettings, day: date, staging: Path
+    dataset: Dataset,
+    warehouse: Warehouse,
+    evaluation: EvaluationSettings,
+    notify: NotifySettings,
+    day: date,
+    staging: Path,
 ) -> list[Path]:
     """Returns the pages of the dates whose figures change by the labels known at the end of `day`, whoever
-    gave them.
+    gave them; each is sent to the webhooks that want it.
 
     Each is evaluated once per label cut-off. The night is committed already, so that a failure here is a
     warning.
     """
-    try:
-        _store_labels(dataset, warehouse, evaluation, day)
-        found = warehouse.rows("monitoring/list_dates_to_evaluate", as_of=day)
-    except (NightError, ModelError) as error:
-        log.warning("%s  report     the labels could not be read: %s", day, error)
-        return []
+    found = warehouse.rows("monitoring/list_dates_to_evaluate", as_of=day)
     if not found:
         log.info("%s  report     no scored date's labels are new tonight", day)
-    pages = [_report(dataset, warehouse, evaluation, row["partition_date"], day, staging) for row in found]
+    pages = [
+        _report(dataset, warehouse, evaluation, notify, row["partition_date"], day, staging) for row in found
+    ]
     return [page for page in pages if page]
-
-
-def _store_labels(dataset: Dataset, warehouse: Warehouse, evaluation: EvaluationSettings, day: date) -> None:
-    last = day - timedelta(days=dataset.label_delay_days)
-    first = last - timedelta(days=evaluation.relabel_days - 1)
-    scored = [scored for scored in committed_dates(warehouse) if first <= scored <= last]
-    if dataset.columns.label and scored:
-        store_labels(dataset, warehouse, scored[0], scored[-1], as_of=day)
 
 
 def _report(
     dataset: Dataset,
     warehouse: Warehouse,
     evaluation: EvaluationSettings,
+    notify: NotifySettings,
     matured: date,
     day: date,
     staging: Path,
@@ -59,7 +55,12 @@ def _report(
     try:
         window = Window(matured, matured, as_of=day)
         found = evaluate_window(dataset, warehouse, evaluation, window, staging)
-        return report(found, warehouse.files / "reports")
+        page = report(found, warehouse.files / "reports")
     except (NightError, ModelError) as error:
         log.warning("%s  report     %s could not be evaluated: %s", day, matured, error)
         return None
+    (night,) = found.nights
+    if found.figures:
+        message = f"by the labels known at the end of {day}: {lead(found)}"
+        notify_report(notify, dataset.name, matured, night.run_id, message)
+    return page

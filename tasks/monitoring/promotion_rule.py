@@ -102,8 +102,8 @@ def _by_agreement(rows: pl.DataFrame, frauds: int, rule: ChallengerSettings) -> 
         frauds=frauds,
         promotable=promotable,
         why=f"{frauds:,} frauds are known in {rows.height:,} rows, too few to compare by; "
-        f"{found.overlap:.0%} of the alerts are shared "
-        f"(least_overlap {rule.least_overlap:.0%}), and the p-values differ by {found.shift:.3f} "
+        f"{found.overlap:.2f} of the alerts are shared "
+        f"(least_overlap {rule.least_overlap:g}), and the p-values differ by {found.shift:.3f} "
         f"(most_shift {rule.most_shift:g})",
         overlap=found.overlap,
         shift=found.shift,

@@ -97,6 +97,11 @@ def notify_drift(settings: NotifySettings, dataset: str, night: Night, message: 
     send(settings, Notice("drift", dataset, status="committed", message=message, **facts))
 
 
+def notify_report(settings: NotifySettings, dataset: str, day: date, run_id: str, message: str) -> None:
+    """Sends a notice of the figures of a night whose labels are known."""
+    send(settings, Notice("report", dataset, day, "reported", message, run_id=run_id))
+
+
 def notify_failed_training(
     settings: NotifySettings, dataset: str, day: date, champion: str, error: Exception
 ) -> None:

@@ -10,8 +10,9 @@ from pydantic import Field, SecretStr, field_validator
 
 from models.settings import Section
 
-Event = Literal["failed", "rejected", "missing", "waiting", "promoted", "drift", "doubt"]
+Event = Literal["failed", "rejected", "missing", "waiting", "promoted", "drift", "doubt", "report"]
 EVENTS: tuple[Event, ...] = get_args(Event)
+ON_CALL: tuple[Event, ...] = tuple(event for event in EVENTS if event != "report")  # what may need somebody
 
 
 class Webhook(Section):
@@ -19,7 +20,7 @@ class Webhook(Section):
 
     url: SecretStr  # not Secret[HttpUrl], which removes or encodes blanks instead of refusing them
     format: Literal["json", "slack"] = "json"
-    on: tuple[Event, ...] = EVENTS
+    on: tuple[Event, ...] = ON_CALL
 
     @field_validator("url")
     @classmethod

@@ -9,18 +9,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tasks.core.atomic_files import write_atomically
-from tasks.core.evaluation_result import Evaluation, Figure
+from tasks.core.evaluation_result import ALL, Counts, Evaluation, Figure
 from tasks.core.step import step
 from tasks.notifications.prefect_artifacts import show_report
-from tasks.pages.charts import UNDEFINED, count, environment, figure, percent, words
+from tasks.pages.charts import Chart, count, environment, figure, words
 from tasks.pages.page_facts import Fact, Link, link_report, page_facts
 from tasks.pages.report_charts import between, curves, dots, scorers, spread
-from tasks.pages.report_text import lead, long_date, methods, span, warning
+from tasks.pages.report_text import POPULATIONS, lead, long_date, methods, span, standing, warning
 
 log = logging.getLogger(__name__)
 
 FLAG_METRICS = ("precision", "recall", "f1")
 UNKNOWN = Figure(None)
+COUNTED = ("Rows", "Alerts", "Flagged", "Of these labelled", "Frauds among them", "All frauds")
 
 
 @step
@@ -65,10 +66,13 @@ def render(evaluation: Evaluation) -> str:
             key_figures=[(name, dots(name, ranking)) for name in shown] if ranking else [],
             flag_figures=[name for name in FLAG_METRICS if ranking and name in ranking.detector],
             threshold=between(evaluation.thresholds),
+            populations=POPULATIONS,
+            standing=standing,
+            counted=counted,
+            counted_columns=COUNTED,
+            quarantined=quarantined(evaluation),
             curves=curves(evaluation),
-            spread=spread(evaluation.distribution, evaluation.thresholds)
-            if evaluation.distribution
-            else None,
+            spread=_spread(evaluation),
             scorers=list(scorers(ranking)) if ranking else [],
             pairs=_pairs(evaluation, shown),
             methods=methods(evaluation),
@@ -76,6 +80,25 @@ def render(evaluation: Evaluation) -> str:
             **_shares(evaluation),
         )
     )
+
+
+def _spread(evaluation: Evaluation) -> Chart | None:
+    if evaluation.distribution is None:
+        return None
+    if evaluation.is_pooled:
+        return spread(evaluation.distribution, (), label="-log10 of the p-value")
+    return spread(evaluation.distribution, evaluation.thresholds)
+
+
+def counted(counts: Counts) -> list[float | None]:
+    """Returns the values of the COUNTED columns, from which a reader computes precision and recall."""
+    known = (counts.flagged_labelled, counts.frauds_flagged, counts.frauds)
+    return [counts.rows, counts.alerts, counts.flagged, *(known if counts.labelled else [None] * len(known))]
+
+
+def quarantined(evaluation: Evaluation) -> int:
+    """Returns the quarantined rows of all nights."""
+    return sum(night.quarantined for night in evaluation.nights)
 
 
 def _about(evaluation: Evaluation) -> list[Fact]:
@@ -98,22 +121,25 @@ def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
     if caution := warning(evaluation):
         parts.append(f"**{caution}**")
     if ranking := evaluation.ranking:
-        names = list(ranking.detector)
+        names = [name for name in ranking.detector if name not in FLAG_METRICS]
         rows = [
             [words(scorer), *(_cell(figures.get(name, UNKNOWN)) for name in names)]
             for scorer, figures in scorers(ranking)
         ]
         parts.append(_table(["Scored by", *map(words, names)], rows))
-    nights = [
-        [
-            night.date,
-            *map(count, (night.rows, night.quarantined, night.flagged)),
-            *map(figure, (night.precision, night.recall)),
-            night.model_version,
+    if figures := evaluation.figures:
+        names = list(figures[evaluation.population])
+        rows = [
+            [POPULATIONS[population], *(_cell(found.get(name, UNKNOWN)) for name in names)]
+            for population, found in figures.items()
         ]
+        parts.append(_table(["Rows of", *map(words, names)], rows))
+    nights = [
+        [night.date, *map(count, (night.quarantined, *counted(night.counts[ALL]))), night.model_version]
         for night in evaluation.nights
     ]
-    parts.append(_table(["Date", "Rows", "Quarantined", "Flagged", "Precision", "Recall", "Version"], nights))
+    sums = ["All nights", *map(count, (quarantined(evaluation), *counted(evaluation.counts[ALL]))), ""]
+    parts.append(_table(["Date", "Quarantined", *COUNTED, "Version"], [*nights, sums]))
     parts.append("\n".join(f"- {_plain(note)}" for note in evaluation.notes))
     parts.append(f"The whole report is at `{page.resolve()}`." if page else "")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -133,9 +159,12 @@ def _pairs(evaluation: Evaluation, names: Sequence[str]) -> list[tuple[str, list
 def _shares(evaluation: Evaluation) -> dict[str, str]:
     """Returns the true and false positive rates for the cells of the confusion matrix, in words."""
     matrix = evaluation.confusion
-    found = percent(matrix.tp / (matrix.tp + matrix.fn)) if matrix and matrix.tp + matrix.fn else UNDEFINED
-    false = percent(matrix.fp / (matrix.fp + matrix.tn)) if matrix and matrix.fp + matrix.tn else UNDEFINED
-    return {"share_found": f"{found} of the frauds", "share_false": f"{false} of the normal rows"}
+    found = matrix.tp / (matrix.tp + matrix.fn) if matrix and matrix.tp + matrix.fn else None
+    false = matrix.fp / (matrix.fp + matrix.tn) if matrix and matrix.fp + matrix.tn else None
+    return {
+        "share_found": f"{figure(found)} of the frauds",
+        "share_false": f"{figure(false)} of the normal rows",
+    }
 
 
 def _cell(found: Figure) -> str:

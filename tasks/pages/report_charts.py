@@ -79,12 +79,14 @@ def curves(evaluation: Evaluation) -> list[Chart]:
     ]
 
 
-def spread(scores: Distribution, thresholds: Sequence[float], others: str = "") -> Chart:
+def spread(
+    scores: Distribution, thresholds: Sequence[float], others: str = "", label: str = "Score"
+) -> Chart:
     """Returns the distribution of the scores, each class as shares of itself, because the frauds are far too
     few to be visible beside the normal rows.
 
-    others: the name of the rows that are not known frauds; by default Normal rows, or All rows without
-    labels.
+    thresholds: scores to be marked. others: the name of the rows that are not known frauds; by default Normal
+    rows, or All rows without labels.
     """
     place = np.log10 if scores.log else np.asarray
     edges = place(np.asarray(scores.edges)).tolist()
@@ -100,7 +102,7 @@ def spread(scores: Distribution, thresholds: Sequence[float], others: str = "") 
     marks = sorted({float(place(np.float64(value))) for value in thresholds if value > 0 or not scores.log})
     low, high = min([edges[0], *marks]), max([edges[-1], *marks])
     name = f"{'threshold' if len(marks) == 1 else 'thresholds'} {between(thresholds)}"
-    label = "Score, logarithmic" if scores.log else "Score"
+    label = f"{label}, logarithmic" if scores.log else label
     return Chart(
         "Distribution of the scores",
         "Histogram of the scores, each class as a share of itself, with the threshold",

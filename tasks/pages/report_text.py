@@ -3,8 +3,11 @@
 import re
 from datetime import date
 
-from tasks.core.evaluation_result import Evaluation, Figure, Ranking
-from tasks.pages.charts import count, figure, percent, words
+from tasks.core.evaluation_result import ALL, NEW, Counts, Evaluation, Figure, Ranking
+from tasks.pages.charts import count, figure, words
+
+BETTER, ALIKE = "better", "not distinguishable"
+POPULATIONS = {ALL: "All entities", NEW: "Not known to be compromised"}
 
 NO_LABELS = (
     "There are no labels for these dates, so this page shows only what needs none: the distribution of the "
@@ -24,8 +27,8 @@ METHODS = {
         "these {k} that are compromised, averaged over the days. An entity that was found is left out on "
         "later days (Fraud Detection Handbook, 2022). The score of an entity is that of its highest row."
     ),
-    "precision": "The share of flagged rows that are frauds.",
-    "recall": "The share of frauds that were flagged.",
+    "precision": "Frauds among the flagged rows / flagged rows with a known label.",
+    "recall": "Frauds among the flagged rows / all known frauds.",
     "f1": "The harmonic mean of precision and recall.",
 }
 
@@ -42,44 +45,92 @@ def long_date(day: date) -> str:
 
 
 def lead(evaluation: Evaluation) -> str:
-    """Returns the findings in two sentences."""
-    ranking, matrix = evaluation.ranking, evaluation.confusion
-    if ranking is None:
+    """Returns the findings: alerts a night, how many of them were frauds, and how many frauds were missed."""
+    if evaluation.ranking is None and not evaluation.figures:
         return NO_LABELS
-    if not evaluation.positives:
-        return "None of these rows is a known fraud, so the figures that need one are not defined."
-    best = _best_baseline(ranking)
-    against = f", against {figure(best[1])} for the best baseline ({words(best[0])})" if best else ""
-    ranked = f"Average precision {figure(_average_precision(ranking))}{against}."
-    if not matrix or not matrix.tp + matrix.fp or not matrix.tp + matrix.fn:
-        return ranked
-    flagged, frauds = matrix.tp + matrix.fp, matrix.tp + matrix.fn
-    return (
-        f"{ranked} Of the {count(flagged)} flagged rows, {percent(matrix.tp / flagged)} are frauds; of all "
-        f"frauds, {percent(matrix.tp / frauds)} were flagged."
+    counts = evaluation.counts
+    everyone, nights = counts[ALL], len(evaluation.nights)
+    alerts = (
+        f"{everyone.alerts / nights:,.1f} alerts a night" if nights > 1 else f"{everyone.alerts:,} alerts"
     )
+    found = f"{alerts}, {count(everyone.flagged)} flagged rows in all: {_found(everyone)}."
+    if NEW in counts and counts[NEW] != everyone:
+        found += f" Without the entities that were known to be compromised: {_found(counts[NEW])}."
+    return found
+
+
+def _found(counts: Counts) -> str:
+    known = (
+        f"of the {count(counts.flagged_labelled)} flagged rows with a known label, "
+        f"{count(counts.frauds_flagged)} {_were(counts.frauds_flagged)}"
+        if counts.flagged_labelled
+        else "no flagged row has a known label"
+    )
+    missed = (
+        f"{count(counts.frauds - counts.frauds_flagged)} of {count(counts.frauds)} frauds were missed"
+        if counts.frauds
+        else "no fraud is known, so the figures that need one are not defined"
+    )
+    return f"{known}; {missed}"
+
+
+def _were(frauds: float) -> str:
+    return "was a fraud" if frauds == 1 else "were frauds"
 
 
 def warning(evaluation: Evaluation) -> str | None:
-    """Returns a warning if the detector does not beat the best baseline; otherwise None."""
-    ranking = evaluation.ranking
-    best, own = (_best_baseline(ranking), _average_precision(ranking)) if ranking else (None, None)
-    if best is None or own is None or own > best[1]:
+    """Returns in which figures a baseline is as good as the detector, or better; None if there is none."""
+    if evaluation.ranking is None:
         return None
+    found = [text for metric in evaluation.ranking.detector if (text := _as_good(evaluation.ranking, metric))]
     return (
-        f"The detector does not beat the best baseline ({words(best[0])}) in average precision: "
-        "check its features and its training before you rely on it."
+        f"Baselines without a trained network are as good or better: {'; '.join(found)}." if found else None
     )
+
+
+def _as_good(ranking: Ranking, metric: str) -> str | None:
+    """Returns which baselines are as good in one metric, or better; None if there is none."""
+    by_standing: dict[str | None, list[str]] = {}
+    for name, figures in ranking.baselines.items():
+        text = f"{words(name)} ({figure(figures.get(metric, Figure(None)).value)})"
+        by_standing.setdefault(standing(ranking, name, metric), []).append(text)
+    texts = [
+        f"{wording} {', '.join(by_standing[state])}"
+        for state, wording in ((BETTER, "below"), (ALIKE, f"{ALIKE} from"))
+        if state in by_standing
+    ]
+    own = ranking.detector[metric].value
+    return f"{words(metric)} {figure(own)} is {' and '.join(texts)}" if texts else None
+
+
+def standing(ranking: Ranking, baseline: str, metric: str) -> str | None:
+    """Returns how a baseline compares with the detector in a metric: BETTER, ALIKE where the 95% interval of
+    their paired difference holds 0, or None where it is worse or nothing is known.
+    """
+    difference = ranking.differences.get(baseline, {}).get(metric, Figure(None))
+    if difference.value is None:
+        return None
+    low, high = difference.low, difference.high
+    if low is None or high is None:
+        low = high = difference.value
+    if high < 0:
+        return BETTER
+    return ALIKE if low <= 0 else None
 
 
 def methods(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Returns what each figure on the page means, and how it was measured: (term, explanation)."""
     terms = []
     if evaluation.ranking:
+        left_out = (
+            f" {count(evaluation.rows_left_out)} rows were left out because their entity was known to be "
+            "compromised on their date."
+            if evaluation.population == NEW
+            else ""
+        )
         rows = (
             f"Scored rows of {span(evaluation)} whose label was known at the end of "
-            f"{long_date(evaluation.as_of)}. {count(evaluation.rows_left_out)} rows were left out because "
-            "their entity was already known to be compromised on their date."
+            f"{long_date(evaluation.as_of)}.{left_out}"
         )
         weights = (
             " The figures, and the counts of frauds and flagged rows, use the sample weights."
@@ -87,12 +138,20 @@ def methods(evaluation: Evaluation) -> list[tuple[str, str]]:
             else ""
         )
         terms += [("Rows evaluated", rows + weights)]
+        terms += [("Known to be compromised", COMPROMISED)] * (NEW in evaluation.counts)
+        terms += [("Several versions", POOLED)] * evaluation.is_pooled
         terms += [(words(name), _method(name)) for name in evaluation.ranking.detector]
         terms += [
             (
                 "95% intervals",
                 "Percentile bootstrap: the evaluation is repeated on entities drawn with replacement, each "
-                "with all its rows (on rows, if there is no entity).",
+                "with all its rows (on rows, if there is no entity). The counts of the nights have none: a "
+                "single night has too few frauds.",
+            ),
+            (
+                "Not distinguishable",
+                "The 95% interval of the difference between the detector and the baseline, on the same "
+                "draws, holds 0.",
             ),
             ("Baselines", BASELINES),
         ]
@@ -106,6 +165,16 @@ def methods(evaluation: Evaluation) -> list[tuple[str, str]]:
     ]
 
 
+COMPROMISED = (
+    "On a date, an entity with a fraud that is dated between the first day of the training window of the "
+    "version that scored the date and label_delay_days + 1 days before the date, by the labels known at the "
+    "end of the day before. It is stored with the night, in the table compromised."
+)
+POOLED = (
+    "Several versions flagged rows, and their scores are not comparable. Rows are ranked by their p-values, "
+    "and those with the same p-value by their place among the rows of their version; baselines, which have "
+    "no p-values, by that place alone."
+)
 BASELINES = (
     "All use the detector's standardised features and a sample of its training rows. No model is the sum of "
     "squares; the untrained network has the detector's initial weights; Mahalanobis is the squared distance "
@@ -119,17 +188,3 @@ def _method(metric: str) -> str:
     """Returns the explanation of a metric, with the k of card_precision_at_<k>."""
     k = re.search(r"_(\d+)$", metric)
     return METHODS.get(metric.removesuffix(k[0]) if k else metric, "").replace("{k}", k[1] if k else "")
-
-
-def _average_precision(ranking: Ranking) -> float | None:
-    return ranking.detector.get("average_precision", Figure(None)).value
-
-
-def _best_baseline(ranking: Ranking) -> tuple[str, float] | None:
-    """Returns the baseline with the highest average precision; None if there is none."""
-    values = {
-        name: figures.get("average_precision", Figure(None)).value
-        for name, figures in ranking.baselines.items()
-    }
-    known = [(value, name) for name, value in values.items() if value is not None]
-    return max(known)[::-1] if known else None

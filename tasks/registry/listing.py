@@ -89,10 +89,12 @@ class ListedVersion:
 _VERSIONS = TypeAdapter(list[ListedVersion])
 
 
-def list_versions(warehouse: Warehouse, as_of: datetime | None = None) -> list[ListedVersion]:
+def list_versions(
+    warehouse: Warehouse, population: str, as_of: datetime | None = None
+) -> list[ListedVersion]:
     """Returns the registered versions, the newest first, as they are, or as they were at the instant `as_of`.
 
-    Raises WarehouseMissing.
+    population: of which rows their latest figures are; see the table `metrics`. Raises WarehouseMissing.
     """
     with warehouse.reading(as_of) as con:
-        return _VERSIONS.validate_python(rows(con, "registry/list_versions"))
+        return _VERSIONS.validate_python(rows(con, "registry/list_versions", population=population))

@@ -176,7 +176,6 @@ def _transacted(
 
 def _use(con: duckdb.DuckDBPyConnection, name: str) -> None:
     con.execute(f"use warehouse.{sql.identifier(name)}")
-    statements.execute(con, "schema/macros")
 
 
 @contextmanager

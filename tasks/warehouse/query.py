@@ -39,6 +39,7 @@ TABLE_FUNCTIONS = frozenset(
             "duckdb_types",
         ),
         *("duckdb_views", "ducklake_snapshots", "ducklake_table_info"),
+        *("labels_known_at", "labelled_rows", "labelled_counts"),  # the macros of sql/schema/macros.sql
     }
 )
 EXPLAIN = re.compile(r"\s*(explain(?:\s+analyze)?)\b(.*)", re.IGNORECASE | re.DOTALL)

@@ -68,6 +68,7 @@ def bring_up_to_date(
         execute(con, f"schema/migrate_to_{number}")
     if stored is not None and stored < CANONICAL:
         _make_canonical(con, place, name, numeric_roles)
+    execute(con, "schema/macros")
     execute(con, "schema/views")
     execute(con, "schema/insert_format", format=FORMAT, product_version=product_version())
 

@@ -109,6 +109,8 @@ def test_too_few_rows_to_learn_from_are_refused_with_the_reason() -> None:
 def unlabel(bank: Bank) -> list[str]:
     """Nobody knows what the rows of the night are; gives the ids of the flagged ones."""
     bank.change(NIGHT, lambda rows: rows.with_columns(is_fraud=pl.lit(None, pl.Boolean)))
+    settings = load_settings(bank.config)
+    Warehouse(settings.warehouse, settings.name).transact(lambda con: con.execute("delete from labels"))
     return sorted(bank.table("select id from scores where is_flagged")["id"])
 
 

@@ -134,7 +134,7 @@ def test_every_matured_date_is_judged_once_per_label_cut_off(scored_bank: Bank, 
 def judged(bank: Bank) -> list[dict[str, object]]:
     where = (
         f"first_date = '{NIGHT}' and last_date = '{NIGHT}' and detector = 'nightscore' and metric = "
-        "'recall' and features = 'all'"
+        "'recall' and features = 'all' and population = 'all'"
     )
     return bank.table(
         f"select as_of, value, positives from metrics where {where} order by measured_at"

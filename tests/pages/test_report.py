@@ -11,8 +11,8 @@ from browsing import Page
 
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves, distribution
-from models.evaluation.metrics import LabelledRows, confusion, measure, metrics
-from tasks.core.evaluation_result import AlertLine, Evaluation, Figure, NightLine, Ranking
+from models.evaluation.metrics import LabelledRows, confusion, measure, metrics, resample
+from tasks.core.evaluation_result import AlertLine, Counts, Evaluation, Figure, NightLine, Ranking
 from tasks.pages.charts import TEMPLATES, axis, figure, log_axis, score, steps, words
 from tasks.pages.report import markdown, render, report, write_report
 from tasks.pages.report_charts import STYLES
@@ -30,16 +30,29 @@ SKILL = {
     "local_outlier_factor": 0.3,
 }
 METRICS = metrics([100])
+COUNTS = Counts(
+    rows=1000,
+    flagged=30,
+    alerts=28,
+    labelled=1000,
+    positives=25,
+    flagged_labelled=30,
+    frauds_flagged=15,
+    frauds=25,
+)
 RANKING = ("auc_roc", "average_precision", "card_precision_at_100")
 
 
 def ranking(rows, scores):
-    figures = measure(rows, METRICS, replicates=10)
-    baselines = {
-        name: measure(replace(rows, scores=own), {each: METRICS[each] for each in RANKING}, replicates=10)
-        for name, own in scores.items()
-    }
-    return Ranking(figures, baselines)
+    own = measure(rows, METRICS, replicates=10)
+    everyone = {"detector": rows} | {name: replace(rows, scores=other) for name, other in scores.items()}
+    resampled = resample(everyone, {each: METRICS[each] for each in RANKING}, replicates=10)
+    detector = resampled.pop("detector")
+    baselines, differences = {}, {}
+    for name, figures in resampled.items():
+        baselines[name] = {metric: each.figure() for metric, each in figures.items()}
+        differences[name] = {metric: (detector[metric] - each).figure() for metric, each in figures.items()}
+    return Ranking(own, baselines, differences)
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +75,7 @@ def evaluation():
         first_date=FIRST,
         last_date=FIRST + timedelta(days=DAYS - 1),
         as_of=date(2018, 8, 7),
+        population="new",
         rows=ROWS,
         positives=int(labels.sum()),
         rows_left_out=17,
@@ -72,21 +86,21 @@ def evaluation():
         nights=tuple(
             NightLine(
                 FIRST + timedelta(days=n),
-                1000 + n,
                 n,
-                30 + n,
                 "dense-1",
                 8.0,
                 f"run-{n}",
-                0.25,
-                None,
-                31,
+                {"all": Counts(1017, 40 + n, 35, 1017, 31, 40 + n, 20, 31), "new": COUNTS},
                 f"../data_docs/night-{n}.html" if n else None,
                 "../cards/dense-1.html",
             )
             for n in range(DAYS)
         ),
         ranking=found,
+        figures={
+            "all": {name: Figure(0.8765, 0.8111, 0.9222) for name in found.detector},
+            "new": found.detector,
+        },
         without_label_derived=Ranking(
             {name: Figure(0.4321) for name in found.detector},
             {name: {each: Figure(0.1234) for each in RANKING} for name in SKILL},
@@ -109,11 +123,22 @@ def without_labels(evaluation):
         evaluation,
         positives=None,
         ranking=None,
+        figures={},
         without_label_derived=None,
         confusion=None,
         curves={},
         distribution=replace(evaluation.distribution, frauds=None),
-        nights=tuple(replace(night, precision=None, recall=None, frauds=None) for night in evaluation.nights),
+        nights=tuple(
+            replace(
+                night,
+                counts={
+                    "all": replace(
+                        COUNTS, labelled=0, positives=0, flagged_labelled=0, frauds_flagged=0, frauds=0
+                    )
+                },
+            )
+            for night in evaluation.nights
+        ),
     )
 
 
@@ -268,7 +293,18 @@ def test_without_a_fraud_figures_are_dashes(evaluation):
     unknown = Ranking(
         dict.fromkeys(METRICS, Figure(None)), {"no_model": dict.fromkeys(RANKING, Figure(None))}
     )
-    none = replace(evaluation, positives=0, ranking=unknown, without_label_derived=None, curves={})
+    counts = {"all": replace(COUNTS, positives=0, frauds_flagged=0, frauds=0)}
+    nights = tuple(replace(night, counts=counts) for night in evaluation.nights)
+    none = replace(
+        evaluation,
+        positives=0,
+        nights=nights,
+        ranking=unknown,
+        figures={"all": unknown.detector},
+        population="all",
+        without_label_derived=None,
+        curves={},
+    )
     assert "not defined" in lead(none)
     assert "–" in render(none)
     assert none.to_json()["auc_roc"] is None
@@ -276,9 +312,23 @@ def test_without_a_fraud_figures_are_dashes(evaluation):
 
 def test_a_warning_is_shown_if_a_baseline_equals_the_detector(evaluation):
     own = evaluation.ranking.detector
-    equal = replace(evaluation, ranking=Ranking(own, {"no_model": own}))
-    assert warning(evaluation) is None
-    assert "does not beat the best baseline (No model)" in warning(equal)
+    difference = {
+        "ahead": Figure(0.2, 0.1, 0.3),
+        "alike": Figure(0.1, -0.1, 0.3),
+        "worse": Figure(-0.2, -0.3, -0.1),
+    }
+
+    def beside(**kinds):
+        differences = {name: {"auc_roc": difference[kind]} for name, kind in kinds.items()}
+        return replace(evaluation, ranking=Ranking(own, dict.fromkeys(kinds, own), differences))
+
+    assert warning(beside(no_model="ahead", mahalanobis="ahead")) is None
+    value = figure(own["auc_roc"].value)
+    equal = beside(no_model="alike", mahalanobis="ahead", pca_residual="worse")
+    assert (
+        f"AUC ROC {value} is below PCA residual ({value}) and not distinguishable from No model ({value})."
+    ) in warning(equal)
+    assert "Mahalanobis" not in warning(equal)
     assert warning(equal) in render(equal)
     assert warning(equal) in markdown(equal)
 

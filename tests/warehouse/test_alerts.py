@@ -18,6 +18,7 @@ REASONS = [
 def con() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
     con.execute(sql.read("schema/tables"))
+    con.execute(sql.read("schema/macros"))
     con.execute(sql.read("schema/views"))
     return con
 

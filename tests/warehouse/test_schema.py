@@ -45,7 +45,11 @@ FORMAT_1 = f"""
             or superseded_at > coalesce(getvariable('as_of')::timestamptz, 'infinity')
         );
 """
-EARLIER = {1: FORMAT_1, 2: FORMAT_2, 3: FORMAT_3}  # what makes the tables of this version those of an earlier format
+EARLIER = {
+    1: FORMAT_1,
+    2: FORMAT_2,
+    3: FORMAT_3,
+}  # what makes the tables of this version those of an earlier format
 
 
 def to_format(earlier: int, bank: Bank) -> None:
