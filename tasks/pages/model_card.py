@@ -20,6 +20,7 @@ from tasks.pages.model_card_charts import (
 )
 from tasks.pages.model_card_facts import CardFacts
 from tasks.pages.model_card_text import (
+    gaps,
     held_out,
     latent_words,
     lead,
@@ -54,6 +55,7 @@ def render_card(version: Version, detector: Detector, facts: CardFacts) -> str:
             facts=facts,
             held_out=name,
             lead=lead(version, detector, facts),
+            gaps=gaps(version, facts),
             settings=settings(version, detector, facts),
             losses=losses(detector.history),
             spread=spread(found.scores, () if facts.threshold is None else (facts.threshold,), name),

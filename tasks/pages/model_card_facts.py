@@ -1,9 +1,10 @@
 """The facts about a training that a model card shows beside the detector."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from models.checks.gates import Gate
-from tasks.core.references import LeftOut
+from tasks.core.references import DateLeftOut, LeftOut
 
 
 @dataclass(frozen=True)
@@ -11,6 +12,7 @@ class CardFacts:
     """The facts about a training.
 
     dataset: its name. rows: number of rows of the window that were used. left_out: the rows that were not.
+    dates: the dates that were learnt from, in order. gaps: the other dates of the window, with the reason.
     rule: the threshold strategy and its value, such as "train_quantile 0.99".
     config_hash: hash of the keys that decide what the version learns (tasks.core.identity).
     threshold: rows with at least this score are flagged; None if it depends on the night.
@@ -21,6 +23,8 @@ class CardFacts:
     dataset: str
     rows: int
     left_out: LeftOut
+    dates: tuple[date, ...]
+    gaps: tuple[DateLeftOut, ...]
     rule: str
     config_hash: str
     threshold: float | None = None

@@ -38,7 +38,7 @@ def lead(version: Version, detector: Detector, facts: CardFacts) -> str:
     rows = "normal rows" if detector.training.rows == "normal" else "rows, known frauds included,"
     return (
         f"{KINDS[detector.settings.architecture]} autoencoder ({_network(detector)}), trained on "
-        f"{detector.device} with {count(facts.rows)} {rows} of {_window(version)}. It ranks rows by their "
+        f"{detector.device} with {count(facts.rows)} {rows} of {_dates(facts)}. It ranks rows by their "
         f"{_score(detector)}."
     )
 
@@ -55,6 +55,7 @@ def settings(version: Version, detector: Detector, facts: CardFacts) -> list[tup
     model, training = detector.settings, detector.training
     kept = ", ".join(str(epoch.epoch) for epoch in best_epochs(detector.history))
     return [
+        ("Dates learnt from", ", ".join(map(str, facts.dates))),
         ("Window", f"{_window(version)}; scores dates from {long_date(version.as_of)} on"),
         (
             "Networks",
@@ -151,6 +152,27 @@ def _rows(detector: Detector, facts: CardFacts) -> str:
         f"The {count(facts.rows)} {kind} of the window are split at random, by the seed: the networks are "
         "trained on 80%; 10% decide when the training stops and give the moments of the residuals; 10% are "
         f"held out for the p-values and for this page.{suspects}{known}"
+    )
+
+
+def gaps(version: Version, facts: CardFacts) -> str | None:
+    """Returns a warning that names the dates of the window that were not learnt from; None if there are
+    none.
+    """
+    if not facts.gaps:
+        return None
+    return (
+        f"The training window {_window(version)} has gaps: {len(facts.gaps)} of its "
+        f"{len(facts.gaps) + len(facts.dates)} dates were not learnt from: {', '.join(map(str, facts.gaps))}."
+    )
+
+
+def _dates(facts: CardFacts) -> str:
+    first, last = facts.dates[0], facts.dates[-1]
+    return (
+        f"{len(facts.dates)} dates, {long_date(first)} to {long_date(last)}"
+        if first != last
+        else long_date(first)
     )
 
 

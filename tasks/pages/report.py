@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 FLAG_METRICS = ("precision", "recall", "f1")
 UNKNOWN = Figure(None)
-COUNTED = ("Rows", "Alerts", "Flagged", "Of these labelled", "Frauds among them", "All frauds")
+COUNTED = ("Rows", "Alerts", "Flagged", "Labelled", "Caught", "Frauds")
 
 
 @step

@@ -19,9 +19,10 @@ from models.networks.fitting import OnEpoch
 from models.settings import TrainingSettings
 from tasks.core.atomic_files import write_atomically
 from tasks.core.dataset import Dataset
+from tasks.core.dates import date_range
 from tasks.core.errors import GateFailed, NightError
 from tasks.core.identity import training_identity
-from tasks.core.references import Partition, Version
+from tasks.core.references import DateLeftOut, Partition, Version
 from tasks.core.staging import work_folder
 from tasks.core.step import step
 from tasks.labels.known_labels import known_labels
@@ -124,7 +125,8 @@ def train_version(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Versio
             )
             return known
         days, unusable = prepare(dataset, partitions, staging)
-        require_half([*left_out, *unusable], days)
+        left_out += unusable
+        require_half(left_out, days)
         rows = training_rows(dataset, days, labels, unconfirmed)
         count = f"{rows.normals.height:,}"
         log.info("%s  train      %s rows of %s..%s; %s", as_of, count, first, last, rows.left_out)
@@ -133,7 +135,7 @@ def train_version(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Versio
             dataset, rows, as_of, staging / name, root_of(warehouse)
         )
         write_atomically(note, _ARTIFACT.dump_json(artifact).decode())
-        version = _register(dataset, warehouse, artifact, name, as_of, rows)
+        version = _register(dataset, warehouse, artifact, name, as_of, rows, left_out)
         note.unlink(missing_ok=True)
         return find_version(warehouse, name) or version  # another machine may have registered it first
 
@@ -156,6 +158,7 @@ def _register(
     name: str,
     as_of: date,
     rows: TrainingRows,
+    left_out: list[DateLeftOut],
 ) -> Version:
     """Checks what was learnt, writes its model card, and registers it."""
     learnt = load(artifact.path, artifact.sha256)
@@ -177,7 +180,7 @@ def _register(
         warehouse.files / "cards" / f"{name}.html",
         withheld=withholding_reason(gates, strict=dataset.training.gate == "strict"),
     )
-    write_card(version, learnt, _card_facts(dataset, learnt, rows, gates))
+    write_card(version, learnt, _card_facts(dataset, learnt, rows, left_out, gates, as_of))
     register(dataset, warehouse, version, learnt, rows.normals.height, rows.left_out, gates)
     return version
 
@@ -202,11 +205,24 @@ def _learn(dataset: Dataset, rows: TrainingRows, as_of: date, folder: Path, root
     return put(folder, root)
 
 
-def _card_facts(dataset: Dataset, learnt: Detector, rows: TrainingRows, gates: tuple[Gate, ...]) -> CardFacts:
+def _card_facts(
+    dataset: Dataset,
+    learnt: Detector,
+    rows: TrainingRows,
+    left_out: list[DateLeftOut],
+    gates: tuple[Gate, ...],
+    as_of: date,
+) -> CardFacts:
+    reasons = {each.date: each.reason for each in left_out}
+    window = date_range(*dataset.training_window(as_of))
     return CardFacts(
         dataset=dataset.name,
         rows=rows.normals.height,
         left_out=rows.left_out,
+        dates=rows.dates,
+        gaps=tuple(
+            DateLeftOut(day, reasons.get(day, "no partition")) for day in window if day not in rows.dates
+        ),
         rule=dataset.threshold.rule,
         config_hash=training_identity(dataset).current,
         threshold=fixed_threshold(learnt.calibration, dataset.threshold),

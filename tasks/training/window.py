@@ -30,20 +30,20 @@ class TrainingRows:
 
     normals: all rows but the known frauds and those whose label is no label. frauds: known frauds that are
     left out. unconfirmed: bool (normals,), the rows that nothing is fitted to. strange_labels: number of rows
-    that are left out because their label is none. dates: number of dates that have rows.
+    that are left out because their label is none. dates: the dates that have rows, in order.
     """
 
     normals: pl.DataFrame
     frauds: pl.DataFrame
     unconfirmed: pl.Series
     strange_labels: int
-    dates: int
+    dates: tuple[date, ...]
 
     @property
     def left_out(self) -> LeftOut:
         return LeftOut(
             rows=self.normals.height + self.frauds.height + self.strange_labels,
-            dates=self.dates,
+            dates=len(self.dates),
             known_frauds=self.frauds.height,
             unconfirmed=int(self.unconfirmed.sum()),
             strange_labels=self.strange_labels,
@@ -169,7 +169,7 @@ def training_rows(
         rows.filter(is_fraud),
         _among(keys, unconfirmed).filter(is_normal),
         strange_labels=int(is_strange.sum()),
-        dates=keys["partition_date"].n_unique(),
+        dates=tuple(keys["partition_date"].unique().sort()),
     )
 
 

@@ -18,7 +18,7 @@ from models.checks.gates import Gate
 from models.detector.detector import Detector
 from models.device import tf
 from models.inspection.summary import inspect
-from tasks.core.references import LeftOut, Version
+from tasks.core.references import DateLeftOut, LeftOut, Version
 from tasks.pages.charts import score
 from tasks.pages.model_card import CardFacts, render_card, write_card
 from tasks.pages.model_card_charts import LEVELS
@@ -40,7 +40,11 @@ GATES = (
     Gate("Contamination", None, "3 of 200 rows are extreme."),
 )
 LEFT_OUT = LeftOut(rows=2_040, dates=6, known_frauds=40, unconfirmed=11)
-FACTS = CardFacts("card-fraud", 2_000, LEFT_OUT, "train_quantile 0.99", "2:0123abcd", 12.5, GATES)
+DATES = tuple(date(2026, 1, day) for day in (7, 8, 10, 11, 12))
+GAPS = (DateLeftOut(date(2026, 1, 9), "no partition"),)
+FACTS = CardFacts(
+    "card-fraud", 2_000, LEFT_OUT, DATES, GAPS, "train_quantile 0.99", "2:0123abcd", 12.5, GATES
+)
 ALL = {
     tabular: FACTS,
     variational: replace(FACTS, left_out=LeftOut(2_000, 6, known_frauds=0, unconfirmed=0)),
@@ -283,3 +287,13 @@ def test_a_browser_shows_the_page_as_it_was_written(browse: Callable[[Path], Pag
     assert page.text == written.text
     assert [attrs["src"] for attrs in page.all("img")] == [attrs["src"] for attrs in written.all("img")]
     assert [cloud["d"] for cloud in clouds(page)] == [cloud["d"] for cloud in clouds(written)]
+
+
+@slow
+def test_the_card_names_the_dates_that_were_learnt_from_and_the_gaps_of_the_window() -> None:
+    learnt = tabular()
+    html = render_card(VERSION, learnt, FACTS)
+    assert "5 dates, 7 January 2026 to 12 January 2026" in html
+    assert "<dd>2026-01-07, 2026-01-08, 2026-01-10, 2026-01-11, 2026-01-12</dd>" in html
+    assert "has gaps: 1 of its 6 dates were not learnt from: 2026-01-09 (no partition)." in html
+    assert "has gaps" not in render_card(VERSION, learnt, replace(FACTS, gaps=()))
