@@ -18,9 +18,11 @@ def test_the_readme_shows_what_the_demo_prints(tmp_path: Path, capsys: pytest.Ca
     printed = [re.sub(r"[│┃]", " ", line).strip() for line in capsys.readouterr().out.splitlines()]
     section = README.read_text().split("## What you see")[1].split("\n## ")[0]
     blocks = "\n".join(line[4:] if line.startswith("    ") else "" for line in section.splitlines())
-    paragraphs = [" ".join(part.split("\n")) for part in blocks.split("\n\n") if "night  " not in part]
+    paragraphs = [
+        " ".join(part.split("\n")).strip() for part in blocks.split("\n\n") if "night  " not in part
+    ]
     lines = [line for line in blocks.splitlines() if "   " in line]
-    texts = [text for text in paragraphs if "   " not in text and text.strip()]
+    texts = [text for text in paragraphs if text and "   " not in text]
     assert len(lines) > 12
     assert len(texts) == 2
     for line in lines:
