@@ -24,7 +24,7 @@ from tasks.core.identity import training_identity
 from tasks.core.references import Features, Partition, Scored, Validated, Version
 from tasks.core.row_sums import sum_of_ids
 from tasks.labels.known_labels import store_labels
-from tasks.publishing.publish import publish_night
+from tasks.publishing.commit import publish_night
 from tasks.publishing.staged_night import stage_night
 from tasks.warehouse.connection import Warehouse
 
@@ -178,7 +178,7 @@ def publish(settings: Settings, day: date, source: pl.DataFrame, staging: Path) 
     scored = Scored(scores, source.height - bad.height, flagged, threshold=THRESHOLD)
     durations = dict.fromkeys(("ingest", "validate", "features", "score"), 1.234)
     night = stage_night(settings, features, scored, version, datetime.now(UTC), durations)
-    publish_night(settings, warehouse, settings.evaluation.flagged_share, night)
+    publish_night(settings, warehouse, settings.evaluation.brake, night)
 
 
 def registered(settings: Settings, as_of: date) -> Version:

@@ -22,7 +22,7 @@ from prefect.futures import PrefectFuture
 
 from flows.compute import Workers, running
 from flows.due_dates import due_dates
-from flows.nightly import clean_features, monitor
+from flows.nightly import clean_features, follow_up
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
 from tasks.core.errors import BackfilledInPart
@@ -31,6 +31,7 @@ from tasks.core.staging import empty, night_folder
 from tasks.notifications.notify import notify_failure, notify_warnings
 from tasks.notifications.prefect_artifacts import Progress
 from tasks.operations.liveness import track_run
+from tasks.publishing.held import name_held
 from tasks.publishing.ledger import record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.selection import select_models
@@ -67,8 +68,9 @@ def backfill_dates(config: Path, first: date, last: date) -> list[Night]:
         notify_warnings(
             settings.notify,
             settings.name,
-            publish_waiting(settings, warehouse, settings.evaluation.flagged_share),
+            publish_waiting(settings, warehouse, settings.evaluation.brake),
         )
+        name_held(warehouse)
         due = due_dates(settings, first, last)
         if due.lacking:
             missing = ", ".join(map(str, due.lacking))
@@ -202,7 +204,7 @@ class Stretch:
                 night = publish(
                     settings,
                     self._warehouse,
-                    settings.evaluation.flagged_share,
+                    settings.evaluation.brake,
                     found.features,
                     found.scored,
                     models.champion,
@@ -211,7 +213,7 @@ class Stretch:
                     folder,
                     False,
                 )
-            monitor(settings, self._warehouse, night)
+            follow_up(settings, self._warehouse, night)
         except Exception as error:
             return error
         self._remove_folder(day)

@@ -13,6 +13,7 @@ from tasks.core.errors import CaughtUpInPart, NightError
 from tasks.core.references import Night
 from tasks.operations.liveness import track_run
 from tasks.publishing.changed_source import changed_since
+from tasks.publishing.held import name_held
 from tasks.publishing.ledger import committed_dates
 from tasks.source.connection import list_dates
 
@@ -57,18 +58,22 @@ def score_dates(
 
 
 def dates_to_run(settings: Settings, first: date | None, last: date | None) -> list[date]:
-    """The dates of the source, in order, that have no committed run, or whose source is not what was
-    scored.
+    """The dates of the source, in order, that have no committed run, or whose source is not what was scored;
+    without those that are held or discarded, unless their source has changed since.
     """
     due = due_dates(settings, first, last)
     if due.lacking:
         log.info("catch-up   the source has no partition of %s", ", ".join(map(str, due.lacking)))
     warehouse = settings.open_warehouse()
+    name_held(warehouse)
     committed, found = committed_dates(warehouse), list_dates(settings.source)
     begin = first or settings.source.start or min(committed, default=None)
     wanted = [
         day
         for day in found
-        if day in committed and (begin is None or day >= begin) and (last is None or day <= last)
+        if day in committed
+        and day not in due.aside
+        and (begin is None or day >= begin)
+        and (last is None or day <= last)
     ]
     return sorted(due.missing + changed_since(settings, warehouse, wanted))

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from flows.settings import Settings
 from tasks.core.dates import date_range
+from tasks.publishing.changed_source import unchanged_aside
 from tasks.publishing.ledger import attempted_dates, committed_dates
 from tasks.source.connection import list_dates
 
@@ -14,11 +15,13 @@ from tasks.source.connection import list_dates
 class DueDates:
     """Dates in order.
 
-    missing: expected and not committed, and the source has them. lacking: the same, and it has not.
+    missing: expected and not committed, and the source has them. lacking: the same, and it has not. aside:
+        held or discarded, and their source has not changed since.
     """
 
     missing: list[date]
     lacking: list[date]
+    aside: list[date]
 
 
 def due_dates(settings: Settings, first: date | None, last: date | None) -> DueDates:
@@ -32,9 +35,12 @@ def due_dates(settings: Settings, first: date | None, last: date | None) -> DueD
         list_dates(settings.source),
     )
     expected = expected_dates(first or settings.source.start, last, committed, found)
-    open_dates = [day for day in expected if day not in set(committed)]
+    aside = [night.date for night in unchanged_aside(settings, settings.open_warehouse())]
+    open_dates = [day for day in expected if day not in {*committed, *aside}]
     return DueDates(
-        [day for day in open_dates if day in set(found)], [day for day in open_dates if day not in set(found)]
+        [day for day in open_dates if day in set(found)],
+        [day for day in open_dates if day not in set(found)],
+        aside,
     )
 
 
@@ -47,7 +53,7 @@ def missed_dates(settings: Settings, day: date) -> DueDates:
     """
     committed = committed_dates(settings.open_warehouse())
     if not settings.source.start and not committed:
-        return DueDates([], [])
+        return DueDates([], [], [])
     due = due_dates(settings, None, day - timedelta(days=1))
     attempted = attempted_dates(settings.open_warehouse())
     untold = [
@@ -56,7 +62,9 @@ def missed_dates(settings: Settings, day: date) -> DueDates:
         if committed and lacking > committed[-1] and lacking not in attempted
     ]
     return DueDates(
-        sorted(due.missing + untold), [lacking for lacking in due.lacking if lacking not in untold]
+        sorted(due.missing + untold),
+        [lacking for lacking in due.lacking if lacking not in untold],
+        due.aside,
     )
 
 

@@ -19,6 +19,7 @@ from tasks.monitoring.nightly_report import report_matured
 from tasks.notifications.notify import notify_failure, notify_warnings
 from tasks.notifications.prefect_artifacts import show_night
 from tasks.operations.liveness import track_run
+from tasks.publishing.held import find_held, name_held
 from tasks.publishing.ledger import find_committed, record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.versions import find_champion
@@ -41,9 +42,9 @@ def score_night(config: Path, day: date, force: bool = False, due: bool = True) 
     with track_run(settings.files):
         with open_night(settings, warehouse, day, force=force, due=due) as step:
             partition = step(ingest, settings, day, settings.files)
-            committed = None if force else find_same_night(settings, warehouse, partition)
-            night = committed or commit_night(settings, warehouse, step, partition, force=force)
-        monitor(settings, warehouse, night)
+            known = None if force else find_same_night(settings, warehouse, partition)
+            night = known or commit_night(settings, warehouse, step, partition, force=force)
+        follow_up(settings, warehouse, night)
     return night
 
 
@@ -59,7 +60,7 @@ def commit_night(
         publish,
         settings,
         warehouse,
-        settings.evaluation.flagged_share,
+        settings.evaluation.brake,
         featured,
         scored,
         models.champion,
@@ -77,6 +78,15 @@ def clean_features(settings: Settings, step: Steps, partition: Partition) -> Fea
     return step.kept(features, settings, validated, settings.label_delay_days, step.staging)
 
 
+def follow_up(settings: Settings, warehouse: Warehouse, night: Night) -> None:
+    """What follows a night that is committed or held: the first is monitored, and both are announced."""
+    if not night.is_held:
+        monitor(settings, warehouse, night)
+    with committed_already(night.date, "notify"):
+        show_night(settings.name, night)
+        notify_warnings(settings.notify, settings.name, [night])
+
+
 def monitor(settings: Settings, warehouse: Warehouse, night: Night) -> None:
     """What follows a commit: drift, what is known by now, the report of the nights whose labels are known,
     decisions on challengers. What fails here leaves the night committed: it is a warning.
@@ -91,9 +101,6 @@ def monitor(settings: Settings, warehouse: Warehouse, night: Night) -> None:
             report_matured(settings, warehouse, evaluation, settings.notify, day, staging)
         with committed_already(day, "challenge"):
             decide_challengers(settings, warehouse, evaluation, settings.challenger, settings.notify, day)
-    with committed_already(day, "notify"):
-        show_night(settings.name, night)
-        notify_warnings(settings.notify, settings.name, [night])
 
 
 @contextmanager
@@ -108,25 +115,29 @@ def committed_already(day: date, step: str) -> Iterator[None]:
 
 
 def find_same_night(settings: Settings, warehouse: Warehouse, partition: Partition) -> Night | None:
-    """The committed night of this partition, by the champion of its date and this configuration; else
+    """The committed or held night of this partition, by the champion of its date and this configuration; else
     None.
     """
     champion = find_champion(settings, warehouse, partition.date)
-    return find_committed(settings, warehouse, partition, champion) if champion else None
+    if champion is None:
+        return None
+    committed = find_committed(settings, warehouse, partition, champion)
+    return committed or find_held(settings, warehouse, partition, champion)
 
 
 @contextmanager
 def open_night(
     settings: Settings, warehouse: Warehouse, day: date, *, force: bool, due: bool = True
 ) -> Iterator[Steps]:
-    """The steps of a night in its folder, after the nights that waited were committed; failures are recorded
-    and notified.
+    """The steps of a night in its folder, after the nights that waited were committed and the held ones
+    named; failures are recorded and notified.
 
     Another process that works on the date is waited for.
     """
     with notify_failure(settings.notify, settings.name, day, due=due):
-        waited = publish_waiting(settings, warehouse, settings.evaluation.flagged_share, besides=day)
+        waited = publish_waiting(settings, warehouse, settings.evaluation.brake, besides=day)
         notify_warnings(settings.notify, settings.name, waited)
+        name_held(warehouse, besides=day)
         with (
             night_folder(settings.files, day, anew=force) as staging,
             record_failure(settings, warehouse, day),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tasks.core.references import Night
 
 app = typer.Typer()
+DOUBTFUL = 3  # exit status: committed or held, but doubtful
 
 
 @app.command()
@@ -37,11 +38,12 @@ def run(
     with starting_server():
         from flows.serving.deployments import nightly
 
-    night = cast("Night", nightly(path, day, force))  # only a scheduled run returns a State
+    night = cast("Night", nightly(path, day, force))
     if as_json:
         print_json(dataclasses.asdict(night))
-        return
-    _show_night(night)
+    else:
+        _show_night(night)
+    _end_doubtful([night])
 
 
 @app.command(name="catch-up")
@@ -69,6 +71,7 @@ def catch_up(
 
     nights = catch_up(path, first, last)
     _show_nights(nights, as_json, "Nothing to do: every date is scored, and no source has changed since.")
+    _end_doubtful(nights)
 
 
 @app.command()
@@ -89,23 +92,68 @@ def backfill(
 
     nights = backfill(path, first, last)
     _show_nights(nights, as_json, "Nothing to do: every date of the source in this range is scored.")
+    _end_doubtful(nights)
 
 
 @app.command()
-def publish(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Commit the scored nights that wait because the warehouse was held.  Example: nightscore publish"""
+def publish(
+    accept: Annotated[
+        date | None,
+        typer.Option(
+            "--accept",
+            parser=date.fromisoformat,
+            metavar="DATE",
+            help="Commit the held night of this date, or note that its committed night is right.",
+        ),
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who accepts the night.")] = None,
+    discard: Annotated[
+        date | None,
+        typer.Option(
+            "--discard", parser=date.fromisoformat, metavar="DATE", help="Drop the held night of this date."
+        ),
+    ] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Commit the scored nights that wait because the warehouse was held; accept or discard a doubtful night.
+
+    Example: nightscore publish --accept 2018-07-25 --by "Ada"
+    """
+    if accept and discard:
+        raise typer.BadParameter("give --accept or --discard, not both")
+    if bool(accept) != bool(by):
+        raise typer.BadParameter("--accept DATE and --by NAME belong together")
     settings = load_settings(config)
     show_progress()
+    if accept and by:
+        from flows.held_nights import accept_held
+
+        _show_nights([accept_held(settings, accept, by)], as_json, "")
+        return
+    if discard:
+        from flows.held_nights import discard_held
+
+        dropped = discard_held(settings, discard)
+        if as_json:
+            print_json({"date": discard, "run_id": dropped, "status": "discarded"})
+        else:
+            say(f"{discard}: {dropped} was discarded.")
+        return
+    from tasks.publishing.held import name_held
     from tasks.publishing.publish import publish_waiting, waiting_folders
 
     warehouse = settings.open_warehouse()
-    nights = publish_waiting(settings, warehouse, settings.evaluation.flagged_share)
+    nights = publish_waiting(settings, warehouse, settings.evaluation.brake)
+    name_held(warehouse)
     _show_nights(nights, as_json, "No scored night waits for its commit.")
     if left := waiting_folders(settings.files):
         raise NightError(
             f"{len(left)} scored nights could not be committed "
             f"({', '.join(folder.name for folder in left)}); the log above has the reasons"
         )
+    _end_doubtful(nights)
 
 
 @app.command()
@@ -210,6 +258,7 @@ def demo(
         f"  {program} train --config {config} --as-of {nights[-1].date}\n"
         f"  {program} init --path FOLDER_WITH_YOUR_PARTITIONS"
     )
+    _end_doubtful(nights)
 
 
 def _show_nights(nights: "list[Night]", as_json: bool, nothing: str) -> None:
@@ -228,3 +277,13 @@ def _show_night(night: "Night") -> None:
         f"{night.rows_scored:,} scored"
         f" + {night.rows_quarantined:,} quarantined; {night.rows_flagged:,} flagged by {night.model_version}."
     )
+    if night.replaces:
+        say(f"{night.date}: it supersedes {night.replaces}.")
+    if night.doubt:
+        say(f"{night.date}: doubtful: {night.doubt}.")
+
+
+def _end_doubtful(nights: "list[Night]") -> None:
+    """Ends with status 3 where a night is doubtful and nobody has accepted it."""
+    if any(night.doubt for night in nights):
+        raise typer.Exit(DOUBTFUL)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect import State, flow
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
 from pydantic import WithJsonSchema
 
 from flows.run_names import run_name
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 # The pattern is needed because Prefect's form and API do not check the `format` of a schema.
 DATE = {"type": "string", "format": "date", "pattern": r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"}
 BusinessDate = Annotated[date, WithJsonSchema(DATE)]
+
+
+def as_state(night: Night) -> Night | State[Night]:
+    """Returns the night; a doubtful one as a run that is Completed under the name Doubtful."""
+    return Completed(name="Doubtful", message=night.doubt, data=night) if night.doubt else night
 
 
 @flow(name="nightly", flow_run_name=run_name)
@@ -42,12 +47,12 @@ def nightly(
     with run_logs():
         if day is None:
             try:
-                return score_scheduled(config, nightly, force)
+                return as_state(score_scheduled(config, nightly, force))
             except Overtaken as error:
                 return Cancelled(message=str(error))
         from flows.nightly import score_night
 
-        return score_night(config, day, force, due)
+        return as_state(score_night(config, day, force, due))
 
 
 @flow(name="catch-up", flow_run_name=run_name)

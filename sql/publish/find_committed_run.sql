@@ -9,9 +9,10 @@ select
     rows_flagged,
     model_version,
     threshold,
+    if(accepted_by is null, doubt, null) as doubt,
 from runs
 where
-    run_id = $run_id
+    (run_id = $run_id and status = 'committed')
     or (
         not $force
         and run_id in (select run_id from current_runs)

@@ -1,4 +1,4 @@
--- Grain: one row per committed, rejected or failed run.
+-- Grain: one row per committed, held, rejected or failed run.
 insert into runs by name
 select
     $run_id as run_id,
@@ -18,4 +18,7 @@ select
     $data_docs as data_docs,
     $message as message,
     $threshold_rule as threshold_rule,
-    $product_version as product_version;
+    $product_version as product_version,
+    $doubt as doubt,
+    $accepted_by as accepted_by,
+    if($accepted_by is null, null, now()) as accepted_at;

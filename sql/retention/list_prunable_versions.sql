@@ -1,8 +1,8 @@
 -- Grain: one row per version whose artifact is to be pruned: trained before $instant, and none of these: a
 -- champion of a date from $oldest on, even by a promotion that was rolled back; the version that a rollback
 -- would restore; the version promoted last; used by a current run that keeps its rows; a challenger that is
--- undecided, or found fit so that a person may promote it; used by a scored night that waits for its commit
--- ($waiting).
+-- undecided, or found fit so that a person may promote it; used by a held night, or by a scored one that
+-- waits for its commit ($waiting).
 with needed as (
     select version from promotions where effective_from >= $oldest
     union all
@@ -21,6 +21,10 @@ with needed as (
     select model_version
     from current_runs
     where pruned_at is null and not ($scores and committed_at < $instant)
+    union all
+    select model_version
+    from runs
+    where status = 'held' and superseded_at is null
     union all
     (
         select version

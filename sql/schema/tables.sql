@@ -2,11 +2,11 @@
 -- No primary or foreign keys: DuckLake has none. Timestamps with a zone are instants; dates are the source's
 -- business dates. "Encoded units": standard deviations of a numeric feature on the training rows.
 
--- Grain: one row per committed, rejected or failed run. Committed and not superseded = current.
+-- Grain: one row per committed, held, rejected or failed run. Committed and not superseded = current.
 create table if not exists runs (
     run_id varchar,
     partition_date date,
-    status varchar,                 -- committed | rejected | failed
+    status varchar,                 -- committed | held | discarded (was held) | rejected | failed
     source_fingerprint varchar,     -- hash of the partition and its look-back, without label and weight
     config_hash varchar,            -- hash of the keys that decide scores, after the number of its format
     model_version varchar,          -- the champion that scored the date
@@ -17,7 +17,7 @@ create table if not exists runs (
     threshold double,               -- a row is flagged if its score is at least this
     threshold_rule varchar,         -- JSON: the section [threshold] from which the threshold was derived
     started_at timestamptz,
-    committed_at timestamptz,       -- null if rejected or failed
+    committed_at timestamptz,       -- null unless committed
     superseded_at timestamptz,      -- when a newer run of the date replaced it; null while current
     superseded_by varchar,          -- run_id of that newer run
     durations varchar,              -- JSON: seconds by step

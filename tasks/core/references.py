@@ -145,6 +145,8 @@ class Scored:
     profile: Parquet with the columns of models.drift.profiles: the rows below the threshold, or a sample of
         them if there are many.
     notes: what is odd about the features, as sentences for the ledger.
+    moved: the features whose values differ most from the training rows, with their figures, the largest
+        first.
     """
 
     path: Path
@@ -154,14 +156,17 @@ class Scored:
     shadows: Path | None = None
     profile: Path | None = None
     notes: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Night:
     """The outcome of a night, as the command line prints it.
 
-    status: committed | already committed
-    doubts: warnings found when the night was committed.
+    status: committed | already committed | held | already held
+    doubts: warnings found when the night was committed or held.
+    doubt: why the night is doubtful, while nobody has accepted it; None if it is not.
+    replaces: the committed run of the date that this one has superseded; None if there was none.
     """
 
     date: date
@@ -174,6 +179,13 @@ class Night:
     model_version: str
     threshold: float
     doubts: tuple[str, ...] = ()
+    doubt: str | None = None
+    replaces: str | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its rows wait to be accepted."""
+        return self.status in ("held", "already held")
 
 
 @dataclass(frozen=True)

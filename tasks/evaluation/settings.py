@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 from pydantic import Field
 
 from models.settings import Section
 from tasks.core.evaluation_result import ALL, NEW
+from tasks.publishing.brake import Brake
 
 
 class EvaluationSettings(Section):
@@ -15,11 +17,14 @@ class EvaluationSettings(Section):
     window_days: int = Field(7, ge=1)
     top_k: tuple[int, ...] = (100,)
     exclude_known_compromised: bool = True
-    flagged_share: tuple[float, float] = (
-        0.0,
-        0.1,
-    )  # a night that flags a smaller or larger share of its rows is warned of
+    flagged_share: tuple[float, float] = (0.0, 0.1)  # below it is a warning, above it the night is doubtful
+    outside: Literal["publish", "hold"] = "publish"  # what follows above it
     relabel_days: int = Field(30, ge=1)  # so many matured dates back a night reads the source's labels again
+
+    @property
+    def brake(self) -> Brake:
+        """Returns which nights are doubtful, and whether they are held."""
+        return Brake(*self.flagged_share, hold=self.outside == "hold")
 
     def population(self, *, has_entity: bool) -> str:
         """Returns of which rows figures are shown first; see the macro labelled_counts."""

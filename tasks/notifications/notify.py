@@ -23,6 +23,7 @@ EVENT_OF_ERROR: tuple[tuple[type[Exception], Event], ...] = (  # the first that 
     (PublishDeferred, "waiting"),
     (Exception, "failed"),
 )
+NIGHT_FACTS = ("run_id", "rows_source", "rows_scored", "rows_quarantined", "rows_flagged", "model_version")
 ADVICE = {
     "failed": "fix what the message names, then run `nightscore run --date {day}`",
     "rejected": (
@@ -32,7 +33,14 @@ ADVICE = {
     "missing": "deliver the partition, then run `nightscore run --date {day}`",
     "waiting": "end the process that holds the warehouse, then run `nightscore publish`",
     "drift": "look at `nightscore sql \"from drift where partition_date = date '{day}'\"`",
-    "doubt": "look at `nightscore sql \"from alerts where partition_date = date '{day}'\"`",
+    "doubt": (
+        "look at `nightscore sql \"from alerts where partition_date = date '{day}'\"`; "
+        "`nightscore publish --accept {day} --by NAME` notes that it is right"
+    ),
+    "held": (
+        "look at what moved; `nightscore publish --accept {day} --by NAME` commits the night as it was "
+        "scored, `nightscore publish --discard {day}` drops it"
+    ),
 }
 
 
@@ -60,7 +68,7 @@ class Notice:
 
     @property
     def what_to_do(self) -> str | None:
-        advice = ADVICE.get(self.event)
+        advice = ADVICE.get("held" if self.status == "held" else self.event)
         return advice.format(day=self.date) if advice else None
 
 
@@ -80,20 +88,16 @@ def notify_failure(settings: NotifySettings, dataset: str, day: date, *, due: bo
 
 
 def notify_warnings(settings: NotifySettings, dataset: str, nights: Sequence[Night]) -> None:
-    """Sends a notice of each committed night that has warnings."""
+    """Sends a notice of each night that was committed or held with warnings."""
     for night in nights:
         if night.doubts:
-            facts = {
-                name: value for name, value in asdict(night).items() if name not in ("doubts", "threshold")
-            }
+            facts = {name: getattr(night, name) for name in ("date", "status", *NIGHT_FACTS)}
             send(settings, Notice("doubt", dataset, message="; ".join(night.doubts), **facts))
 
 
 def notify_drift(settings: NotifySettings, dataset: str, night: Night, message: str) -> None:
     """Sends a notice that the rows up to a night have drifted from the training rows of its version."""
-    facts = {
-        name: value for name, value in asdict(night).items() if name not in ("status", "doubts", "threshold")
-    }
+    facts = {name: getattr(night, name) for name in ("date", *NIGHT_FACTS)}
     send(settings, Notice("drift", dataset, status="committed", message=message, **facts))
 
 

@@ -17,6 +17,7 @@ from tasks.core.dataset import Dataset
 from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line
 from tasks.notifications.settings import NotifySettings
 from tasks.operations.installation import INSTALLATION, Check
+from tasks.publishing.held import set_aside
 from tasks.publishing.integrity import violations
 from tasks.publishing.publish import waiting_folders
 from tasks.source.connection import connect, list_dates, place, readable
@@ -155,6 +156,19 @@ def check_waiting(setup: Setup) -> Check:
     return Check("waiting", True, "no scored night waits to be committed")
 
 
+def check_held(setup: Setup) -> Check:
+    """Lists the doubtful nights that wait until somebody accepts or discards them."""
+    held = [str(night.date) for night in set_aside(setup.warehouse) if night.status == "held"]
+    if held:
+        return Check(
+            "held",
+            None,
+            f"doubtful and not committed: {', '.join(held)}",
+            "look at them, then run `nightscore publish --accept D --by NAME` or `--discard D`",
+        )
+    return Check("held", True, "no night is held")
+
+
 def check_disk(setup: Setup) -> Check:
     """Checks that the folder for models, reports and staged nights can be written and has free space."""
     folder = _existing(Path(setup.warehouse.settings.files))
@@ -217,6 +231,7 @@ CHECKS: tuple[Callable[[Setup], Check], ...] = (
     check_warehouse,
     check_results,
     check_waiting,
+    check_held,
     check_disk,
     check_webhooks,
 )

@@ -137,6 +137,7 @@ def _prune_rows(con: duckdb.DuckDBPyConnection, files: Path, root: str, keep: Re
         ("retention/delete_scores", runs),
         ("retention/delete_shadow_scores", runs),
         ("retention/delete_profiles", runs),
+        ("retention/delete_compromised", runs),
         ("retention/delete_quarantine", runs),
         ("retention/mark_runs_pruned", runs),
         ("retention/mark_versions_pruned", versions),

@@ -1,4 +1,4 @@
-"""Committed nights whose source has changed since."""
+"""Scored nights whose source has changed since, or has not."""
 
 import logging
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from datetime import date
 
 from tasks.core.dataset import Dataset
 from tasks.core.errors import SourceError
+from tasks.publishing.held import SetAside, set_aside
 from tasks.source.ingest import read_partition
 from tasks.warehouse.connection import Warehouse
 
@@ -25,6 +26,17 @@ def changed_since(dataset: Dataset, warehouse: Warehouse, days: Sequence[date]) 
     for day in changed:
         log.info("%s  catch-up   the source has changed since it was scored", day)
     return changed
+
+
+def unchanged_aside(dataset: Dataset, warehouse: Warehouse) -> list[SetAside]:
+    """Returns the held and discarded nights whose source is still what was scored: nothing is gained by
+    scoring them again.
+    """
+    return [
+        night
+        for night in set_aside(warehouse)
+        if night.fingerprint in _fingerprints(dataset, warehouse, night.date)
+    ]
 
 
 def _fingerprints(dataset: Dataset, warehouse: Warehouse, day: date) -> tuple[str, ...]:

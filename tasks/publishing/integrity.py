@@ -8,7 +8,7 @@ import duckdb
 
 import sql
 from tasks.core.masking import MASK
-from tasks.warehouse.statements import rows
+from tasks.warehouse.statements import row, rows
 
 SHOWN = 3
 
@@ -38,14 +38,21 @@ def violations(
         yield from _check(con, name, masked, run_id=run_id)
 
 
-def warnings(
-    con: duckdb.DuckDBPyConnection, band: tuple[float, float], run_id: str | None = None
-) -> Iterator[Violation]:
-    """What is worth a look and stops nothing.
+def warnings(con: duckdb.DuckDBPyConnection, low: float, run_id: str) -> Iterator[str]:
+    """What is worth a look in a run and stops nothing, as sentences.
 
-    band: the shares of rows between which a night is expected to flag.
+    low: the share of flagged rows below which a night is noted.
     """
-    yield from _check(con, "warnings/flagged_share", run_id=run_id, low=band[0], high=band[1])
+    if found := row(con, "warnings/flagged_share", run_id=run_id, low=low):
+        yield (
+            f"{found['rows_flagged']:,} of {found['rows_scored']:,} rows are flagged, "
+            f"{found['flagged_share']:.3f} of them, below evaluation.flagged_share {low:g}"
+        )
+    if found := row(con, "warnings/few_flags", run_id=run_id):
+        yield (
+            f"the last {found['nights']} nights, since {found['since']}, flagged {found['flagged']:,} rows "
+            "in all: check the threshold and the features"
+        )
 
 
 def _check(

@@ -28,6 +28,8 @@ UNKNOWN = (
     "threshold",
     "durations",
     "data_docs",
+    "doubt",
+    "accepted_by",
     *COUNTS,
 )  # of a failed run
 _NIGHT = TypeAdapter(Night)
@@ -69,15 +71,17 @@ def already_committed(found: dict[str, Any]) -> Night:
     return _NIGHT.validate_python(found | {"status": "already committed"})
 
 
-def insert_run(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, staged: StagedNight) -> None:
-    """Inserts the row of a committed run."""
+def insert_run(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, staged: StagedNight, status: str = "committed"
+) -> None:
+    """Inserts the row of a committed or held run."""
     night, validated = staged.night(), staged.features.validated
     execute(
         con,
         "publish/insert_run",
         run_id=night.run_id,
         partition_date=night.date,
-        status=night.status,
+        status=status,
         source_fingerprint=validated.partition.fingerprint,
         config_hash=staged.config_hash,
         model_version=night.model_version,
@@ -87,8 +91,10 @@ def insert_run(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, staged: Sta
         started_at=staged.started_at,
         durations=json.dumps(staged.durations),
         data_docs=str(Path(validated.data_docs).relative_to(warehouse.settings.files)),
-        message="; ".join((*validated.notes, *staged.scored.notes)) or None,
+        message="; ".join((*validated.notes, *staged.scored.notes, *night.doubts)) or None,
         product_version=product_version(),
+        doubt=staged.doubt,
+        accepted_by=staged.accepted_by,
     )
 
 

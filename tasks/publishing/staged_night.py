@@ -25,7 +25,8 @@ class StagedNight:
 
     config_hash: of the keys that decide scores. started_at: instant, UTC. durations: seconds by step.
     threshold: the rule that rows were flagged by. force: whether it is committed although the same night
-    already is. format: of this file; one of another format is never committed.
+    already is. doubt: why the night is doubtful; None if it is not. accepted_by: who commits it all the same.
+    format: of this file; one of another format is never committed.
     """
 
     run_id: str
@@ -37,7 +38,9 @@ class StagedNight:
     started_at: datetime
     durations: dict[str, float]
     force: bool
-    format: Literal[3]
+    doubt: str | None
+    format: Literal[4]
+    accepted_by: str | None = None
 
     @property
     def date(self) -> date:
@@ -55,6 +58,8 @@ class StagedNight:
             rows_flagged=self.scored.flagged,
             model_version=self.version.name,
             threshold=self.scored.threshold,
+            doubts=(self.doubt,) if self.doubt else (),
+            doubt=None if self.accepted_by else self.doubt,
         )
 
 
@@ -67,6 +72,7 @@ def stage_night(
     durations: dict[str, float],
     *,
     force: bool = False,
+    doubt: str | None = None,
 ) -> StagedNight:
     """Returns the night of these scores, with a run id of its own."""
     return StagedNight(
@@ -79,7 +85,8 @@ def stage_night(
         started_at=started_at,
         durations=durations,
         force=force,
-        format=3,
+        doubt=doubt,
+        format=4,
     )
 
 

@@ -9,12 +9,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.detector.detector import Detector, Scores
+from models.drift.measures import drifts
 from models.drift.profiles import Rows
 from models.encoding.samples import MOST_CELLS, MOST_ROWS
+from models.settings import DriftSettings
 from tasks.core.atomic_files import atomic_path
 from tasks.features.build import FeatureBatch
 
 SHARES = 1 << 20
+MOVED = 3
 
 
 class Profiler:
@@ -39,6 +42,19 @@ class Profiler:
 
     def write(self, threshold: float, path: Path) -> Path:
         """Stages the profile of the rows below the threshold; see Scored.profile."""
+        with atomic_path(path) as staged:
+            self._profile(threshold).write_parquet(staged)
+        return path
+
+    def moved(self) -> tuple[str, ...]:
+        """Returns the MOVED features whose population stability index is highest, all rows of the night
+        against all rows of the reference, whatever their scores, each with that figure.
+        """
+        found = [each for each in drifts(self._profile(np.inf), DriftSettings()) if "psi" in each.figures]
+        highest = sorted(found, key=lambda each: -each.figures["psi"])[:MOVED]
+        return tuple(f"{each.feature} (psi {each.figures['psi']:.2f})" for each in highest)
+
+    def _profile(self, threshold: float) -> pl.DataFrame:
         rows = Rows(
             *(
                 np.concatenate([getattr(part, name) for part in self._sampled])
@@ -46,9 +62,7 @@ class Profiler:
             )
         )
         weight = self._seen / max(1, len(rows.error))
-        with atomic_path(path) as staged:
-            self._detector.reference.profile(rows, threshold, weight).write_parquet(staged)
-        return path
+        return self._detector.reference.profile(rows, threshold, weight)
 
     def _encoded(self, rows: pl.DataFrame) -> NDArray[np.float32]:
         """Pixels are not looked at."""

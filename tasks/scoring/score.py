@@ -91,7 +91,14 @@ def score_day(
     beside = shadows.write(rows.select("id", "entity"), threshold, staging / "shadows.parquet")
     profile = profiler.write(flags.threshold, staging / "profile.parquet")
     return Scored(
-        path, rows.height, count, flags.threshold, shadows=beside, profile=profile, notes=tuple(empty)
+        path,
+        rows.height,
+        count,
+        flags.threshold,
+        shadows=beside,
+        profile=profile,
+        notes=tuple(empty),
+        moved=profiler.moved(),
     )
 
 

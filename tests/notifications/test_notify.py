@@ -45,7 +45,8 @@ DOUBT = Notice(
     "card-fraud",
     DAY,
     "committed",
-    "12.50% of the rows are flagged, outside evaluation.flagged_share 0.00%..5.00%",
+    "120 of 960 rows are flagged, 0.125 of them, above evaluation.flagged_share 0.05; "
+    "moved most: amount (psi 3.10)",
     run_id="2018-07-25-5f0c",
     rows_source=1000,
     rows_scored=960,

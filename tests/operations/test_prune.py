@@ -361,7 +361,17 @@ def test_the_version_of_a_waiting_night_stays(branch: Branch) -> None:
     )
     scored = Scored(staged / "scores.parquet", 3, 0, 1.0)
     night = StagedNight(
-        "run", features, scored, version, "hash", ThresholdSettings(), at(OLD), {}, force=False, format=3
+        "run",
+        features,
+        scored,
+        version,
+        "hash",
+        ThresholdSettings(),
+        at(OLD),
+        {},
+        force=False,
+        doubt=None,
+        format=4,
     )
     write_staged(night, staged)
     branch.prune(yes=True)

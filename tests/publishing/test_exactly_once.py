@@ -22,7 +22,9 @@ from flows.serving.deployments import nightly
 from flows.settings import Settings, load_settings
 from tasks.core.errors import WarehouseHeld
 from tasks.core.references import Scored
-from tasks.publishing.publish import publish_night, publish_waiting, waiting_folders
+from tasks.publishing.brake import Brake
+from tasks.publishing.commit import publish_night
+from tasks.publishing.publish import publish_waiting, waiting_folders
 from tasks.publishing.staged_night import FILE, read_staged
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import query
@@ -33,10 +35,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 KILLED_NIGHTS = int(os.environ.get("NIGHTSCORE_KILLED_NIGHTS", "1"))  # each is killed twice
 
 
-def committing(bank: Bank) -> tuple[Settings, Warehouse, tuple[float, float]]:
+def committing(bank: Bank) -> tuple[Settings, Warehouse, Brake]:
     """What a commit needs besides the staged night."""
     settings = load_settings(bank.config)
-    return settings, Warehouse(settings.warehouse, settings.name), settings.evaluation.flagged_share
+    return settings, Warehouse(settings.warehouse, settings.name), settings.evaluation.brake
 
 
 def half_visible(bank: Bank) -> list[tuple[object, ...]]:

@@ -18,8 +18,9 @@ from tasks.core.errors import WarehouseError, WarehouseHeld
 from tasks.core.references import Night, RowSum
 from tasks.core.row_sums import sum_of_ids
 from tasks.operations.doctor import Setup, check_results, check_waiting
+from tasks.publishing.commit import publish_night
 from tasks.publishing.integrity import violations
-from tasks.publishing.publish import publish_night, waiting_folders
+from tasks.publishing.publish import waiting_folders
 from tasks.publishing.staged_night import StagedNight, read_staged
 from tasks.warehouse.connection import Warehouse
 
@@ -38,7 +39,7 @@ def warehouse_of(settings: Settings) -> Warehouse:
 
 
 def publish(settings: Settings, staged: StagedNight) -> Night:
-    return publish_night(settings, warehouse_of(settings), settings.evaluation.flagged_share, staged)
+    return publish_night(settings, warehouse_of(settings), settings.evaluation.brake, staged)
 
 
 @pytest.fixture(scope="module")
@@ -239,23 +240,6 @@ def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Set
     settings, publication = kept
     with pytest.raises(WarehouseError, match=r"checks/models found 1: .*model_version=unknown"):
         publish(settings, replace(publication, version=replace(publication.version, name="unknown")))
-
-
-def test_a_night_of_attacks_is_published_with_a_warning(
-    kept: tuple[Settings, StagedNight], tmp_path: Path
-) -> None:
-    settings, publication = kept
-    copied = elsewhere(settings, tmp_path)
-    attacked = pl.read_parquet(publication.scored.path).with_columns(is_flagged=pl.lit(True))
-    attacked.write_parquet(tmp_path / "attacked.parquet")
-    scored = replace(publication.scored, path=tmp_path / "attacked.parquet", flagged=attacked.height)
-    assert publish(copied, replace(publication, scored=scored)).status == "committed"
-    with warehouse_of(copied).reading() as con:
-        ((message,),) = con.execute(
-            "select message from runs where run_id = $run_id", {"run_id": publication.run_id}
-        ).fetchall()
-        assert list(violations(con)) == []
-    assert message == "100.00% of the rows are flagged, outside evaluation.flagged_share 0.00%..10.00%"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from models.settings import ThresholdSettings
 from tasks.core.dataset import Dataset
 from tasks.core.references import Features, Night, Partition, Scored, Validated, Version
 from tasks.core.row_sums import sum_of_ids
-from tasks.publishing.publish import publish_night
+from tasks.publishing.brake import Brake
+from tasks.publishing.commit import publish_night
 from tasks.publishing.staged_night import StagedNight, new_run_id
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
@@ -39,7 +40,9 @@ def dataset_named(name: str) -> Dataset:
 
 
 def publish(warehouse: WarehouseSettings, night: StagedNight, dataset: str = "bank") -> Night:
-    return publish_night(dataset_named(dataset), Warehouse(warehouse, dataset), (0.0, 1.0), night)
+    return publish_night(
+        dataset_named(dataset), Warehouse(warehouse, dataset), Brake(0.0, 1.0, hold=False), night
+    )
 
 
 def register(warehouse: WarehouseSettings, dataset: str = "bank") -> None:
@@ -99,5 +102,6 @@ def scored_night(
         started_at=datetime.now(UTC),
         durations={},
         force=False,
-        format=3,
+        doubt=None,
+        format=4,
     )

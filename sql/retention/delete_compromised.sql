@@ -1,0 +1,3 @@
+-- Deletes the compromised of these runs.
+delete from compromised
+where run_id in (select unnest($runs::varchar[]));
