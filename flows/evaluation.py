@@ -65,4 +65,4 @@ def _evaluate(settings: Settings, window: Window) -> tuple[Evaluation, Path]:
     warehouse = settings.open_warehouse()
     with scratch_folder(settings.files) as staging:
         found = evaluate(settings, warehouse, settings.evaluation, window, staging)
-    return found, report(found, settings.files / "reports")
+    return found, report(found, settings.files / "reports", settings.report)

@@ -98,7 +98,7 @@ def monitor(settings: Settings, warehouse: Warehouse, night: Night) -> None:
         with committed_already(day, "labels"):
             labels(settings, warehouse, evaluation.relabel_days, day)
         with committed_already(day, "report"):
-            report_matured(settings, warehouse, evaluation, settings.notify, day, staging)
+            report_matured(settings, warehouse, evaluation, settings.notify, settings.report, day, staging)
         with committed_already(day, "challenge"):
             decide_challengers(settings, warehouse, evaluation, settings.challenger, settings.notify, day)
 

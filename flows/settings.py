@@ -18,6 +18,7 @@ from tasks.core.dataset import Dataset
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.monitoring.settings import ChallengerSettings
 from tasks.notifications.settings import NotifySettings
+from tasks.pages.settings import ReportSettings
 from tasks.source.view import numeric_roles
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.ducklake import resolve_uri
@@ -32,6 +33,7 @@ class Settings(Dataset):
 
     challenger: ChallengerSettings = ChallengerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    report: ReportSettings = ReportSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     compute: ComputeSettings = ComputeSettings()

@@ -80,7 +80,7 @@ def explain(
     if as_json:
         print_json(dataclasses.asdict(explained))
         return
-    explanation_table(explained)
+    explanation_table(explained, settings.report.names)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Prints results as tables on standard output."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flows.console import data_table, say
@@ -21,7 +21,7 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
         f"{evaluation.dataset}, {evaluation.first_date}..{evaluation.last_date}, "
         f"evaluated with the labels known at the end of {evaluation.as_of}\n"
     )
-    from tasks.core.evaluation_result import ALL
+    from tasks.core.populations import ALL
     from tasks.pages.report import COUNTED, counted, quarantined
     from tasks.pages.report_text import lead, warning
 
@@ -52,16 +52,28 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
         say(note)
 
 
-def explanation_table(row: "ExplainedRow") -> None:
-    """Prints the score of a row, and one line per feature."""
+def explanation_table(row: "ExplainedRow", names: Mapping[str, str]) -> None:
+    """Prints the score of a row, and one line per feature, by its display name."""
+    from tasks.pages.reasons import p_value_text
+
+    p_value = p_value_text(row.p_value, row.held_out)
     decision = "flagged" if row.is_flagged else "not flagged"
     say(
-        f"{row.date}, row {row.id}: score {row.score:.4g}, p-value {row.p_value:.2g}, rank "
+        f"{row.date}, row {row.id}: score {row.score:.4g}, p-value {p_value}, rank "
         f"{row.rank:,}; {decision} "
         f"(threshold {row.threshold:.4g}) by {row.model_version}"
     )
-    lines = [(share.feature, f"{share.share:.1%}", share.observed, share.expected) for share in row.shares]
-    data_table(["feature", "share of the score", "observed", "expected"], lines)
+    lines = [
+        (
+            names.get(each.feature, each.feature),
+            round(each.share, 3),
+            each.observed,
+            each.usual,
+            each.expected,
+        )
+        for each in row.shares
+    ]
+    data_table(["feature", "share of the score", "observed", "usual", "reconstructed"], lines)
 
 
 def health_table(found: "Sequence[Check]") -> None:

@@ -13,6 +13,7 @@ from models.detector.calibrate import calibrate, choose_score, refuse_what_is_to
 from models.detector.calibration import Calibration
 from models.detector.explanation import Explanation, reasons
 from models.detector.scorer import Scorer, run
+from models.detector.usual import usual_values
 from models.device import describe_device, keras, reproducible
 from models.drift.profiles import Reference, Rows
 from models.encoding.encoder import Encoder
@@ -101,13 +102,16 @@ class Detector:
         return self.calibration.p_values(score)
 
     def explain(self, frame: pl.DataFrame) -> Explanation:
-        """Returns each feature's contribution to the score of each row, with observed and expected values."""
+        """Returns each feature's contribution to the score of each row, with observed, expected and usual
+        values.
+        """
         components, output = run(self.scorer.contributions, self._encoded([frame], BATCH_ROWS))
         return Explanation(
             features=self.encoder.features,
             contributions=components.astype(np.float64) @ self.encoder.layout.membership,
             observed=self.encoder.observed(frame),
             expected=self.encoder.decode(output),
+            usual=usual_values(self.encoder, self.samples.training, frame),
         )
 
     def reasons(self, frame: pl.DataFrame, top: int = 3) -> pl.Series:

@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 MISSING = "missing"
 OTHER = "other"  # the code for rare and unseen categories
 
-REASONS = pl.List(
-    pl.Struct(
-        {"feature": pl.String, "contribution": pl.Float64, "observed": pl.String, "expected": pl.String}
-    )
-)
+REASON_FIELDS = {
+    "feature": pl.String,
+    "contribution": pl.Float64,
+    "observed": pl.String,
+    "expected": pl.String,
+    "share": pl.Float64,
+    "usual": pl.String,
+}
+REASONS = pl.List(pl.Struct(REASON_FIELDS))
 
 
 @dataclass(frozen=True)
@@ -24,20 +28,30 @@ class Explanation:
     observed, expected: the values of the row and their reconstruction, in source units: numeric Float64,
         null where missing; categories String, null where missing (observed), or where a rare or unseen
         one is expected.
+    usual: what is usual for each value on the training rows, in words; null for pixels. See `usual_values`.
     """
 
     features: tuple[str, ...]
     contributions: NDArray[np.float64]
     observed: pl.DataFrame
     expected: pl.DataFrame
+    usual: pl.DataFrame
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Returns each feature's share of the contributions of its row, float64 (rows, features): what speaks
+        for strangeness. A row adds up to 1, or to 0 where nothing contributes.
+        """
+        total = self.contributions.sum(axis=1, keepdims=True)
+        return self.contributions / np.where(total > 0, total, 1.0)
 
 
 def reasons(explanation: Explanation, top: int) -> pl.Series:
     """Returns the `top` features with the largest contributions, largest first: a Series of REASONS, one list
     per row.
 
-    contribution is absolute; divided by the row's score it is a share. Numbers are text: observed values with
-    six significant digits, expected values, which are estimates, with four.
+    contribution is absolute, share relative to all features of the row. Numbers are text: observed values
+    with six significant digits, expected values, which are estimates, with four.
     """
     rows, count = explanation.contributions.shape
     top = min(top, count)
@@ -49,9 +63,11 @@ def reasons(explanation: Explanation, top: int) -> pl.Series:
     flat = pl.select(
         feature=pl.Series(explanation.features, dtype=pl.String).gather(order.ravel()),
         contribution=np.take_along_axis(explanation.contributions, order, axis=1).ravel(),
+        share=np.take_along_axis(explanation.shares, order, axis=1).ravel(),
         observed=_text(explanation.observed[:, used.tolist()], MISSING, digits=6).gather(cells),
         expected=_text(explanation.expected[:, used.tolist()], OTHER, digits=4).gather(cells),
-    )
+        usual=pl.concat(explanation.usual[:, used.tolist()].get_columns()).gather(cells),
+    ).select(*REASON_FIELDS)
     return flat.to_struct().reshape((rows, top)).cast(REASONS).alias("reasons")
 
 

@@ -55,6 +55,10 @@ class NumericFeature(_Feature):
     scale: float
     may_be_missing: bool
 
+    def source_values(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns encoded values in source units."""
+        return _untransformed(encoded * self.scale + self.center, self.signed_log)
+
     @property
     def expression(self) -> pl.Expr:
         """The encoded value, Float32."""
@@ -198,9 +202,7 @@ class Encoder(BaseModel):
         }
         columns = {}
         for k, feature in enumerate(self.numeric):
-            values = _untransformed(
-                output[:, k].astype(np.float64) * feature.scale + feature.center, feature.signed_log
-            )
+            values = feature.source_values(output[:, k].astype(np.float64))
             absent = output[:, indicator[k]] > 0.5 if k in indicator else np.zeros(len(values), dtype=bool)
             columns[feature.name] = pl.Series(np.where(absent, np.nan, values)).fill_nan(None)
         for category, (_, start, stop) in zip(self.categorical, layout.blocks, strict=True):

@@ -18,6 +18,7 @@ select
     models.artifact_sha256,
     models.card_path,
     models.withheld,
+    (models.metrics ->> 'held_out')::bigint as held_out,
 from current_runs as runs
 join models on models.version = runs.model_version
 where runs.partition_date between $first_date and $last_date and runs.pruned_at is null

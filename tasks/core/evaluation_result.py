@@ -9,6 +9,7 @@ from typing import Any
 
 from models.evaluation.curves import Curve, Curves, Distribution
 from models.evaluation.metrics import Confusion, Figure
+from tasks.core.populations import ALL, NEW
 
 __all__ = [
     "AlertLine",
@@ -24,7 +25,6 @@ __all__ = [
 ]
 
 DETECTOR = "detector"
-ALL, NEW = "all", "new"  # the populations of the macro labelled_counts
 WITHOUT_LABELS = ("auc_roc", "average_precision", "card_precision_at_100", "precision", "recall", "f1")
 
 
@@ -144,12 +144,29 @@ class NightLine:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """One feature of a row, as it is stored in `reasons`, private values already masked.
+
+    share: of what speaks for strangeness, 0 to 1; None before format 4. usual: what is usual on the training
+    rows, in words; None before format 4, and for pixels.
+    """
+
+    feature: str
+    observed: str
+    expected: str
+    share: float | None
+    usual: str | None
+
+
+@dataclass(frozen=True)
 class AlertLine:
     """One of the highest scoring entities of the evaluated dates.
 
     entity: the entity that the alert is about, already masked if its column is private.
     score, p_value: of the entity's highest scoring row.
-    reasons: the reasons of that row as text, the largest share first, private values already masked.
+    reasons: the reasons of that row, the largest share first.
+    held_out: the number of rows that the version's p-values come from, so that 1 / (held_out + 1) is the
+        lowest; None for versions before format 4.
     is_fraud: the label; None if it is not known.
     """
 
@@ -157,7 +174,8 @@ class AlertLine:
     entity: str
     score: float
     p_value: float
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    held_out: int | None = None
     is_fraud: bool | None = None
 
 
@@ -255,10 +273,7 @@ class Evaluation:
             if self.without_label_derived
             else None,
             "nights": [night.to_json() for night in self.nights],
-            "alerts": [
-                asdict(alert) | {"date": alert.date.isoformat(), "reasons": list(alert.reasons)}
-                for alert in self.alerts
-            ],
+            "alerts": [asdict(alert) | {"date": alert.date.isoformat()} for alert in self.alerts],
             "weighted": self.weighted,
             "notes": list(self.notes),
             "report": report,

@@ -10,8 +10,9 @@ import polars as pl
 
 from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError
-from tasks.core.evaluation_result import ALL, NEW, Evaluation
+from tasks.core.evaluation_result import Evaluation
 from tasks.core.identity import run_identity
+from tasks.core.populations import ALL, NEW
 from tasks.core.step import step
 from tasks.evaluation.comparisons import add_scores, find_comparisons
 from tasks.evaluation.result_lines import alert_lines, night_lines
@@ -119,7 +120,7 @@ def _unlabelled(
         else None,
         nights=night_lines(runs, counts, (ALL, NEW) if has_entity else (ALL,)),
         distribution=score_distribution(rows),
-        alerts=alert_lines(dataset.columns.private, dataset.columns.entity or dataset.columns.id, rows),
+        alerts=alert_lines(dataset.columns.private, dataset.columns.entity or dataset.columns.id, runs, rows),
     )
 
 

@@ -21,7 +21,8 @@ from tasks.warehouse.connection import Warehouse
 class Share:
     """One feature of a row.
 
-    share: of the score, 0 to 1. observed, expected: in source units, masked where the column is private.
+    share: of what speaks for strangeness, 0 to 1. observed, expected: in source units. usual: what is usual
+    on the training rows, in words; None for pixels. All three are masked where the column is private.
     """
 
     feature: str
@@ -29,11 +30,14 @@ class Share:
     contribution: float
     observed: str
     expected: str
+    usual: str | None
 
 
 @dataclass(frozen=True)
 class ExplainedRow:
-    """A scored row. shares: every feature, the largest contribution first."""
+    """A scored row. shares: every feature, the largest contribution first; they add up to 1. held_out: the
+    number of rows that the p-value comes from.
+    """
 
     date: date
     id: str
@@ -41,6 +45,7 @@ class ExplainedRow:
     error: float
     score: float
     p_value: float
+    held_out: int
     rank: int
     is_flagged: bool
     threshold: float
@@ -65,21 +70,12 @@ def explain_row(
     features = stored_features(dataset, warehouse, day, found["run_id"], found["source_fingerprint"], staging)
     batches = feature_batches(dataset, features, BATCH_ROWS)
     row = pl.concat([batch.filter(batch.keys["id"] == row_id).features for batch in batches])
-    explanation = load(as_found(warehouse, found["artifact_path"]), found["artifact_sha256"]).explain(row)
+    detector = load(as_found(warehouse, found["artifact_path"]), found["artifact_sha256"])
+    explanation = detector.explain(row)
     lines = reasons(explanation, top=len(explanation.features))[0].to_list()
-    total = sum(line["contribution"] for line in lines)
+    masked = dict.fromkeys(("observed", "expected", "usual"), MASK)
     shares = tuple(
-        Share(
-            line["feature"],
-            line["contribution"] / total if total else 0.0,
-            line["contribution"],
-            *(
-                (MASK, MASK)
-                if line["feature"] in dataset.columns.private
-                else (line["observed"], line["expected"])
-            ),
-        )
-        for line in lines
+        Share(**line | (masked if line["feature"] in dataset.columns.private else {})) for line in lines
     )
     return ExplainedRow(
         date=day,
@@ -88,6 +84,7 @@ def explain_row(
         error=found["error"],
         score=found["score"],
         p_value=found["p_value"],
+        held_out=len(detector.calibration.held_out),
         rank=found["rank"],
         is_flagged=found["is_flagged"],
         threshold=found["threshold"],

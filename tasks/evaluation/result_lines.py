@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.evaluation_result import AlertLine, Counts, NightLine
+from tasks.core.evaluation_result import AlertLine, Counts, NightLine, Reason
 from tasks.core.masking import MASK
 
 SHOWN_ALERTS = 20
@@ -45,8 +45,11 @@ def _night_line(run: dict[str, Any], counts: dict[str, Counts]) -> NightLine:
     )
 
 
-def alert_lines(private: tuple[str, ...], column: str, rows: pl.DataFrame) -> tuple[AlertLine, ...]:
+def alert_lines(
+    private: tuple[str, ...], column: str, runs: pl.DataFrame, rows: pl.DataFrame
+) -> tuple[AlertLine, ...]:
     """The strangest entities of the window, each by its highest row."""
+    held_out = dict(runs.select("version", "held_out").iter_rows())
     entity = pl.coalesce("entity", "id").alias("who")
     worst = (
         rows.filter("is_flagged")
@@ -60,14 +63,15 @@ def alert_lines(private: tuple[str, ...], column: str, rows: pl.DataFrame) -> tu
             entity=MASK if column in private else row["who"],
             score=row["score"],
             p_value=row["p_value"],
-            reasons=tuple(_in_words(reason, private) for reason in row["reasons"] or ()),
+            reasons=tuple(_reason(reason, private) for reason in row["reasons"] or ()),
+            held_out=held_out[row["version"]],
             is_fraud=row["label"],
         )
         for row in worst.head(SHOWN_ALERTS).iter_rows(named=True)
     )
 
 
-def _in_words(reason: dict[str, str], private: tuple[str, ...]) -> str:
-    if reason["feature"] in private:
-        return f"{reason['feature']} {MASK} (private)"
-    return f"{reason['feature']} {reason['observed']} (expected {reason['expected']})"
+def _reason(stored: dict[str, Any], private: tuple[str, ...]) -> Reason:
+    is_private = stored["feature"] in private
+    masked = dict.fromkeys(("observed", "expected", "usual"), MASK) if is_private else {}
+    return Reason(**{name: stored[name] for name in (each.name for each in fields(Reason))} | masked)

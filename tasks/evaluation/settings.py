@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from models.settings import Section
-from tasks.core.evaluation_result import ALL, NEW
+from tasks.core.populations import ALL, NEW
 from tasks.publishing.brake import Brake
 
 

@@ -18,7 +18,8 @@ from models.evaluation.metrics import (
 )
 from models.evaluation.pooling import pooled_ranks
 from tasks.core.dataset import Dataset
-from tasks.core.evaluation_result import ALL, DETECTOR, NEW, Counts, Distribution, Evaluation, Figure, Ranking
+from tasks.core.evaluation_result import DETECTOR, Counts, Distribution, Evaluation, Figure, Ranking
+from tasks.core.populations import ALL, NEW
 from tasks.evaluation.baseline_scores import REDUCED
 
 KEYS = (

@@ -14,6 +14,7 @@ from tasks.notifications.notify import notify_report
 from tasks.notifications.settings import NotifySettings
 from tasks.pages.report import report
 from tasks.pages.report_text import lead
+from tasks.pages.settings import ReportSettings
 from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ def report_matured(
     warehouse: Warehouse,
     evaluation: EvaluationSettings,
     notify: NotifySettings,
+    shown: ReportSettings,
     day: date,
     staging: Path,
 ) -> list[Path]:
@@ -38,7 +40,8 @@ def report_matured(
     if not found:
         log.info("%s  report     no scored date's labels are new tonight", day)
     pages = [
-        _report(dataset, warehouse, evaluation, notify, row["partition_date"], day, staging) for row in found
+        _report(dataset, warehouse, evaluation, notify, shown, row["partition_date"], day, staging)
+        for row in found
     ]
     return [page for page in pages if page]
 
@@ -48,6 +51,7 @@ def _report(
     warehouse: Warehouse,
     evaluation: EvaluationSettings,
     notify: NotifySettings,
+    shown: ReportSettings,
     matured: date,
     day: date,
     staging: Path,
@@ -55,7 +59,7 @@ def _report(
     try:
         window = Window(matured, matured, as_of=day)
         found = evaluate_window(dataset, warehouse, evaluation, window, staging)
-        page = report(found, warehouse.files / "reports")
+        page = report(found, warehouse.files / "reports", shown)
     except (NightError, ModelError) as error:
         log.warning("%s  report     %s could not be evaluated: %s", day, matured, error)
         return None

@@ -6,33 +6,38 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tasks.core.atomic_files import write_atomically
-from tasks.core.evaluation_result import ALL, Counts, Evaluation, Figure
+from tasks.core.evaluation_result import Counts, Evaluation, Figure
+from tasks.core.populations import ALL
 from tasks.core.step import step
 from tasks.notifications.prefect_artifacts import show_report
 from tasks.pages.charts import Chart, count, environment, figure, words
 from tasks.pages.page_facts import Fact, Link, link_report, page_facts
+from tasks.pages.reasons import p_value_text, reason_text
 from tasks.pages.report_charts import between, curves, dots, scorers, spread
 from tasks.pages.report_text import POPULATIONS, lead, long_date, methods, span, standing, warning
+from tasks.pages.settings import ReportSettings
 
 log = logging.getLogger(__name__)
 
+DEFAULTS = ReportSettings()
 FLAG_METRICS = ("precision", "recall", "f1")
 UNKNOWN = Figure(None)
 COUNTED = ("Rows", "Alerts", "Flagged", "Labelled", "Caught", "Frauds")
 
 
 @step
-def report(evaluation: Evaluation, folder: Path) -> Path:
+def report(evaluation: Evaluation, folder: Path, settings: ReportSettings) -> Path:
     """Writes the page and shows its figures in Prefect; see `write_report`."""
-    page = write_report(evaluation, folder)
+    page = write_report(evaluation, folder, settings)
     show_report(evaluation.dataset, span(evaluation), markdown(evaluation, page))
     return page
 
 
-def write_report(evaluation: Evaluation, folder: Path) -> Path:
+def write_report(evaluation: Evaluation, folder: Path, settings: ReportSettings = DEFAULTS) -> Path:
     """Writes `report-FIRST_LAST.html` and `.json` into the folder, replaces earlier ones of these dates, and
     returns the path of the page. The model cards of its versions get a link to it. Each file is replaced
     atomically.
@@ -42,14 +47,14 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
         page.with_suffix(".json"),
         json.dumps(evaluation.to_json(report=page.name), indent=2, allow_nan=False) + "\n",
     )
-    write_atomically(page, render(evaluation))
+    write_atomically(page, render(evaluation, settings))
     for card in {night.model_card for night in evaluation.nights if night.model_card}:
         link_report(folder / card, page)
     log.info("%s, %s: the report is at %s", evaluation.dataset, span(evaluation), page)
     return page
 
 
-def render(evaluation: Evaluation) -> str:
+def render(evaluation: Evaluation, settings: ReportSettings = DEFAULTS) -> str:
     """Returns the page as HTML. It loads nothing; its only links go to Data Docs and model cards."""
     ranking = evaluation.ranking
     shown = [name for name in ranking.detector if name not in FLAG_METRICS] if ranking else []
@@ -77,6 +82,8 @@ def render(evaluation: Evaluation) -> str:
             pairs=_pairs(evaluation, shown),
             methods=methods(evaluation),
             about=_about(evaluation),
+            reason_text=partial(reason_text, names=settings.names),
+            p_value_text=p_value_text,
             **_shares(evaluation),
         )
     )

@@ -3,7 +3,8 @@
 import re
 from datetime import date
 
-from tasks.core.evaluation_result import ALL, NEW, Counts, Evaluation, Figure, Ranking
+from tasks.core.evaluation_result import Counts, Evaluation, Figure, Ranking
+from tasks.core.populations import ALL, NEW
 from tasks.pages.charts import count, figure, words
 
 BETTER, ALIKE = "better", "not distinguishable"

@@ -75,7 +75,12 @@ def register(
     Nothing uses it until it is promoted. rows: training rows.
     """
     last = learnt.history[-1]
-    losses = {"epochs": last.epoch, "loss": last.loss, "validation_loss": last.validation_loss}
+    learning = {
+        "epochs": last.epoch,
+        "loss": last.loss,
+        "validation_loss": last.validation_loss,
+        "held_out": len(learnt.calibration.held_out),
+    }
     model = {
         "version": version.name,
         "as_of": version.as_of,
@@ -89,7 +94,7 @@ def register(
         "architecture": learnt.settings.architecture,
         "score": learnt.settings.score,
         "training_hash": training_identity(dataset).current,
-        "metrics": json.dumps(losses),
+        "metrics": json.dumps(learning),
         "gates": json.dumps([asdict(gate) for gate in gates]),
         "withheld": version.withheld,
         "artifact_path": as_stored(warehouse, version.path),

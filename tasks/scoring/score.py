@@ -171,7 +171,7 @@ def _reasons(dataset: Dataset, detector: Detector, explained: Sequence[FeatureBa
         name: pl.when(is_private & reason.field(name).is_not_null())
         .then(pl.lit(MASK))
         .otherwise(reason.field(name))
-        for name in ("observed", "expected")
+        for name in ("observed", "expected", "usual")
     }
     return found.with_columns(pl.col("reasons").list.eval(reason.with_fields(**masked)))
 

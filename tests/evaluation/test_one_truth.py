@@ -12,7 +12,8 @@ from flows.cli.app import app
 from flows.evaluation import evaluate_nights
 from flows.nightly import score_night
 from flows.settings import Settings, load_settings
-from tasks.core.evaluation_result import ALL, NEW, Evaluation
+from tasks.core.evaluation_result import Evaluation
+from tasks.core.populations import ALL, NEW
 from tasks.labels.label_file import record_labels
 from tasks.pages.charts import count, figure
 from tasks.pages.report import counted, markdown

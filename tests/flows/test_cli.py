@@ -12,6 +12,7 @@ from banks import NIGHT, Bank
 from typer.testing import CliRunner
 
 from flows.cli.app import app
+from models.detector.explanation import REASON_FIELDS
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
 
@@ -76,7 +77,7 @@ def test_results_are_one_json_value_on_standard_output(scored_bank: Bank) -> Non
     assert version["as_of"] == str(NIGHT + timedelta(days=1))
     alerts = json.loads(invoke("sql", "from alerts limit 2", *config)[1])
     assert [alert["alert"] for alert in alerts] == [1, 2]
-    assert alerts[0]["reasons"][0].keys() == {"feature", "contribution", "observed", "expected"}
+    assert alerts[0]["reasons"][0].keys() == set(REASON_FIELDS)
     evaluated = json.loads(invoke("report", *config)[1])
     assert evaluated["first_date"] == evaluated["last_date"] == str(NIGHT)
 

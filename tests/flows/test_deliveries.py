@@ -340,8 +340,8 @@ def test_private_features_are_masked_in_the_reasons(deliver: Deliver) -> None:
     night(folder)
     reasons = rows(folder, "select unnest(reasons, recursive := true) from scores where reasons is not null")
     assert {feature for feature, *_ in reasons} >= {"amount", "velocity"}
-    for feature, _, observed, expected in reasons:
-        assert (observed == "***") == (expected == "***") == (feature == "amount")
+    for feature, _, observed, expected, _, usual in reasons:
+        assert (observed == "***") == (expected == "***") == (usual == "***") == (feature == "amount")
     assert "amount ***" in str(rows(folder, "select because from alerts"))
 
 

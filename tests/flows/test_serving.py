@@ -201,9 +201,9 @@ def test_a_date_that_the_source_lacks_is_notified_once_and_the_others_are_scored
 
 
 def test_a_schedule_on_a_new_dataset_begins_with_its_own_date(bank: Bank) -> None:
-    assert missed_dates(load_settings(bank.config), LAST) == DueDates([], [])
+    assert missed_dates(load_settings(bank.config), LAST) == DueDates([], [], [])
     bank.configure("[source]", f"[source]\nstart = {NIGHT}")
-    assert missed_dates(load_settings(bank.config), LAST) == DueDates([NIGHT, SECOND], [])
+    assert missed_dates(load_settings(bank.config), LAST) == DueDates([NIGHT, SECOND], [], [])
 
 
 def test_serving_and_waiting_do_not_load_tensorflow() -> None:

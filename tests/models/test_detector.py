@@ -181,6 +181,14 @@ def test_contributions_are_not_negative_and_sum_to_the_score(by_kind: Detector) 
     np.testing.assert_allclose(explanation.contributions.sum(axis=1), by_kind.score(FRESH).score, rtol=1e-4)
 
 
+def test_shares_of_a_row_add_up_to_1_and_the_stored_ones_are_the_largest(by_kind: Detector) -> None:
+    explanation = by_kind.explain(FRESH)
+    np.testing.assert_allclose(explanation.shares.sum(axis=1), 1.0, rtol=1e-9)
+    stored = by_kind.reasons(FRESH, top=3)
+    shares = np.array([[reason["share"] for reason in row] for row in stored.to_list()])
+    np.testing.assert_array_equal(shares, -np.sort(-explanation.shares, axis=1)[:, :3])
+
+
 def test_the_reason_names_the_feature_that_was_changed(by_kind: Detector) -> None:
     changed = FRESH[:200].with_columns(x3=pl.col("x3") + 8)
     reasons = by_kind.reasons(changed, top=2)

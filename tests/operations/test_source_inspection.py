@@ -11,6 +11,7 @@ import pytest
 
 from flows.settings import Settings
 from tasks.core.errors import SourceError
+from tasks.evaluation.settings import EvaluationSettings
 from tasks.operations.source_inspection import SourceLook, look_at, render_toml
 from tasks.source.connection import list_dates
 from tasks.source.ingest import read_partition
@@ -57,7 +58,11 @@ def load(look: SourceLook) -> Settings:
     """The configuration as the command line would read it; all but the source's own sections are defaults."""
     settings = Settings.model_validate(tomllib.loads(render_toml(look, "cards")))
     defaults = Settings(
-        name="cards", source=settings.source, columns=settings.columns, features=settings.features
+        name="cards",
+        source=settings.source,
+        columns=settings.columns,
+        features=settings.features,
+        evaluation=EvaluationSettings(outside="hold"),
     )
     assert settings == defaults
     return settings

@@ -12,7 +12,7 @@ from browsing import Page
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves, distribution
 from models.evaluation.metrics import LabelledRows, confusion, measure, metrics, resample
-from tasks.core.evaluation_result import AlertLine, Counts, Evaluation, Figure, NightLine, Ranking
+from tasks.core.evaluation_result import AlertLine, Counts, Evaluation, Figure, NightLine, Ranking, Reason
 from tasks.pages.charts import TEMPLATES, axis, figure, log_axis, score, steps, words
 from tasks.pages.report import markdown, render, report, write_report
 from tasks.pages.report_charts import STYLES
@@ -30,6 +30,10 @@ SKILL = {
     "local_outlier_factor": 0.3,
 }
 METRICS = metrics([100])
+REASONS = (
+    Reason(NASTY, "1", "2", 0.54, f"usually {NASTY}"),
+    Reason("amount", "824.50", "61.20", 0.4, "usually 1.5 to 180"),
+)
 COUNTS = Counts(
     rows=1000,
     flagged=30,
@@ -109,11 +113,7 @@ def evaluation():
         curves={"detector": curves(rows)}
         | {name: curves(replace(rows, scores=own)) for name, own in others.items()},
         distribution=distribution(scores, labels),
-        alerts=(
-            AlertLine(
-                FIRST, NASTY, 1234.5, 0.0002, (f"{NASTY} (54%)", "amount 824.50, expected 61.20 (40%)"), True
-            ),
-        ),
+        alerts=(AlertLine(FIRST, NASTY, 1234.5, 0.0002, REASONS, 2000, True),),
         notes=(f"A note on {NASTY}.",),
     )
 
@@ -239,7 +239,7 @@ def test_without_labels_the_page_shows_what_needs_no_labels(evaluation, browse, 
     assert "There are no labels for these dates" in page.text
     assert set(page.lines("area")) == {"All rows"}
     assert not page.lines("line")
-    assert "amount 824.50, expected 61.20" in page.text
+    assert "amount 824.50 (usually 1.5 to 180; 0.40 of the score)" in page.text
     assert "Rows scored 3,000" in page.text
     assert not {"Recall", "Precision", "Label", "Frauds"} & set(page.words)
     assert len(page.all("a")) == 6

@@ -19,7 +19,6 @@ from tasks.core.references import Night, RowSum
 from tasks.core.row_sums import sum_of_ids
 from tasks.operations.doctor import Setup, check_results, check_waiting
 from tasks.publishing.commit import publish_night
-from tasks.publishing.integrity import violations
 from tasks.publishing.publish import waiting_folders
 from tasks.publishing.staged_night import StagedNight, read_staged
 from tasks.warehouse.connection import Warehouse

@@ -9,8 +9,22 @@ import sql
 
 TONIGHT = date(2024, 3, 31)
 REASONS = [
-    {"feature": "amount", "contribution": 9.0, "observed": "950", "expected": "42"},
-    {"feature": "channel", "contribution": 1.0, "observed": "web", "expected": "chip"},
+    {
+        "feature": "amount",
+        "contribution": 9.0,
+        "observed": "950",
+        "expected": "42",
+        "share": 0.9,
+        "usual": "usually 1.5 to 180",
+    },
+    {  # as a version before format 4 has stored it
+        "feature": "channel",
+        "contribution": 1.0,
+        "observed": "web",
+        "expected": "chip",
+        "share": None,
+        "usual": None,
+    },
 ]
 
 
@@ -69,7 +83,7 @@ def test_an_entity_has_one_row_its_strangest_with_its_reasons_as_text(
         ("5", "c", 1.0, False),
     )
     alerts = con.sql("select alert, entity, id, rows_flagged, because from alerts").fetchall()
-    because = "amount 950 (expected 42); channel web (expected chip)"
+    because = "amount 950 (usually 1.5 to 180); channel web (expected chip)"
     assert alerts == [(1, "a", "2", 2, because), (2, "b", "3", 1, because), (3, "4", "4", 1, because)]
 
 

@@ -131,7 +131,7 @@ def test_which_cards_first(warehouse: Example) -> None:
         assert line["rows_flagged"] == flagged.filter(pl.col("entity") == line["entity"]).height
         assert line["flagged_last_30_days"] == before.filter(pl.col("entity") == line["entity"]).height
         assert line["because"] == "; ".join(
-            f"{one['feature']} {one['observed']} (expected {one['expected']})" for one in reasons
+            f"{one['feature']} {one['observed']} ({one['usual']})" for one in reasons
         )
 
 
@@ -155,8 +155,11 @@ def test_why_this_one(warehouse: Example) -> None:
     worst = warehouse.tonight.sort("rank", "id").row(0, named=True)
     expected = sorted(worst["reasons"], key=lambda reason: -reason["contribution"])
     answer = warehouse.ask("Why this one?")
-    assert [(line["id"], line["feature"], line["observed"], line["expected"]) for line in answer] == [
-        (worst["id"], reason["feature"], reason["observed"], reason["expected"]) for reason in expected
+    assert [
+        (line["id"], line["feature"], line["observed"], line["usual"], line["share"]) for line in answer
+    ] == [
+        (worst["id"], reason["feature"], reason["observed"], reason["usual"], reason["share"])
+        for reason in expected
     ]
     assert [line["share_of_score"] for line in answer] == pytest.approx(
         [one["contribution"] / worst["score"] for one in expected]

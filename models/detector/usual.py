@@ -1,0 +1,106 @@
+"""What is usual on the rows that a detector was trained on, in words: the range of a number, the share of
+rows that have a category.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.encoding.encoder import Encoder, NumericFeature
+from models.encoding.samples import Encoded
+
+RANGE = (0.05, 0.95)  # the quantiles between which a number is usual
+MOVED = 0.01  # of the training rows that rounding of the range may move in or out
+SINGLE = 1e-6  # relative precision of float32, and some more
+OF_TRAINING = "of the training rows"
+
+
+def usual_values(encoder: Encoder, training: Encoded, frame: pl.DataFrame) -> pl.DataFrame:
+    """Returns, for each value of the frame, what is usual for its feature: String (rows, features).
+
+    training: encoded training rows, or a sample of them. A number has the range of its RANGE quantiles, a
+    missing one the share of training rows in which it is missing, a category the share of training rows that
+    have it. Null for the pixels of an image.
+    """
+    if encoder.image is not None:
+        return pl.DataFrame({name: pl.Series([None], dtype=pl.String) for name in encoder.features})[
+            np.zeros(frame.height, np.int64)
+        ]
+    return frame.select(*_numeric(encoder, training), *_categorical(encoder, training))
+
+
+def _numeric(encoder: Encoder, training: Encoded) -> Iterator[pl.Expr]:
+    layout = encoder.layout
+    indicators = {
+        owner: layout.numeric + k for k, owner in enumerate(layout.owners[layout.numeric : layout.continuous])
+    }
+    for k, feature in enumerate(encoder.numeric):
+        absent = training[:, indicators[k]] > 0.5 if k in indicators else np.zeros(len(training), dtype=bool)
+        words = (
+            "never missing in training" if not absent.any() else f"missing in {_share(absent)} {OF_TRAINING}"
+        )
+        value = pl.col(feature.name).cast(pl.Float64)
+        yield (
+            pl.when(value.is_finite())
+            .then(pl.lit(_range(feature, training[~absent, k])))
+            .otherwise(pl.lit(words))
+            .alias(feature.name)
+        )
+
+
+def _range(feature: NumericFeature, encoded: NDArray[np.float32]) -> str:
+    if not encoded.size:
+        return "always missing in training"
+    values = np.sort(feature.source_values(encoded.astype(np.float64)))
+    low, high = np.quantile(values, RANGE)
+    rounding = SINGLE * max(abs(low), abs(high))  # of encoded values, which are float32
+    if high - low <= rounding:
+        return f"usually {_positional(low, 5 - _magnitude(low))}"
+
+    def inside(decimals: int) -> float:
+        ends = round(low, decimals) - rounding, round(high, decimals) + rounding
+        first, last = np.searchsorted(values, ends)
+        return float(last - first) / len(values)
+
+    coarsest = 1 - _magnitude(high - low)
+    finest = coarsest + 12
+    exact = inside(finest)
+    decimals = next(each for each in range(coarsest, finest + 1) if abs(inside(each) - exact) <= MOVED)
+    return f"usually {_positional(low, decimals)} to {_positional(high, decimals)}"
+
+
+def _categorical(encoder: Encoder, training: Encoded) -> Iterator[pl.Expr]:
+    layout = encoder.layout
+    for k, feature in enumerate(encoder.categorical):
+        codes = training[:, layout.continuous + k].astype(np.int64)
+        counts = np.bincount(codes, minlength=len(feature.vocabulary) + 1)
+        texts = [f"in {_of(count, codes.size)} {OF_TRAINING}" for count in counts]
+        rare = f"rare: such values are in {_of(counts[-1], codes.size)} {OF_TRAINING}"
+        texts[-1] = rare if counts[-1] else "never seen in training"
+        known = {float(code): text for code, text in enumerate(texts)}
+        yield feature.expression.replace_strict(known, return_dtype=pl.String).alias(feature.name)
+
+
+def _share(rows: NDArray[np.bool_]) -> str:
+    return _of(np.count_nonzero(rows), rows.size)
+
+
+def _of(count: int | np.integer, rows: int) -> str:
+    """A share with two significant digits, never rounded to 0 or 1."""
+    share = count / rows if rows else 0.0
+    if share in (0.0, 1.0):
+        return "none" if not share else "all"
+    decimals = 1 - _magnitude(min(share, 1 - share))
+    return f"{share:.{max(2, decimals)}f}"
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(abs(value))) if value else 0
+
+
+def _positional(value: float, decimals: int) -> str:
+    """A rounded number without an exponent; 0 is never negative."""
+    return np.format_float_positional(round(value, decimals) + 0.0, trim="-")
