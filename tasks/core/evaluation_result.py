@@ -273,7 +273,11 @@ class Evaluation:
             if self.without_label_derived
             else None,
             "nights": [night.to_json() for night in self.nights],
-            "alerts": [asdict(alert) | {"date": alert.date.isoformat()} for alert in self.alerts],
+            "alerts": [
+                asdict(alert)
+                | {"date": alert.date.isoformat(), "reasons": [asdict(reason) for reason in alert.reasons]}
+                for alert in self.alerts
+            ],
             "weighted": self.weighted,
             "notes": list(self.notes),
             "report": report,

@@ -30,7 +30,7 @@ COUNTED = ("Rows", "Alerts", "Flagged", "Labelled", "Caught", "Frauds")
 
 
 @step
-def report(evaluation: Evaluation, folder: Path, settings: ReportSettings) -> Path:
+def report(evaluation: Evaluation, folder: Path, settings: ReportSettings = DEFAULTS) -> Path:
     """Writes the page and shows its figures in Prefect; see `write_report`."""
     page = write_report(evaluation, folder, settings)
     show_report(evaluation.dataset, span(evaluation), markdown(evaluation, page))

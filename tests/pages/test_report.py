@@ -31,7 +31,7 @@ SKILL = {
 }
 METRICS = metrics([100])
 REASONS = (
-    Reason(NASTY, "1", "2", 0.54, f"usually {NASTY}"),
+    Reason(NASTY, "1", "2", 0.54, "usually 1"),
     Reason("amount", "824.50", "61.20", 0.4, "usually 1.5 to 180"),
 )
 COUNTS = Counts(

@@ -161,7 +161,7 @@ def test_why_this_one(warehouse: Example) -> None:
         (worst["id"], reason["feature"], reason["observed"], reason["usual"], reason["share"])
         for reason in expected
     ]
-    assert [line["share_of_score"] for line in answer] == pytest.approx(
+    assert [line["share"] for line in answer] == pytest.approx(
         [one["contribution"] / worst["score"] for one in expected]
     )
 
