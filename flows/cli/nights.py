@@ -176,11 +176,18 @@ def labels(
     settings = load_settings(config)
     from tasks.labels.label_file import record_labels
 
-    recorded = record_labels(settings.open_warehouse(), file)
+    is_private = settings.columns.id in settings.columns.private
+    recorded = record_labels(settings.open_warehouse(), file, is_private=is_private)
     if as_json:
         print_json(dataclasses.asdict(recorded))
         return
-    left_out = f"; {recorded.unknown:,} match no scored row and were left out" if recorded.unknown else ""
+    such_as = (
+        f" ({', '.join(recorded.unknown_ids)}{', ...' * (recorded.unknown > len(recorded.unknown_ids))})"
+    )
+    named = such_as if recorded.unknown_ids else ""
+    left_out = (
+        f"; {recorded.unknown:,} match no scored row and were left out{named}" if recorded.unknown else ""
+    )
     say(f"{recorded.added:,} labels recorded, {recorded.known:,} were known already{left_out}.")
 
 

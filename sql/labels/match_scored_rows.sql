@@ -1,20 +1,30 @@
--- Grain of `dated`: one row per line of a label file whose id was scored, with the date of the scored row:
--- the line's own date, else the newest.
+-- Grain of `dated`: one row per line of a label file whose id was scored, with the scored id and the date of the
+-- scored row: the line's own date, else the newest. An id counts as it is written; where no row has that id, a
+-- whole number that is written like 7.0 counts as 7.
 create or replace temp table dated as
-select reported.*, scores.partition_date as scored_date
+with spelled as (
+    select line, id as scored_id, 1 as spelling
+    from reported
+    union all
+    select line, regexp_replace(id, '\.0+$', '') as scored_id, 2 as spelling
+    from reported
+    where regexp_full_match(id, '-?\d+\.0+')
+)
+select reported.*, spelled.scored_id, scores.partition_date as scored_date
 from reported
+join spelled using (line)
 join scores
-    on scores.id = reported.id
+    on scores.id = spelled.scored_id
     and scores.partition_date = coalesce(reported.partition_date, scores.partition_date)
-qualify row_number() over (partition by reported.line order by scores.partition_date desc) = 1;
+qualify row_number() over (partition by reported.line order by spelled.spelling, scores.partition_date desc) = 1;
 
 -- Grain of `matched`: one row per distinct label of `dated`, with the weight of its row, and whether `labels`
 -- holds the same label already.
 create or replace temp table matched as
 with distinct_labels as (
-    select id, scored_date as partition_date, label, known_at, source
+    select scored_id as id, scored_date as partition_date, label, known_at, source
     from dated
-    qualify row_number() over (partition by id, scored_date, label, known_at, source order by line) = 1
+    qualify row_number() over (partition by scored_id, scored_date, label, known_at, source order by line) = 1
 )
 select
     distinct_labels.*,

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 from banks import NIGHT, ROWS, Bank
+from hooks import listening
 from typer.testing import CliRunner
 
 from flows.cli.app import app
@@ -119,6 +120,27 @@ def test_page_json_metrics_artifact_console_and_daily_agree(labelled_bank: Bank)
                 assert figure(metrics[name, metric]["value"]) in text, (place, name, metric)
     for cell in map(count, counted(found.counts[NEW])):
         assert f'<td class="n">{cell}</td>' in texts["page"]
+
+
+def test_a_webhook_gets_the_figures_of_a_matured_night_with_their_cut_off(scored_bank: Bank) -> None:
+    with listening() as hook, listening() as other:
+        on = (
+            f'[notify]\nwebhooks = [{{ url = "{hook.url}", on = ["report"] }}, {{ url = "{other.url}" }}]\n\n'
+        )
+        scored_bank.configure("[warehouse]", f"{on}[warehouse]")
+        score_night(scored_bank.config, NIGHT + DELAY)
+        (sent,) = hook.bodies
+    assert (sent["event"], sent["date"]) == ("report", str(NIGHT))
+    (row,) = scored_bank.table(f"from daily where partition_date = '{NIGHT}'").to_dicts()
+    assert sent["message"].startswith(
+        f"by the labels known at the end of {NIGHT + DELAY}: {row['alerts']} alerts"
+    )
+    flagged, caught = row["flagged_labelled"], row["frauds_flagged"]
+    assert (
+        f"of the {flagged:.0f} flagged rows with a known label, {caught:.0f} were frauds" in sent["message"]
+    )
+    assert f"{row['frauds'] - caught:.0f} of {row['frauds']:.0f} frauds were missed" in sent["message"]
+    assert other.bodies == []  # only webhooks that name the event get it
 
 
 def sum_of(evaluation: Evaluation, population: str) -> dict[str, float]:

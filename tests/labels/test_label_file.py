@@ -54,17 +54,20 @@ def test_a_file_is_recorded_once_and_its_dates_are_found(
         {
             "id": ["a", "b", "nobody"],
             "label": [True, False, True],
-            "known_at": [DAY] * 3,
+            "known_at": [DAY + timedelta(days=1)] * 3,
             "source": "chargeback",
             "partition_date": [DAY, None, DAY],
         }
     )
     path = tmp_path / f"labels{suffix}"
     lines.write_csv(path) if suffix == ".csv" else lines.write_parquet(path)
-    assert record_labels(Warehouse(warehouse, "bank"), path) == Recorded(added=2, known=0, unknown=1)
+    assert record_labels(Warehouse(warehouse, "bank"), path) == Recorded(2, 0, 1, ("'nobody'",))
     newest = DAY + timedelta(days=1)
-    assert stored(warehouse) == [("a", DAY, True, DAY, "chargeback"), ("b", newest, False, DAY, "chargeback")]
-    assert record_labels(Warehouse(warehouse, "bank"), path) == Recorded(added=0, known=2, unknown=1)
+    assert stored(warehouse) == [
+        ("a", DAY, True, newest, "chargeback"),
+        ("b", newest, False, newest, "chargeback"),
+    ]
+    assert record_labels(Warehouse(warehouse, "bank"), path) == Recorded(0, 2, 1, ("'nobody'",))
     assert len(stored(warehouse)) == 2
 
 
@@ -74,19 +77,34 @@ def test_a_file_is_recorded_once_and_its_dates_are_found(
         ("id,label,source\na,1,analyst\n", "has no column known_at"),
         (
             "id,label,known_at,source\na,1,2026-01-05,analyst\nb,maybe,2026-01-05,analyst\n",
-            "1 values of label .* line 2: 'maybe'",
+            "1 values of label .* line 3: 'maybe'",
         ),
         (
             "id,label,known_at,source\na,1,soon,analyst\nb,1,later,analyst\n",
-            "2 values of known_at .* line 1: 'soon'",
+            "2 values of known_at .* line 2: 'soon'",
         ),
-        ("id,label,known_at,source\n,1,2026-01-05,analyst\n", "1 values of id .* line 1"),
-        ("id,label,known_at,source\na,1,2026-01-05,source\n", "1 values of source .* line 1: 'source'"),
+        ("id,label,known_at,source\n,1,2026-01-05,analyst\n", "1 values of id .* line 2"),
+        ("id,label,known_at,source\na,1,2026-01-05,source\n", "1 values of source .* line 2: 'source'"),
         (
             "id,label,known_at,source,partition_date\na,1,2026-01-05,analyst,5th\n",
-            "1 values of partition_date .* line 1: '5th'",
+            "1 values of partition_date .* line 2: '5th'",
         ),
-        ("id,label,known_at,source\na,1,2026-01-05\nb,1,2026-01-05,analyst,x,y,z\n", "cannot be read"),
+        ("id,label,known_at,source\na,1,2026-01-05\n", "line 2 has 3 values, and the header 4"),
+        ('id,label,known_at,source\n"a\nb",1,2026-01-05,x\n\na,2,2026-01-05,x\n', "line 5: '2'"),
+        ("id,label,known_at,source\na,1,26-01-05,analyst\n", "line 2: '26-01-05'; write a date"),
+        ("id,label,known_at,source\na,1,infinity,analyst\n", "line 2: 'infinity'"),
+        ("id,label,known_at,source\na,1,2226-01-05,analyst\n", "line 2: '2226-01-05'"),
+        (
+            "id,label,known_at,source\na,1,2026-01-04,analyst\n",
+            "line 2 is known at 2026-01-04, before its transaction of 2026-01-06",
+        ),
+        (
+            "id,label,known_at,source\na,1,2026-01-07,x\nb,1,2026-01-07,x\na,0,2026-01-07,x\n",
+            "lines 2 and 4 give 'a' different labels",
+        ),
+        ("id,label,known_at,source\n'a,1,2026-01-07,x\n", 'no id of its 1 lines .* such as "\'a"'),
+        ("id,id,label,known_at,source\na,a,1,2026-01-07,x\n", "column id more than once"),
+        ("", "is empty"),
     ],
 )
 def test_a_file_with_one_line_that_cannot_be_meant_is_refused_whole(
@@ -97,6 +115,37 @@ def test_a_file_with_one_line_that_cannot_be_meant_is_refused_whole(
     with pytest.raises(LabelsRefused, match=complaint):
         record_labels(Warehouse(warehouse, "bank"), path)
     assert stored(warehouse) == []
+
+
+def test_files_that_are_no_table_of_values_are_refused_in_one_line(
+    warehouse: WarehouseSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "utf16.csv").write_text("id,label,known_at,source\na,1,2026-01-07,x\n", encoding="utf-16")
+    rows = {"id": ["a"], "label": [[1]], "known_at": [DAY], "source": ["analyst"]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "list.parquet")
+    for name, complaint in (("utf16.csv", "is not UTF-8"), ("list.parquet", "column label has type List")):
+        with pytest.raises(LabelsRefused, match=complaint) as refused:
+            record_labels(Warehouse(warehouse, "bank"), tmp_path / name)
+        assert len(str(refused.value).splitlines()) == 1
+    assert stored(warehouse) == []
+
+
+def test_an_id_is_matched_as_it_stands_and_only_then_as_the_number_that_it_writes(
+    warehouse: WarehouseSettings, tmp_path: Path
+) -> None:
+    rows = (
+        "insert into score_rows (run_id, partition_date, id, entity) values ($day, $day, '7', 'x'), "
+        "($day, $day, '8', 'x'), ($day, $day, '8.0', 'y')"
+    )
+    bank = Warehouse(warehouse, "bank")
+    bank.transact(lambda con: con.execute(rows, {"day": DAY}))
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        'id, label, known_at, source\n7.0, 1, 2026-01-07, x\n8.0,1,2026-01-07,x\n"1,234",1,2026-01-07,x\n'
+    )
+    assert record_labels(bank, path) == Recorded(2, 0, 1, ("'1,234'",))
+    assert [row[0] for row in stored(warehouse)] == ["7", "8.0"]
+    assert record_labels(bank, path, is_private=True) == Recorded(0, 2, 1)
 
 
 @pytest.mark.parametrize("name", ["absent.csv", "labels.xlsx"])
