@@ -68,7 +68,7 @@ def diversity(detector: Detector) -> Gate:
     values, counts = np.unique(held_out, return_counts=True)
     finding = (
         f"{len(values):,} distinct scores among {len(held_out):,} held-out rows; "
-        f"{counts.max() / len(held_out):.1%} of them share one."
+        f"{counts.max() / len(held_out):.3f} of them share one."
     )
     return Gate("score diversity", bool(counts.max() <= MOST_ALIKE * len(held_out)), finding)
 
@@ -82,7 +82,7 @@ def contamination(detector: Detector) -> Gate:
     fence = high + FAR_OUT * (high - low)
     extreme = int((logs > fence).sum())
     share = (
-        f"{extreme:,} of {len(logs):,} training rows ({extreme / len(logs):.2%}) have extreme scores, "
+        f"{extreme:,} of {len(logs):,} training rows ({extreme / len(logs):.4f}) have extreme scores, "
         f"above {10**fence:.4g}"
     )
     finding = (

@@ -213,4 +213,4 @@ class LeftOut:
     def __str__(self) -> str:
         rows = f"{self.known_frauds:,} known frauds, {self.unconfirmed:,} flagged rows without a known label"
         strange = f", {self.strange_labels:,} rows whose label is no label" if self.strange_labels else ""
-        return f"left out: {rows} ({self.contamination:.2%} of the window){strange}"
+        return f"left out: {rows} ({self.contamination:.4f} of the window){strange}"

@@ -70,7 +70,7 @@ def _by_labels(
         return None
     promotable = found.low >= -rule.tolerance
     figures = (
-        f"{found.challenger:.3f} against {found.champion:.3f}, {rule.confidence:.0%} interval "
+        f"{found.challenger:.3f} against {found.champion:.3f}, {rule.confidence:g} interval "
         f"{found.low:+.3f}..{found.high:+.3f}"
     )
     bound = f"its lower bound is {'not ' if promotable else ''}below {-rule.tolerance:g}"

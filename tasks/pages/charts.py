@@ -123,7 +123,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters |= {"figure": figure, "score": score, "count": count, "percent": percent, "words": words}
+    jinja.filters |= {"figure": figure, "score": score, "count": count, "share": share_text, "words": words}
     return jinja
 
 
@@ -185,9 +185,9 @@ def count(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:,.0f}"
 
 
-def percent(value: float) -> str:
-    """Formats a share of a whole."""
-    return f"{value:.0%}" if not 0 < value < 0.1 else f"{value:.1%}" if value >= 0.001 else "< 0.1%"
+def share_text(value: float) -> str:
+    """Formats a share of a whole, from 0 to 1."""
+    return f"{value:.2f}" if not 0 < value < 0.1 else f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def words(name: str) -> str:

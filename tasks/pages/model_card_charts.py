@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.inspection.pictures import png, shades, strong
 from models.inspection.summary import FeatureLoss, Latent
 from models.networks.fitting import Epoch
-from tasks.pages.charts import Axis, Chart, Cloud, Scatter, Series, axis, count, log_axis, percent, score
+from tasks.pages.charts import Axis, Chart, Cloud, Scatter, Series, axis, count, log_axis, score, share_text
 
 LOG_FACTOR = 5.0  # losses whose largest is more than this factor above the smallest get a logarithmic axis
 MARGIN = 0.04  # of the range of losses and epochs, on each side of it
@@ -155,7 +155,7 @@ def _clipped(latent: Latent) -> NDArray[np.float64]:
 
 def _axes(latent: Latent) -> tuple[Axis, Axis]:
     names = [
-        f"{which} component ({percent(share)} of the variance)"
+        f"{which} component ({share_text(share)} of the variance)"
         for which, share in zip(("First", "Second"), latent.variance, strict=True)
     ]
     first, second = (

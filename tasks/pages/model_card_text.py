@@ -5,7 +5,7 @@ from models.encoding.encoder import Encoder
 from models.inspection.summary import Latent
 from models.settings import USED_BY
 from tasks.core.references import Version
-from tasks.pages.charts import count, percent
+from tasks.pages.charts import count, share_text
 from tasks.pages.model_card_charts import best_epochs, outside
 from tasks.pages.model_card_facts import CardFacts
 from tasks.pages.report_text import long_date
@@ -85,7 +85,7 @@ def share_above_threshold(detector: Detector, facts: CardFacts) -> str:
     calibration = detector.calibration
     groups = [(calibration.held_out, "held-out rows"), (calibration.anomalies, "known frauds")]
     found = [
-        f"{percent(float((scores >= facts.threshold).mean()))} of the {count(len(scores))} {name}"
+        f"{share_text(float((scores >= facts.threshold).mean()))} of the {count(len(scores))} {name}"
         for scores, name in groups
         if len(scores)
     ]

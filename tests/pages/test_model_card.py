@@ -184,7 +184,7 @@ def test_a_fixed_threshold_is_drawn() -> None:
     middle = float(np.median(calibration.held_out))
     page = card(tabular, threshold=middle)
     assert f"threshold {score(middle)}" in page.text
-    assert "50% of the 200 held-out rows and 100% of the 40 known frauds reach the threshold" in page.text
+    assert "0.50 of the 200 held-out rows and 1.00 of the 40 known frauds reach the threshold" in page.text
     none = card(tabular, threshold=None, gates=())
     assert "Checks" not in none.text
     assert "Threshold set each night" in none.text
