@@ -10,17 +10,13 @@ do is independent: they write staged Parquet, and hand references back.
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice, takewhile
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
-
-from flows.compute import Workers, running
+from flows.compute import Staging, Workers, running
 from flows.due_dates import due_dates
 from flows.nightly import clean_features, follow_up
 from flows.settings import Settings, load_settings
@@ -35,7 +31,6 @@ from tasks.publishing.held import name_held
 from tasks.publishing.ledger import record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.selection import select_models
-from tasks.scoring.score import score
 from tasks.source.ingest import ingest, require_same_source
 from tasks.training.retraining import ensure_models, training_due
 
@@ -141,7 +136,7 @@ class Stretch:
         self._first = days[0]
         self._models: ScoringModels | None = None
         self._open: dict[date, tuple[Path, ExitStack]] = {}
-        self._begun: deque[tuple[date, PrefectFuture[Staged]]] = deque()
+        self._begun: deque[tuple[date, Staging]] = deque()
         self._ended = False
         self._alike = takewhile(lambda day: day == self._first or self._is_scored_alike(day), days)
 
@@ -176,12 +171,13 @@ class Stretch:
             first = self._begun[0][0]
             log.info("%s  backfill   waiting until what is begun is done: %s", first, waiting)
         for _, staged in self._begun:
-            staged.wait()
+            with suppress(Exception):
+                staged.result()
 
     def _begin(self, models: ScoringModels) -> None:
         for day in islice(self._alike, max(0, AHEAD * self._workers.at_once() - len(self._begun))):
             job = {"config": self._config, "day": day, "models": models, "staging": self._folder(day)}
-            self._begun.append((day, self._workers.runner.submit(score_date, job)))
+            self._begun.append((day, self._workers.submit(score_date, job)))
 
     def _first_models(self) -> ScoringModels:
         """The versions of the first date, after the training that is due on it.
@@ -196,7 +192,7 @@ class Stretch:
                 clean_features(settings, step, step(ingest, settings, day, settings.files))
             return ensure_models(settings, self._warehouse, settings.notify, day)
 
-    def _commit(self, models: ScoringModels, day: date, staged: PrefectFuture[Staged]) -> Night | Exception:
+    def _commit(self, models: ScoringModels, day: date, staged: Staging) -> Night | Exception:
         settings, folder = self._settings, self._folder(day)
         try:
             with self._recorded(day):
@@ -248,11 +244,12 @@ class Stretch:
             yield
 
 
-@task(name="score-date", cache_policy=NO_CACHE)
 def score_date(config: Path, day: date, models: ScoringModels, staging: Path) -> Staged:
     """One date, from the source to its staged scores, on whatever machine; finished steps are not
     repeated.
     """
+    from tasks.scoring.score import score  # loads TensorFlow
+
     settings = load_settings(config)
     step = Steps(staging, settings)
     partition = step(ingest, settings, day, settings.files)

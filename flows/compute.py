@@ -4,14 +4,17 @@ a Dask cluster.
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
 from flows.errors import ComputeError, SettingsError
 from models.settings import Section
+from tasks.core.step import in_flow_run
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
@@ -36,13 +39,19 @@ class ComputeSettings(Section):
         return self
 
 
+class Staging(Protocol):
+    """What a worker leaves of a date, once it is done; `result` waits for it, and raises what it raised."""
+
+    def result(self) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Workers:
-    """Prefect's task runner, and how many dates its workers score at once: those of a Dask scheduler come
-    and go.
+    """submit: has a worker call a function with these arguments by name. at_once: how many dates the workers
+    score at once; those of a Dask scheduler come and go.
     """
 
-    runner: "TaskRunner[Any]"
+    submit: Callable[[Callable[..., Any], dict[str, Any]], Staging]
     at_once: Callable[[], int]
 
 
@@ -53,12 +62,16 @@ def running(compute: ComputeSettings) -> Iterator[Workers]:
     Raises SettingsError where Dask is asked for and not installed, ComputeError where its workers cannot be
     had.
     """
+    if compute.engine == "local" and not in_flow_run():
+        with ThreadPoolExecutor(compute.workers) as pool:
+            yield Workers(lambda function, given: pool.submit(function, **given), lambda: compute.workers)
+        return
     if compute.engine == "local":
         from prefect.task_runners import ThreadPoolTaskRunner
 
         threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=compute.workers)
         with threads:
-            yield Workers(threads, lambda: compute.workers)
+            yield Workers(partial(_submit, threads), lambda: compute.workers)
         return
     try:
         from prefect_dask.task_runners import DaskTaskRunner
@@ -95,4 +108,14 @@ def running(compute: ComputeSettings) -> Iterator[Workers]:
             raise ComputeError(
                 f"Dask: {what} cannot be had: {error}; see [compute], then run again"
             ) from error
-        yield Workers(runner, lambda: max(1, sum(client.nthreads().values())))
+        yield Workers(partial(_submit, runner), lambda: max(1, sum(client.nthreads().values())))
+
+
+def _submit(runner: "TaskRunner[Any]", function: Callable[..., Any], given: dict[str, Any]) -> Staging:
+    """Submits the function as a Prefect task of the current flow run."""
+    from prefect import task
+    from prefect.cache_policies import NO_CACHE
+
+    name = function.__name__.replace("_", "-")
+    submitted: Staging = runner.submit(task(name=name, cache_policy=NO_CACHE)(function), given)
+    return submitted

@@ -11,7 +11,6 @@ from flows.steps import Steps
 from tasks.core.errors import first_line
 from tasks.core.references import Features, Night, Partition
 from tasks.core.staging import night_folder, scratch_folder
-from tasks.features.build import features
 from tasks.labels.known_labels import labels
 from tasks.monitoring.challenger import decide_challengers
 from tasks.monitoring.drift import drift
@@ -23,10 +22,8 @@ from tasks.publishing.held import find_held, name_held
 from tasks.publishing.ledger import find_committed, record_failure
 from tasks.publishing.publish import publish, publish_waiting
 from tasks.registry.versions import find_champion
-from tasks.scoring.score import score
 from tasks.source.ingest import ingest, require_same_source
 from tasks.training.retraining import ensure_models
-from tasks.validation.validate import validate
 from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
@@ -52,6 +49,8 @@ def commit_night(
     settings: Settings, warehouse: Warehouse, step: Steps, partition: Partition, *, force: bool
 ) -> Night:
     """From a partition to its committed scores; a step that an earlier run has finished is not repeated."""
+    from tasks.scoring.score import score  # loads TensorFlow
+
     featured = clean_features(settings, step, partition)
     models = step(ensure_models, settings, warehouse, settings.notify, partition.date)
     scored = step.kept(score, settings, featured, models, settings.threshold, step.staging)
@@ -73,6 +72,9 @@ def commit_night(
 
 def clean_features(settings: Settings, step: Steps, partition: Partition) -> Features:
     """The features of the rows that pass the gate."""
+    from tasks.features.build import features
+    from tasks.validation.validate import validate  # loads Great Expectations
+
     page = settings.files / "data-docs" / f"{partition.date}.html"
     validated = step.kept(validate, settings, partition, step.staging, page)
     return step.kept(features, settings, validated, settings.label_delay_days, step.staging)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from flows.cli.options import AsJson, AsOf, Config, Day, Debug, First, Last
+from flows.cli.options import AsJson, AsOf, Config, Day, Debug, First, Last, UsePrefect
+from flows.cli.running import chosen_runs
 from flows.console import print_json, say, show_progress
-from flows.serving.prefect_server import starting_server
 from flows.settings import find_config, load_settings
 from tasks.core.errors import NightError
 
@@ -29,16 +29,13 @@ def run(
     ] = False,
     config: Config = None,
     as_json: AsJson = False,
+    prefect: UsePrefect = False,
     debug: Debug = False,
 ) -> None:
     """Score one night and commit it.  Example: nightscore run --date 2018-07-25"""
     path = find_config(config)
-    load_settings(path)
-    show_progress()
-    with starting_server():
-        from flows.serving.deployments import nightly
-
-    night = cast("Night", nightly(path, day, force))
+    runs = chosen_runs(load_settings(path), f"run {day}", prefect=prefect)
+    night = cast("Night", runs.nightly(path, day, force))
     if as_json:
         print_json(dataclasses.asdict(night))
     else:
@@ -57,6 +54,7 @@ def catch_up(
     ] = None,
     config: Config = None,
     as_json: AsJson = False,
+    prefect: UsePrefect = False,
     debug: Debug = False,
 ) -> None:
     """Score the dates that were never scored, and rescore those whose source has changed.
@@ -64,19 +62,20 @@ def catch_up(
     Example: nightscore catch-up --from 2018-07-01
     """
     path = find_config(config)
-    load_settings(path)
-    show_progress()
-    with starting_server():
-        from flows.serving.deployments import catch_up
-
-    nights = catch_up(path, first, last)
+    runs = chosen_runs(load_settings(path), "catch-up", prefect=prefect)
+    nights = runs.catch_up(path, first, last)
     _show_nights(nights, as_json, "Nothing to do: every date is scored, and no source has changed since.")
     _end_doubtful(nights)
 
 
 @app.command()
 def backfill(
-    first: First, last: Last, config: Config = None, as_json: AsJson = False, debug: Debug = False
+    first: First,
+    last: Last,
+    config: Config = None,
+    as_json: AsJson = False,
+    prefect: UsePrefect = False,
+    debug: Debug = False,
 ) -> None:
     """Score every date of a range that was never scored, several at once.
 
@@ -85,12 +84,8 @@ def backfill(
     if first > last:
         raise typer.BadParameter(f"--from {first} is after --to {last}")
     path = find_config(config)
-    load_settings(path)
-    show_progress()
-    with starting_server():
-        from flows.serving.deployments import backfill
-
-    nights = backfill(path, first, last)
+    runs = chosen_runs(load_settings(path), f"backfill {first}..{last}", prefect=prefect, spread=True)
+    nights = runs.backfill(path, first, last)
     _show_nights(nights, as_json, "Nothing to do: every date of the source in this range is scored.")
     _end_doubtful(nights)
 
@@ -199,6 +194,7 @@ def train(
     ] = False,
     config: Config = None,
     as_json: AsJson = False,
+    prefect: UsePrefect = False,
     debug: Debug = False,
 ) -> None:
     """Train a new version, which becomes a challenger if there is a champion.
@@ -207,12 +203,10 @@ def train(
     """
     path = find_config(config)
     settings = load_settings(path)
-    show_progress()
-    with starting_server():
-        from flows.serving.deployments import retrain
-        from tasks.registry.versions import find_champion
+    runs = chosen_runs(settings, f"train {as_of}", prefect=prefect)
+    version = runs.retrain(path, as_of, promote)
+    from tasks.registry.versions import find_champion
 
-    version = retrain(path, as_of, promote)
     champion = find_champion(settings, settings.open_warehouse(), version.as_of)
     if as_json:
         print_json(dataclasses.asdict(version) | {"champion": champion.name if champion else None})
@@ -236,6 +230,7 @@ def demo(
         Path, typer.Option("--folder", help="The folder for the data and results of the demo.")
     ] = Path("demo"),
     as_json: AsJson = False,
+    prefect: UsePrefect = False,
     debug: Debug = False,
 ) -> None:
     """Simulate two months of card transactions, then score and evaluate the last 7 nights.
@@ -243,12 +238,12 @@ def demo(
     Example: nightscore demo
     """
     show_progress()
-    with starting_server():
-        from flows.cli.tables import evaluation_tables
-        from flows.demo import play
-        from flows.serving.deployments import evaluate, nightly
+    from flows.demo import play, prepare
 
-    nights, evaluation, page = play(folder, nightly, evaluate)
+    runs = chosen_runs(load_settings(prepare(folder)), "demo", prefect=prefect)
+    nights, evaluation, page = play(folder, runs.nightly, runs.evaluate)
+    from flows.cli.tables import evaluation_tables
+
     if as_json:
         print_json(evaluation.to_json(str(page)))
         return

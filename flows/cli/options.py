@@ -67,3 +67,10 @@ Debug = Annotated[
         "--debug", help="Show the traceback of a failure.", callback=Failing.set_debug, is_eager=True
     ),
 ]
+UsePrefect = Annotated[
+    bool,
+    typer.Option(
+        "--prefect",
+        help="Run as a Prefect flow; starts a local server where no API is configured.",
+    ),
+]

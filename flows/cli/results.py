@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import AsJson, Config, Day, Debug, First, Instant, LabelsAsOf, Last, instant
-from flows.console import data_table, print_json, say, show_progress
-from flows.serving.prefect_server import starting_server
+from flows.cli.options import (
+    AsJson,
+    Config,
+    Day,
+    Debug,
+    First,
+    Instant,
+    LabelsAsOf,
+    Last,
+    UsePrefect,
+    instant,
+)
+from flows.cli.running import chosen_runs
+from flows.console import data_table, print_json, say
 from flows.settings import find_config, load_settings
 
 if TYPE_CHECKING:
@@ -25,6 +36,7 @@ def evaluate(
     as_of: LabelsAsOf = None,
     config: Config = None,
     as_json: AsJson = False,
+    prefect: UsePrefect = False,
     debug: Debug = False,
 ) -> None:
     """Evaluate a window of nights by its labels; nights that are not committed yet are scored first.
@@ -32,28 +44,22 @@ def evaluate(
     Example: nightscore evaluate --from 2018-07-25 --to 2018-07-31
     """
     path = find_config(config)
-    load_settings(path)
-    show_progress()
-    with starting_server():
-        from flows.serving import deployments
-
-    evaluation, page = deployments.evaluate(path, first, last, as_of)
+    runs = chosen_runs(load_settings(path), f"evaluate {first}..{last}", prefect=prefect)
+    evaluation, page = runs.evaluate(path, first, last, as_of)
     _show(evaluation, page, as_json)
 
 
 @app.command()
-def report(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+def report(
+    config: Config = None, as_json: AsJson = False, prefect: UsePrefect = False, debug: Debug = False
+) -> None:
     """Evaluate the newest nights whose labels are known, and write their report.
 
     Example: nightscore report
     """
     path = find_config(config)
-    load_settings(path)
-    show_progress()
-    with starting_server():
-        from flows.serving import deployments
-
-    evaluation, page = deployments.report(path)
+    runs = chosen_runs(load_settings(path), "report", prefect=prefect)
+    evaluation, page = runs.report(path)
     _show(evaluation, page, as_json)
 
 

@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Thread
 
 from flows.errors import ServingError
@@ -93,6 +95,40 @@ def _any_port() -> int:
     with socket.socket() as found:
         found.bind((HOST, 0))
         return int(found.getsockname()[1])
+
+
+def is_api_configured() -> bool:
+    """Returns whether Prefect's configuration names an API: the environment, a profile or a project's file.
+
+    Prefect takes a second to import, so it is asked only where it is imported already, or where one of its
+    files may name an API.
+    """
+    if "prefect.settings" in sys.modules or _may_name_an_api():
+        from prefect.settings import PREFECT_API_URL
+
+        return bool(PREFECT_API_URL.value())
+    return bool(os.environ.get("PREFECT_API_URL"))
+
+
+def _may_name_an_api() -> bool:
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml")).expanduser()
+    try:
+        stored = tomllib.loads(profiles.read_text(encoding="utf-8"))
+        active = os.environ.get("PREFECT_PROFILE", stored.get("active"))
+        if "PREFECT_API_URL" in stored.get("profiles", {}).get(active, {}):
+            return True
+    except (OSError, ValueError):
+        pass
+    return any(_mentions_prefect(Path(name)) for name in ("prefect.toml", "pyproject.toml", ".env"))
+
+
+def _mentions_prefect(path: Path) -> bool:
+    try:
+        text = path.read_text(encoding="utf-8").lower()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return "prefect_api" in text or path.name == "prefect.toml" or "[tool.prefect" in text
 
 
 @contextmanager

@@ -79,6 +79,15 @@ def in_flow_run() -> bool:
     return bool(context and (context.FlowRunContext.get() or context.TaskRunContext.get()))
 
 
+def flow_run_id() -> str | None:
+    """Returns the id of the current Prefect flow run; None outside of one. Does not import Prefect."""
+    if not in_flow_run():
+        return None
+    from prefect.runtime import flow_run
+
+    return str(flow_run.id) if flow_run.id else None
+
+
 def _condition(retries: Retries) -> Callable[[Any, Any, Any], bool]:
     """Returns the retry condition that Prefect expects: a function of a task, its run and its state, which
     calls no bound method.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -17,7 +17,6 @@ from tasks.core.references import Version
 from tasks.core.step import step
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.labels.compromised import store_compromised
-from tasks.monitoring.promotion_rule import Decision, apply_rule
 from tasks.monitoring.settings import ChallengerSettings
 from tasks.notifications.notify import notify_promotion
 from tasks.notifications.settings import NotifySettings
@@ -25,6 +24,9 @@ from tasks.registry.promotions import promote_within
 from tasks.registry.selection import select_models
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import execute, insert
+
+if TYPE_CHECKING:
+    from tasks.monitoring.promotion_rule import Decision
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +39,14 @@ def decide_challengers(
     rule: ChallengerSettings,
     notify: NotifySettings,
     day: date,
-) -> list[Decision]:
+) -> "list[Decision]":
     """Decides on each challenger of a date that has scored enough dates, by the labels known at the end of
     the date.
 
     One that is promoted is champion from the next date on; the others are compared with it on later nights.
     The night is committed already, so that a failure here is a warning.
     """
-    decisions = []
+    decisions: list[Decision] = []
     try:
         for decision in _decisions(dataset, warehouse, evaluation, rule, day):
             _announce(dataset, notify, decision)
@@ -60,7 +62,7 @@ def _decisions(
     evaluation: EvaluationSettings,
     rule: ChallengerSettings,
     day: date,
-) -> Iterator[Decision]:
+) -> "Iterator[Decision]":
     """The decisions that are due, each inserted before the next one; none follows a promotion."""
     selected = select_models(dataset, warehouse, day)
     if selected is None:
@@ -83,7 +85,7 @@ def _decide(
     champion: Version,
     challenger: Version,
     day: date,
-) -> Decision | None:
+) -> "Decision | None":
     """The decision on a challenger; None where too few dates with known labels were scored by both."""
     versions = {"champion": champion.name, "challenger": challenger.name}
     mature = day - timedelta(days=dataset.label_delay_days)
@@ -97,6 +99,8 @@ def _decide(
         scores = scores.filter("is_new")
     if scores.is_empty():
         return None
+    from tasks.monitoring.promotion_rule import Decision, apply_rule  # loads scipy
+
     outcome = apply_rule(scores, rule, has_entities=bool(dataset.columns.entity))
     basis = f"dates {dates[0]}..{dates[-1]}, labels known at the end of {day}"
     return Decision(
@@ -111,7 +115,7 @@ def _decide(
     )
 
 
-def _insert(warehouse: Warehouse, decision: Decision) -> bool:
+def _insert(warehouse: Warehouse, decision: "Decision") -> bool:
     """Inserts a decision and the promotion that follows from it; returns whether no other process was
     faster.
     """
@@ -127,7 +131,7 @@ def _insert(warehouse: Warehouse, decision: Decision) -> bool:
     return warehouse.transact(work)
 
 
-def _columns(decision: Decision) -> dict[str, Any]:
+def _columns(decision: "Decision") -> dict[str, Any]:
     """The decision by the columns of the table `decisions`."""
     columns = asdict(decision)
     outcome = columns.pop("outcome")
@@ -135,7 +139,7 @@ def _columns(decision: Decision) -> dict[str, Any]:
     return {**outcome, **columns, "fit": fit}
 
 
-def _announce(dataset: Dataset, notify: NotifySettings, decision: Decision) -> None:
+def _announce(dataset: Dataset, notify: NotifySettings, decision: "Decision") -> None:
     outcome, first = decision.outcome, decision.as_of + timedelta(days=1)
     done = {
         (True, True): f"is champion from {first} on",

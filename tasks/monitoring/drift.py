@@ -5,12 +5,11 @@ left out on both sides.
 import logging
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
 
-from models.drift.measures import Drift, drifts
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
 from tasks.core.references import Night
@@ -21,11 +20,16 @@ from tasks.training.retraining import drifted_features
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import execute, frame, row
 
+if TYPE_CHECKING:
+    from models.drift.measures import Drift
+
 log = logging.getLogger(__name__)
 
 
 @step
-def drift(dataset: Dataset, warehouse: Warehouse, notify: NotifySettings, night: Night) -> tuple[Drift, ...]:
+def drift(
+    dataset: Dataset, warehouse: Warehouse, notify: NotifySettings, night: Night
+) -> "tuple[Drift, ...]":
     """Measures the drift after a committed night, once; see `measure_drift`.
 
     What is over a limit is a warning and a note of the run; a notice is sent where a feature is over that was
@@ -44,7 +48,7 @@ def drift(dataset: Dataset, warehouse: Warehouse, notify: NotifySettings, night:
     return found
 
 
-def measure_drift(dataset: Dataset, warehouse: Warehouse, night: Night) -> tuple[Drift, ...]:
+def measure_drift(dataset: Dataset, warehouse: Warehouse, night: Night) -> "tuple[Drift, ...]":
     """The drift of every feature over as many dates as the night's version learnt from, the night's own the
     last; stored in `metrics`.
 
@@ -56,6 +60,8 @@ def measure_drift(dataset: Dataset, warehouse: Warehouse, night: Night) -> tuple
         if _is_measured(con, night):
             return ()
         profiles = frame(con, "monitoring/list_window_profiles", version=night.model_version, **window)
+    from models.drift.measures import drifts  # loads scipy
+
     found = drifts(profiles, dataset.drift)
     if not found:
         return ()
@@ -79,7 +85,7 @@ def _is_measured(con: duckdb.DuckDBPyConnection, night: Night) -> bool:
     return row(con, "monitoring/find_drift_measurement", partition_date=night.date) is not None
 
 
-def _figures(dataset: Dataset, night: Night, found: Sequence[Drift]) -> pl.DataFrame:
+def _figures(dataset: Dataset, night: Night, found: "Sequence[Drift]") -> pl.DataFrame:
     window = {
         "first_date": _first_date(dataset, night),
         "last_date": night.date,
@@ -101,7 +107,7 @@ def _figures(dataset: Dataset, night: Night, found: Sequence[Drift]) -> pl.DataF
     return pl.DataFrame(lines)
 
 
-def _message(dataset: Dataset, night: Night, found: Sequence[Drift]) -> str | None:
+def _message(dataset: Dataset, night: Night, found: "Sequence[Drift]") -> str | None:
     """What is over a limit, in words: names and figures, no value of any row."""
     over = ", ".join(each.words for each in found if each.over)
     return (

@@ -8,12 +8,9 @@ from models.errors import ModelError
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
 from tasks.core.step import step
-from tasks.evaluation.evaluate import evaluate_window
 from tasks.evaluation.settings import EvaluationSettings, Window
 from tasks.notifications.notify import notify_report
 from tasks.notifications.settings import NotifySettings
-from tasks.pages.report import report
-from tasks.pages.report_text import lead
 from tasks.pages.settings import ReportSettings
 from tasks.warehouse.connection import Warehouse
 
@@ -56,6 +53,11 @@ def _report(
     day: date,
     staging: Path,
 ) -> Path | None:
+    # Loads TensorFlow for the baselines; most nights of a backfill have nothing to evaluate.
+    from tasks.evaluation.evaluate import evaluate_window
+    from tasks.pages.report import report
+    from tasks.pages.report_text import lead
+
     try:
         window = Window(matured, matured, as_of=day)
         found = evaluate_window(dataset, warehouse, evaluation, window, staging)

@@ -1,4 +1,7 @@
-"""Artifacts that Prefect shows for a run. If its server refuses one, that is logged and stops nothing."""
+"""Artifacts that Prefect shows for a run. If its server refuses one, that is logged and stops nothing.
+
+Outside a flow run there is nothing that could show them, and Prefect is not imported.
+"""
 
 import logging
 import re
@@ -7,17 +10,8 @@ from contextlib import contextmanager
 from datetime import date
 from uuid import UUID
 
-import httpx
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
-from prefect.exceptions import PrefectException
-from prefect.runtime import flow_run
-
 from tasks.core.references import Night
+from tasks.core.step import in_flow_run
 
 log = logging.getLogger(__name__)
 STEP = 5.0  # percent between two updates of a training's progress
@@ -25,6 +19,10 @@ STEP = 5.0  # percent between two updates of a training's progress
 
 def show_night(dataset: str, night: Night) -> None:
     """Creates a table of one line: the outcome of the night."""
+    if not in_flow_run():
+        return
+    from prefect.artifacts import create_table_artifact
+
     line = {
         "date": str(night.date),
         "status": night.status,
@@ -37,8 +35,6 @@ def show_night(dataset: str, night: Night) -> None:
         "run": night.run_id,
         "doubts": "; ".join(night.doubts),
     }
-    if flow_run.id is None:  # outside a flow run there is nothing that could show it
-        return
     with _best_effort():
         create_table_artifact(
             [line], key=key("night", dataset), description=f"{dataset} {night.date}: {night.status}"
@@ -47,7 +43,9 @@ def show_night(dataset: str, night: Night) -> None:
 
 def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
     """Creates a table of the dates before `day` that were still to be scored, with the outcome of each."""
-    if lines and flow_run.id is not None:
+    if lines and in_flow_run():
+        from prefect.artifacts import create_table_artifact
+
         with _best_effort():
             create_table_artifact(
                 lines, key=key("missed", dataset), description=f"{dataset}: dates before {day} that were due"
@@ -56,8 +54,10 @@ def show_missed(dataset: str, day: date, lines: list[dict[str, str]]) -> None:
 
 def show_report(dataset: str, days: str, markdown: str) -> None:
     """Shows the figures of an evaluation. days: the evaluated dates, in words."""
-    if flow_run.id is None:
+    if not in_flow_run():
         return
+    from prefect.artifacts import create_markdown_artifact
+
     with _best_effort():
         create_markdown_artifact(markdown, key=key("report", dataset), description=f"{dataset}, {days}")
 
@@ -69,11 +69,13 @@ class Progress:
         self._name = name
         self._key = key(kind, dataset)
         self._artifact: UUID | None = None
-        self._is_off = flow_run.id is None  # outside a flow run, or after Prefect refused an update
+        self._is_off = not in_flow_run()  # outside a flow run, or after Prefect refused an update
 
     def show(self, percent: float, words: str) -> None:
         if self._is_off:
             return
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
         self._is_off = True
         with _best_effort():
             description = f"{self._name}: {words}"
@@ -119,6 +121,9 @@ def key(kind: str, dataset: str) -> str:
 
 @contextmanager
 def _best_effort() -> Iterator[None]:
+    import httpx
+    from prefect.exceptions import PrefectException
+
     try:
         yield
     except (httpx.HTTPError, PrefectException, OSError, RuntimeError) as error:

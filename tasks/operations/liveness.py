@@ -11,13 +11,8 @@ from socket import gethostname
 from typing import IO
 from uuid import UUID
 
-import httpx
-from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.runtime import flow_run
-from prefect.states import Crashed
-
 from tasks.core.file_lock import locked
+from tasks.core.step import flow_run_id
 
 log = logging.getLogger(__name__)
 FOLDER = "running"
@@ -25,20 +20,25 @@ FOLDER = "running"
 
 @contextmanager
 def track_run(files: Path) -> Iterator[None]:
-    """Marks killed flow runs Crashed, then holds the lock of the current flow run until the block ends.
+    """Marks killed flow runs Crashed, then holds the lock of the current flow run until the block ends; does
+    nothing outside of a flow run.
 
     files: the dataset's folder, which all machines that run its flows share.
     """
+    run_id = flow_run_id()
+    if run_id is None:
+        yield
+        return
     mark_crashed(files)
-    lock = _announce(files / FOLDER, str(flow_run.id)) if flow_run.id else None
-    if lock is None:  # not in a flow run, or its caller tracks it already
+    lock = _announce(files / FOLDER, run_id)
+    if lock is None:  # its caller tracks it already
         yield
         return
     with lock:
         try:
             yield
         finally:
-            (files / FOLDER / str(flow_run.id)).unlink(missing_ok=True)
+            (files / FOLDER / run_id).unlink(missing_ok=True)
 
 
 def mark_crashed(files: Path) -> list[str]:
@@ -46,7 +46,7 @@ def mark_crashed(files: Path) -> list[str]:
 
     If the Prefect server does not answer, the next run tries again.
     """
-    killed = [path for path in sorted((files / FOLDER).glob("[!.]*")) if path.name != flow_run.id]
+    killed = [path for path in sorted((files / FOLDER).glob("[!.]*")) if path.name != flow_run_id()]
     return [path.name for path in killed if _mark_if_dead(path)]
 
 
@@ -68,6 +68,9 @@ def _announce(folder: Path, name: str) -> IO[str] | None:
 
 
 def _mark_if_dead(path: Path) -> bool:
+    import httpx
+    from prefect.exceptions import PrefectException
+
     try:
         lock = locked(path)
         if lock is None:
@@ -90,6 +93,10 @@ def _mark_if_dead(path: Path) -> bool:
 
 def _mark_run(run_id: UUID, process: str) -> bool:
     """Marks a run Crashed unless it has finished or is unknown to the server; returns whether it did."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
     with get_client(sync_client=True) as client:
         try:
             run = client.read_flow_run(run_id)

@@ -15,7 +15,6 @@ from tasks.notifications.notify import notify_failed_training
 from tasks.notifications.settings import NotifySettings
 from tasks.registry.selection import select_models
 from tasks.registry.versions import find_champion
-from tasks.training.train import train
 from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
@@ -32,6 +31,8 @@ def ensure_models(dataset: Dataset, warehouse: Warehouse, notify: NotifySettings
     """
     if why := training_due(dataset, warehouse, day):
         log.info("%s  train      a version is due: %s", day, why)
+        from tasks.training.train import train  # loads what only a training needs
+
         try:
             train(dataset, warehouse, notify, day, why)
         except UNTRAINED as error:
