@@ -60,6 +60,8 @@ def measure_drift(dataset: Dataset, warehouse: Warehouse, night: Night) -> "tupl
         if _is_measured(con, night):
             return ()
         profiles = frame(con, "monitoring/list_window_profiles", version=night.model_version, **window)
+    if profiles.is_empty():
+        return ()
     from models.drift.measures import drifts  # loads scipy
 
     found = drifts(profiles, dataset.drift)

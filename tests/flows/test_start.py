@@ -1,0 +1,117 @@
+"""A command loads what it needs and no more, and starts no server where no API is configured."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from banks import NIGHT, Bank
+
+from flows.serving.prefect_server import is_api_configured
+
+HEAVY = ("tensorflow", "keras", "great_expectations", "prefect", "scipy.stats", "sklearn")
+PROGRAM = """
+import json, sys
+from flows.cli.app import app
+try:
+    app(json.loads(sys.argv[1]), standalone_mode=False)
+finally:
+    sys.stderr.write("LOADED " + json.dumps(sorted(set(json.loads(sys.argv[2])) & set(sys.modules))))
+"""
+
+
+def loaded(home: Path, *words: str) -> list[str]:
+    """The heavy modules that a command has loaded, in a process without any configuration of Prefect."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(words), json.dumps(HEAVY)],
+        env=environment | {"HOME": str(home)},
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert not (home / ".prefect").exists()  # Prefect has made no home, so no server either
+    found: list[str] = json.loads(result.stderr.rpartition("LOADED ")[2])
+    return found
+
+
+@pytest.mark.slow
+def test_what_needs_no_model_loads_none_and_starts_no_server(scored_bank: Bank, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(f"id,label,known_at,source\n0110-00001,1,{NIGHT},analyst\n")
+    (version,) = scored_bank.table("select version from champion")["version"]
+    config = ("--config", str(scored_bank.config))
+    commands = {
+        "run": ("run", "--date", str(NIGHT), *config),
+        "catch-up": ("catch-up", "--to", str(NIGHT), *config),
+        "backfill": ("backfill", "--from", str(NIGHT), "--to", str(NIGHT), *config),
+        "publish": ("publish", *config),
+        "sql": ("sql", "from alerts", *config),
+        "models": ("models", *config),
+        "labels": ("labels", "--file", str(tmp_path / "labels.csv"), *config),
+        "promote": ("promote", version, *config),
+        "prune": ("prune", "--keep-days", "30", *config),
+        "help": ("--help",),
+    }
+    found = {name: loaded(tmp_path, *words) for name, words in commands.items()}
+    assert found == {name: [] for name in commands}
+
+
+@pytest.mark.slow
+def test_a_night_with_a_version_loads_no_prefect_and_says_a_line_first(
+    scored_bank: Bank, tmp_path: Path
+) -> None:
+    found = loaded(tmp_path, "run", "--date", str(NIGHT), "--force", "--config", str(scored_bank.config))
+    assert "prefect" not in found
+    assert {"tensorflow", "great_expectations"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "variables", "is_configured"),
+    [
+        (None, "", {}, False),
+        (None, "", {"PREFECT_API_URL": "http://127.0.0.1:1/api"}, True),
+        ("prefect.toml", '[api]\nurl = "http://127.0.0.1:1/api"\n', {}, True),
+        (
+            ".prefect/profiles.toml",
+            'active = "work"\n[profiles.work]\nPREFECT_API_URL = "http://127.0.0.1:1/api"\n',
+            {},
+            True,
+        ),
+        (
+            ".prefect/profiles.toml",
+            'active = "ephemeral"\n[profiles.ephemeral]\n[profiles.local]\nPREFECT_API_URL = "http://127.0.0.1:1/api"\n',
+            {},
+            False,
+        ),
+        (
+            ".prefect/profiles.toml",
+            'active = "ephemeral"\n[profiles.ephemeral]\n[profiles.local]\nPREFECT_API_URL = "http://127.0.0.1:1/api"\n',
+            {"PREFECT_PROFILE": "local"},
+            True,
+        ),
+    ],
+)
+def test_an_api_is_found_where_prefect_would_find_it(
+    tmp_path: Path, name: str | None, text: str, variables: dict[str, str], is_configured: bool
+) -> None:
+    if name:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    program = (
+        f"from {is_api_configured.__module__} import is_api_configured as ours; mine = ours(); "
+        "from prefect.settings import PREFECT_API_URL; print(mine, bool(PREFECT_API_URL.value()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment | variables | {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.split() == [str(is_configured)] * 2
