@@ -18,6 +18,17 @@ from flows.errors import ServingError
 
 HOST, PORT = "127.0.0.1", 4200  # where Prefect's own commands look for a server
 START_SECONDS, END_SECONDS = 300, 20
+WATCH = """
+import os, signal, sys, time
+sys.stdin.read()  # ends when the process that holds the other end of the pipe does, however it ends
+for sign in (signal.SIGTERM, signal.SIGKILL):
+    try:
+        os.kill(int(sys.argv[1]), sign)
+    except ProcessLookupError:
+        break
+    time.sleep(5)
+"""
+_watchers: list["subprocess.Popen[bytes]"] = []  # a watcher acts when its end of the pipe is closed
 
 
 @contextmanager
@@ -50,11 +61,40 @@ def local_server(port: int | None) -> Iterator[str]:
     process = subprocess.Popen(  # noqa: S603 (no outside input)
         command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True
     )
+    _watch(process.pid, group=True)
     try:
         _await(process, f"http://{HOST}:{port}")
         yield f"http://{HOST}:{port}"
     finally:
         _end(process)
+
+
+def _watch(pid: int, *, group: bool = False) -> None:
+    """Ends a server when this process has ended, even if it was killed; the server itself would run on.
+
+    group: whether its whole process group is ended, which it leads.
+    """
+    watcher = subprocess.Popen(  # noqa: S603 (no outside input)
+        [sys.executable, "-S", "-E", "-c", WATCH, str(-pid if group else pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C does not reach it
+    )
+    _watchers.append(watcher)
+
+
+def _watch_temporary() -> None:
+    """Watches Prefect's temporary server as soon as it has a process."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        process = SubprocessASGIServer().server_process
+        if process is not None:
+            _watch(process.pid)
+            return
+        time.sleep(0.05)
 
 
 def _await(process: "subprocess.Popen[bytes]", address: str) -> None:
@@ -137,7 +177,11 @@ def starting_server() -> Iterator[None]:
 
     Starts nothing if $PREFECT_API_URL is set.
     """
+    if is_api_configured():
+        yield
+        return
     thread = Thread(target=_connect, daemon=True)
+    Thread(target=_watch_temporary, daemon=True).start()
     thread.start()
     yield
     thread.join()

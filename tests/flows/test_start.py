@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from banks import NIGHT, Bank
 
@@ -115,3 +118,55 @@ def test_an_api_is_found_where_prefect_would_find_it(
         check=True,
     )
     assert result.stdout.split() == [str(is_configured)] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["run", "--prefect", "--force", "--date", str(NIGHT)], ["serve"]])
+def test_a_killed_process_leaves_no_server_behind(
+    scored_bank: Bank, tmp_path: Path, words: list[str]
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    command = [
+        sys.executable,
+        "-m",
+        "flows.cli.app",
+        words[0],
+        "--config",
+        str(scored_bank.config),
+        *words[1:],
+    ]
+    started = subprocess.Popen(
+        command,
+        env=environment | {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        servers = wait_for(lambda: servers_of(started.pid), seconds=60)
+    finally:
+        started.kill()
+        started.wait()
+    assert servers
+    gone, alive = psutil.wait_procs(servers, timeout=30)
+    assert (len(gone), alive) == (len(servers), [])
+
+
+def servers_of(pid: int) -> list[psutil.Process]:
+    children = psutil.Process(pid).children(recursive=True)
+    words = [" ".join(child.cmdline()) for child in children]
+    return [
+        child
+        for child, text in zip(children, words, strict=True)
+        if "uvicorn" in text or "server start" in text
+    ]
+
+
+def wait_for(look: Callable[[], list[psutil.Process]], seconds: float) -> list[psutil.Process]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := look():
+            time.sleep(1)
+            return found
+        time.sleep(0.1)
+    return []
