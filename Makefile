@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --extra s3 --extra lake --extra dask
 
-.PHONY: help env demo test lint unit soak bench-speed bench-quality bench-size lock clean
+.PHONY: help env demo test lint unit soak bench-speed bench-quality bench-start bench-size lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ bench-speed: env  ## time one night of 1,000,000 rows x 30 features: rows per se
 
 bench-quality: env  ## run every public protocol, with published figures and baselines; needs NIGHTSCORE_DATA
 	@$(BIN)/python benchmarks/quality.py
+
+bench-start: env  ## time commands from the shell: a night, the same night again, sql; beside bare imports
+	@$(BIN)/python benchmarks/start.py
 
 bench-size: env  ## publish 365 nights of 10,000 rows: bytes per row on disk, and of the same rows in Parquet
 	@$(BIN)/python benchmarks/size.py

@@ -167,7 +167,7 @@ class Registry:
     def listed(self, as_of: datetime | None = None) -> dict[str, ListedVersion]:
         return {
             version.version: version
-            for version in list_versions(Warehouse(self.warehouse, self.dataset), as_of)
+            for version in list_versions(Warehouse(self.warehouse, self.dataset), "all", as_of)
         }
 
     def invoke(self, *arguments: str, more: str = "") -> tuple[int, str, str]:
