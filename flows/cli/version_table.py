@@ -24,7 +24,6 @@ def version_tables(listed: Sequence[ListedVersion], comparisons: Collection[str]
         "detector",
         "AP",
         "card prec.",
-        "measured on",
         "loss",
         "gates",
         "device",
@@ -44,6 +43,10 @@ def version_tables(listed: Sequence[ListedVersion], comparisons: Collection[str]
         for version in listed
     ]
     data_table(columns, lines)
+    for version in listed:
+        if figures := version.judged:
+            window = _period(figures.first_date, figures.last_date)
+            say(f"Figures of {version.version}: nights {window}, labels known at the end of {figures.as_of}.")
     for version in listed:
         for period in version.champion:
             if period.effective_until is None:
@@ -85,20 +88,17 @@ def _period(first: date, last: date) -> str:
     return f"{first}..{last:%m-%d}" if first.year == last.year else f"{first}..{last}"
 
 
-def _latest_figures(figures: LatestFigures | None) -> tuple[str, str, str]:
-    """Returns the average precision, the card precision at the smallest budget that was measured, and the
-    window and label cut-off of both.
-    """
+def _latest_figures(figures: LatestFigures | None) -> tuple[str, str]:
+    """Returns the average precision, and the card precision at the smallest budget that was measured."""
     if figures is None:
-        return "-", "-", "-"
+        return "-", "-"
     cards = sorted(
         (name for name in figures.metrics if name.startswith(CARDS)),
         key=lambda name: int(name.removeprefix(CARDS)),
     )
     found = [figures.metrics.get(name, {}).get("value") for name in ("average_precision", *cards[:1])]
     average, card = (*found, None)[:2]
-    measured_on = f"{_period(figures.first_date, figures.last_date)}\nlabels of {figures.as_of}"
-    return _three_digits(average), _three_digits(card), measured_on
+    return _three_digits(average), _three_digits(card)
 
 
 def _gates(gates: Sequence[dict[str, Any]]) -> str:
