@@ -21,6 +21,7 @@ from flows.errors import ComputeError, ServingError, SettingsError
 from models.errors import ModelError
 from tasks.core.errors import NightError, QueryFailed
 
+log = logging.getLogger(__name__)
 ROOMS = ("flows", "tasks", "models")
 EXPECTED = (SettingsError, ServingError, ComputeError, NightError, ModelError)
 FOLDED = 40  # characters: a longer text may be folded to that many
@@ -75,6 +76,12 @@ def show_progress() -> None:
         logger.setLevel(logging.INFO)
         logger.handlers = [handler]
         logger.propagate = False
+
+
+def begin(dataset: str, what: str) -> None:
+    """Shows our own progress, from a first line on: what the command does, for those that take seconds."""
+    show_progress()
+    log.info("%s  %s", dataset, what)
 
 
 def say(text: str) -> None:

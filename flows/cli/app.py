@@ -3,6 +3,10 @@
 Imports nothing large, so that `--help` and `sql` answer at once.
 """
 
+import os
+import sys
+from contextlib import suppress
+
 import typer
 
 from flows.cli import maintenance, nights, registry, results, serve
@@ -25,7 +29,23 @@ for commands in (nights, results, registry, serve, maintenance):
 
 def main() -> None:
     """Runs the `nightscore` command; its entry point."""
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        _leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+
+
+def _leave(status: int) -> None:
+    """Ends the process at once: everything is committed and sent, and the libraries take two seconds to end.
+
+    Prefect still has logs to send then.
+    """
+    if "prefect" in sys.modules:
+        sys.exit(status)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

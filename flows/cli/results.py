@@ -20,7 +20,7 @@ from flows.cli.options import (
     instant,
 )
 from flows.cli.running import chosen_runs
-from flows.console import data_table, print_json, say
+from flows.console import begin, data_table, print_json, say
 from flows.settings import find_config, load_settings
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def explain(
     Example: nightscore explain --date 2018-07-25 --id 1106407
     """
     settings = load_settings(config)
+    begin(settings.name, f"explain {day}")
     from flows.cli.tables import explanation_table
     from tasks.core.staging import scratch_folder
     from tasks.evaluation.explain import explain_row
@@ -106,6 +107,7 @@ def replay(
     Example: nightscore replay --date 2018-07-25 --as-of 2018-08-03
     """
     settings = load_settings(config)
+    begin(settings.name, f"replay {day}")
     from flows.cli.tables import replay_tables
     from tasks.core.staging import scratch_folder
     from tasks.evaluation.replay import replay

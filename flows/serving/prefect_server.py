@@ -43,6 +43,7 @@ def local_server(port: int | None) -> Iterator[str]:
             f"port {port} is taken; change schedule.port, or set $PREFECT_API_URL to the server that listens "
             "there"
         )
+    _bypass_proxy()
     port = port or next(free for free in (PORT, _any_port()) if _is_free(free))
     command = [
         sys.executable,
@@ -67,6 +68,13 @@ def local_server(port: int | None) -> Iterator[str]:
         yield f"http://{HOST}:{port}"
     finally:
         _end(process)
+
+
+def _bypass_proxy() -> None:
+    """Has every client of this process and its children reach this machine directly: a proxy would not."""
+    for name in ("NO_PROXY", "no_proxy"):
+        excepted = [host for host in os.environ.get(name, "").split(",") if host]
+        os.environ[name] = ",".join(dict.fromkeys([*excepted, HOST, "localhost"]))
 
 
 def _watch(pid: int, *, group: bool = False) -> None:
@@ -180,6 +188,7 @@ def starting_server() -> Iterator[None]:
     if is_api_configured():
         yield
         return
+    _bypass_proxy()
     thread = Thread(target=_connect, daemon=True)
     Thread(target=_watch_temporary, daemon=True).start()
     thread.start()

@@ -1,6 +1,6 @@
 -- Grain: one row per version registered up to the instant of the variable as_of, newest first: the dates that
--- it is champion of, the decision on it as a challenger, and its metrics on the rows of $population of the newest
--- evaluated window scored by it alone.
+-- it is champion of, the decision on it as a challenger, and its metrics on the newest evaluated window scored by
+-- it alone, of the population that the variable population names.
 with champion_periods as (
     select
         version,
@@ -20,7 +20,7 @@ with champion_periods as (
 newest_figures as (
     select *
     from latest_metrics
-    where detector = 'nightscore' and features = 'all' and coalesce(population, $population) = $population
+    where detector = 'nightscore' and features = 'all' and coalesce(population, getvariable('population')) = getvariable('population')
     qualify
         dense_rank() over (partition by model_version order by last_date desc, as_of desc, first_date) = 1
         -- before format 4 no population was stored

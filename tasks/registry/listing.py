@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Json, TypeAdapter
 
+from sql import literal
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import rows
 
@@ -97,4 +98,6 @@ def list_versions(
     population: of which rows their latest figures are; see the table `metrics`. Raises WarehouseMissing.
     """
     with warehouse.reading(as_of) as con:
-        return _VERSIONS.validate_python(rows(con, "registry/list_versions", population=population))
+        # Bound, the value would make DuckDB import pandas.
+        con.execute(f"set variable population = {literal(population)}")
+        return _VERSIONS.validate_python(rows(con, "registry/list_versions"))
