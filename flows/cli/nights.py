@@ -34,8 +34,8 @@ def run(
 ) -> None:
     """Score one night and commit it.  Example: nightscore run --date 2018-07-25"""
     path = find_config(config)
-    runs = chosen_runs(load_settings(path), f"run {day}", prefect=prefect)
-    night = cast("Night", runs.nightly(path, day, force))
+    with chosen_runs(load_settings(path), f"run {day}", prefect=prefect) as runs:
+        night = cast("Night", runs.nightly(path, day, force))
     if as_json:
         print_json(dataclasses.asdict(night))
     else:
@@ -62,8 +62,8 @@ def catch_up(
     Example: nightscore catch-up --from 2018-07-01
     """
     path = find_config(config)
-    runs = chosen_runs(load_settings(path), "catch-up", prefect=prefect)
-    nights = runs.catch_up(path, first, last)
+    with chosen_runs(load_settings(path), "catch-up", prefect=prefect) as runs:
+        nights = runs.catch_up(path, first, last)
     _show_nights(nights, as_json, "Nothing to do: every date is scored, and no source has changed since.")
     _end_doubtful(nights)
 
@@ -84,8 +84,8 @@ def backfill(
     if first > last:
         raise typer.BadParameter(f"--from {first} is after --to {last}")
     path = find_config(config)
-    runs = chosen_runs(load_settings(path), f"backfill {first}..{last}", prefect=prefect, spread=True)
-    nights = runs.backfill(path, first, last)
+    with chosen_runs(load_settings(path), f"backfill {first}..{last}", prefect=prefect, spread=True) as runs:
+        nights = runs.backfill(path, first, last)
     _show_nights(nights, as_json, "Nothing to do: every date of the source in this range is scored.")
     _end_doubtful(nights)
 
@@ -203,8 +203,8 @@ def train(
     """
     path = find_config(config)
     settings = load_settings(path)
-    runs = chosen_runs(settings, f"train {as_of}", prefect=prefect)
-    version = runs.retrain(path, as_of, promote)
+    with chosen_runs(settings, f"train {as_of}", prefect=prefect) as runs:
+        version = runs.retrain(path, as_of, promote)
     from tasks.registry.versions import find_champion
 
     champion = find_champion(settings, settings.open_warehouse(), version.as_of)
@@ -240,8 +240,8 @@ def demo(
     show_progress()
     from flows.demo import play, prepare
 
-    runs = chosen_runs(load_settings(prepare(folder)), "demo", prefect=prefect)
-    nights, evaluation, page = play(folder, runs.nightly, runs.evaluate)
+    with chosen_runs(load_settings(prepare(folder)), "demo", prefect=prefect) as runs:
+        nights, evaluation, page = play(folder, runs.nightly, runs.evaluate)
     from flows.cli.tables import evaluation_tables
 
     if as_json:

@@ -44,8 +44,8 @@ def evaluate(
     Example: nightscore evaluate --from 2018-07-25 --to 2018-07-31
     """
     path = find_config(config)
-    runs = chosen_runs(load_settings(path), f"evaluate {first}..{last}", prefect=prefect)
-    evaluation, page = runs.evaluate(path, first, last, as_of)
+    with chosen_runs(load_settings(path), f"evaluate {first}..{last}", prefect=prefect) as runs:
+        evaluation, page = runs.evaluate(path, first, last, as_of)
     _show(evaluation, page, as_json)
 
 
@@ -58,8 +58,8 @@ def report(
     Example: nightscore report
     """
     path = find_config(config)
-    runs = chosen_runs(load_settings(path), "report", prefect=prefect)
-    evaluation, page = runs.report(path)
+    with chosen_runs(load_settings(path), "report", prefect=prefect) as runs:
+        evaluation, page = runs.report(path)
     _show(evaluation, page, as_json)
 
 

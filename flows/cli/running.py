@@ -2,18 +2,20 @@
 functions below them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-
-from click import get_current_context
 
 from flows import plain
 from flows.console import begin
+from flows.errors import ServingError
 from flows.serving.prefect_server import is_api_configured, starting_server
 from flows.settings import Settings
 
 
-def chosen_runs(settings: Settings, what: str, *, prefect: bool, spread: bool = False) -> Any:
-    """Returns the module whose `nightly`, `catch_up`, `retrain`, `backfill`, `evaluate`, `report` a command
+@contextmanager
+def chosen_runs(settings: Settings, what: str, *, prefect: bool, spread: bool = False) -> Iterator[Any]:
+    """Yields the module whose `nightly`, `catch_up`, `retrain`, `backfill`, `evaluate`, `report` a command
     calls, after a first line of progress.
 
     what: the command and its dates, for that line. prefect: whether a server is asked for; a local one is
@@ -22,15 +24,23 @@ def chosen_runs(settings: Settings, what: str, *, prefect: bool, spread: bool = 
     """
     begin(settings.name, what)
     if not (prefect or is_api_configured() or (spread and settings.compute.engine == "dask")):
-        return plain
+        yield plain
+        return
     with starting_server():
         from flows.serving import deployments
-    _without_heartbeat()
-    return deployments
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
 
-
-def _without_heartbeat() -> None:
-    """Switches Prefect's heartbeat off for the length of the command: it is for runs that nobody watches."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-    get_current_context().with_resource(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # it is for runs that nobody watches
+        try:
+            yield deployments
+        except RuntimeError as error:  # as Prefect raises it
+            if not str(error).startswith("Failed to reach API"):
+                raise
+            raise ServingError(
+                f"the Prefect server at {PREFECT_API_URL.value()} does not answer; start it, or unset "
+                "$PREFECT_API_URL to run without one"
+            ) from error

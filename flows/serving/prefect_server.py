@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from threading import Thread
 
 from flows.errors import ServingError
@@ -43,6 +44,7 @@ def local_server(port: int | None) -> Iterator[str]:
             f"port {port} is taken; change schedule.port, or set $PREFECT_API_URL to the server that listens "
             "there"
         )
+    _require_home()
     _bypass_proxy()
     port = port or next(free for free in (PORT, _any_port()) if _is_free(free))
     command = [
@@ -68,6 +70,20 @@ def local_server(port: int | None) -> Iterator[str]:
         yield f"http://{HOST}:{port}"
     finally:
         _end(process)
+
+
+def _require_home() -> None:
+    """Raises ServingError where Prefect's home cannot be written: its server would try again without end."""
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise ServingError(
+            f"Prefect cannot write its home {home}: {error.strerror or error}; set $PREFECT_HOME to a folder "
+            "that it can write"
+        ) from error
 
 
 def _bypass_proxy() -> None:
@@ -188,6 +204,7 @@ def starting_server() -> Iterator[None]:
     if is_api_configured():
         yield
         return
+    _require_home()
     _bypass_proxy()
     thread = Thread(target=_connect, daemon=True)
     Thread(target=_watch_temporary, daemon=True).start()

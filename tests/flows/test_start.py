@@ -170,3 +170,50 @@ def wait_for(look: Callable[[], list[psutil.Process]], seconds: float) -> list[p
             return found
         time.sleep(0.1)
     return []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "variables", "complaint"),
+    [
+        (
+            [],
+            {"PREFECT_API_URL": "http://127.0.0.1:9/api"},
+            "the Prefect server at http://127.0.0.1:9/api does not answer",
+        ),
+        (["--prefect"], {"PREFECT_HOME": "/proc/nowhere"}, "Prefect cannot write its home /proc/nowhere"),
+    ],
+)
+def test_a_server_that_cannot_be_had_is_one_line(
+    scored_bank: Bank, tmp_path: Path, words: list[str], variables: dict[str, str], complaint: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    config = str(scored_bank.config)
+    result = subprocess.run(
+        [sys.executable, "-m", "flows.cli.app", "run", "--config", config, "--date", str(NIGHT), *words],
+        env=environment | {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)} | variables,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    _, line = result.stderr.splitlines()  # the first one says what the command does
+    assert line.startswith(f"nightscore: {complaint}")
+
+
+@pytest.mark.slow
+def test_a_proxy_is_not_asked_for_the_own_server(scored_bank: Bank, tmp_path: Path) -> None:
+    proxy = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    config = str(scored_bank.config)
+    result = subprocess.run(
+        [sys.executable, "-m", "flows.cli.app", "run", "--config", config, "--date", str(NIGHT), "--prefect"],
+        env=environment | proxy | {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert (result.returncode, "already committed" in result.stdout) == (0, True), result.stderr
