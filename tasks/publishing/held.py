@@ -119,11 +119,13 @@ def discard_night(warehouse: Warehouse, day: date) -> str:
 
 
 def remove_leftovers(warehouse: Warehouse, day: date) -> None:
-    """Removes the staged rows of a date that no held night of the ledger needs."""
+    """Removes the staged rows of a date that no held night of the ledger needs. What cannot be removed stays:
+    the night is committed or held by now.
+    """
     held = _held_on(warehouse, day)
     for folder in (warehouse.files / "held").glob(f"{day}-*"):
         if held is None or folder.name != held.run_id:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _accept_committed(warehouse: Warehouse, day: date, by: str) -> Night:
