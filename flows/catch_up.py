@@ -10,6 +10,7 @@ from flows.nightly import score_night
 from flows.settings import Settings, load_settings
 from models.errors import ModelError
 from tasks.core.errors import CaughtUpInPart, NightError
+from tasks.core.progress import advance
 from tasks.core.references import Night
 from tasks.operations.liveness import track_run
 from tasks.publishing.changed_source import changed_since
@@ -48,12 +49,14 @@ def score_dates(
     """The nights of these dates, in order, and the errors of those that were not committed."""
     done: list[Night] = []
     failed: dict[date, Exception] = {}
-    for day in days:
+    for number, day in enumerate(days):
+        advance("catch-up", number, len(days))
         try:
             done.append(night(config, day))
         except (NightError, ModelError) as error:
             log.warning("%s  catch-up   failed: %s", day, error)
             failed[day] = error
+    advance("catch-up", len(days), len(days))
     return done, failed
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import typer
 from rich.console import Console
@@ -20,10 +20,15 @@ from typer.core import TyperGroup
 from flows.errors import ComputeError, ServingError, SettingsError
 from models.errors import ModelError
 from tasks.core.errors import NightError, QueryFailed
+from tasks.core.progress import listen
+
+if TYPE_CHECKING:
+    from flows.terminal_progress import TerminalProgress
 
 log = logging.getLogger(__name__)
 ROOMS = ("flows", "tasks", "models")
 EXPECTED = (SettingsError, ServingError, ComputeError, NightError, ModelError)
+_bars: "list[TerminalProgress]" = []
 FOLDED = 40  # characters: a longer text may be folded to that many
 
 
@@ -54,6 +59,7 @@ class Failing(TyperGroup):
             )
 
     def _fail(self, error: Exception, line: str) -> None:
+        end_progress()
         if self.debug:
             raise error
         if not isinstance(error, QueryFailed):  # its lines point at the place in the query
@@ -69,7 +75,7 @@ def show_progress() -> None:
     To be called before Prefect is imported.
     """
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if Failing.debug else "CRITICAL")
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     for room in ROOMS:
         logger = logging.getLogger(room)
@@ -78,10 +84,34 @@ def show_progress() -> None:
         logger.propagate = False
 
 
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the moment: a progress bar takes its place while it is shown."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard error."""
+        return sys.stderr
+
+
 def begin(dataset: str, what: str) -> None:
     """Shows our own progress, from a first line on: what the command does, for those that take seconds."""
     show_progress()
     log.info("%s  %s", dataset, what)
+    if sys.stderr.isatty():
+        from flows.terminal_progress import TerminalProgress
+
+        bars = TerminalProgress()
+        listen(bars)
+        _bars.append(bars)
+
+
+def end_progress() -> None:
+    """Gives the terminal back as it was; to be called at the end of a command, however it ends."""
+    for bars in _bars:
+        bars.stop()
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import typer
 
 from flows.cli import maintenance, nights, registry, results, serve
-from flows.console import Failing
+from flows.console import Failing, end_progress
 
 app = typer.Typer(
     cls=Failing,
@@ -32,6 +32,7 @@ def main() -> None:
     try:
         app()
     except SystemExit as ended:
+        end_progress()
         _leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from tasks.core.dataset import Dataset
+from tasks.core.progress import advance
 from tasks.evaluation.baseline_scores import Compared, fit_baselines, fit_reduced, score_all, stored_features
 from tasks.registry.versions import find_reduced_version, stored_version
 from tasks.warehouse.connection import Warehouse
@@ -49,10 +50,12 @@ def add_scores(
     name`).
     """
     days = []
-    for run in runs.iter_rows(named=True):
+    for number, run in enumerate(runs.iter_rows(named=True)):
+        advance("evaluate", number, runs.height)
         day, others = run["partition_date"], compared[run["version"]]
         features = stored_features(dataset, warehouse, day, run["run_id"], run["source_fingerprint"], staging)
         days.append(score_all(dataset, features, others))
         count = sum(len(each.scorers) for each in others)
         log.info("%s  evaluate   compared with %d others on the same rows", day, count)
+    advance("evaluate", runs.height, runs.height)
     return rows.join(pl.concat(days), on=["partition_date", "id"], how="left", maintain_order="left")

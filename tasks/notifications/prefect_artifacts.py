@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import date
 from uuid import UUID
 
+from tasks.core.progress import advance
 from tasks.core.references import Night
 from tasks.core.step import in_flow_run
 
@@ -63,15 +64,17 @@ def show_report(dataset: str, days: str, markdown: str) -> None:
 
 
 class Progress:
-    """The progress of a run in percent, with a description of the last step; shown only inside a flow run."""
+    """The progress of a run in percent, with a description of the last step."""
 
     def __init__(self, kind: str, dataset: str, name: str) -> None:
-        self._name = name
+        self._kind, self._name = kind, name
         self._key = key(kind, dataset)
         self._artifact: UUID | None = None
         self._is_off = not in_flow_run()  # outside a flow run, or after Prefect refused an update
 
     def show(self, percent: float, words: str) -> None:
+        """Shows the progress to whoever listens, and in Prefect."""
+        advance(f"{self._kind}  {self._name}", percent, 100)
         if self._is_off:
             return
         from prefect.artifacts import create_progress_artifact, update_progress_artifact

@@ -18,6 +18,7 @@ from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
 from tasks.core.masking import MASK
+from tasks.core.progress import advance
 from tasks.core.references import Features, Scored, ScoringModels
 from tasks.core.row_sums import sum_of_ids
 from tasks.core.step import step
@@ -113,6 +114,7 @@ def _scored_rows(
     scored: list[pl.DataFrame] = []
     unlikely: list[FeatureBatch] = []
     null_counts: list[pl.DataFrame] = []
+    done = 0
     for batch in _read_ahead(feature_batches(dataset, features, BATCH_ROWS)):
         scores = detector.score(batch.features)
         p_values = pl.Series("p_value", detector.p_values(scores.score))
@@ -124,6 +126,8 @@ def _scored_rows(
         null_counts.append(batch.features.null_count())
         shadows.see(batch.features)
         profiler.see(batch, scores)
+        done += batch.features.height
+        advance(f"{features.date}  score", done, features.rows)
     rows = pl.concat(scored)
     _require_clean_rows(dataset, features, rows["id"])
     absent = pl.concat(null_counts).sum().row(0, named=True)

@@ -2,10 +2,14 @@
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -217,3 +221,33 @@ def test_a_proxy_is_not_asked_for_the_own_server(scored_bank: Bank, tmp_path: Pa
         timeout=180,
     )
     assert (result.returncode, "already committed" in result.stdout) == (0, True), result.stderr
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_how_far_a_training_is_and_is_left_as_it_was(
+    scored_bank: Bank, tmp_path: Path
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    variables = {
+        "HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "TERM": "xterm",
+        "COLUMNS": "120",
+    }
+    as_of = ["--as-of", str(NIGHT + timedelta(days=1))]
+    command = [sys.executable, "-m", "flows.cli.app", "train", "--config", str(scored_bank.config), *as_of]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command, env=environment | variables, cwd=tmp_path, stdout=theirs, stderr=theirs, stdin=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the terminal is closed when the process has ended
+        while part := os.read(ours, 4096):
+            shown += part
+    assert process.wait() == 0, shown
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r", "\n").splitlines()
+    bars = [line for line in lines if line.startswith("training  small-bank as of") and "%" in line]
+    assert bars
+    assert any("epoch  1 of at most 3" in line for line in lines)
+    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l")  # the cursor is back
