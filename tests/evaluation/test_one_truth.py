@@ -205,6 +205,29 @@ def test_known_compromised_is_a_property_of_the_night_whatever_window_is_looked_
         assert 0 < number == len(frauds & cards) < len(cards)
 
 
+def test_the_scale_of_the_scores_of_one_of_several_versions_does_not_count(scored_bank: Bank) -> None:
+    from flows.training import train_on_demand
+
+    second = train_on_demand(scored_bank.config, LAST, promote=True).name
+    score_night(scored_bank.config, LAST)
+    found, page = evaluate_nights(scored_bank.config, NIGHT, LAST, CUT_OFF)
+    assert found.model_versions[1] == second
+    assert found.is_pooled
+    assert found.ranking
+    text = page.read_text()
+    assert "their scores are not comparable" in text
+    assert "-log10 of the p-value" in text
+    warehouse_of(scored_bank)[1].transact(
+        lambda con: con.execute(
+            f"update score_rows set score = score * 1000 where model_version = '{second}'"
+        )
+    )
+    again = evaluated(scored_bank)
+    assert again.ranking == found.ranking
+    assert {alert.entity for alert in again.alerts} == {alert.entity for alert in found.alerts}
+    assert found.ranking.detector["auc_roc"].value
+
+
 def stored(bank: Bank) -> dict[date, set[str]]:
     rows = bank.table("select partition_date, list(entity) as entities from compromised group by all")
     return {day: set(entities) for day, entities in rows.iter_rows()}
