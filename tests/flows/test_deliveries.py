@@ -163,7 +163,7 @@ def test_a_night_killed_after_its_gate_and_delivered_again_in_another_order(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.training.retraining.train", killed)
+        patch.setattr("tasks.training.train.train", killed)
         with pytest.raises(KeyboardInterrupt):
             night(folder)
     deliver("reordered", "reorder", folder=folder)

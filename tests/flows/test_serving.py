@@ -360,7 +360,7 @@ def test_a_server_that_refuses_progress_stops_no_training(
             asked.append(args)
             raise httpx.ConnectError("nobody there")
 
-        monkeypatch.setattr("tasks.notifications.prefect_artifacts.create_progress_artifact", refuse)
+        monkeypatch.setattr("prefect.artifacts.create_progress_artifact", refuse)
         yield
 
     @flow
