@@ -15,6 +15,7 @@ from flows.compute import ComputeSettings
 from flows.errors import SettingsError
 from flows.schedule import ScheduleSettings
 from tasks.core.dataset import Dataset
+from tasks.core.filesystem import exact_pattern, is_remote
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.monitoring.settings import ChallengerSettings
 from tasks.notifications.settings import NotifySettings
@@ -129,8 +130,10 @@ def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         ("warehouse", "artifacts"),
     ):
         value = content.get(section, {}).get(key)
-        if isinstance(value, str) and ":" not in value:
-            content[section][key] = str(folder / value)
+        if isinstance(value, str) and not is_remote(value):
+            # Of the source's path, only what is written there is a pattern: the folders before it are names.
+            place = exact_pattern(str(folder)) if (section, key) == ("source", "path") else str(folder)
+            content[section][key] = str(Path(place) / value)
     if isinstance(content["warehouse"]["uri"], str):
         content["warehouse"]["uri"] = resolve_uri(content["warehouse"]["uri"], folder)
     feature_sql = content.get("features", {}).get("sql")

@@ -132,7 +132,7 @@ def _write_arrays(holder: Calibration | Samples, path: Path) -> None:
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
-    stored = pl.read_parquet(path)
+    stored = pl.read_parquet(path, glob=False)
     return {
         name: values.to_numpy().reshape(shape.to_list())
         for name, shape, values in zip(stored["name"], stored["shape"], stored["values"], strict=True)

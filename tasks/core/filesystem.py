@@ -2,7 +2,16 @@
 environment.
 """
 
+import glob
+
 import fsspec
+
+
+def exact_pattern(path: str) -> str:
+    """Returns the pattern that means this one file or folder: DuckDB and fsspec take every path for a
+    pattern, and part[1].parquet would match part1.parquet.
+    """
+    return glob.escape(path)
 
 
 def is_remote(path: str) -> bool:

@@ -128,7 +128,7 @@ def _computed(
         )
     except CANNOT as error:
         return replace(flags, missing=str(error)), known.rows.clear()
-    rows = pl.read_parquet(scored.path, columns=list(COLUMNS))
+    rows = pl.read_parquet(scored.path, columns=list(COLUMNS), glob=False)
     return replace(
         flags,
         threshold=scored.threshold,

@@ -22,6 +22,7 @@ from tasks.core.atomic_files import atomic_path
 from tasks.core.canonical import as_number, canonical_text
 from tasks.core.dataset import Dataset
 from tasks.core.errors import FeatureError, SourceError, first_line
+from tasks.core.filesystem import exact_pattern
 from tasks.core.masking import mask_quoted
 from tasks.core.references import Features, Validated
 from tasks.core.row_sums import row_sum
@@ -203,7 +204,7 @@ def _check(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, clean: SourceView, validated: Validated, path: Path
 ) -> None:
     """Raises FeatureError, and removes the file, unless the SQL returned each clean row exactly once."""
-    con.read_parquet(str(path)).create_view("returned", replace=True)
+    con.read_parquet(exact_pattern(str(path))).create_view("returned", replace=True)
     if row_sum(con, "returned") == validated.clean:
         return
     # Each query returns the number of ids and one of them. They are slow, and only needed for the message.

@@ -12,6 +12,7 @@ from sql import identifier
 from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import is_integer, is_number, is_number_or_boolean, is_time
 from tasks.core.errors import SourceError
+from tasks.core.filesystem import exact_pattern
 from tasks.core.references import Partition, Validated
 from tasks.core.sql_expressions import null_if_nan
 from tasks.source.row_rules import DATE_COLUMN, reserved_columns, violations
@@ -26,7 +27,7 @@ def create_clean(
     types: see `create_view`.
     """
     day = create_view(con, dataset, "day", [validated.partition.date], types)
-    con.read_parquet(str(validated.refused)).create_view("refused", replace=True)
+    con.read_parquet(exact_pattern(str(validated.refused))).create_view("refused", replace=True)
     alone = f"select * from day where {day.id} is not null"
     repeats = con.sql("select count(*), count(*) filter (is_repeated) from refused").fetchall()[0]
     if repeats[0]:

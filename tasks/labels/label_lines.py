@@ -77,7 +77,7 @@ def _records(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, lis
 
 def _parquet(path: Path) -> LabelLines:
     try:
-        found = pl.read_parquet(path)
+        found = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise LabelsRefused(f"{path} cannot be read: {first_line(error)}; {WRITE_AGAIN}") from error
     _require_columns(path, found.columns)

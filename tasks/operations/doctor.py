@@ -22,6 +22,7 @@ from tasks.publishing.integrity import violations
 from tasks.publishing.publish import waiting_folders
 from tasks.source.connection import connect, list_dates, place, readable
 from tasks.source.ingest import read_partition
+from tasks.source.listing import unescaped
 from tasks.source.view import create_view
 from tasks.warehouse.connection import Warehouse, list_datasets
 
@@ -50,7 +51,7 @@ def check_source(setup: Setup) -> Check:
     dataset = setup.dataset
     dates = list_dates(dataset.source)
     if not dates:
-        where = dataset.source.path or dataset.source.table
+        where = unescaped(dataset.source.path or dataset.source.table or "")
         return Check(
             "source",
             False,

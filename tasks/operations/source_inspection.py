@@ -20,10 +20,11 @@ from jinja2 import Environment, StrictUndefined
 from sql import identifier
 from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
 from tasks.core.duckdb_types import is_bytes, is_date, is_float, is_number, is_timestamp
-from tasks.core.errors import SourceError, first_line
-from tasks.core.filesystem import filesystem_of
+from tasks.core.errors import SourceError
+from tasks.core.filesystem import exact_pattern
 from tasks.operations.column_roles import MAX_CATEGORIES, ColumnLook, guess_features, guess_roles
 from tasks.source.connection import connect, list_dates, readable
+from tasks.source.listing import find_files, unescaped
 from tasks.source.view import SourceView, create_view
 
 SAMPLED_DATES, SAMPLED_ROWS = 7, 200_000
@@ -63,7 +64,8 @@ def look_at(path: str | None, database: str | None, table: str | None) -> Source
     dates = list_dates(source)
     if not dates:
         raise SourceError(
-            f"{source.path or source.table} has no rows of any date; name a source that has some"
+            f"{unescaped(source.path or source.table or '')} has no rows of any date; name a source that has "
+            "some"
         )
     # The configuration is not known yet; to read the source, its section `source` is enough.
     unknown = Dataset(
@@ -103,27 +105,15 @@ def _parquet_source(path: str) -> SourceSettings:
     """
     if "{date}" in path:
         return SourceSettings(path=path)
-    pattern = re.search(r"[*?[]", path)
-    folder = (
-        path[: pattern.start() if pattern else None].rpartition("/")[0]
-        if pattern or path.endswith(".parquet")
-        else path.rstrip("/")
-    )
-    filesystem = filesystem_of(path)
-    try:
-        files = sorted(
-            file
-            for file in (filesystem.glob(path) if pattern else filesystem.find(path))
-            if file.endswith(".parquet")
-        )
-    except Exception as error:
-        raise SourceError(
-            f"{path} cannot be listed: {first_line(error)}; fix the path or the access to it"
-        ) from error
+    is_pattern = re.search(r"[*?[]", path) and not Path(path).is_dir()
+    folder = re.split(r"[*?[]", path)[0].rpartition("/")[0] if is_pattern else path.rstrip("/")
+    if path.endswith(".parquet") and not is_pattern:
+        folder = path.rpartition("/")[0]
+    below = path if is_pattern or path.endswith(".parquet") else f"{exact_pattern(folder)}/**/*.parquet"
+    files = [file for file in find_files([below]) if file.endswith(".parquet")]
     if not files:
         raise SourceError(f"there are no .parquet files in {path}")
-    root = filesystem._strip_protocol(folder).rstrip("/")
-    found = Counter(_split_at_date(file.removeprefix(root).lstrip("/")) for file in files)
+    found = Counter(_split_at_date(file.removeprefix(folder).lstrip("/")) for file in files)
     if undated := found.pop(None, 0):
         raise SourceError(
             f"{undated} of {len(files)} files in {path} have no YYYY-MM-DD in their path below it, "
@@ -141,9 +131,8 @@ def _parquet_source(path: str) -> SourceSettings:
             "{date} for the date"
         )
     ((before, after),) = patterns
-    return SourceSettings(
-        path=(folder + "/" if folder or path.startswith("/") else "") + before + "{date}" + after
-    )
+    place = exact_pattern(folder) + "/" if folder or path.startswith("/") else ""
+    return SourceSettings(path=place + before + "{date}" + after)
 
 
 def _split_at_date(file: str) -> tuple[str, str] | None:

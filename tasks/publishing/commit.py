@@ -7,6 +7,7 @@ import duckdb
 
 from tasks.core.dataset import Dataset
 from tasks.core.errors import PublishDeferred, WarehouseError, WarehouseHeld, first_line
+from tasks.core.filesystem import exact_pattern
 from tasks.core.references import Night, RowSum
 from tasks.publishing.brake import Brake
 from tasks.publishing.integrity import SHOWN, violations, warnings
@@ -62,12 +63,13 @@ def _insert(
         return already_committed(found)
     run = {"run_id": staged.run_id, "partition_date": staged.date}
     version, scored = {"model_version": staged.version.name}, staged.scored
-    execute(con, "publish/insert_scores", **run, **version, path=str(scored.path))
+    execute(con, "publish/insert_scores", **run, **version, path=exact_pattern(str(scored.path)))
     if scored.shadows:
-        execute(con, "publish/insert_shadow_scores", **run, path=str(scored.shadows))
+        execute(con, "publish/insert_shadow_scores", **run, path=exact_pattern(str(scored.shadows)))
     if scored.profile:
-        execute(con, "publish/insert_profiles", **run, **version, path=str(scored.profile))
-    execute(con, "publish/insert_quarantine", **run, path=str(staged.features.validated.quarantine))
+        execute(con, "publish/insert_profiles", **run, **version, path=exact_pattern(str(scored.profile)))
+    quarantine = exact_pattern(str(staged.features.validated.quarantine))
+    execute(con, "publish/insert_quarantine", **run, path=quarantine)
     execute(con, "publish/delete_held_run", run_id=staged.run_id)
     insert_run(con, warehouse, staged)
     before = row(con, "publish/find_current_run", **run)
@@ -80,7 +82,7 @@ def _require_every_row(con: duckdb.DuckDBPyConnection, dataset: Dataset, staged:
     """Raises WarehouseError, naming rows, unless the scored and the refused rows are together the rows that
     the gate read, each once.
     """
-    validated, path = staged.features.validated, str(staged.features.validated.refused)
+    validated, path = staged.features.validated, exact_pattern(str(staged.features.validated.refused))
     scored = _row_sum(row(con, "publish/sum_scored_rows", run_id=staged.run_id))
     refused = _row_sum(row(con, "publish/sum_refused_rows", path=path))
     together = RowSum(scored.rows + refused.rows, str(int(scored.total) + int(refused.total)))

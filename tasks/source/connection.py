@@ -15,11 +15,10 @@ from sql import identifier, literal
 from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.duckdb_types import has_time_zone
 from tasks.core.errors import SourceError, first_line
-from tasks.core.filesystem import filesystem_of, is_remote
+from tasks.core.filesystem import exact_pattern, filesystem_of, is_remote
 from tasks.core.masking import mask_unconverted
+from tasks.source.listing import DATE_GLOB, date_pattern, find_files, unescaped
 
-DATE = r"(\d{4}-\d{2}-\d{2})"
-DATE_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 # DuckDB downloads nothing at run time, and a large day spills to disk instead of filling the memory.
 DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -87,14 +86,14 @@ def unreadable_reason(source: SourceSettings, days: Sequence[date], error: duckd
 def place(source: SourceSettings, day: date) -> str:
     """Returns where the rows of a day come from, for messages."""
     if source.path is not None:
-        return source.path.replace("{date}", day.isoformat())
+        return unescaped(source.path.replace("{date}", day.isoformat()))
     return f"table {source.table} of {source.database} where {source.date_column} = {day}"
 
 
 def list_dates(source: SourceSettings) -> list[date]:
     """Returns every date of the source, in order. Raises SourceError if the source cannot be read."""
     if source.path is not None:
-        files = _glob(source.path.replace("{date}", DATE_GLOB))
+        files = find_files([source.path.replace("{date}", DATE_GLOB)])
         found = {match[1] for file in files if (match := re.search(date_pattern(source.path), file))}
         return sorted(date.fromisoformat(text) for text in found if _is_date(text))
     with connect(source) as con:
@@ -138,38 +137,18 @@ def _find_unreadable_file(source: SourceSettings, days: Sequence[date]) -> str |
     with connect(source) as con:
         for file in list_files(source, days) if source.path is not None else []:
             try:
-                con.sql(f"select sum(hash(columns(*))) from read_parquet({literal(file)})").fetchall()
+                con.sql(
+                    f"select sum(hash(columns(*))) from read_parquet({literal(exact_pattern(file))})"
+                ).fetchall()
             except duckdb.Error:
                 return file
     return None
 
 
 def list_files(source: SourceSettings, days: Sequence[date]) -> list[str]:
-    """Returns the Parquet files of these dates, ordered by date and name."""
-    return _glob(*(place(source, day) for day in days))
-
-
-def _glob(*patterns: str) -> list[str]:
-    """Returns the files that match each pattern in turn, with their protocol if they are remote.
-
-    Raises SourceError if they cannot be listed.
-    """
-    filesystem = filesystem_of(patterns[0])
-    try:
-        # Once for all patterns: listings are cached again, and opening a listed file needs no request more.
-        filesystem.invalidate_cache()
-        files = [file for pattern in patterns for file in sorted(filesystem.glob(pattern))]
-    except Exception as error:
-        raise SourceError(f"{patterns[0]} cannot be listed: {first_line(error)}") from error
-    return [filesystem.unstrip_protocol(file) if is_remote(patterns[0]) else file for file in files]
-
-
-def date_pattern(path: str) -> str:
-    """Returns a regular expression for the date in a file's path: the last date after the text that stands
-    just before {date}.
-    """
-    before = re.split(r"[*?]", path.split("{date}")[0])[-1].split("://")[-1]
-    return ".*" + re.escape(before[-40:]) + DATE
+    """Returns the Parquet files of these dates, ordered by date and name; see `find_files`."""
+    assert source.path is not None
+    return find_files([source.path.replace("{date}", day.isoformat()) for day in days])
 
 
 def _is_date(text: str) -> bool:

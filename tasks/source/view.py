@@ -18,9 +18,9 @@ from tasks.core.canonical import canonical_text, converted, is_exact
 from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.duckdb_types import has_time_zone, is_boolean, is_float, is_integer, is_number, is_time
 from tasks.core.errors import PartitionMissing, SourceError
+from tasks.core.filesystem import exact_pattern
 from tasks.source.connection import (
     connect,
-    date_pattern,
     list_dates,
     list_files,
     place,
@@ -28,6 +28,7 @@ from tasks.source.connection import (
     source_table,
     table_date,
 )
+from tasks.source.listing import date_pattern, unescaped
 
 Types = Mapping[str, DuckDBPyType]
 
@@ -134,7 +135,9 @@ def numeric_roles(dataset: Dataset) -> tuple[str, ...]:
     """
     source, roles = dataset.source, {"id": dataset.columns.id, "entity": dataset.columns.entity}
     if not (days := list_dates(source)):
-        raise SourceError(f"the source has no dates ({source.path or source.table}); deliver a partition")
+        raise SourceError(
+            f"the source has no dates ({unescaped(source.path or source.table or '')}); deliver a partition"
+        )
     with connect(source) as con, readable(source, days[-1]):
         found = create_view(con, dataset, "newest", days[-1:]).found
     return tuple(
@@ -242,14 +245,16 @@ def _parts(
     # One read per date. A read of several dates could tell them apart by DuckDB's option `filename` alone,
     # which fails, or skips files, where the source has a column of that name.
     for (day, _), alike in _files_by_columns(con, files, pattern).items():
-        relation = f"read_parquet([{', '.join(map(literal, alike))}], hive_partitioning = false)"
-        one = con.sql(f"from read_parquet({literal(alike[-1])}, hive_partitioning = false)")
+        listed = [literal(exact_pattern(file)) for file in alike]
+        relation = f"read_parquet([{', '.join(listed)}], hive_partitioning = false)"
+        one = con.sql(f"from read_parquet({listed[-1]}, hive_partitioning = false)")
         # Literals instead of parameters: DuckDB reads a relation with parameters into memory for a view.
         yield _Part(relation, dict(zip(one.columns, one.types, strict=True)), f"date '{day}'")
 
 
 def _united_part(con: duckdb.DuckDBPyConnection, files: Sequence[str], pattern: str) -> _Part:
-    listed = f"[{', '.join(map(literal, files))}], hive_partitioning = false, union_by_name = true"
+    exact = [literal(exact_pattern(file)) for file in files]
+    listed = f"[{', '.join(exact)}], hive_partitioning = false, union_by_name = true"
     found = con.sql(f"from read_parquet({listed})")
     file, types = "file", dict(zip(found.columns, found.types, strict=True))
     while file in {name.lower() for name in types}:

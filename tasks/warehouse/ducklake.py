@@ -48,7 +48,7 @@ def parse_lake(uri: str) -> Lake | None:
     message shows nothing of the URI.
     """
     if not uri.startswith("ducklake:"):
-        if ":" in uri:
+        if re.match(r"[^/]*:", uri):  # a scheme; after a slash it is part of a folder's name
             raise ValueError(f"must be {KINDS}")
         return None
     place = uri.removeprefix("ducklake:")

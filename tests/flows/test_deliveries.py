@@ -15,6 +15,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from flows.catch_up import score_missed
 from flows.evaluation import evaluate_nights
 from flows.nightly import score_night
 from flows.settings import load_settings
@@ -361,3 +362,44 @@ def test_rows_that_change_between_gate_and_scoring_are_named(
     with pytest.raises(NightError, match=named):
         night(folder)
     assert rows(folder, "select count(*) from score_rows") == [(0,)]
+
+
+@pytest.mark.parametrize("name", ["apple_double", "in_progress", "underscore", "tmp_folder"])
+def test_files_whose_names_are_hidden_are_no_data(deliver: Deliver, name: str) -> None:
+    found = night(deliver("hidden_files") / name)
+    assert (found["rows_scored"], found["rows_quarantined"], found["trained"][0]) == (1_200, 0, 100)
+
+
+@pytest.mark.parametrize("name", ["dirs", "files", "root"])
+def test_links_are_followed(deliver: Deliver, name: str) -> None:
+    folder = deliver("symlinks") / name
+    found = night(folder)
+    assert (found["rows_scored"], found["rows_quarantined"], found["trained"][0]) == (1_200, 0, 100)
+    with chdir(folder):
+        assert [each.date for each in score_missed(folder / "nightscore.toml")] == [
+            NIGHT + timedelta(days=1),
+            NIGHT + timedelta(days=2),
+        ]
+
+
+def test_folders_and_files_with_the_characters_of_patterns_are_names(
+    deliver: Deliver, tmp_path: Path
+) -> None:
+    plain = deliver("hidden_files") / "underscore"
+    (plain / "data" / f"date={NIGHT}" / "_part-0.parquet").unlink(missing_ok=True)
+    odd = tmp_path / "[FRD-12] a*b: Müller's {x} cards"
+    copytree(
+        plain,
+        odd,
+        ignore=lambda folder, names: [name for name in names if name.startswith("nightscore.duck")],
+    )
+    (day,) = (odd / "data" / f"date={NIGHT}").glob("*.parquet")
+    rows_of_day = pl.read_parquet(day, glob=False)
+    day.unlink()
+    rows_of_day.head(500).write_parquet(day.parent / "part1.parquet")
+    rows_of_day.tail(-500).write_parquet(day.parent / "part[1].parquet")
+    config = odd / "nightscore.toml"
+    config.write_text(config.read_text().replace("{date}/*.parquet", "{date}/*.parquet"))
+    expected, found = night(plain), night(odd)
+    assert found == expected
+    assert scores(odd) == scores(plain)
