@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from models.settings import (
     DriftSettings,
@@ -14,6 +14,8 @@ from models.settings import (
     TrainingSettings,
 )
 from tasks.core.dates import TimeZone
+
+RESERVED = ("main", "information_schema", "pg_catalog")  # schemas that every database of DuckDB has
 
 
 class SourceSettings(Section):
@@ -144,6 +146,13 @@ class Dataset(Section):
     training: TrainingSettings = TrainingSettings()
     threshold: ThresholdSettings = ThresholdSettings()
     drift: DriftSettings = DriftSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name.lower() in RESERVED:
+            raise ValueError(f"{name} is a name that DuckDB keeps for itself; choose another")
+        return name
 
     @model_validator(mode="after")
     def _image_has_no_column_rule(self) -> Self:

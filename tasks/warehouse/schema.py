@@ -25,12 +25,20 @@ def product_version() -> str:
 def read_format(con: duckdb.DuckDBPyConnection, name: str) -> int | None:
     """Returns the format of a dataset's schema; None where there is no such schema.
 
-    The first format had no table that says so.
+    The first format had no table that says so. Raises WarehouseError where another dataset has the same name
+    to DuckDB, which does not tell Cards from cards.
     """
     # Values that are bound would make DuckDB import pandas.
-    schema = f"database_name = 'warehouse' and schema_name = {sql.literal(name)}"
-    if con.execute(f"select 1 from duckdb_schemas() where {schema}").fetchone() is None:
+    alike = f"database_name = 'warehouse' and lower(schema_name) = lower({sql.literal(name)})"
+    found = con.execute(f"select schema_name from duckdb_schemas() where {alike}").fetchone()
+    if found is None:
         return None
+    if found[0] != name:
+        raise WarehouseError(
+            f"the warehouse holds a dataset {found[0]}, and DuckDB takes {name} for the same name; write name = "
+            f'"{found[0]}" for that dataset, or choose another name'
+        )
+    schema = f"database_name = 'warehouse' and schema_name = {sql.literal(name)}"
     table = f"select 1 from duckdb_tables() where {schema} and table_name = 'warehouse_format'"
     if con.execute(table).fetchone() is None:
         return 1

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from flows.catch_up import score_missed
+from flows.errors import SettingsError
 from flows.evaluation import evaluate_nights
 from flows.nightly import score_night
 from flows.settings import load_settings
@@ -403,3 +404,16 @@ def test_folders_and_files_with_the_characters_of_patterns_are_names(
     expected, found = night(plain), night(odd)
     assert found == expected
     assert scores(odd) == scores(plain)
+
+
+def test_names_are_compared_as_duckdb_compares_them_and_reserved_ones_are_refused(deliver: Deliver) -> None:
+    folder = deliver("names")
+    for name in ("main", "MAIN", "pg_catalog", "information_schema", "own_main", "own_pg_catalog"):
+        with pytest.raises(SettingsError, match="is a name that DuckDB keeps for itself; choose another"):
+            load_settings(folder / f"{name}.toml")
+    assert score_night(folder / "Cards.toml", NIGHT).status == "committed"
+    with pytest.raises(
+        WarehouseError, match="holds a dataset Cards, and DuckDB takes cards for the same name"
+    ):
+        score_night(folder / "cards.toml", NIGHT)
+    assert score_night(folder / "temp.toml", NIGHT).rows_scored == 1_200
