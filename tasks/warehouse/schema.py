@@ -35,8 +35,8 @@ def read_format(con: duckdb.DuckDBPyConnection, name: str) -> int | None:
         return None
     if found[0] != name:
         raise WarehouseError(
-            f"the warehouse holds a dataset {found[0]}, and DuckDB takes {name} for the same name; write name = "
-            f'"{found[0]}" for that dataset, or choose another name'
+            f"the warehouse holds a dataset {found[0]}, and DuckDB takes {name} for the same name; write "
+            f'name = "{found[0]}" for that dataset, or choose another name'
         )
     schema = f"database_name = 'warehouse' and schema_name = {sql.literal(name)}"
     table = f"select 1 from duckdb_tables() where {schema} and table_name = 'warehouse_format'"
