@@ -135,7 +135,7 @@ def test_a_dataset_without_labels_has_a_report_that_says_so(bank: Bank) -> None:
 
 @pytest.mark.usefixtures("prefect_server")
 def test_a_night_reports_the_date_whose_labels_mature(scored_bank: Bank) -> None:
-    from flows.serving.deployments import nightly
+    from flows.plain import nightly
 
     nightly(scored_bank.config, NIGHT + timedelta(days=2))
     assert scored_bank.table("select distinct first_date, last_date, as_of from metrics").rows() == [

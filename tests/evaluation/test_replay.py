@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import sql
 from flows.cli.app import app
 from flows.cli.options import instant
-from flows.serving.deployments import nightly, retrain
+from flows.plain import nightly, retrain
 from flows.settings import load_settings
 from tasks.core.errors import EvaluationError
 from tasks.core.references import Night

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from banks import NIGHT, Bank
 
-from flows.serving.deployments import nightly
+from flows.plain import nightly
 from flows.settings import load_settings
 from tasks.core.errors import LabelsRefused
 from tasks.labels.known_labels import known_labels

@@ -258,7 +258,7 @@ def cheques(day: date) -> pl.DataFrame:
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 def test_a_night_of_images(tmp_path: Path) -> None:
-    from flows.serving.deployments import nightly
+    from flows.plain import nightly
 
     bank = Bank(tmp_path)
     bank.config.write_text(CONFIG + '[model]\narchitecture = "conv"\nfilters = [8, 8]\nlatent = 4\n')

@@ -16,7 +16,7 @@ from hooks import listening
 from sklearn.metrics import average_precision_score
 
 import tasks.training.train
-from flows.serving.deployments import nightly, retrain
+from flows.plain import nightly, retrain
 from models.errors import TrainingError
 from models.evaluation.comparison import agreement, paired_difference
 from models.evaluation.metrics import LabelledRows, metrics

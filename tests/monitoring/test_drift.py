@@ -243,7 +243,7 @@ def test_every_night_keeps_a_profile_of_the_rows_that_it_did_not_flag(scored_ban
 def test_a_weekly_rhythm_and_an_attack_are_no_drift_and_inflation_is(
     bank: Bank, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from flows.serving.deployments import nightly
+    from flows.plain import nightly
 
     bank.configure("window_days = 6", "window_days = 6\nretrain_every_days = 100")
     for offset in range(24):

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 import sql
 from flows.cli.app import app
-from flows.serving.deployments import evaluate, nightly, retrain
+from flows.plain import evaluate, nightly, retrain
 from flows.settings import Settings, load_settings
 from models.detector import manifest
 from models.settings import ThresholdSettings

@@ -18,7 +18,7 @@ from processes import Running
 from tables import TABLES, staged, tables
 
 import tasks.scoring.score
-from flows.serving.deployments import nightly
+from flows.plain import nightly
 from flows.settings import Settings, load_settings
 from tasks.core.errors import WarehouseHeld
 from tasks.core.references import Scored

@@ -12,7 +12,7 @@ from banks import NIGHT, Bank
 
 import sql
 import tasks.publishing.publish
-from flows.serving.deployments import nightly
+from flows.plain import nightly
 from flows.settings import Settings, load_settings
 from tasks.core.errors import WarehouseError, WarehouseHeld
 from tasks.core.references import Night, RowSum

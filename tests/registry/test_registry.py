@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import sql
 from flows.cli.app import app
-from flows.serving.deployments import nightly, retrain
+from flows.plain import nightly, retrain
 from flows.settings import load_settings
 from models.detector.manifest import MANIFEST, fingerprint, sha256_of
 from models.errors import ArtifactError

@@ -13,7 +13,7 @@ import pytest
 from banks import NIGHT, Bank
 from buckets import SECRET, s3_server
 
-from flows.serving.deployments import nightly
+from flows.plain import nightly
 from flows.settings import load_settings
 from models.detector.manifest import MANIFEST, fingerprint, sha256_of
 from models.errors import ArtifactError

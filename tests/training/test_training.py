@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from banks import FIRST, NIGHT, ROWS, Bank, small_day
 
-from flows.serving.deployments import nightly, retrain
+from flows.plain import nightly, retrain
 from flows.settings import load_settings
 from tasks.core.errors import GateFailed
 from tasks.registry.artifact_store import as_found, load

@@ -78,7 +78,7 @@ def configuration() -> str:
 )
 def bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     """A bank with hostile names after its first night; the table and its date column have them as well."""
-    from flows.serving.deployments import nightly
+    from flows.plain import nightly
 
     bank = Bank(tmp_path_factory.mktemp("hostile"))
     bank.config.write_text(configuration())
