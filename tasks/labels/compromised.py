@@ -25,6 +25,10 @@ def store_compromised(dataset: Dataset, warehouse: Warehouse, first: date, last:
     runs = warehouse.rows("labels/list_undetermined_runs", first_date=first, last_date=last)
     if not runs:
         return
+    if dataset.columns.entity is None:
+        for run in runs:
+            _insert(warehouse, run["run_id"], pl.Series(dtype=pl.String))
+        return
     delay = timedelta(days=dataset.label_delay_days + 1)
     since = min(run["training_first"] for run in runs)
     frauds = read_frauds(dataset, since, max(run["partition_date"] for run in runs) - delay)

@@ -84,7 +84,7 @@ def warning(evaluation: Evaluation) -> str | None:
     if evaluation.ranking is None:
         return None
     found = [text for metric in evaluation.ranking.detector if (text := _as_good(evaluation.ranking, metric))]
-    return f"The detector is no better than every baseline: {'; '.join(found)}." if found else None
+    return f"The detector is not better than every baseline: {'; '.join(found)}." if found else None
 
 
 def _as_good(ranking: Ranking, metric: str) -> str | None:
