@@ -15,15 +15,16 @@ from models.encoding.samples import Encoded
 RANGE = (0.05, 0.95)  # the quantiles between which a number is usual
 MOVED = 0.01  # of the training rows that rounding of the range may move in or out
 SINGLE = 1e-6  # relative precision of float32, and some more
+MOSTLY = 0.5  # where more training rows lack a value, that is what is usual
 OF_TRAINING = "of the training rows"
 
 
 def usual_values(encoder: Encoder, training: Encoded, frame: pl.DataFrame) -> pl.DataFrame:
     """Returns, for each value of the frame, what is usual for its feature: String (rows, features).
 
-    training: encoded training rows, or a sample of them. A number has the range of its RANGE quantiles, a
-    missing one the share of training rows in which it is missing, a category the share of training rows that
-    have it. Null for the pixels of an image.
+    training: encoded training rows, or a sample of them. A number has the range of its RANGE quantiles, or,
+    where most training rows lack it, their share; a missing one has the share of training rows in which it is
+    missing, a category the share of training rows that have it. Null for the pixels of an image.
     """
     if encoder.image is not None:
         return pl.DataFrame({name: pl.Series([None], dtype=pl.String) for name in encoder.features})[
@@ -39,26 +40,51 @@ def _numeric(encoder: Encoder, training: Encoded) -> Iterator[pl.Expr]:
     }
     for k, feature in enumerate(encoder.numeric):
         absent = training[:, indicators[k]] > 0.5 if k in indicators else np.zeros(len(training), dtype=bool)
-        words = (
+        missing = (
             "never missing in training" if not absent.any() else f"missing in {_share(absent)} {OF_TRAINING}"
         )
         value = pl.col(feature.name).cast(pl.Float64)
+        usual = _numbers(feature, training[~absent, k], len(training), value)
         yield (
-            pl.when(value.is_finite())
-            .then(pl.lit(_range(feature, training[~absent, k])))
-            .otherwise(pl.lit(words))
+            pl.when(value.is_finite() & pl.lit(bool(np.mean(absent) <= MOSTLY)))
+            .then(usual)
+            .otherwise(pl.lit(missing))
             .alias(feature.name)
         )
 
 
-def _range(feature: NumericFeature, encoded: NDArray[np.float32]) -> str:
+def _numbers(feature: NumericFeature, encoded: NDArray[np.float32], rows: int, value: pl.Expr) -> pl.Expr:
+    """The range of the encoded values; where that is one number, the number, and beside the number itself how
+    many of all rows have it.
+    """
     if not encoded.size:
-        return "always missing in training"
+        return pl.lit("always missing in training")
     values = np.sort(feature.source_values(encoded.astype(np.float64)))
     low, high = np.quantile(values, RANGE)
-    rounding = SINGLE * max(abs(low), abs(high))  # of encoded values, which are float32
-    if high - low <= rounding:
-        return f"usually {_positional(low, 5 - _magnitude(low))}"
+    rounding = _rounding(feature, max(abs(low), abs(high)))
+    if high - low > rounding:
+        return pl.lit(_range(values, low, high, rounding))
+    only = _positional(low, min(5 - _magnitude(low), -_magnitude(rounding)))
+    same = np.count_nonzero(np.abs(values - low) <= rounding)
+    is_only = (value - low).abs() <= rounding
+    return (
+        pl.when(is_only)
+        .then(pl.lit(f"in {_of(same, rows)} {OF_TRAINING}"))
+        .otherwise(pl.lit(f"usually {only}"))
+    )
+
+
+def _rounding(feature: NumericFeature, largest: float) -> float:
+    """How far a source value may be from its encoded one, which is float32: where the value is near 0, the
+    center cancels, but not its rounding.
+    """
+    if feature.signed_log:
+        return SINGLE * (1 + largest) * max(abs(feature.center), math.log1p(largest))
+    return SINGLE * max(abs(feature.center), largest)
+
+
+def _range(values: NDArray[np.float64], low: float, high: float, rounding: float) -> str:
+    """values: ascending."""
 
     def inside(decimals: int) -> float:
         ends = round(low, decimals) - rounding, round(high, decimals) + rounding

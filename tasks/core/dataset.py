@@ -163,6 +163,11 @@ class Dataset(Section):
             )
         return self
 
+    def is_private(self, feature: str) -> bool:
+        """Whether the values of a feature are masked. A pixel, such as photo[0,3], is its image column's."""
+        column = self.features.image.column if self.features.image else feature
+        return column in self.columns.private
+
     @property
     def label_delay_days(self) -> int:
         """Days until the label of a row is known; 0 without a label column."""

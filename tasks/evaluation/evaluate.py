@@ -120,7 +120,7 @@ def _unlabelled(
         else None,
         nights=night_lines(runs, counts, (ALL, NEW) if has_entity else (ALL,)),
         distribution=score_distribution(rows),
-        alerts=alert_lines(dataset.columns.private, dataset.columns.entity or dataset.columns.id, runs, rows),
+        alerts=alert_lines(dataset, runs, rows),
     )
 
 

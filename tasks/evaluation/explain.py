@@ -74,9 +74,7 @@ def explain_row(
     explanation = detector.explain(row)
     lines = reasons(explanation, top=len(explanation.features))[0].to_list()
     masked = dict.fromkeys(("observed", "expected", "usual"), MASK)
-    shares = tuple(
-        Share(**line | (masked if line["feature"] in dataset.columns.private else {})) for line in lines
-    )
+    shares = tuple(Share(**line | (masked if dataset.is_private(line["feature"]) else {})) for line in lines)
     return ExplainedRow(
         date=day,
         id=row_id,

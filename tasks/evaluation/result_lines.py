@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from tasks.core.dataset import Dataset
 from tasks.core.evaluation_result import AlertLine, Counts, NightLine, Reason
 from tasks.core.masking import MASK
 
@@ -45,10 +46,9 @@ def _night_line(run: dict[str, Any], counts: dict[str, Counts]) -> NightLine:
     )
 
 
-def alert_lines(
-    private: tuple[str, ...], column: str, runs: pl.DataFrame, rows: pl.DataFrame
-) -> tuple[AlertLine, ...]:
+def alert_lines(dataset: Dataset, runs: pl.DataFrame, rows: pl.DataFrame) -> tuple[AlertLine, ...]:
     """The strangest entities of the window, each by its highest row."""
+    column = dataset.columns.entity or dataset.columns.id
     held_out = dict(runs.select("version", "held_out").iter_rows())
     entity = pl.coalesce("entity", "id").alias("who")
     worst = (
@@ -60,10 +60,10 @@ def alert_lines(
     return tuple(
         AlertLine(
             date=row["partition_date"],
-            entity=MASK if column in private else row["who"],
+            entity=MASK if column in dataset.columns.private else row["who"],
             score=row["score"],
             p_value=row["p_value"],
-            reasons=tuple(_reason(reason, private) for reason in row["reasons"] or ()),
+            reasons=tuple(_reason(dataset, reason) for reason in row["reasons"] or ()),
             held_out=held_out[row["version"]],
             is_fraud=row["label"],
         )
@@ -71,7 +71,7 @@ def alert_lines(
     )
 
 
-def _reason(stored: dict[str, Any], private: tuple[str, ...]) -> Reason:
-    is_private = stored["feature"] in private
+def _reason(dataset: Dataset, stored: dict[str, Any]) -> Reason:
+    is_private = dataset.is_private(stored["feature"])
     masked = dict.fromkeys(("observed", "expected", "usual"), MASK) if is_private else {}
     return Reason(**{name: stored[name] for name in (each.name for each in fields(Reason))} | masked)

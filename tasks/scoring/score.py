@@ -170,7 +170,12 @@ def _reasons(dataset: Dataset, detector: Detector, explained: Sequence[FeatureBa
     if not dataset.columns.private:
         return found
     reason = pl.element().struct
-    is_private = reason.field("feature").is_in(dataset.columns.private)
+    image = dataset.features.image  # whose pixels are the features
+    is_private = (
+        pl.lit(image.column in dataset.columns.private)
+        if image
+        else reason.field("feature").is_in(dataset.columns.private)
+    )
     masked = {
         name: pl.when(is_private & reason.field(name).is_not_null())
         .then(pl.lit(MASK))

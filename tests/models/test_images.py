@@ -19,6 +19,7 @@ from models.encoding.encoder import LARGEST, Encoder
 from models.encoding.images import decode, is_readable
 from models.errors import ModelError, TrainingError
 from models.settings import ImageSettings
+from tasks.core.masking import MASK
 
 ROWS = 40
 RANDOM = np.random.default_rng(0)
@@ -291,3 +292,33 @@ def test_a_night_of_images(tmp_path: Path) -> None:
         for name, (row, column) in zip(reasons["id"], indices.rows(), strict=True)
     ]
     assert reasons["observed"].cast(pl.Float64).to_list() == seen
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_the_pixels_of_a_private_image_are_masked(tmp_path: Path) -> None:
+    from flows.plain import nightly
+    from flows.settings import load_settings
+    from tasks.evaluation.evaluate import evaluate_window
+    from tasks.evaluation.explain import explain_row
+    from tasks.evaluation.settings import Window
+
+    bank = Bank(tmp_path)
+    bank.config.write_text(CONFIG + '[model]\narchitecture = "conv"\nfilters = [8, 8]\nlatent = 4\n')
+    bank.configure('id = "id"', 'id = "id"\nprivate = ["scan"]')
+    for offset in range(5):
+        bank.write(NIGHT - timedelta(days=offset), cheques(NIGHT - timedelta(days=offset)))
+    nightly(bank.config, NIGHT)
+    stored = bank.table("select id, unnest(reasons, recursive := true) from scores where is_flagged")
+    assert stored["feature"].str.starts_with("scan[").all()
+    assert stored.select("observed", "expected").unique().rows() == [(MASK, MASK)]
+
+    dataset = load_settings(bank.config)
+    warehouse = dataset.open_warehouse()
+    row = explain_row(dataset, warehouse, NIGHT, stored["id"][0], tmp_path / "explain")
+    assert {(share.observed, share.expected) for share in row.shares} == {(MASK, MASK)}
+    window = Window(NIGHT, NIGHT, NIGHT)
+    found = evaluate_window(dataset, warehouse, dataset.evaluation, window, tmp_path / "evaluate")
+    assert {(each.observed, each.expected) for alert in found.alerts for each in alert.reasons} == {
+        (MASK, MASK)
+    }

@@ -74,3 +74,26 @@ def test_a_category_has_its_share_of_the_training_rows() -> None:
     assert words(common, {"x": 1.0, "kind": "new"})["kind"] == "never seen in training"
     one = training.filter(pl.col("kind") == "CASH")
     assert words(one, {"x": 1.0, "kind": "CASH"})["kind"] == "in all of the training rows"
+
+
+@settings(phases=PHASES, deadline=None, max_examples=60)
+@given(
+    share=st.floats(0.002, 0.045),
+    rare=st.sampled_from([1.0, 3.0, 250.0, 1e6]),
+    common=st.sampled_from([0.0, 1.0, 7.5]),
+)
+def test_a_number_that_nearly_all_rows_have_is_never_called_usual_beside_itself(
+    share: float, rare: float, common: float
+) -> None:
+    values = np.where(np.arange(ROWS) < share * ROWS, common + rare, common)
+    training = pl.DataFrame({"x": values})
+    often = re.fullmatch(r"in (\S+) of the training rows", words(training, {"x": common})["x"])
+    assert often is not None
+    assert float(often[1]) == pytest.approx(np.mean(values == common), abs=1e-4)
+    assert words(training, {"x": common + rare})["x"] == f"usually {common:g}"
+
+
+def test_a_feature_that_most_rows_lack_has_no_usual_range() -> None:
+    training = pl.DataFrame({"x": [None] * 480 + [float(k) for k in range(20)]})
+    assert words(training, {"x": 5.0})["x"] == "missing in 0.960 of the training rows"
+    assert words(training, {"x": None})["x"] == "missing in 0.960 of the training rows"
