@@ -117,14 +117,14 @@ def committed_already(day: date, step: str) -> Iterator[None]:
 
 
 def find_same_night(settings: Settings, warehouse: Warehouse, partition: Partition) -> Night | None:
-    """The committed or held night of this partition, by the champion of its date and this configuration; else
-    None.
+    """The held or committed night of this partition, by the champion of its date and this configuration; else
+    None. A held one is the newer: whatever is committed of its date has superseded it.
     """
     champion = find_champion(settings, warehouse, partition.date)
     if champion is None:
         return None
-    committed = find_committed(settings, warehouse, partition, champion)
-    return committed or find_held(settings, warehouse, partition, champion)
+    held = find_held(settings, warehouse, partition, champion)
+    return held or find_committed(settings, warehouse, partition, champion)
 
 
 @contextmanager

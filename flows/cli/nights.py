@@ -246,6 +246,7 @@ def demo(
 
     if as_json:
         print_json(evaluation.to_json(str(page)))
+        _end_doubtful(nights)
         return
     evaluation_tables(evaluation)
     if all(night.status == "already committed" for night in nights):

@@ -4,9 +4,10 @@ Each flow imports that function when it runs, so that a process that only serves
 partition, does not load TensorFlow.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from prefect import State, flow
 from prefect.states import Cancelled, Completed
@@ -25,10 +26,15 @@ if TYPE_CHECKING:
 DATE = {"type": "string", "format": "date", "pattern": r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"}
 BusinessDate = Annotated[date, WithJsonSchema(DATE)]
 
+Result = TypeVar("Result")
 
-def as_state(night: Night) -> Night | State[Night]:
-    """Returns the night; a doubtful one as a run that is Completed under the name Doubtful."""
-    return Completed(name="Doubtful", message=night.doubt, data=night) if night.doubt else night
+
+def as_state(result: Result, nights: Sequence[Night]) -> Result | State[Result]:
+    """Returns the result; where one of its nights is doubtful, as a run that is Completed under the name
+    Doubtful.
+    """
+    doubts = [f"{night.date}: {night.doubt}" for night in nights if night.doubt]
+    return Completed(name="Doubtful", message="; ".join(doubts), data=result) if doubts else result
 
 
 @flow(name="nightly", flow_run_name=run_name)
@@ -47,18 +53,20 @@ def nightly(
     with run_logs():
         if day is None:
             try:
-                return as_state(score_scheduled(config, nightly, force))
+                night = score_scheduled(config, nightly, force)
+                return as_state(night, [night])
             except Overtaken as error:
                 return Cancelled(message=str(error))
         from flows.nightly import score_night
 
-        return as_state(score_night(config, day, force, due))
+        night = score_night(config, day, force, due)
+        return as_state(night, [night])
 
 
 @flow(name="catch-up", flow_run_name=run_name)
 def catch_up(
     config: Path, first: BusinessDate | None = None, last: BusinessDate | None = None
-) -> list[Night]:
+) -> list[Night] | State[Any]:
     """Scores the dates that have no committed run, or whose source has changed since, each in its own run.
 
     Args:
@@ -68,7 +76,8 @@ def catch_up(
     """
     from flows.catch_up import score_missed
 
-    return score_missed(config, first, last, night=nightly)  # type: ignore[arg-type]
+    nights = score_missed(config, first, last, night=nightly)  # type: ignore[arg-type]
+    return as_state(nights, nights)
 
 
 @flow(name="retrain", flow_run_name=run_name)
@@ -88,7 +97,7 @@ def retrain(config: Path, as_of: BusinessDate, promote: bool = False) -> Version
 
 
 @flow(name="backfill", flow_run_name=run_name)
-def backfill(config: Path, first: BusinessDate, last: BusinessDate) -> list[Night]:
+def backfill(config: Path, first: BusinessDate, last: BusinessDate) -> list[Night] | State[Any]:
     """Scores every date of a range that has no committed run, several at once.
 
     Args:
@@ -99,7 +108,8 @@ def backfill(config: Path, first: BusinessDate, last: BusinessDate) -> list[Nigh
     with run_logs():
         from flows.backfill import backfill_dates
 
-        return backfill_dates(config, first, last)
+        nights = backfill_dates(config, first, last)
+        return as_state(nights, nights)
 
 
 @flow(name="evaluate", flow_run_name=run_name)

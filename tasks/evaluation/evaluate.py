@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from tasks.core.dataset import Dataset
+from tasks.core.dates import date_range
 from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import Evaluation
 from tasks.core.identity import run_identity
@@ -23,6 +24,8 @@ from tasks.labels.compromised import store_compromised
 from tasks.labels.known_labels import store_labels
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import frame
+
+SHOWN = 5  # dates of the window that a note names
 
 
 @step
@@ -65,12 +68,16 @@ def evaluate_window(
             f"score one with `nightscore run --date {window.first}`"
         )
     unlabelled = _unlabelled(dataset, settings, window, runs, rows, counts)
+    uncommitted = _uncommitted(unlabelled)
     labelled = rows.filter(pl.col("label").is_not_null())
     evaluated = labelled.filter(pl.col("is_new") | (unlabelled.population == ALL))
     unknown = rows.height - labelled.height
-    notes = [f"{unknown:,} scored rows have no label that was known by {window.as_of} and are not evaluated."]
     if labelled.is_empty():
-        return replace(unlabelled, notes=(_why_unlabelled(dataset, window),))
+        return replace(unlabelled, notes=(*uncommitted, _why_unlabelled(dataset, window)))
+    notes = [*uncommitted]
+    if unknown:
+        by = f"known by {window.as_of}"
+        notes.append(f"{unknown:,} scored rows have no label that was {by} and are not evaluated.")
     measured = replace(
         unlabelled,
         rows_left_out=labelled.height - evaluated.height,
@@ -81,11 +88,11 @@ def evaluate_window(
             f"Every labelled row of {window.first}..{window.last} is of an entity that was known to be "
             "compromised."
         )
-        return replace(measured, notes=(note,))
+        return replace(measured, notes=(*uncommitted, note))
     compared, missing = find_comparisons(dataset, warehouse, runs, with_reduced)
     scored = add_scores(dataset, warehouse, runs, compared, staging, evaluated)
     evaluation = with_figures(dataset, settings.top_k, measured, scored)
-    evaluation = replace(evaluation, notes=(*notes[: bool(unknown)], *missing, *_undefined(evaluation)))
+    evaluation = replace(evaluation, notes=(*notes, *missing, *_undefined(evaluation)))
     store_metrics(warehouse, evaluation)
     return evaluation
 
@@ -122,6 +129,19 @@ def _unlabelled(
         distribution=score_distribution(rows),
         alerts=alert_lines(dataset, runs, rows),
     )
+
+
+def _uncommitted(evaluation: Evaluation) -> list[str]:
+    window = date_range(evaluation.first_date, evaluation.last_date)
+    scored = {night.date for night in evaluation.nights}
+    lacking = [day for day in window if day not in scored]
+    if not lacking:
+        return []
+    named = ", ".join(map(str, lacking[:SHOWN])) + ", ..." * (len(lacking) > SHOWN)
+    return [
+        f"{len(lacking)} of the {len(window)} dates have no committed night whose rows are kept, and are in "
+        f"no figure: {named}."
+    ]
 
 
 def _undefined(evaluation: Evaluation) -> list[str]:

@@ -33,7 +33,8 @@ ADVICE = {
     "missing": "deliver the partition, then run `nightscore run --date {day}`",
     "waiting": "end the process that holds the warehouse, then run `nightscore publish`",
     "drift": "look at `nightscore sql \"from drift where partition_date = date '{day}'\"`",
-    "doubt": (
+    "warning": "look at `nightscore sql \"from alerts where partition_date = date '{day}'\"`",
+    "doubtful": (
         "look at `nightscore sql \"from alerts where partition_date = date '{day}'\"`; "
         "`nightscore publish --accept {day} --by NAME` notes that it is right"
     ),
@@ -49,7 +50,7 @@ class Notice:
     """One event of one date; it holds no value of any row.
 
     event: one of EVENTS, or `test`. date: the business date. status: the state of the night or version.
-    at: when the notice was made, UTC.
+    at: when the notice was made, UTC. advice: a key of ADVICE; the event unless given.
     run_id, model_version and the counts of rows are None if the night did not get that far.
     """
 
@@ -65,10 +66,11 @@ class Notice:
     rows_flagged: int | None = None
     model_version: str | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    advice: str | None = None
 
     @property
     def what_to_do(self) -> str | None:
-        advice = ADVICE.get("held" if self.status == "held" else self.event)
+        advice = ADVICE.get(self.advice or self.event)
         return advice.format(day=self.date) if advice else None
 
 
@@ -92,7 +94,8 @@ def notify_warnings(settings: NotifySettings, dataset: str, nights: Sequence[Nig
     for night in nights:
         if night.doubts:
             facts = {name: getattr(night, name) for name in ("date", "status", *NIGHT_FACTS)}
-            send(settings, Notice("doubt", dataset, message="; ".join(night.doubts), **facts))
+            advice = "warning" if not night.doubt else "held" if night.is_held else "doubtful"
+            send(settings, Notice("doubt", dataset, message="; ".join(night.doubts), advice=advice, **facts))
 
 
 def notify_drift(settings: NotifySettings, dataset: str, night: Night, message: str) -> None:
@@ -144,6 +147,7 @@ def as_json(notice: Notice) -> dict[str, object]:
     }
     keys = ["event", "dataset", "date", "status", "run_id", "message", "what_to_do"]
     content["what_to_do"] = notice.what_to_do
+    del content["advice"]
     return {key: content[key] for key in [*keys, *(key for key in content if key not in keys)]}
 
 

@@ -1,6 +1,8 @@
 """The one transaction that makes a night current."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import duckdb
@@ -18,6 +20,7 @@ from tasks.warehouse.statements import Row, execute, row, rows
 
 log = logging.getLogger(__name__)
 DEFERRED = "the scored night is kept, and `nightscore publish`, or any later run, commits it"
+STILL_HELD = "the night is still held; accept it again when the warehouse is free"
 
 
 def publish_night(dataset: Dataset, warehouse: Warehouse, brake: Brake, staged: StagedNight) -> Night:
@@ -29,14 +32,8 @@ def publish_night(dataset: Dataset, warehouse: Warehouse, brake: Brake, staged: 
     refused; then nothing has changed.
     """
     day = staged.date
-    try:
+    with refusal_named(staged):
         night = warehouse.transact(lambda con: _insert(con, dataset, warehouse, brake, staged))
-    except WarehouseHeld as error:
-        raise PublishDeferred(f"{day}: {error}; {DEFERRED}") from error
-    except duckdb.Error as error:
-        raise WarehouseError(
-            f"{day}: the warehouse refused the night: {first_line(error)}; run it again"
-        ) from error
     if night.status == "committed":
         replaced = f"; it supersedes {night.replaces}" if night.replaces else ""
         log.info(
@@ -47,6 +44,20 @@ def publish_night(dataset: Dataset, warehouse: Warehouse, brake: Brake, staged: 
     else:
         log.info("%s  publish    the same night is committed already, as %s", day, night.run_id)
     return night
+
+
+@contextmanager
+def refusal_named(staged: StagedNight) -> Iterator[None]:
+    """Raises what the warehouse says to a staged night as an error that names its date and what to do."""
+    try:
+        yield
+    except WarehouseHeld as error:
+        kept = STILL_HELD if staged.accepted_by else DEFERRED
+        raise PublishDeferred(f"{staged.date}: {error}; {kept}") from error
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"{staged.date}: the warehouse refused the night: {first_line(error)}; run it again"
+        ) from error
 
 
 def _insert(

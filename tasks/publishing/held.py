@@ -15,11 +15,11 @@ import duckdb
 from pydantic import TypeAdapter, ValidationError
 
 from tasks.core.dataset import Dataset
-from tasks.core.errors import NightError, PublishDeferred, WarehouseHeld
+from tasks.core.errors import NightError, WarehouseError, first_line
 from tasks.core.identity import run_identity
 from tasks.core.references import Night, Partition, Version
 from tasks.publishing.brake import Brake
-from tasks.publishing.commit import DEFERRED, publish_night
+from tasks.publishing.commit import publish_night, refusal_named
 from tasks.publishing.ledger import insert_run, run_key
 from tasks.publishing.staged_night import StagedNight, read_staged, write_staged
 from tasks.warehouse.connection import Warehouse
@@ -42,7 +42,8 @@ class SetAside:
 
 def hold_night(warehouse: Warehouse, staged: StagedNight) -> Night:
     """Keeps the staged night in a folder of its own, and notes in the ledger that it is held; an earlier held
-    night of its date is superseded. Raises PublishDeferred where the warehouse is held for too long.
+    night of its date is superseded. Raises PublishDeferred where the warehouse is held for too long,
+    WarehouseError where the transaction is refused.
     """
     write_staged(_kept(staged, _folder(warehouse, staged.run_id)), _folder(warehouse, staged.run_id))
 
@@ -52,10 +53,8 @@ def hold_night(warehouse: Warehouse, staged: StagedNight) -> Night:
             insert_run(con, warehouse, staged, status="held")
             execute(con, "publish/supersede_held", run_id=staged.run_id, partition_date=staged.date)
 
-    try:
+    with refusal_named(staged):
         warehouse.transact(work)
-    except WarehouseHeld as error:
-        raise PublishDeferred(f"{staged.date}: {error}; {DEFERRED}") from error
     log.warning("%s  publish    %s; %s", staged.date, staged.doubt, _what_to_do(staged.date))
     return replace(staged.night(), status="held")
 
@@ -120,10 +119,16 @@ def discard_night(warehouse: Warehouse, day: date) -> str:
 
 def remove_leftovers(warehouse: Warehouse, day: date) -> None:
     """Removes the staged rows of a date that no held night of the ledger needs. What cannot be removed stays:
-    the night is committed or held by now.
+    the night is committed, held or discarded by now.
     """
-    held = _held_on(warehouse, day)
-    for folder in (warehouse.files / "held").glob(f"{day}-*"):
+    folders = list((warehouse.files / "held").glob(f"{day}-*"))
+    try:
+        held = _held_on(warehouse, day) if folders else None
+    except (WarehouseError, duckdb.Error) as error:
+        message = "%s  publish    the files of an earlier held night stay until the date is run again: %s"
+        log.warning(message, day, first_line(error))
+        return
+    for folder in folders:
         if held is None or folder.name != held.run_id:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -39,10 +39,11 @@ def publish(
     doubt = brake.doubt(scored)
     staged = stage_night(dataset, features, scored, version, started_at, durations, force=force, doubt=doubt)
     write_staged(staged, folder)
-    return _conclude(dataset, warehouse, brake, staged)
+    return conclude(dataset, warehouse, brake, staged)
 
 
-def _conclude(dataset: Dataset, warehouse: Warehouse, brake: Brake, staged: StagedNight) -> Night:
+def conclude(dataset: Dataset, warehouse: Warehouse, brake: Brake, staged: StagedNight) -> Night:
+    """Commits a staged night, or holds it; then removes what an earlier held one of its date has left."""
     if staged.doubt and brake.hold:
         night = hold_night(warehouse, staged)
     else:
@@ -76,7 +77,7 @@ def _publish_folder(dataset: Dataset, warehouse: Warehouse, brake: Brake, folder
             return None
         try:
             staged = read_staged(folder)
-            night = _publish_unless_newer(dataset, warehouse, brake, staged) if staged else None
+            night = _publish_unless_obsolete(dataset, warehouse, brake, staged) if staged else None
         except WarehouseHeld:
             raise
         except ValidationError:
@@ -96,12 +97,12 @@ def _publish_folder(dataset: Dataset, warehouse: Warehouse, brake: Brake, folder
         return night
 
 
-def _publish_unless_newer(
+def _publish_unless_obsolete(
     dataset: Dataset, warehouse: Warehouse, brake: Brake, staged: StagedNight
 ) -> Night | None:
-    newer = warehouse.row("publish/find_newer_run", partition_date=staged.date, started_at=staged.started_at)
-    if newer:
-        message = "%s  publish    %s began later and is committed; the staged night is dropped"
-        log.info(message, staged.date, newer["run_id"])
+    key = {"run_id": staged.run_id, "partition_date": staged.date, "started_at": staged.started_at}
+    if found := warehouse.row("publish/find_obsoleting_run", **key):
+        message = "%s  publish    the staged night is dropped: the ledger has %s, %s, in its place"
+        log.info(message, staged.date, found["run_id"], found["status"])
         return None
-    return _conclude(dataset, warehouse, brake, staged)
+    return conclude(dataset, warehouse, brake, staged)

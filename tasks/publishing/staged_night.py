@@ -47,7 +47,8 @@ class StagedNight:
         return self.features.date
 
     def night(self) -> Night:
-        """The night that a commit makes of it."""
+        """The night that a commit makes of it: no longer doubtful once it is accepted."""
+        doubt = None if self.accepted_by else self.doubt
         return Night(
             date=self.date,
             run_id=self.run_id,
@@ -58,8 +59,8 @@ class StagedNight:
             rows_flagged=self.scored.flagged,
             model_version=self.version.name,
             threshold=self.scored.threshold,
-            doubts=(self.doubt,) if self.doubt else (),
-            doubt=None if self.accepted_by else self.doubt,
+            doubts=(doubt,) if doubt else (),
+            doubt=doubt,
         )
 
 

@@ -18,6 +18,7 @@ from tasks.features.build import FeatureBatch
 
 SHARES = 1 << 20
 MOVED = 3
+ANY_SHIFT = 1e-6  # population stability index that chance does not explain
 
 
 class Profiler:
@@ -48,9 +49,11 @@ class Profiler:
 
     def moved(self) -> tuple[str, ...]:
         """Returns the MOVED features whose population stability index is highest, all rows of the night
-        against all rows of the reference, whatever their scores, each with that figure.
+        against all rows of the reference, whatever their scores, each with that figure; none whose index
+        chance explains.
         """
-        found = [each for each in drifts(self._profile(np.inf), DriftSettings()) if "psi" in each.figures]
+        any_shift = DriftSettings(psi=ANY_SHIFT)
+        found = [each for each in drifts(self._profile(np.inf), any_shift) if "psi" in each.over]
         highest = sorted(found, key=lambda each: -each.figures["psi"])[:MOVED]
         return tuple(f"{each.feature} (psi {each.figures['psi']:.2f})" for each in highest)
 

@@ -1,8 +1,12 @@
 """A night that flags far more rows than usual is doubtful: published or held, accepted or discarded."""
 
+import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import duckdb
 import polars as pl
 import pytest
 from banks import NIGHT, ROWS, Bank
@@ -12,9 +16,12 @@ from typer.testing import CliRunner
 from flows.cli.app import app
 from flows.settings import load_settings
 from tasks.core.errors import WarehouseHeld
-from tasks.core.references import Scored
+from tasks.core.references import Night, Scored
 from tasks.operations.doctor import Setup, check_held
 from tasks.publishing.brake import Brake
+from tasks.publishing.held import SetAside
+from tasks.publishing.publish import conclude
+from tasks.publishing.staged_night import read_staged
 from tasks.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -46,7 +53,11 @@ def ledger(bank: Bank) -> list[tuple[object, ...]]:
 
 
 def held_folders(bank: Bank) -> list[Path]:
-    return sorted((bank.folder / "nightscore-files" / "small-bank" / "held").glob("*"))
+    return sorted((files(bank) / "held").glob("*"))
+
+
+def files(bank: Bank) -> Path:
+    return bank.folder / "nightscore-files" / "small-bank"
 
 
 @pytest.fixture
@@ -71,6 +82,7 @@ def test_a_doubtful_night_is_committed_with_status_3_until_somebody_accepts_it(f
         f"{ROWS} of {ROWS} rows are flagged, 1.000 of them, above evaluation.flagged_share 0.1"
     )
     assert "moved most: amount (psi " in doubt
+    assert "(psi 0.00)" not in doubt
     assert doubt in first.stdout
     assert ledger(flooded) == [("committed", True)]
     again = run(flooded)
@@ -185,16 +197,114 @@ def test_a_night_that_cannot_be_held_for_now_is_held_by_the_next_publish(
     assert scored(holding).height == ROWS
 
 
+def test_a_held_night_whose_process_was_killed_is_not_held_again_after_the_decision(
+    holding: Bank, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = files(holding) / "staging" / str(FLOOD)
+
+    def killed(warehouse: Warehouse, day: object) -> None:
+        shutil.copytree(folder, tmp_path / "staged")
+        raise SystemExit(1)
+
+    def leave_staged() -> Result:
+        shutil.copytree(tmp_path / "staged", folder, dirs_exist_ok=True)
+        return command(holding, "publish")
+
+    monkeypatch.setattr("tasks.publishing.publish.remove_leftovers", killed)
+    run(holding)
+    monkeypatch.undo()
+    assert (leave_staged().exit_code, ledger(holding)) == (3, [("held", True)])
+    assert accept(holding).exit_code == 0
+    after = leave_staged()
+    assert (after.exit_code, "No scored night waits" in after.stdout) == (0, True)
+    assert ledger(holding) == [("committed", True)]
+    holding.change(FLOOD, lambda rows: rows.with_columns(pl.col("amount") + 1))
+    assert run(holding).exit_code == 3
+    (newer,) = held_folders(holding)
+    assert leave_staged().exit_code == 0
+    assert held_folders(holding) == [newer]
+    assert command(holding, "publish", "--discard", FLOOD).exit_code == 0
+    assert leave_staged().exit_code == 0
+    assert ledger(holding) == [("committed", True), ("discarded", True)]
+
+
+def test_a_warehouse_taken_right_after_the_commit_leaves_a_committed_night(
+    holding: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(holding).exit_code == 3
+
+    def taken(warehouse: Warehouse) -> list[SetAside]:
+        raise WarehouseHeld("held by another process")
+
+    monkeypatch.setattr("tasks.publishing.held.set_aside", taken)
+    staged = read_staged(held_folders(holding)[0])
+    assert staged is not None
+    settings = load_settings(holding.config)
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    conclude(settings, warehouse, Brake(0, 1, hold=False), replace(staged, doubt=None))
+    assert ledger(holding) == [("committed", True)]
+
+
+def test_a_forced_night_that_is_held_is_found_before_the_accepted_one(holding: Bank) -> None:
+    assert run(holding).exit_code == 3
+    assert accept(holding).exit_code == 0
+    assert run(holding, "--force").exit_code == 3
+    assert ledger(holding) == [("committed", True), ("held", True)]
+    again = run(holding)
+    assert (again.exit_code, "already held" in again.stdout) == (3, True)
+
+
+def test_a_doubt_is_sent_once_and_a_warehouse_that_refuses_to_hold_is_one_line(
+    holding: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(con: object, statement: str, **values: object) -> None:
+        raise duckdb.Error("TransactionContext Error: cannot commit\nsecond line")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr("tasks.publishing.held.execute", refuse)
+        refused = run(holding)
+    assert (refused.exit_code, "unexpected" in refused.stderr) == (1, False)
+    assert f"{FLOOD}: the warehouse refused the night: TransactionContext Error" in refused.stderr
+    sent: list[tuple[str, str | None]] = []
+    monkeypatch.setattr(
+        "tasks.notifications.notify.send", lambda _, notice: sent.append((notice.event, notice.what_to_do))
+    )
+    assert run(holding).exit_code == 3
+    assert accept(holding).exit_code == 0
+    ((event, advice),) = sent
+    assert (event, "--discard" in str(advice)) == ("doubt", True)
+
+
+def test_evaluate_names_the_dates_that_have_no_committed_night(holding: Bank) -> None:
+    assert run(holding).exit_code == 3
+    page = command(holding, "evaluate", "--from", NIGHT, "--to", FLOOD)
+    assert page.exit_code == 0, page.stderr
+    assert f"1 of the 2 dates have no committed night whose rows are kept, and are in no figure: {FLOOD}" in (
+        " ".join(page.stdout.split())
+    )
+
+
 def test_a_doubtful_run_is_completed_under_the_name_doubtful(flooded: Bank) -> None:
-    from flows.serving.deployments import catch_up, nightly
+    from flows.serving.deployments import as_state, catch_up, nightly
 
     state = nightly(flooded.config, FLOOD, return_state=True)
     assert (state.name, state.is_completed()) == ("Doubtful", True)
     assert nightly(flooded.config, FLOOD).doubt
     assert nightly(flooded.config, NIGHT, return_state=True).name == "Completed"
     flooded.change(FLOOD, lambda rows: rows.with_columns(pl.col("amount") + 1))
-    (night,) = catch_up(flooded.config, FLOOD, FLOOD)
-    assert (night.date, bool(night.doubt)) == (FLOOD, True)
+    caught_up = catch_up(flooded.config, FLOOD, FLOOD, return_state=True)
+    (night,) = caught_up.result()
+    assert (caught_up.name, night.date, bool(night.doubt)) == ("Doubtful", FLOOD, True)
+    assert as_state([night], []) == [night]
+
+
+def test_a_doubtful_demo_ends_with_status_3_in_json_too(monkeypatch: pytest.MonkeyPatch, bank: Bank) -> None:
+    night = Night(FLOOD, "run", "committed", 1, 1, 0, 1, "v1", 1.0, doubt="all flagged")
+    evaluation = SimpleNamespace(to_json=lambda page: {"report": page})
+    monkeypatch.setattr("flows.demo.prepare", lambda folder: bank.config)
+    monkeypatch.setattr("flows.demo.play", lambda *_: ([night], evaluation, Path("page.html")))
+    demo = CliRunner().invoke(app, ["demo", "--json"])
+    assert (demo.exit_code, demo.stdout) == (3, '{"report": "page.html"}\n')
 
 
 def test_few_flags_are_a_warning_and_no_doubt(scored_bank: Bank) -> None:
