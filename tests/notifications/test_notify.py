@@ -53,6 +53,7 @@ DOUBT = Notice(
     rows_quarantined=40,
     rows_flagged=120,
     model_version="2018-07-25-ede4744c",
+    advice="doubtful",
     at=datetime(2026, 11, 22, 2, tzinfo=UTC),
 )
 
