@@ -117,6 +117,7 @@ def fit_network(
             jit_compile=has_gpu(),
             steps_per_execution=STEPS_AT_ONCE if alone and many else 1,
         )
+        network.optimizer.build(network.trainable_variables)  # else the training step is traced twice
         before = float(network.evaluate(validation, validation, batch_size=8192, verbose=0))
         history.append(Epoch(member, 0, before, before))
         network.fit(

@@ -158,16 +158,15 @@ def _features(dataset: Dataset, warehouse: Warehouse, known: Snapshot, staging: 
     if run and not run.pruned_at:
         return stored_features(dataset, warehouse, day, run.run_id, run.fingerprint, staging)
     # Takes seconds to import, and most replays need no validation.
-    from tasks.validation.validate import validate_partition
+    from tasks.validation.validate_again import validate_again
 
     partition = (
         require_unchanged(dataset, warehouse, day, run.fingerprint)
         if run
         else read_partition(dataset, day, warehouse.files)
     )
-    return build_features(
-        dataset, validate_partition(dataset, partition, staging), dataset.label_delay_days, staging
-    )
+    validated = validate_again(dataset, partition, staging)
+    return build_features(dataset, validated, dataset.label_delay_days, staging)
 
 
 def _frauds(known: Snapshot, rows: pl.DataFrame) -> int | None:

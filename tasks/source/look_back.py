@@ -26,7 +26,7 @@ from tasks.source.connection import unreadable_reason
 from tasks.source.row_rules import configured_columns, reserved_columns, typed_columns, violations
 from tasks.source.view import SourceView, create_view, hashed_columns, with_copies
 
-RULES = 1  # raised whenever the counting below changes
+RULES = 2  # raised whenever the counting below changes
 KINDS = {"time_type": duckdb_types.DATE_OR_TIMESTAMP, "number_type": duckdb_types.NUMBER_OR_BOOLEAN}
 
 
@@ -42,11 +42,12 @@ class Content:
 class GateCheck:
     """Whether a date would pass the gate.
 
-    reason: why it would not; None if it would. repeats: whether an id occurs more than once. families: of the
-    types of each column.
+    reason: why it would not; None if it would. bad: number of rows that break a rule, 0 where none is looked
+    at. repeats: whether an id occurs more than once. families: of the types of each column.
     """
 
     reason: str | None
+    bad: int
     repeats: bool
     families: dict[str, tuple[str, ...]]
 
@@ -117,14 +118,14 @@ def _kept_check(
 
 def check_date(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, rows: int) -> GateCheck:
     """Returns whether a date of the source would pass the gate."""
-    view, repeats = create_view(con, dataset, "checked", [day]), False
+    view, bad, repeats = create_view(con, dataset, "checked", [day]), 0, False
     reason = _schema_reason(dataset, view)
     if reason is None and rows < dataset.quality.min_rows:
         reason = f"{rows:,} rows, but quality.min_rows is {dataset.quality.min_rows:,}"
     if reason is None:
         bad, repeats = _count_bad_rows(con, dataset, view)
         reason = _bad_rows_reason(dataset, rows, bad)
-    return GateCheck(reason, repeats, type_families(view))
+    return GateCheck(reason, bad, repeats, type_families(view))
 
 
 def type_families(view: SourceView) -> dict[str, tuple[str, ...]]:

@@ -16,7 +16,7 @@ from tasks.features.build import build_features, feature_batches
 from tasks.labels.source_labels import has_labels
 from tasks.source.connection import list_dates
 from tasks.source.ingest import read_partition
-from tasks.validation.validate import validate_partition
+from tasks.validation.validate_again import validate_again
 from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def prepare(
         try:
             if needs_labels and not has_labels(dataset, partition.date):
                 raise SourceError(f"there is no label column {dataset.columns.label}; deliver the day again")
-            validated = validate_partition(dataset, partition, folder)
+            validated = validate_again(dataset, partition, folder)
             days.append(build_features(dataset, validated, dataset.label_delay_days, folder))
         except (SourceError, PartitionRejected, FeatureError) as error:
             left_out.append(_leave_out(partition.date, error))

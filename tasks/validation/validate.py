@@ -123,11 +123,7 @@ def _apply_rules(
         if not all(result.success for result in schema):
             return schema, Identities.none()
         identities = read_identities(con, dataset, view)
-        if identities.ids.len() != partition.rows:
-            raise SourceError(
-                f"{partition.date}: {partition.rows:,} rows were ingested, but {identities.ids.len():,} are "
-                "there now; run the night again"
-            )
+        require_rows(partition, identities)
         whole = check(
             pd.DataFrame({dataset.columns.id: identities.codes.to_numpy()}),
             partition_rules(dataset),
@@ -140,6 +136,15 @@ def _apply_rules(
             *schema,
             *(_identified(result, identities, partition.date) for result in (*whole, *rows)),
         ], identities
+
+
+def require_rows(partition: Partition, identities: Identities) -> None:
+    """Raises SourceError unless the partition has as many rows as when it was ingested."""
+    if identities.ids.len() != partition.rows:
+        raise SourceError(
+            f"{partition.date}: {partition.rows:,} rows were ingested, but {identities.ids.len():,} are "
+            "there now; run the night again"
+        )
 
 
 def _identified(result: RuleResult, identities: Identities, day: date) -> RuleResult:

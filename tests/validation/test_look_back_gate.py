@@ -17,6 +17,7 @@ from tasks.source.connection import connect
 from tasks.source.ingest import read_partition
 from tasks.source.look_back import check_date
 from tasks.validation.validate import validate_partition
+from tasks.validation.validate_again import validate_again
 
 DAY = date(2024, 3, 10)
 TYPES = st.sampled_from([pl.Int64, pl.Float64, pl.Float32, pl.Decimal(12, 2), pl.String])
@@ -96,12 +97,21 @@ def test_a_date_passes_one_where_it_passes_the_other(
         rest.write_parquet(folder / str(DAY) / "part-1.parquet")
         data = dataset(folder, quality)
         with connect(data.source) as con:
-            reason = check_date(con, data, DAY, frame.height).reason
+            check = check_date(con, data, DAY, frame.height)
+        reason, partition, rejected = check.reason, read_partition(data, DAY), None
         try:
-            validate_partition(data, read_partition(data, DAY), folder)
-            rejected = None
+            validated = validate_partition(data, partition, folder)
+            again = validate_again(data, partition, folder)
+            assert (check.bad, again.found, again.clean) == (
+                validated.rows_quarantined,
+                validated.found,
+                validated.clean,
+            )
+            assert pl.read_parquet(again.refused).equals(pl.read_parquet(validated.refused))
         except PartitionRejected as error:
             rejected = str(error)
+            with pytest.raises(PartitionRejected):
+                validate_again(data, partition, folder)
     assert (reason is None) == (rejected is None), (reason, rejected)
     if reason and rejected and "rows are bad" in rejected:
         assert reason.split(",")[0] in rejected  # the same count
