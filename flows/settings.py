@@ -56,6 +56,15 @@ class Settings(Dataset):
             )
         return self
 
+    @model_validator(mode="after")
+    def _names_of_features(self) -> Self:
+        features = () if self.features.image else self.features.names
+        if features and (unknown := [name for name in self.report.names if name not in features]):
+            raise ValueError(
+                f"report.names has {', '.join(unknown)}, which is no feature; there are {', '.join(features)}"
+            )
+        return self
+
     def open_warehouse(self) -> Warehouse:
         """Returns the warehouse of this dataset; nothing is opened yet."""
         return Warehouse(self.warehouse, self.name, partial(numeric_roles, self))

@@ -23,7 +23,7 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
     )
     from tasks.core.populations import ALL
     from tasks.pages.report import COUNTED, counted, quarantined
-    from tasks.pages.report_text import lead, warning
+    from tasks.pages.report_text import lead, warning, with_and_without
 
     say(lead(evaluation) + "\n")
     if caution := warning(evaluation):
@@ -48,6 +48,8 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
         _ranking_table(evaluation.ranking, "Nightscore and its baselines on these rows (95% intervals)")
     if evaluation.without_label_derived:
         _ranking_table(evaluation.without_label_derived, "The same without the label-derived features")
+        if differences := with_and_without(evaluation):
+            say(differences)
     for note in evaluation.notes:
         say(note)
 

@@ -74,8 +74,8 @@ order by runs.partition_date desc, is_over desc, feature;
 -- Grain: one row per date and entity with a flagged row: its strangest row, newest date first, worst first.
 -- entity: the id where the source has no entity. alert: 1 is the worst of its date.
 -- rows_flagged: the entity's flagged rows of this date; flagged_last_30_days: of the 30 dates before it.
--- because: the reasons as one text, each value with what is usual on the training rows (before format 4, with
--- its reconstruction).
+-- because: the reasons as one text, each value with what is usual on the training rows (of a pixel, and before
+-- format 4, with its reconstruction where that is another value).
 create or replace view alerts as
 with flagged as (
     select *, coalesce(entity, id) as alert_entity
@@ -108,7 +108,11 @@ described as (
             reasons,
             lambda reason:
                 reason.feature || ' ' || reason.observed
-                || ' (' || coalesce(reason.usual, 'expected ' || reason.expected) || ')'
+                || case
+                    when reason.usual is not null then ' (' || reason.usual || ')'
+                    when reason.expected <> reason.observed then ' (expected ' || reason.expected || ')'
+                    else ''
+                end
         ) as reason_texts,
     from worst
 )

@@ -24,7 +24,7 @@ __all__ = [
     "Ranking",
 ]
 
-DETECTOR = "detector"
+DETECTOR, WITHOUT = "detector", "without_label_derived"  # the same without the label-derived features
 WITHOUT_LABELS = ("auc_roc", "average_precision", "card_precision_at_100", "precision", "recall", "f1")
 
 
@@ -90,7 +90,8 @@ class Ranking:
         card_precision_at_<k>, precision, recall, f1.
     baselines: the figures of each of models.checks.baselines.BASELINES by metric name. A baseline has no
         threshold, so it has only the ranking metrics.
-    differences: by baseline and metric, the detector's value minus the baseline's, with its paired interval.
+    differences: by baseline and metric, the detector's value minus the baseline's, with its paired interval;
+        so, by the name WITHOUT, that of the detector without the label-derived features.
     """
 
     detector: Mapping[str, Figure]

@@ -18,7 +18,15 @@ from models.evaluation.metrics import (
 )
 from models.evaluation.pooling import pooled_ranks
 from tasks.core.dataset import Dataset
-from tasks.core.evaluation_result import DETECTOR, Counts, Distribution, Evaluation, Figure, Ranking
+from tasks.core.evaluation_result import (
+    DETECTOR,
+    WITHOUT,
+    Counts,
+    Distribution,
+    Evaluation,
+    Figure,
+    Ranking,
+)
 from tasks.core.populations import ALL, NEW
 from tasks.evaluation.baseline_scores import REDUCED
 
@@ -111,7 +119,10 @@ def _compared(
     columns = _columns(scored, prefix)
     if not columns:
         return None
-    columns = columns if prefix else {DETECTOR: "ranked_by", **columns}
+    if not prefix:
+        columns = {DETECTOR: "ranked_by", **columns}
+        if (without := f"{REDUCED}{DETECTOR}") in scored.columns:
+            columns[WITHOUT] = without
     scorers = {name: _labelled_rows(dataset, scored, column) for name, column in columns.items()}
     resampled = resample(scorers, by_score)
     detector = resampled.pop(DETECTOR)
@@ -120,6 +131,7 @@ def _compared(
         {
             name: {metric: each.figure() for metric, each in figures.items()}
             for name, figures in resampled.items()
+            if name != WITHOUT
         },
         {
             name: {metric: (detector[metric] - each).figure() for metric, each in figures.items()}

@@ -11,9 +11,16 @@ def reason_text(reason: Reason, names: Mapping[str, str]) -> str:
 
     names: display names by feature.
     """
-    usual = reason.usual or f"expected {reason.expected}"
-    share = "" if reason.share is None else f"; {reason.share:.2f} of the score"
-    return f"{names.get(reason.feature, reason.feature)} {reason.observed} ({usual}{share})"
+    expected = f"expected {reason.expected}" if reason.expected != reason.observed else None
+    share = None if reason.share is None else f"{share_text(reason.share)} of the score"
+    about = "; ".join(filter(None, [reason.usual or expected, share]))
+    value = f"{names.get(reason.feature, reason.feature)} {reason.observed}"
+    return f"{value} ({about})" if about else value
+
+
+def share_text(share: float) -> str:
+    """Returns a share with two decimals; a smaller one as under 0.01."""
+    return f"{share:.2f}" if share >= 0.005 or not share else "under 0.01"
 
 
 def p_value_text(value: float, held_out: int | None) -> str:

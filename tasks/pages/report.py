@@ -18,7 +18,16 @@ from tasks.pages.charts import Chart, count, environment, figure, words
 from tasks.pages.page_facts import Fact, Link, link_report, page_facts
 from tasks.pages.reasons import p_value_text, reason_text
 from tasks.pages.report_charts import between, curves, dots, scorers, spread
-from tasks.pages.report_text import POPULATIONS, lead, long_date, methods, span, standing, warning
+from tasks.pages.report_text import (
+    POPULATIONS,
+    lead,
+    long_date,
+    methods,
+    span,
+    standing,
+    warning,
+    with_and_without,
+)
 from tasks.pages.settings import ReportSettings
 
 log = logging.getLogger(__name__)
@@ -67,6 +76,7 @@ def render(evaluation: Evaluation, settings: ReportSettings = DEFAULTS) -> str:
             as_of=long_date(evaluation.as_of),
             lead=lead(evaluation),
             warning=warning(evaluation),
+            with_and_without=with_and_without(evaluation),
             ranking_names=shown,
             key_figures=[(name, dots(name, ranking)) for name in shown] if ranking else [],
             flag_figures=[name for name in FLAG_METRICS if ranking and name in ranking.detector],

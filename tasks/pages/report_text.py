@@ -3,7 +3,7 @@
 import re
 from datetime import date
 
-from tasks.core.evaluation_result import Counts, Evaluation, Figure, Ranking
+from tasks.core.evaluation_result import WITHOUT, Counts, Evaluation, Figure, Ranking
 from tasks.core.populations import ALL, NEW
 from tasks.pages.charts import count, figure, words
 
@@ -87,6 +87,22 @@ def warning(evaluation: Evaluation) -> str | None:
     return f"The detector is not better than every baseline: {'; '.join(found)}." if found else None
 
 
+def with_and_without(evaluation: Evaluation) -> str | None:
+    """Returns in which figures the detector is better with the label-derived features; None where nothing is
+    compared.
+    """
+    ranking = evaluation.ranking
+    differences = ranking.differences.get(WITHOUT, {}) if ranking else {}
+    states = {
+        name: standing(ranking, WITHOUT, name)
+        for name, difference in differences.items()
+        if ranking and difference.value is not None
+    }
+    texts = {None: "better with them", ALIKE: ALIKE, BETTER: "better without them"}
+    found = [f"{words(name)} is {texts[state]}" for name, state in states.items()]
+    return f"{'; '.join(found)}." if found else None
+
+
 def _as_good(ranking: Ranking, metric: str) -> str | None:
     """Returns which baselines are as good in one metric, or better; None if there is none."""
     by_standing: dict[str | None, list[str]] = {}
@@ -149,8 +165,8 @@ def methods(evaluation: Evaluation) -> list[tuple[str, str]]:
             ),
             (
                 "Not distinguishable",
-                "The 95% interval of the difference between the detector and the baseline, on the same "
-                "draws, holds 0.",
+                "The 95% interval of the difference between the detector and the baseline, or the detector "
+                "without the label-derived features, on the same draws, holds 0.",
             ),
             ("Baselines", BASELINES),
         ]

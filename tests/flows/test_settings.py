@@ -102,6 +102,11 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         ),
         ("[features]", "[features]\nlabel_derived = ['amount']", "label_derived needs columns.label"),
         (
+            "[features]",
+            "[report.names]\namout = 'Amount'\n[features]",
+            "report.names has amout, which is no feature; there are amount",
+        ),
+        (
             'id = "id"',
             "id = 'id'\nlabel = 'fraud'\n[threshold]\nstrategy = 'cost'\n[training]\nrows = 'all'",
             "threshold.strategy cost needs training.rows",

@@ -237,6 +237,7 @@ def test_a_whole_variational_detector_is_stored_and_read(tmp_path: Path) -> None
     np.testing.assert_allclose(
         again.explain(frame).contributions.sum(axis=1), again.score(frame).score, rtol=1e-4
     )
+    np.testing.assert_allclose(again.explain(frame).shares.sum(axis=1), 1.0, rtol=1e-9)
     assert again.settings == model
 
 

@@ -16,7 +16,7 @@ from tasks.core.evaluation_result import AlertLine, Counts, Evaluation, Figure, 
 from tasks.pages.charts import TEMPLATES, axis, figure, log_axis, score, steps, words
 from tasks.pages.report import markdown, render, report, write_report
 from tasks.pages.report_charts import STYLES
-from tasks.pages.report_text import lead, warning
+from tasks.pages.report_text import lead, warning, with_and_without
 from tasks.warehouse.schema import product_version
 
 FIRST, DAYS, ROWS = date(2018, 7, 25), 3, 3000
@@ -331,6 +331,24 @@ def test_a_warning_is_shown_if_a_baseline_equals_the_detector(evaluation):
     assert "Mahalanobis" not in warning(equal)
     assert warning(equal) in render(equal)
     assert warning(equal) in markdown(equal)
+
+
+def test_the_page_says_where_the_features_built_from_labels_help(evaluation):
+    differences = {
+        "auc_roc": Figure(0.2, 0.1, 0.3),
+        "average_precision": Figure(0.1, -0.1, 0.3),
+        "card_precision_at_100": Figure(-0.2, -0.3, -0.1),
+        "f1": Figure(None),
+    }
+    own = evaluation.ranking.detector
+    beside = replace(evaluation, ranking=Ranking(own, {}, {"without_label_derived": differences}))
+    text = with_and_without(beside)
+    assert text == (
+        "AUC ROC is better with them; Average precision is not distinguishable; "
+        "Card precision at 100 is better without them."
+    )
+    assert text in render(beside)
+    assert with_and_without(evaluation) is None
 
 
 def test_every_scorer_has_its_own_style():
