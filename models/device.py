@@ -14,9 +14,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from models.graph_cache import flags, open_cache
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same order on every processor
 os.environ["KERAS_BACKEND"] = "tensorflow"
+GRAPHS = open_cache()
+if GRAPHS is not None:
+    os.environ["TF_XLA_FLAGS"] = flags(GRAPHS, os.environ.get("TF_XLA_FLAGS", ""))
 
 START_UP = re.compile(
     rb"absl::InitializeLog|cudart_stub|cuda_(dnn|fft|blas)|computation_placer|cpu_feature_guard|oneDNN"
@@ -54,7 +59,7 @@ with _quiet_start():
     tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.get_logger().setLevel(logging.ERROR)  # not a warning for every network that is traced again
 
-__all__ = ["describe_device", "has_gpu", "keras", "reproducible", "strategy", "tf"]
+__all__ = ["GRAPHS", "describe_device", "has_gpu", "keras", "reproducible", "strategy", "tf"]
 
 
 def has_gpu() -> bool:

@@ -2,12 +2,14 @@
 the whole session.
 """
 
+import atexit
 import gc
 import logging
 import os
 import secrets
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,9 @@ from warehouses import Postgres, find_programs, running_postgres
 import flows  # noqa: F401 (nothing phones home)
 from tasks.warehouse.settings import WarehouseSettings
 
+if "XDG_CACHE_HOME" not in os.environ:  # compiled graphs are those of this session, in all its processes
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nightscore-cache-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 gc.set_threshold(
     200_000, 50, 50
 )  # each collection looks at millions of objects of the libraries: a tenth of the time of all tests

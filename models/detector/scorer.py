@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detector.score_kinds import SCORES, Moments
-from models.device import keras, tf
+from models.device import GRAPHS, keras, tf
 from models.encoding.layout import Layout, rows_at_once
 from models.encoding.samples import Encoded
+from models.graph_cache import empty
 from models.networks import vae
 from models.networks.residuals import residual
 
@@ -123,16 +124,26 @@ def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], 
     second: list[NDArray[np.float32]] = []
     for batch in batches:
         shape = rows_at_once(ROWS, batch.shape[1])
-        compiled = graph.get_concrete_function(tf.TensorSpec((shape, batch.shape[1]), tf.float32))
         for start in range(0, max(len(batch), 1), shape):
             rows = batch[start : start + shape]
             padded = rows if len(rows) == shape else np.pad(rows, ((0, shape - len(rows)), (0, 0)))
-            results = compiled(tf.convert_to_tensor(padded))
+            results = _results(graph, tf.convert_to_tensor(padded))
             first.append(results[0].numpy()[: len(rows)])
             second.append(results[1].numpy()[: len(rows)])
     if not first:
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     return np.concatenate(first), np.concatenate(second)
+
+
+def _results(graph: Graph, rows: tf.Tensor) -> Any:
+    """Where the graph fails, an entry of the cache may be damaged: it is traced and compiled anew, once."""
+    try:
+        return graph(rows)
+    except tf.errors.OpError:
+        if GRAPHS is None:
+            raise
+        empty(GRAPHS)
+        return tf.function(graph.python_function, jit_compile=True, autograph=False)(rows)
 
 
 def _mean(tensors: list[tf.Tensor]) -> tf.Tensor:

@@ -64,7 +64,7 @@ class ColumnLook:
 
     @property
     def summary(self) -> str:
-        nulls = f", {self.nulls / self.rows:.2%} null" if self.nulls else ""
+        nulls = f", {self.nulls / self.rows:.4g} of it null" if self.nulls else ""
         return f"{self.type}, {self.distinct:,} distinct in {self.rows:,} rows{nulls}"
 
     def is_of(self, *predicates: Callable[[DuckDBPyType], bool]) -> bool:

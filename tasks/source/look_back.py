@@ -186,11 +186,11 @@ def _count_bad_rows(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: Sour
 
 def _bad_rows_reason(dataset: Dataset, rows: int, bad: int) -> str | None:
     quality, share = dataset.quality, bad / max(rows, 1)
-    found = f"{bad:,} of {rows:,} rows are bad, {share:.2%}"
+    found = f"{bad:,} of {rows:,} rows are bad, {share:.4g} of them"
     if bad and bad == rows:
         return f"{found}, and none is left"
     if bad and quality.on_bad_rows == "reject":
         return f"{found}, and quality.on_bad_rows is reject"
     if share > quality.max_bad_share:
-        return f"{found}, and quality.max_bad_share is {quality.max_bad_share:.2%}"
+        return f"{found}, and quality.max_bad_share is {quality.max_bad_share:g}"
     return None

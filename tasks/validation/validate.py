@@ -285,14 +285,14 @@ def _rejection_reasons(
             )
     quality, share = dataset.quality, quarantined / max(partition.rows, 1)
     worst = _most_broken_rules(results)
-    found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.2%} ({worst})"
+    found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.4g} of them ({worst})"
     if quarantined and quarantined == partition.rows:
         yield f"{found}, and none is left; deliver the day again or fix [quality]"
     elif quarantined and quality.on_bad_rows == "reject":
         yield f"{found}, and quality.on_bad_rows is reject; deliver the day again or set it to quarantine"
     elif share > quality.max_bad_share:
         yield (
-            f"{found}, and quality.max_bad_share is {quality.max_bad_share:.2%}; deliver the day again "
+            f"{found}, and quality.max_bad_share is {quality.max_bad_share:g}; deliver the day again "
             "or raise it"
         )
 

@@ -124,7 +124,7 @@ def test_missing_dates_nulls_and_repeated_ids_are_reported(tmp_path: Path) -> No
     text = render_toml(look_at(str(folder), None, None), "cards")
     assert "2 dates seen, 2024-03-01 to 2024-03-03, 1 between them missing" in text
     assert "rows that share their id are quarantined" in text
-    assert "% null" in text
+    assert "of it null" in text
 
 
 def test_images_are_left_out_with_the_key_that_they_need(tmp_path: Path) -> None:

@@ -530,8 +530,8 @@ def test_more_bad_rows_than_max_bad_share_reject(tmp_path: Path) -> None:
     with pytest.raises(
         PartitionRejected,
         match=(
-            r"2018-07-25: 2 of 40 rows are bad, 5.00% \(.*amount range 1.*\), and quality.max_bad_share "
-            r"is 4.00%"
+            r"2018-07-25: 2 of 40 rows are bad, 0.05 of them \(.*amount range 1.*\), and "
+            r"quality.max_bad_share is 0.04"
         ),
     ):
         validated_day(tmp_path, frame, quality={"max_bad_share": 0.04})
@@ -540,13 +540,13 @@ def test_more_bad_rows_than_max_bad_share_reject(tmp_path: Path) -> None:
 def test_in_reject_mode_one_bad_row_rejects(tmp_path: Path) -> None:
     assert validated_day(tmp_path, rows(), quality={"on_bad_rows": "reject"}).rows == ROWS
     with pytest.raises(
-        PartitionRejected, match=r"1 of 40 rows are bad, 2.50% .*quality.on_bad_rows is reject"
+        PartitionRejected, match=r"1 of 40 rows are bad, 0.025 of them .*quality.on_bad_rows is reject"
     ):
         validated_day(tmp_path, replaced("amount", {1: None}), quality={"on_bad_rows": "reject"})
 
 
 def test_a_day_without_a_good_row_is_rejected_whatever_share_is_allowed(tmp_path: Path) -> None:
-    with pytest.raises(PartitionRejected, match=r"40 of 40 rows are bad, 100.00% .*none is left"):
+    with pytest.raises(PartitionRejected, match=r"40 of 40 rows are bad, 1 of them .*none is left"):
         validated_day(tmp_path, rows().with_columns(amount=-1.0), quality={"max_bad_share": 1})
 
 
