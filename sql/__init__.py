@@ -26,6 +26,11 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def folded(name: str) -> str:
+    """Returns a name as DuckDB compares it: capital letters of ASCII are small ones."""
+    return name.encode().lower().decode()
+
+
 def literal(text: str) -> str:
     """Returns the text as a quoted SQL string, for the few statements that take no parameters."""
     return "'" + text.replace("'", "''") + "'"

@@ -163,6 +163,14 @@ class Dataset(Section):
             )
         return self
 
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """The columns of the source that have a role, are read as features or have a rule."""
+        columns, features = self.columns, () if self.features.sql else self.features.names
+        roles = (columns.id, columns.time, columns.entity, columns.label, columns.weight)
+        named = (*roles, *columns.private, *columns.details, *features, *self.quality.columns)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
     def is_private(self, feature: str) -> bool:
         """Whether the values of a feature are masked. A pixel, such as photo[0,3], is its image column's."""
         column = self.features.image.column if self.features.image else feature

@@ -27,7 +27,7 @@ from tasks.source.identities import NO_ROWS, Identities, key_of_repeated, read_i
 from tasks.source.ingest import look_back_note
 from tasks.source.label_values import label_notes
 from tasks.source.row_json import row_json, source_images
-from tasks.source.row_rules import configured_columns
+from tasks.source.row_rules import configured_columns, missing_columns
 from tasks.source.view import SourceView, create_view, with_copies
 from tasks.validation.data_docs import write_page
 from tasks.validation.expectations import (
@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 CHUNK_CELLS = 1 << 25  # values that Great Expectations checks at once: 256 MiB
 TEXTS = ("rule", "column", "content")
 QUARANTINE = {"row": pl.Int64, "id": pl.String, "copy": pl.Int64, **dict.fromkeys(TEXTS, pl.String)}
+NULL = "NULL"  # the type of a column that is null in all files, as Data Docs show it
 VECTOR = 2048  # rows in a DuckDB vector: its batches are multiples of this
 
 
@@ -165,13 +166,18 @@ def _identified(result: RuleResult, identities: Identities, day: date) -> RuleRe
 
 def _schema_results(check: Check, dataset: Dataset, view: SourceView) -> list[RuleResult]:
     """Returns the results of the schema rules; of a broken one, the first type that breaks it."""
-    texts = {name: [str(kind) for kind in kinds] for name, kinds in view.found.items()}
-    height = max(map(len, texts.values()))
+    texts = {
+        name: [str(kind) for kind in kinds] or [NULL]
+        for name, kinds in view.found.items()
+        if name not in view.lacking
+    }
+    height = max(map(len, texts.values()), default=1)
     frame = pd.DataFrame(
         {
             name: pd.Series([*kinds, *[kinds[0]] * (height - len(kinds))], dtype=object)
             for name, kinds in texts.items()
-        }
+        },
+        index=range(height),
     )
     results = check(frame, schema_rules(dataset, view), pl.DataFrame({"id": pl.Series([""] * height)}))
     return [
@@ -262,7 +268,7 @@ def _rejection_reasons(
 ) -> Iterator[str]:
     """Yields every reason to reject the whole partition, each with what to do."""
     broken = {(result.rule, str(result.column)): result for result in results if not result.success}
-    if missing := [column for rule, column in broken if rule == "column_exists"]:
+    if missing := missing_columns(dataset, view):
         yield (
             f"missing columns: {', '.join(missing)} (there are {', '.join(view.types)}); deliver them or fix "
             "the configuration"

@@ -350,6 +350,38 @@ def test_a_column_that_was_added_later_is_null_before(tmp_path: Path) -> None:
     assert read_partition(data, DAY).rows == day.height
 
 
+@pytest.mark.parametrize(
+    "empty",
+    [
+        FRAME.head(0).with_columns(pl.col("amount").cast(pl.Null)),
+        FRAME.head(0).cast(dict.fromkeys(FRAME.columns, pl.String)),
+        FRAME.head(0).select("transaction_id", new=pl.lit(1)),
+    ],
+    ids=["null", "text", "columns"],
+)
+def test_a_file_without_rows_changes_nothing(tmp_path: Path, empty: pl.DataFrame) -> None:
+    data = parquet(tmp_path)
+    before, rows = read_partition(data, DAY), rows_of(data, DAY, DAY)
+    empty.write_parquet(tmp_path / f"date={DAY}" / "a.parquet")
+    after = read_partition(data, DAY)
+    assert (after.fingerprint, after.rows, after.left_out) == (before.fingerprint, before.rows, ())
+    assert rows_of(data, DAY, DAY).equals(rows)
+
+
+@pytest.mark.parametrize("column", ["transaction_id", "tx_time", "customer_id", "amount"])
+def test_a_column_without_a_value_has_the_type_of_the_other_files(tmp_path: Path, column: str) -> None:
+    data = parquet(tmp_path)
+    file = tmp_path / f"date={DAY}" / "part-0.parquet"
+    day = pl.read_parquet(file)
+    day.head(-3).write_parquet(file)
+    day.tail(3).with_columns(pl.lit(None).alias(column)).write_parquet(file.with_name("part-1.parquet"))
+    found = rows_of(data, DAY, DAY)
+    assert (found.schema, found[column].null_count()) == (rows_of(data, FIRST, FIRST).schema, 3)
+    assert read_partition(data, DAY).left_out == ()
+    day.with_columns(pl.lit(None).alias(column)).write_parquet(file)
+    assert read_partition(data, DAY).left_out == ()
+
+
 def test_a_view_is_lazy(tmp_path: Path) -> None:
     """A column that is not selected is not read, however long the look-back is."""
     data = parquet(tmp_path)

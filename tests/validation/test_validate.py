@@ -144,6 +144,22 @@ def test_a_missing_column_rejects_and_lists_the_existing_columns(tmp_path: Path,
         validated_day(tmp_path, rows().drop(column))
 
 
+@pytest.mark.parametrize("column", ["id", "card", "amount", "channel"])
+def test_a_file_that_lacks_a_column_is_named(tmp_path: Path, column: str) -> None:
+    dataset = configure(tmp_path, source={"path": f"{tmp_path}/{{date}}*.parquet"})
+    rows().head(20).write_parquet(tmp_path / f"{DAY}.parquet")
+    rows().tail(20).drop(column).write_parquet(tmp_path / f"{DAY}-b.parquet")
+    named = f"2018-07-25: missing columns: {column} in {tmp_path}/{DAY}-b.parquet"
+    with pytest.raises(PartitionRejected, match=named):
+        validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
+
+
+@pytest.mark.parametrize("column", ["id", "at", "amount"])
+def test_a_day_whose_column_has_no_value_is_rejected_for_its_rows(tmp_path: Path, column: str) -> None:
+    with pytest.raises(PartitionRejected, match=rf"40 of 40 rows are bad, 100.00% \({column} not_null 40"):
+        validated_day(tmp_path, rows().with_columns(pl.lit(None).alias(column)))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
