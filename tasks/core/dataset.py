@@ -13,6 +13,7 @@ from models.settings import (
     ThresholdSettings,
     TrainingSettings,
 )
+from sql import folded
 from tasks.core.dates import TimeZone
 
 RESERVED = ("main", "information_schema", "pg_catalog")  # schemas that every database of DuckDB has
@@ -150,9 +151,17 @@ class Dataset(Section):
     @field_validator("name")
     @classmethod
     def _is_free(cls, name: str) -> str:
-        if name.lower() in RESERVED:
+        if folded(name) in RESERVED:
             raise ValueError(f"{name} is a name that DuckDB keeps for itself; choose another")
         return name
+
+    @model_validator(mode="after")
+    def _columns_have_one_name(self) -> Self:
+        spelled: dict[str, str] = {}
+        for name in self.source_columns:
+            if (other := spelled.setdefault(folded(name), name)) != name:
+                raise ValueError(f"{other} and {name} are the same column to DuckDB; write it in one way")
+        return self
 
     @model_validator(mode="after")
     def _image_has_no_column_rule(self) -> Self:

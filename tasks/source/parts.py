@@ -12,8 +12,9 @@ from sql import folded, identifier, literal
 from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.errors import PartitionMissing
 from tasks.core.filesystem import exact_pattern
-from tasks.source.connection import list_dates, list_files, place, source_table, table_date
+from tasks.source.connection import list_dates, list_files, place
 from tasks.source.listing import date_pattern
+from tasks.source.tables import columns_of, find_table, table_date
 
 NULL = '"NULL"'  # the type of a Parquet column that was written without one, since all its values are null
 Column = tuple[str, str | None, int]  # of a file: its name, its type, and how many columns are its parts
@@ -26,7 +27,7 @@ class Part:
 
     relation: what they are read from. types: of a column that is null in all rows it is SQLNULL, where the
     file says so. date: an SQL expression for their date. where: the condition for the dates. files: where
-    they are from.
+    they are from. is_view: whether that is a view of DuckDB.
     """
 
     relation: str
@@ -34,6 +35,7 @@ class Part:
     date: str
     where: str = "true"
     files: tuple[str, ...] = ()
+    is_view: bool = False
 
 
 def read_parts(
@@ -47,30 +49,23 @@ def read_parts(
     """
     parts = list(_parts(con, dataset.source, days, united))
     spelled = {folded(name): name for part in parts for name in part.types}
-    spelled |= {folded(name): name for name in dataset.source_columns if folded(name) in spelled}
+    configured = (dataset.source.date_column or dataset.columns.id, *dataset.source_columns)
+    spelled |= {folded(name): name for name in configured if folded(name) in spelled}
     return [
         replace(part, types={spelled[folded(name)]: kind for name, kind in part.types.items()})
         for part in parts
     ]
 
 
-def is_view(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> bool:
-    """Whether the table of the source is a view of DuckDB."""
-    assert source.table is not None
-    name = source.table.split(".")[-1].lower()
-    views = con.sql("select lower(view_name) from duckdb_views() where database_name = 'source'").fetchall()
-    return (name,) in views
-
-
 def _parts(
     con: duckdb.DuckDBPyConnection, source: SourceSettings, days: Sequence[date], united: bool
 ) -> Iterator[Part]:
     if source.path is None:
-        day = table_date(con, source)
+        types = columns_of(con, source)
+        table, day = find_table(con, source), table_date(source, types)
         dates = ", ".join(f"date '{each}'" for each in days)
-        table = con.sql(f"from {source_table(source)}")
         where = f"{day} between date '{min(days)}' and date '{max(days)}' and {day} in ({dates})"
-        yield Part(source_table(source), dict(zip(table.columns, table.types, strict=True)), day, where)
+        yield Part(table.relation, types, day, where, is_view=table.is_view)
         return
     files = list_files(source, days)
     pattern = date_pattern(source.path)

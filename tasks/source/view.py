@@ -14,12 +14,12 @@ from duckdb.sqltypes import BLOB, INTEGER, SQLNULL, TIMESTAMP, VARCHAR, DuckDBPy
 
 from sql import identifier, literal
 from tasks.core.canonical import canonical_text, converted, is_exact
-from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import has_time_zone, is_boolean, is_float, is_integer, is_number, is_time
 from tasks.core.errors import SourceError
 from tasks.source.connection import connect, list_dates, readable
 from tasks.source.listing import unescaped
-from tasks.source.parts import Part, is_view, read_parts
+from tasks.source.parts import Part, read_parts
 
 Types = Mapping[str, DuckDBPyType]
 
@@ -108,7 +108,7 @@ def create_view(
     targets = {name: _target(kinds, name == dataset.columns.time) for name, kinds in found.items()}
     targets |= {column: kind for column, kind in (types or {}).items() if column in found}
     mark = "_" * (1 + max((len(column) - len(column.lstrip("_")) for column in names), default=0))
-    is_query = dataset.source.path is None and is_view(con, dataset.source)
+    is_query = any(part.is_view for part in parts)
     view = SourceView(
         name, {}, found, mark, is_query, {name: files for name, files in lacking.items() if files}
     )
