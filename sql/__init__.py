@@ -11,7 +11,8 @@ def read(name: str) -> str:
     Raises FileNotFoundError, which names the file.
     """
     path = Path(name)
-    return (path if path.is_absolute() else FOLDER / path).with_suffix(".sql").read_text(encoding="utf-8")
+    file = (path if path.is_absolute() else FOLDER / path).with_suffix(".sql")
+    return file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
 
 
 def names(pattern: str) -> list[str]:

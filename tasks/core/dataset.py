@@ -1,7 +1,9 @@
 """The configuration sections that define a dataset: its source, columns, features and data quality rules."""
 
+import re
 from datetime import date, timedelta
 from typing import Literal, Self
+from unicodedata import normalize
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +19,16 @@ from sql import folded
 from tasks.core.dates import TimeZone
 
 RESERVED = ("main", "information_schema", "pg_catalog")  # schemas that every database of DuckDB has
+
+
+LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # a dataset's name
+
+
+def legal_name(text: str) -> str:
+    """Returns a legal name of a dataset that resembles a text, such as the name of a folder."""
+    plain = normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-_") or "dataset"
+    return f"{name}-data" if folded(name) in RESERVED else name
 
 
 class SourceSettings(Section):
@@ -138,7 +150,7 @@ class QualitySettings(Section):
 class Dataset(Section):
     """A dataset: its source, the rows and features to use, how to train on them and when to flag a row."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    name: str
     source: SourceSettings
     columns: ColumnSettings
     features: FeatureSettings
@@ -150,7 +162,12 @@ class Dataset(Section):
 
     @field_validator("name")
     @classmethod
-    def _is_free(cls, name: str) -> str:
+    def _is_legal(cls, name: str) -> str:
+        if not LEGAL.fullmatch(name):
+            raise ValueError(
+                f"{name!r} must begin with a letter or digit, and have letters, digits, _ and - alone; such "
+                f"as {legal_name(name)}"
+            )
         if folded(name) in RESERVED:
             raise ValueError(f"{name} is a name that DuckDB keeps for itself; choose another")
         return name

@@ -3,6 +3,8 @@
 Each message names the date, the file or column, the count, and what to do.
 """
 
+import re
+
 
 class NightError(Exception):
     """A step failed or refused its input; nothing of the night was published."""
@@ -46,6 +48,14 @@ class WarehouseMissing(WarehouseError):
     """The warehouse does not exist yet, or holds nothing of this dataset."""
 
 
+class DiskFull(NightError):
+    """There is no space left to write to; what was committed and staged before is there."""
+
+
+class StillRunning(NightError):
+    """Another process has worked on the same date or training for longer than anybody waits."""
+
+
 class LabelsRefused(NightError):
     """A label file cannot be read or has invalid values; none of its labels was recorded."""
 
@@ -85,3 +95,8 @@ def first_line(error: Exception) -> str:
     of the error's class if there is no message.
     """
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error says that a device has no space left, be it the system's or a library's."""
+    return bool(re.search(r"No space left on device|Disk quota exceeded", str(error)))

@@ -13,8 +13,8 @@ import duckdb
 
 from sql import literal
 from tasks.core.dataset import Dataset, SourceSettings
-from tasks.core.errors import SourceError, first_line
-from tasks.core.filesystem import exact_pattern, filesystem_of, is_remote
+from tasks.core.errors import DiskFull, SourceError, first_line, is_full
+from tasks.core.filesystem import exact_pattern, filesystem_of, is_file, is_remote
 from tasks.core.masking import mask_unconverted
 from tasks.source.listing import DATE_GLOB, date_pattern, find_files, unescaped
 from tasks.source.tables import attach, columns_of, find_table, table_date
@@ -73,6 +73,8 @@ def readable(source: SourceSettings, *days: date) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        if is_full(error):  # of what is written meanwhile
+            raise DiskFull(f"{days[-1]}: {first_line(error)}; make some space and run again") from error
         raise SourceError(
             f"{days[-1]}: {unreadable_reason(source, days, error)}; deliver it again"
         ) from error
@@ -116,6 +118,8 @@ def _find_unreadable_file(source: SourceSettings, days: Sequence[date]) -> str |
     """Returns the first Parquet file of these dates that cannot be read completely; None if all can."""
     with connect(source) as con:
         for file in list_files(source, days) if source.path is not None else []:
+            if not is_file(file):
+                return file
             try:
                 con.sql(
                     f"select sum(hash(columns(*))) from read_parquet({literal(exact_pattern(file))})"

@@ -11,7 +11,7 @@ from duckdb.sqltypes import SQLNULL, DuckDBPyType
 from sql import folded, identifier, literal
 from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.errors import PartitionMissing
-from tasks.core.filesystem import exact_pattern
+from tasks.core.filesystem import exact_pattern, is_file
 from tasks.source.connection import list_dates, list_files, place
 from tasks.source.listing import date_pattern
 from tasks.source.tables import columns_of, find_table, table_date
@@ -68,6 +68,8 @@ def _parts(
         yield Part(table.relation, types, day, where, is_view=table.is_view)
         return
     files = list_files(source, days)
+    if odd := next((file for file in files if not is_file(file)), None):
+        raise duckdb.IOException(f"{odd} is a folder or a pipe, and no file")
     pattern = date_pattern(source.path)
     if not any(re.search(pattern, file)[1] == days[-1].isoformat() for file in files):  # type: ignore[index]
         known = list_dates(source)

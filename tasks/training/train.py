@@ -23,7 +23,7 @@ from tasks.core.dates import date_range
 from tasks.core.errors import GateFailed, NightError
 from tasks.core.identity import training_identity
 from tasks.core.references import DateLeftOut, Partition, Version
-from tasks.core.staging import work_folder
+from tasks.core.staging import naming_full_disk, work_folder
 from tasks.core.step import step
 from tasks.labels.known_labels import known_labels
 from tasks.notifications.notify import notify_promotion
@@ -113,7 +113,7 @@ def train_version(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Versio
         for training_hash in training_identity(dataset).hashes
     ]
     name = names[0]
-    with work_folder(warehouse.files, f"train-{name}") as staging:
+    with naming_full_disk(as_of, warehouse.files), work_folder(warehouse.files, f"train-{name}") as staging:
         if known := next(filter(None, (find_version(warehouse, each) for each in names)), None):
             log.info(
                 (

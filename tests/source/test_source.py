@@ -1,5 +1,7 @@
 """Reading the source: what a day is, what its fingerprint depends on, and the errors if it cannot be read."""
 
+import os
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -461,6 +463,22 @@ def test_a_wrong_path_is_reported(tmp_path: Path) -> None:
     message = message_of(dataset(path=f"{tmp_path}/nowhere/{{date}}.parquet"))
     assert message.startswith(f"{DAY}: there is no partition at {tmp_path}/nowhere/{DAY}.parquet")
     assert "no dates at all" in message
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    data = parquet(tmp_path)
+    odd = tmp_path / f"date={DAY}" / "x.parquet"
+    make(odd)
+    assert f"{DAY}: {odd} cannot be read: {odd} is a folder or a pipe, and no file" in message_of(data)
+    assert read_partition(data, DAY - timedelta(days=1)).rows
+
+
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = parquet(tmp_path)
+    closed = str(tmp_path / f"date={DAY}")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != closed)
+    assert f"cannot be listed: [Errno 13] Permission denied: '{closed}'" in message_of(data)
 
 
 def test_an_empty_partition_is_reported(tmp_path: Path) -> None:
