@@ -4,6 +4,11 @@ Each message names the date, the file or column, the count, and what to do.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+from models.errors import ModelError
 
 
 class NightError(Exception):
@@ -95,6 +100,17 @@ def first_line(error: Exception) -> str:
     of the error's class if there is no message.
     """
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+@contextmanager
+def dated(day: date) -> Iterator[None]:
+    """Writes the date before the message of an error of a detector, which knows none."""
+    try:
+        yield
+    except ModelError as error:
+        if re.match(r"\d{4}-\d{2}-\d{2}", str(error)):
+            raise
+        raise type(error)(f"{day}: {error}") from error
 
 
 def is_full(error: Exception) -> bool:

@@ -53,6 +53,7 @@ CHUNK_CELLS = 1 << 25  # values that Great Expectations checks at once: 256 MiB
 TEXTS = ("rule", "column", "content")
 QUARANTINE = {"row": pl.Int64, "id": pl.String, "copy": pl.Int64, **dict.fromkeys(TEXTS, pl.String)}
 NULL = "NULL"  # the type of a column that is null in all files, as Data Docs show it
+SHOWN = 5  # allowed values in a message
 VECTOR = 2048  # rows in a DuckDB vector: its batches are multiples of this
 
 
@@ -285,7 +286,7 @@ def _rejection_reasons(
                 "deliver the whole day"
             )
     quality, share = dataset.quality, quarantined / max(partition.rows, 1)
-    worst = _most_broken_rules(results)
+    worst = "; ".join([_most_broken_rules(results), *_unmatched_rules(dataset, view, results)])
     found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.2%} ({worst})"
     if quarantined and quarantined == partition.rows:
         yield f"{found}, and none is left; deliver the day again or fix [quality]"
@@ -304,6 +305,26 @@ def _most_broken_rules(results: list[RuleResult]) -> str:
     return ", ".join(f"{result.column} {result.rule} {result.broken:,}" for result in worst[:3])
 
 
+def _unmatched_rules(dataset: Dataset, view: SourceView, results: list[RuleResult]) -> Iterator[str]:
+    """Yields each rule `allowed` that no value of its column passes, as a sentence: its values may be of
+    another type, or have blanks.
+    """
+    for result in results:
+        name, values = str(result.column), result.checked - result.missing
+        if result.rule != "allowed" or not 0 < values <= result.broken:
+            continue
+        allowed = dataset.quality.columns[name].allowed or ()
+        kinds = ", ".join(map(str, view.found[name]))
+        shown, such_as = f"{len(allowed)} values", ""
+        if name not in dataset.columns.private:
+            shown = ", ".join(map(repr, allowed[:SHOWN])) + ", ..." * (len(allowed) > SHOWN)
+            such_as = f", such as {result.examples[0]!r}"
+        yield (
+            f"column {name} is {kinds}{such_as}, and none of its values is in quality.columns.{name}.allowed "
+            f"({shown}): write them as the column has them"
+        )
+
+
 def _notes(
     con: duckdb.DuckDBPyConnection,
     dataset: Dataset,
@@ -320,6 +341,7 @@ def _notes(
         )
     if repeats := sum(result.broken for result in results if result.rule == "unique_id"):
         yield f"{repeats:,} rows repeat an id; of the rows of an id, the first by its content was kept"
+    yield from _unmatched_rules(dataset, view, results)
     yield from label_notes(con, dataset, view)
 
 

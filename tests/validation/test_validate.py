@@ -357,6 +357,30 @@ def test_allowed_numbers(tmp_path: Path, allowed: list[float]) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("column", "allowed", "words"),
+    [
+        ("channel", [1, 2], "column channel is VARCHAR, such as 'web', and none of its values is in "
+         "quality.columns.channel.allowed (1, 2): write them as the column has them"),
+        ("channel", ["pos "], "allowed ('pos ')"),
+        ("amount", ["low", "high"], "column amount is DOUBLE, such as '1', and none"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_allowed_values_that_no_value_is_are_shown_beside_one(
+    tmp_path: Path, column: str, allowed: list[Any], words: str, share: float
+) -> None:
+    quality = {"max_bad_share": share, "columns": {column: {"allowed": allowed}}}
+    with pytest.raises(PartitionRejected) as caught:
+        validated_day(tmp_path, rows(), quality=quality)
+    assert words in str(caught.value)
+    with pytest.raises(PartitionRejected) as caught:
+        validated_day(tmp_path, rows(), quality=quality, columns={"id": "id", "private": [column]})
+    assert f"none of its values is in quality.columns.{column}.allowed ({len(allowed)} values)" in str(
+        caught.value
+    )
+
+
 def test_a_row_that_breaks_two_rules_counts_once_and_has_two_lines(tmp_path: Path) -> None:
     frame = (
         replaced("amount", {7: 101.0})
