@@ -116,3 +116,8 @@ def dated(day: date) -> Iterator[None]:
 def is_full(error: Exception) -> bool:
     """Whether an error says that a device has no space left, be it the system's or a library's."""
     return bool(re.search(r"No space left on device|Disk quota exceeded", str(error)))
+
+
+def shown(name: str) -> str:
+    """Returns a name for a message: quoted where it has blanks, which would not show, or other signs."""
+    return name if name.isidentifier() else repr(name)

@@ -12,6 +12,7 @@ from sql import identifier, literal
 from tasks.core.canonical import as_number, canonical_text, may_be_inexact
 from tasks.core.dataset import ColumnRule, Dataset
 from tasks.core.duckdb_types import is_float, is_image, is_text
+from tasks.core.errors import shown
 from tasks.core.sql_expressions import null_if_nan
 from tasks.source.view import SourceView
 
@@ -33,7 +34,7 @@ def missing_columns(dataset: Dataset, view: SourceView) -> list[str]:
     files lack it.
     """
     return [
-        f"{name} in {view.lacking[name][0]}" if name in view.lacking else name
+        shown(name) + (f" in {view.lacking[name][0]}" if name in view.lacking else "")
         for name in configured_columns(dataset)
         if name not in view.types or name in view.lacking
     ]

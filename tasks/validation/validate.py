@@ -18,7 +18,7 @@ from tasks.core.atomic_files import atomic_path
 from tasks.core.canonical import as_number, canonical_text
 from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import is_number_or_boolean
-from tasks.core.errors import PartitionRejected, SourceError
+from tasks.core.errors import PartitionRejected, SourceError, shown
 from tasks.core.masking import MASK
 from tasks.core.references import Partition, Validated
 from tasks.core.step import step
@@ -270,10 +270,8 @@ def _rejection_reasons(
     """Yields every reason to reject the whole partition, each with what to do."""
     broken = {(result.rule, str(result.column)): result for result in results if not result.success}
     if missing := missing_columns(dataset, view):
-        yield (
-            f"missing columns: {', '.join(missing)} (there are {', '.join(view.types)}); deliver them or fix "
-            "the configuration"
-        )
+        there = ", ".join(map(shown, view.types))
+        yield f"missing columns: {', '.join(missing)} (there are {there}); deliver them or fix the configuration"
     for (rule, column), result in broken.items():
         if rule in TYPES:
             yield (
@@ -315,13 +313,13 @@ def _unmatched_rules(dataset: Dataset, view: SourceView, results: list[RuleResul
             continue
         allowed = dataset.quality.columns[name].allowed or ()
         kinds = ", ".join(map(str, view.found[name]))
-        shown, such_as = f"{len(allowed)} values", ""
+        values_shown, such_as = f"{len(allowed)} values", ""
         if name not in dataset.columns.private:
-            shown = ", ".join(map(repr, allowed[:SHOWN])) + ", ..." * (len(allowed) > SHOWN)
+            values_shown = ", ".join(map(repr, allowed[:SHOWN])) + ", ..." * (len(allowed) > SHOWN)
             such_as = f", such as {result.examples[0]!r}"
         yield (
             f"column {name} is {kinds}{such_as}, and none of its values is in quality.columns.{name}.allowed "
-            f"({shown}): write them as the column has them"
+            f"({values_shown}): write them as the column has them"
         )
 
 
@@ -337,7 +335,9 @@ def _notes(
     known = {*configured_columns(dataset), columns.label, columns.weight, dataset.source.date_column}
     if dataset.features.sql is None:
         yield from (
-            f"column {name} is not configured; it was ignored" for name in view.types if name not in known
+            f"column {shown(name)} is not configured; it was ignored"
+            for name in view.types
+            if name not in known
         )
     if repeats := sum(result.broken for result in results if result.rule == "unique_id"):
         yield f"{repeats:,} rows repeat an id; of the rows of an id, the first by its content was kept"

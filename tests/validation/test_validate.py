@@ -144,6 +144,12 @@ def test_a_missing_column_rejects_and_lists_the_existing_columns(tmp_path: Path,
         validated_day(tmp_path, rows().drop(column))
 
 
+def test_blanks_in_the_name_of_a_column_show(tmp_path: Path) -> None:
+    named = r"missing columns: amount \(there are id, at, card, ' amount', channel, fraud\)"
+    with pytest.raises(PartitionRejected, match=named):
+        validated_day(tmp_path, rows().rename({"amount": " amount"}))
+
+
 @pytest.mark.parametrize("column", ["id", "card", "amount", "channel"])
 def test_a_file_that_lacks_a_column_is_named(tmp_path: Path, column: str) -> None:
     dataset = configure(tmp_path, source={"path": f"{tmp_path}/{{date}}*.parquet"})
