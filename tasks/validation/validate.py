@@ -270,8 +270,8 @@ def _rejection_reasons(
     """Yields every reason to reject the whole partition, each with what to do."""
     broken = {(result.rule, str(result.column)): result for result in results if not result.success}
     if missing := missing_columns(dataset, view):
-        there = ", ".join(map(shown, view.types))
-        yield f"missing columns: {', '.join(missing)} (there are {there}); deliver them or fix the configuration"
+        named, there = ", ".join(missing), ", ".join(map(shown, view.types))
+        yield f"missing columns: {named} (there are {there}); deliver them or fix the configuration"
     for (rule, column), result in broken.items():
         if rule in TYPES:
             yield (
