@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from flows.errors import ComputeError, ServingError, SettingsError
 from models.errors import ModelError
-from tasks.core.errors import NightError, QueryFailed
+from tasks.core.errors import NightError, QueryFailed, first_line, is_full
 from tasks.core.progress import listen
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Failing(TyperGroup):
         except Exception as error:
             if type(error).__module__.startswith(("click", "typer")):  # wrong usage: status 2
                 raise
+            if is_full(error):
+                self._fail(error, f"{first_line(error)}; make some space and run again")
             self._fail(
                 error, f"unexpected {type(error).__name__}: {error}; run again with --debug for the traceback"
             )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from flows.settings import Settings, load_settings
 from flows.steps import Steps
-from tasks.core.errors import first_line
+from tasks.core.errors import dated, first_line
 from tasks.core.references import Features, Night, Partition
-from tasks.core.staging import night_folder, scratch_folder
+from tasks.core.staging import naming_full_disk, night_folder, scratch_folder
 from tasks.labels.known_labels import labels
 from tasks.monitoring.challenger import decide_challengers
 from tasks.monitoring.drift import drift
@@ -143,5 +143,7 @@ def open_night(
         with (
             night_folder(settings.files, day, anew=force) as staging,
             record_failure(settings, warehouse, day),
+            naming_full_disk(day, settings.files),
+            dated(day),
         ):
             yield Steps(staging, settings)

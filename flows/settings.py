@@ -14,7 +14,7 @@ import sql
 from flows.compute import ComputeSettings
 from flows.errors import SettingsError
 from flows.schedule import ScheduleSettings
-from tasks.core.dataset import Dataset
+from tasks.core.dataset import Dataset, legal_name
 from tasks.core.filesystem import exact_pattern, is_remote
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.monitoring.settings import ChallengerSettings
@@ -96,8 +96,10 @@ def load_settings(config: Path | None = None) -> Settings:
     """
     path = find_config(config)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
     content = _resolve(_substitute(raw, path), path.parent)
     try:
@@ -128,7 +130,7 @@ def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Makes local paths absolute; the feature SQL is looked for beside the configuration first, then among
     our own.
     """
-    content.setdefault("name", folder.name)
+    content.setdefault("name", legal_name(folder.name))
     content.setdefault("warehouse", {})
     content["warehouse"].setdefault("uri", WarehouseSettings().uri)
     content["warehouse"].setdefault("files", WarehouseSettings().files)

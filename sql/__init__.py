@@ -11,7 +11,8 @@ def read(name: str) -> str:
     Raises FileNotFoundError, which names the file.
     """
     path = Path(name)
-    return (path if path.is_absolute() else FOLDER / path).with_suffix(".sql").read_text(encoding="utf-8")
+    file = (path if path.is_absolute() else FOLDER / path).with_suffix(".sql")
+    return file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
 
 
 def names(pattern: str) -> list[str]:
@@ -24,6 +25,11 @@ def names(pattern: str) -> list[str]:
 def identifier(name: str) -> str:
     """Returns the name as a quoted SQL identifier; it may contain any characters."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def folded(name: str) -> str:
+    """Returns a name as DuckDB compares it: capital letters of ASCII are small ones."""
+    return name.encode().lower().decode()
 
 
 def literal(text: str) -> str:

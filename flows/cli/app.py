@@ -5,11 +5,11 @@ Imports nothing large, so that `--help` and `sql` answer at once.
 
 import os
 import sys
-from contextlib import suppress
 
 import typer
 
 from flows.cli import maintenance, nights, registry, results, serve
+from flows.cli.streams import open_streams
 from flows.console import Failing, end_progress
 
 app = typer.Typer(
@@ -29,24 +29,37 @@ for commands in (nights, results, registry, serve, maintenance):
 
 def main() -> None:
     """Runs the `nightscore` command; its entry point."""
+    open_streams()
+    status = 0
     try:
         app()
     except SystemExit as ended:
-        end_progress()
-        _leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except OSError as error:  # help that cannot be written
+        status = _unwritten(error)
+    end_progress()
+    _leave(status)
 
 
 def _leave(status: int) -> None:
     """Ends the process at once: everything is committed and sent, and the libraries take two seconds to end.
 
-    Prefect still has logs to send then.
+    Prefect still has logs to send then. Output that could not be written makes it fail.
     """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        status = status or _unwritten(error)
     if "prefect" in sys.modules:
         sys.exit(status)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
+    sys.stderr.flush()
     os._exit(status)
+
+
+def _unwritten(error: OSError) -> int:
+    """Names the output that could not be written; returns the exit status."""
+    sys.stderr.write(f"nightscore: {error.strerror}: {error.filename}\n")
+    return 1
 
 
 if __name__ == "__main__":

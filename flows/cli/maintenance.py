@@ -125,5 +125,9 @@ def init(
             for place in (path, database)
         )
     out.write_text(render_toml(look_at(path, database, table), name), encoding="utf-8")
-    load_settings(out)
+    try:
+        load_settings(out)
+    except SettingsError:
+        out.unlink()
+        raise
     say(f"Wrote {out}. Check its guesses, then run `nightscore doctor --config {out}`.")

@@ -176,9 +176,8 @@ def labels(
     if as_json:
         print_json(dataclasses.asdict(recorded))
         return
-    such_as = (
-        f" ({', '.join(recorded.unknown_ids)}{', ...' * (recorded.unknown > len(recorded.unknown_ids))})"
-    )
+    ids = ", ".join(map(repr, recorded.unknown_ids))
+    such_as = f" ({ids}{', ...' * (recorded.unknown > len(recorded.unknown_ids))})"
     named = such_as if recorded.unknown_ids else ""
     left_out = (
         f"; {recorded.unknown:,} match no scored row and were left out{named}" if recorded.unknown else ""

@@ -161,7 +161,8 @@ def train(
     encoded = encoder.encode(frame)
     if not np.ptp(encoded[learnt.fit], axis=0).any():
         raise TrainingError(
-            f"no feature varies in the {len(learnt.fit)} rows to learn from; there is nothing to learn"
+            f"no feature varies in the {len(learnt.fit):,} rows to learn from; name features that vary, or "
+            "widen training.window_days"
         )
     fit, validation, held_out = encoded[learnt.fit], encoded[learnt.validation], encoded[parts.p_value]
     log.info(

@@ -1,7 +1,9 @@
 """The configuration sections that define a dataset: its source, columns, features and data quality rules."""
 
+import re
 from datetime import date, timedelta
 from typing import Literal, Self
+from unicodedata import normalize
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,9 +15,20 @@ from models.settings import (
     ThresholdSettings,
     TrainingSettings,
 )
+from sql import folded
 from tasks.core.dates import TimeZone
 
 RESERVED = ("main", "information_schema", "pg_catalog")  # schemas that every database of DuckDB has
+
+
+LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # a dataset's name
+
+
+def legal_name(text: str) -> str:
+    """Returns a legal name of a dataset that resembles a text, such as the name of a folder."""
+    plain = normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-_") or "dataset"
+    return f"{name}-data" if folded(name) in RESERVED else name
 
 
 class SourceSettings(Section):
@@ -137,7 +150,7 @@ class QualitySettings(Section):
 class Dataset(Section):
     """A dataset: its source, the rows and features to use, how to train on them and when to flag a row."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    name: str
     source: SourceSettings
     columns: ColumnSettings
     features: FeatureSettings
@@ -149,10 +162,23 @@ class Dataset(Section):
 
     @field_validator("name")
     @classmethod
-    def _is_free(cls, name: str) -> str:
-        if name.lower() in RESERVED:
+    def _is_legal(cls, name: str) -> str:
+        if not LEGAL.fullmatch(name):
+            raise ValueError(
+                f"{name!r} must begin with a letter or digit, and have letters, digits, _ and - alone; such "
+                f"as {legal_name(name)}"
+            )
+        if folded(name) in RESERVED:
             raise ValueError(f"{name} is a name that DuckDB keeps for itself; choose another")
         return name
+
+    @model_validator(mode="after")
+    def _columns_have_one_name(self) -> Self:
+        spelled: dict[str, str] = {}
+        for name in self.source_columns:
+            if (other := spelled.setdefault(folded(name), name)) != name:
+                raise ValueError(f"{other} and {name} are the same column to DuckDB; write it in one way")
+        return self
 
     @model_validator(mode="after")
     def _image_has_no_column_rule(self) -> Self:
@@ -162,6 +188,14 @@ class Dataset(Section):
                 f"[quality.columns.{image.column}]"
             )
         return self
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """The columns of the source that have a role, are read as features or have a rule."""
+        columns, features = self.columns, () if self.features.sql else self.features.names
+        roles = (columns.id, columns.time, columns.entity, columns.label, columns.weight)
+        named = (*roles, *columns.private, *columns.details, *features, *self.quality.columns)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
 
     def is_private(self, feature: str) -> bool:
         """Whether the values of a feature are masked. A pixel, such as photo[0,3], is its image column's."""

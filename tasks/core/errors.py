@@ -3,6 +3,13 @@
 Each message names the date, the file or column, the count, and what to do.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+from models.errors import ModelError
+
 
 class NightError(Exception):
     """A step failed or refused its input; nothing of the night was published."""
@@ -46,6 +53,14 @@ class WarehouseMissing(WarehouseError):
     """The warehouse does not exist yet, or holds nothing of this dataset."""
 
 
+class DiskFull(NightError):
+    """There is no space left to write to; what was committed and staged before is there."""
+
+
+class StillRunning(NightError):
+    """Another process has worked on the same date or training for longer than anybody waits."""
+
+
 class LabelsRefused(NightError):
     """A label file cannot be read or has invalid values; none of its labels was recorded."""
 
@@ -85,3 +100,24 @@ def first_line(error: Exception) -> str:
     of the error's class if there is no message.
     """
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+@contextmanager
+def dated(day: date) -> Iterator[None]:
+    """Writes the date before the message of an error of a detector, which knows none."""
+    try:
+        yield
+    except ModelError as error:
+        if re.match(r"\d{4}-\d{2}-\d{2}", str(error)):
+            raise
+        raise type(error)(f"{day}: {error}") from error
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error says that a device has no space left, be it the system's or a library's."""
+    return bool(re.search(r"No space left on device|Disk quota exceeded", str(error)))
+
+
+def shown(name: str) -> str:
+    """Returns a name for a message: quoted where it has blanks, which would not show, or other signs."""
+    return name if name.isidentifier() else repr(name)

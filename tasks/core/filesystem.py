@@ -3,6 +3,7 @@ environment.
 """
 
 import glob
+from pathlib import Path
 
 import fsspec
 
@@ -17,6 +18,13 @@ def exact_pattern(path: str) -> str:
 def is_remote(path: str) -> bool:
     """Whether a path has a protocol, such as s3://."""
     return "://" in path
+
+
+def is_file(path: str) -> bool:
+    """Whether a path that was listed is a file: a folder cannot be read, and a pipe is waited for forever.
+    What a remote store lists are files.
+    """
+    return is_remote(path) or Path(path).is_file()
 
 
 def filesystem_of(path: str) -> fsspec.AbstractFileSystem:

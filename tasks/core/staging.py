@@ -12,16 +12,19 @@ from pathlib import Path
 from socket import gethostname
 from typing import IO
 
+from tasks.core.errors import DiskFull, NightError, StillRunning, first_line, is_full
 from tasks.core.file_lock import locked
 
 log = logging.getLogger(__name__)
+WAIT_HOURS = 12.0  # for another process that works on the same folder
 RUNNING = "running"  # the file in each folder that its process locks
 SCRATCH = "scratch-"
 
 
 @contextmanager
 def night_folder(files: Path, day: date, *, anew: bool = False, keep: bool = False) -> Iterator[Path]:
-    """Yields the folder of a date, and waits while another process has it.
+    """Yields the folder of a date, and waits while another process has it; raises StillRunning after
+    WAIT_HOURS.
 
     The folder is removed when the block succeeds, unless `keep` is set and a step has left a result in it. If
     the block fails or its process is killed, computed results stay for the next run of the date, which starts
@@ -44,8 +47,8 @@ def night_folder(files: Path, day: date, *, anew: bool = False, keep: bool = Fal
 
 @contextmanager
 def work_folder(files: Path, name: str) -> Iterator[Path]:
-    """Yields an empty folder of this name, and waits while another process has it; it is removed when the
-    block ends or fails.
+    """Yields an empty folder of this name, and waits while another process has it, see `night_folder`; it is
+    removed when the block ends or fails.
     """
     folder = staging(files) / f"{SCRATCH}{name}"
     with _exclusive(folder):
@@ -62,6 +65,22 @@ def scratch_folder(files: Path) -> Iterator[Path]:
     sweep(files)
     with work_folder(files, secrets.token_hex(4)) as folder:
         yield folder
+
+
+@contextmanager
+def naming_full_disk(day: date, files: Path) -> Iterator[None]:
+    """Turns the error of a device without space into DiskFull, which names the date and the place.
+
+    files: the folder below which files are written whose error has no name.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, NightError) or not is_full(error):
+            raise
+        place = getattr(error, "filename", None) or files
+        reason = f"{place}: no space left on device" if isinstance(error, OSError) else first_line(error)
+        raise DiskFull(f"{day}: {reason}; make some space and run again") from error
 
 
 def sweep(files: Path) -> None:
@@ -90,11 +109,16 @@ def staging(files: Path) -> Path:
 
 @contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    is_logged = False
+    started = None
     while (lock := _lock(folder)) is None:
-        if not is_logged:
+        if started is None:
+            started = time.monotonic()
             log.warning("%s  waiting for the process that works on it: %s", folder.name, _holder(folder))
-            is_logged = True
+        elif time.monotonic() - started > WAIT_HOURS * 3600:
+            raise StillRunning(
+                f"{folder.name}: {_holder(folder)} has worked on it for more than {WAIT_HOURS:g} hours; end "
+                "that process and run again"
+            )
         time.sleep(0.2)
     with lock:
         yield

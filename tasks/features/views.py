@@ -128,6 +128,9 @@ def _history_types(
     """
     for name, kind in night.types.items():
         earlier = before.found.get(name, ()) if before else ()
+        if before and name in before.types and not (earlier and night.found[name]):
+            yield name, kind if night.found[name] else before.types[name]  # one of the two has no value
+            continue
         kinds = {str(each): each for each in (*night.found[name], *earlier)}
         if name in (dataset.columns.id, dataset.columns.entity) and all(map(is_number, night.found[name])):
             if not all(map(is_integer, night.found[name])):

@@ -67,9 +67,11 @@ def read_frauds(dataset: Dataset, first: date, last: date) -> pl.DataFrame:
 
 
 def has_labels(dataset: Dataset, day: date) -> bool:
-    """Returns whether a date has the label column. Raises SourceError if it cannot be read."""
+    """Returns whether all rows of a date have the label column. Raises SourceError if it cannot be read."""
+    label = dataset.columns.label
     with connect(dataset.source) as con, readable(dataset.source, day):
-        return dataset.columns.label in create_view(con, dataset, "labelled", [day]).types
+        view = create_view(con, dataset, "labelled", [day])
+        return label in view.types and label not in view.lacking
 
 
 def _read(

@@ -14,7 +14,7 @@ import duckdb
 import sql
 from sql import identifier
 from tasks.core.dataset import Dataset
-from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line
+from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line, shown
 from tasks.notifications.settings import NotifySettings
 from tasks.operations.installation import INSTALLATION, Check
 from tasks.publishing.held import set_aside
@@ -86,9 +86,12 @@ def check_columns(setup: Setup) -> Check:
     with connect(dataset.source) as con, readable(dataset.source, newest):
         found = create_view(con, dataset, "newest", [newest]).types
     if missing := sorted(needed - found.keys()):
-        has = f"{place(dataset.source, newest)} has {', '.join(found)}"
+        has = f"{place(dataset.source, newest)} has {', '.join(map(shown, found))}"
         return Check(
-            "columns", False, f"missing: {', '.join(missing)}", f"fix [columns] or [features]; {has}"
+            "columns",
+            False,
+            f"missing: {', '.join(map(shown, missing))}",
+            f"fix [columns] or [features]; {has}",
         )
     return Check("columns", True, f"all {len(needed)} columns of the configuration are there")
 

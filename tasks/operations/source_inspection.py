@@ -25,6 +25,7 @@ from tasks.core.filesystem import exact_pattern
 from tasks.operations.column_roles import MAX_CATEGORIES, ColumnLook, guess_features, guess_roles
 from tasks.source.connection import connect, list_dates, readable
 from tasks.source.listing import find_files, unescaped
+from tasks.source.tables import columns_of, find_table, list_tables
 from tasks.source.view import SourceView, create_view
 
 SAMPLED_DATES, SAMPLED_ROWS = 7, 200_000
@@ -152,29 +153,16 @@ def _table_source(database: str, table: str | None) -> SourceSettings:
 
     Raises SourceError if the table does not exist or has no such column.
     """
-    with connect(SourceSettings(database=database, table="_", date_column="_")) as con:
-        listed = (
-            "select table_schema, table_name from information_schema.tables where table_catalog = "
-            "'source' order by all"
-        )
-        tables = con.sql(listed).fetchall()
-        names = {
-            (name if schema == "main" else f"{schema}.{name}"): (schema, name) for schema, name in tables
-        }
-        chosen = (
-            table.removeprefix("main.")
-            if table is not None
-            else next(iter(names))
-            if len(names) == 1
-            else None
-        )
-        if chosen not in names:
-            raise SourceError(
-                f"{database} has {'no table ' + table if table else 'no single table'}; name one of: "
-                f"{', '.join(names)}"
-            )
-        found = con.sql(f"from source.{'.'.join(map(identifier, names[chosen]))}")
-        columns = dict(zip(found.columns, found.types, strict=True))
+    source = SourceSettings(database=database, table="_", date_column="_")
+    with connect(source) as con:
+        tables = list_tables(con)
+        if table is None and len(tables) != 1:
+            named = ", ".join(each.written for each in tables)
+            raise SourceError(f"{database} has no single table; name one of: {named}")
+        chosen = table or tables[0].written
+        source = source.model_copy(update={"table": chosen})
+        columns = columns_of(con, source)
+        chosen = find_table(con, source).written
     dates = [name for name, kind in columns.items() if is_date(kind)]
     timestamps = [name for name, kind in columns.items() if is_timestamp(kind)]
     if not dates + timestamps:

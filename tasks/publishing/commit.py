@@ -101,7 +101,7 @@ def _require_every_row(con: duckdb.DuckDBPyConnection, dataset: Dataset, staged:
         return
     found = rows(con, "publish/list_contradictions", run_id=staged.run_id, path=path)
     is_private = dataset.columns.id in dataset.columns.private
-    named = [each["problem"] if is_private else f"{each['id']} {each['problem']}" for each in found[:SHOWN]]
+    named = [each["problem"] if is_private else f"{each['id']!r} {each['problem']}" for each in found[:SHOWN]]
     raise WarehouseError(
         f"{staged.date}: {scored.rows:,} scored and {refused.rows:,} refused rows are not the "
         f"{validated.found.rows:,} rows of the gate{': ' if named else ''}{', '.join(named)}; nothing was "

@@ -11,19 +11,20 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from sql import identifier, literal
+from sql import literal
 from tasks.core.dataset import Dataset, SourceSettings
-from tasks.core.duckdb_types import has_time_zone
-from tasks.core.errors import SourceError, first_line
-from tasks.core.filesystem import exact_pattern, filesystem_of, is_remote
+from tasks.core.errors import DiskFull, SourceError, first_line, is_full
+from tasks.core.filesystem import exact_pattern, filesystem_of, is_file, is_remote
 from tasks.core.masking import mask_unconverted
 from tasks.source.listing import DATE_GLOB, date_pattern, find_files, unescaped
+from tasks.source.tables import attach, columns_of, find_table, table_date
 
 # DuckDB downloads nothing at run time, and a large day spills to disk instead of filling the memory.
 DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "memory_limit": "1GB",
+    "python_enable_replacements": "false",  # a view of the source that names a variable of ours
 }
 
 
@@ -51,7 +52,7 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
             if not Path(source.database).is_file():
                 raise SourceError(f"there is no DuckDB file {source.database}; fix source.database")
             try:
-                con.execute(f"attach {literal(source.database)} as source (read_only)")
+                attach(con, source.database)
             except duckdb.Error as error:
                 raise SourceError(
                     f"{source.database} cannot be opened for reading: {first_line(error)}"
@@ -72,6 +73,8 @@ def readable(source: SourceSettings, *days: date) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        if is_full(error):  # of what is written meanwhile
+            raise DiskFull(f"{days[-1]}: {first_line(error)}; make some space and run again") from error
         raise SourceError(
             f"{days[-1]}: {unreadable_reason(source, days, error)}; deliver it again"
         ) from error
@@ -97,9 +100,10 @@ def list_dates(source: SourceSettings) -> list[date]:
         found = {match[1] for file in files if (match := re.search(date_pattern(source.path), file))}
         return sorted(date.fromisoformat(text) for text in found if _is_date(text))
     with connect(source) as con:
+        day = table_date(source, columns_of(con, source))
         try:
             rows = con.sql(
-                f"select distinct {table_date(con, source)} as d from {source_table(source)} order by d"
+                f"select distinct {day} as d from {find_table(con, source).relation} order by d"
             ).fetchall()
         except duckdb.Error as error:
             column = f"{source.date_column} in table {source.table} of {source.database}"
@@ -110,32 +114,12 @@ def list_dates(source: SourceSettings) -> list[date]:
     return [row[0] for row in rows if row[0] is not None]
 
 
-def source_table(source: SourceSettings) -> str:
-    """Returns the table of the source, quoted."""
-    assert source.table is not None
-    return ".".join(["source", *map(identifier, source.table.split("."))])
-
-
-def table_date(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> str:
-    """Returns an SQL expression for the date of a row of the source's table."""
-    assert source.date_column is not None
-    try:
-        table = con.sql(f"from {source_table(source)}")
-    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
-        raise SourceError(f"{source.database} has no table {source.table}; fix source.table") from error
-    types = dict(zip(table.columns, table.types, strict=True))
-    if source.date_column not in types:
-        raise SourceError(f"table {source.table} has no column {source.date_column}; fix source.date_column")
-    column = identifier(source.date_column)
-    if has_time_zone(types[source.date_column]):
-        return f"cast(timezone({literal(source.timezone)}, {column}) as date)"
-    return f"cast({column} as date)"
-
-
 def _find_unreadable_file(source: SourceSettings, days: Sequence[date]) -> str | None:
     """Returns the first Parquet file of these dates that cannot be read completely; None if all can."""
     with connect(source) as con:
         for file in list_files(source, days) if source.path is not None else []:
+            if not is_file(file):
+                return file
             try:
                 con.sql(
                     f"select sum(hash(columns(*))) from read_parquet({literal(exact_pattern(file))})"

@@ -42,8 +42,13 @@ def label_notes(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceVi
     columns = dataset.columns
     late = {"label": columns.label, "weight": columns.weight}
     for role, name in late.items():
-        if name is not None and name not in view.types:
+        if name is None:
+            continue
+        if name not in view.types:
             yield f"there is no {role} column {name}; its {role}s are not known"
+        elif name in view.lacking:
+            file = view.lacking[name][0]
+            yield f"{file} has no {role} column {name}; the {role}s of its rows are not known"
     strange, unweighted, example = con.execute(
         f"""
         select

@@ -1,8 +1,11 @@
 """Lists the files that the path of a source means: it is a pattern, and what it matches are files."""
 
 import glob
+import os
 import re
 from collections.abc import Iterator, Sequence
+from errno import EACCES
+from pathlib import Path
 
 from tasks.core.errors import SourceError, first_line
 from tasks.core.filesystem import filesystem_of, is_remote
@@ -46,6 +49,7 @@ def date_pattern(path: str) -> str:
 def _matches(patterns: Sequence[str]) -> Iterator[list[str]]:
     if not is_remote(patterns[0]):
         for pattern in patterns:
+            _require_access(pattern)
             # Unlike fsspec and Path.glob, it follows links to folders.
             found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
             yield [file for file in found if _is_data(file, pattern)]
@@ -59,9 +63,26 @@ def _matches(patterns: Sequence[str]) -> Iterator[list[str]]:
         yield [filesystem.unstrip_protocol(file) for file in found]
 
 
+def _require_access(pattern: str) -> None:
+    """Raises PermissionError, which names the folder, if one before the first wildcard may not be searched or
+    listed: a listing would leave its files out without a word.
+    """
+    parts = pattern.split("/")
+    for end in range(1, len(parts)):
+        folder, is_listed = Path(unescaped("/".join(parts[:end])) or "/"), _has_wildcard(parts[end])
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK if is_listed else os.X_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES), str(folder))
+        if is_listed:
+            break
+
+
+def _has_wildcard(part: str) -> bool:
+    return any(match[1] for match in WILDCARD.finditer(part))
+
+
 def _is_data(file: str, pattern: str) -> bool:
     for name, wanted in _aligned(file.split("/"), pattern.split("/")):
-        if not any(match[1] for match in WILDCARD.finditer(wanted)):
+        if not _has_wildcard(wanted):
             continue
         if name.startswith(HIDDEN) and not unescaped(wanted).startswith(name[0]):
             return False

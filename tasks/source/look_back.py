@@ -23,7 +23,7 @@ from tasks.core.errors import NightError, first_line
 from tasks.core.identity import run_identity
 from tasks.core.references import DateLeftOut
 from tasks.source.connection import unreadable_reason
-from tasks.source.row_rules import configured_columns, reserved_columns, typed_columns, violations
+from tasks.source.row_rules import missing_columns, reserved_columns, typed_columns, violations
 from tasks.source.view import SourceView, create_view, hashed_columns, with_copies
 
 RULES = 2  # raised whenever the counting below changes
@@ -142,7 +142,7 @@ def clash(dataset: Dataset, check: GateCheck, night: dict[str, tuple[str, ...]])
     columns = dataset.columns
     lenient = (columns.id, columns.entity, columns.label, columns.weight)
     for name, families in check.families.items():
-        expected = night.get(name, families)
+        expected = night.get(name) or families
         if name not in lenient and "text" not in expected and not set(families) <= set(expected):
             held, wanted = " and ".join(families), " and ".join(expected)
             return f"column {name} holds {held}, on the night {wanted}"
@@ -152,7 +152,7 @@ def clash(dataset: Dataset, check: GateCheck, night: dict[str, tuple[str, ...]])
 def _schema_reason(dataset: Dataset, view: SourceView) -> str | None:
     if taken := reserved_columns(dataset, view):
         return f"a column is named {taken[0]}"
-    if missing := [name for name in configured_columns(dataset) if name not in view.types]:
+    if missing := missing_columns(dataset, view):
         return f"missing columns: {', '.join(missing)}"
     for rule, names in typed_columns(dataset, view).items():
         for name in names:

@@ -12,6 +12,7 @@ from sql import identifier, literal
 from tasks.core.canonical import as_number, canonical_text, may_be_inexact
 from tasks.core.dataset import ColumnRule, Dataset
 from tasks.core.duckdb_types import is_float, is_image, is_text
+from tasks.core.errors import shown
 from tasks.core.sql_expressions import null_if_nan
 from tasks.source.view import SourceView
 
@@ -24,12 +25,19 @@ def configured_columns(dataset: Dataset) -> list[str]:
     """Returns every column that a partition must have. Label and weight are not among them: they may come
     later, and never decide whether a row is scored.
     """
-    columns = dataset.columns
-    roles = (columns.id, columns.time, columns.entity)
-    features = () if dataset.features.sql else dataset.features.names
-    named = (*roles, *features, *dataset.quality.columns, *columns.private, *columns.details)
-    late = (columns.label, columns.weight)
-    return list(dict.fromkeys(name for name in named if name is not None and name not in late))
+    late = (dataset.columns.label, dataset.columns.weight)
+    return [name for name in dataset.source_columns if name not in late]
+
+
+def missing_columns(dataset: Dataset, view: SourceView) -> list[str]:
+    """Returns the configured columns that the view of one date lacks, each with the file where only some
+    files lack it.
+    """
+    return [
+        shown(name) + (f" in {view.lacking[name][0]}" if name in view.lacking else "")
+        for name in configured_columns(dataset)
+        if name not in view.types or name in view.lacking
+    ]
 
 
 def reserved_columns(dataset: Dataset, view: SourceView) -> list[str]:

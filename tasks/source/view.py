@@ -5,30 +5,21 @@ its canonical id and, where an id occurs twice on a date, its copy; never its po
 query of DuckDB may give its rows in another order each time.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import duckdb
-from duckdb.sqltypes import TIMESTAMP, VARCHAR, DuckDBPyType
+from duckdb.sqltypes import BLOB, INTEGER, SQLNULL, TIMESTAMP, VARCHAR, DuckDBPyType
 
 from sql import identifier, literal
 from tasks.core.canonical import canonical_text, converted, is_exact
-from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import has_time_zone, is_boolean, is_float, is_integer, is_number, is_time
-from tasks.core.errors import PartitionMissing, SourceError
-from tasks.core.filesystem import exact_pattern
-from tasks.source.connection import (
-    connect,
-    list_dates,
-    list_files,
-    place,
-    readable,
-    source_table,
-    table_date,
-)
-from tasks.source.listing import date_pattern, unescaped
+from tasks.core.errors import SourceError
+from tasks.source.connection import connect, list_dates, readable
+from tasks.source.listing import unescaped
+from tasks.source.parts import Part, read_parts
 
 Types = Mapping[str, DuckDBPyType]
 
@@ -37,11 +28,13 @@ Types = Mapping[str, DuckDBPyType]
 class SourceView:
     """A view of the source's rows.
 
-    types: the source's columns and their types in the view. found: all types that a column has in the files;
-    a column with several is canonical text, or the widest of them if all are integers or all are times.
+    types: the source's columns and their types in the view. found: all types that a column has in files with
+    rows, none if it is null in all of them; a column with several is canonical text, or the widest of them if
+    all are integers or all are times.
     mark: the prefix of the product's columns, with which no column of the source begins.
     is_query: whether the source is a view of DuckDB. Its sums of floats may differ in the last digit from
         read to read, so that its floats are compared as float32.
+    lacking: the files with rows that lack a column, by its name.
     """
 
     name: str
@@ -49,6 +42,7 @@ class SourceView:
     found: dict[str, tuple[DuckDBPyType, ...]]
     mark: str
     is_query: bool = False
+    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_mixed(self) -> bool:
@@ -104,21 +98,19 @@ def create_view(
     united: whether DuckDB unites files whose columns differ in type, as earlier fingerprints were taken.
     Raises PartitionMissing if the last date has no partition, SourceError if the source cannot be listed.
     """
-    parts = list(_parts(con, dataset.source, days, united))
-    spelled = {column.lower(): column for part in parts for column in part.types}
-    found = {
-        column: tuple(
-            {str(part.types[column]): part.types[column] for part in parts if column in part.types}.values()
-        )
-        for column in dict.fromkeys(spelled.values())
+    parts = read_parts(con, dataset, days, united)
+    names = list(dict.fromkeys(name for part in parts for name in part.types))
+    found = {name: _kinds(part.types.get(name, SQLNULL) for part in parts) for name in names}
+    lacking = {
+        name: tuple(file for part in parts if name not in part.types for file in part.files) for name in names
     }
-    found = {column: kinds for column, kinds in found.items() if kinds}
     zone = dataset.source.timezone if dataset.columns.time else None
-    targets = {column: _target(kinds, column == dataset.columns.time) for column, kinds in found.items()}
+    targets = {name: _target(kinds, name == dataset.columns.time) for name, kinds in found.items()}
     targets |= {column: kind for column, kind in (types or {}).items() if column in found}
-    mark = "_" * (1 + max((len(column) - len(column.lstrip("_")) for column in spelled), default=0))
+    mark = "_" * (1 + max((len(column) - len(column.lstrip("_")) for column in names), default=0))
+    is_query = any(part.is_view for part in parts)
     view = SourceView(
-        name, {}, found, mark, is_query=dataset.source.path is None and _is_query(con, dataset.source)
+        name, {}, found, mark, is_query, {name: files for name, files in lacking.items() if files}
     )
     selects = [_select(view, dataset, part, targets, zone) for part in parts]
     con.execute(f"create or replace view {identifier(name)} as {' union all by name '.join(selects)}")
@@ -200,104 +192,19 @@ def _comparable(view: SourceView, name: str) -> str:
     return f"case when abs({column}) < 1e38 then cast(cast({column} as float) as double) else {column} end"
 
 
-def _is_query(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> bool:
-    assert source.table is not None
-    name = source.table.split(".")[-1].lower()
-    views = con.sql("select lower(view_name) from duckdb_views() where database_name = 'source'").fetchall()
-    return (name,) in views
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Rows with the same columns. relation: what they are read from. date: an SQL expression for their date.
-    where: the condition for the dates.
-    """
-
-    relation: str
-    types: dict[str, DuckDBPyType]
-    date: str
-    where: str = "true"
-
-
-def _parts(
-    con: duckdb.DuckDBPyConnection, source: SourceSettings, days: Sequence[date], united: bool
-) -> Iterator[_Part]:
-    if source.path is None:
-        day = table_date(con, source)
-        dates = ", ".join(f"date '{each}'" for each in days)
-        table = con.sql(f"from {source_table(source)}")
-        where = f"{day} between date '{min(days)}' and date '{max(days)}' and {day} in ({dates})"
-        yield _Part(source_table(source), dict(zip(table.columns, table.types, strict=True)), day, where)
-        return
-    files = list_files(source, days)
-    pattern = date_pattern(source.path)
-    if not any(re.search(pattern, file)[1] == days[-1].isoformat() for file in files):  # type: ignore[index]
-        known = list_dates(source)
-        span = (
-            f"the source has {len(known)} dates, {known[0]}..{known[-1]}"
-            if known
-            else "the source has no dates at all"
-        )
-        raise PartitionMissing(f"{days[-1]}: there is no partition at {place(source, days[-1])}; {span}")
-    if united:
-        yield _united_part(con, files, pattern)
-        return
-    # One read per date. A read of several dates could tell them apart by DuckDB's option `filename` alone,
-    # which fails, or skips files, where the source has a column of that name.
-    for (day, _), alike in _files_by_columns(con, files, pattern).items():
-        listed = [literal(exact_pattern(file)) for file in alike]
-        relation = f"read_parquet([{', '.join(listed)}], hive_partitioning = false)"
-        one = con.sql(f"from read_parquet({listed[-1]}, hive_partitioning = false)")
-        # Literals instead of parameters: DuckDB reads a relation with parameters into memory for a view.
-        yield _Part(relation, dict(zip(one.columns, one.types, strict=True)), f"date '{day}'")
-
-
-def _united_part(con: duckdb.DuckDBPyConnection, files: Sequence[str], pattern: str) -> _Part:
-    exact = [literal(exact_pattern(file)) for file in files]
-    listed = f"[{', '.join(exact)}], hive_partitioning = false, union_by_name = true"
-    found = con.sql(f"from read_parquet({listed})")
-    file, types = "file", dict(zip(found.columns, found.types, strict=True))
-    while file in {name.lower() for name in types}:
-        file += "_"
-    date_of_file = f"cast(regexp_extract({identifier(file)}, {literal(pattern)}, 1) as date)"
-    return _Part(f"read_parquet({listed}, filename = {literal(file)})", types, date_of_file)
-
-
-def _files_by_columns(
-    con: duckdb.DuckDBPyConnection, files: Sequence[str], pattern: str
-) -> dict[tuple[str, str], list[str]]:
-    """Returns the files by their date and by their columns with their types: a union of files with other
-    types would change values before they can be read.
-    """
-    described = con.sql(
-        f"""
-        select
-            file_name,
-            string_agg(concat_ws(chr(9), name, duckdb_type, num_children), chr(10) order by column_id)
-                filter (column_id > 0) as columns,
-        from parquet_schema([{", ".join(map(literal, files))}])
-        group by file_name
-        """
-    ).fetchall()
-    columns = dict(described)
-    groups: dict[tuple[str, str], list[str]] = {}
-    for file in files:
-        match = re.search(pattern, file)
-        assert match is not None
-        groups.setdefault((match[1], columns.get(file, file)), []).append(file)
-    return groups
-
-
 def _select(
     view: SourceView,
     dataset: Dataset,
-    part: _Part,
+    part: Part,
     targets: Mapping[str, DuckDBPyType | None],
     zone: str | None,
 ) -> str:
     columns, kinds, values = dataset.columns, dict(part.types), {n: identifier(n) for n in part.types}
+    for name in [name for name, kind in kinds.items() if kind == SQLNULL]:
+        kinds[name] = targets.get(name) or next(iter(view.found[name]), _type_if_null(dataset, name))
+        values[name] = f"cast(null as {kinds[name]})"
     if columns.time is not None and columns.time in kinds and has_time_zone(kinds[columns.time]):
-        values[columns.time] = f"timezone({literal(zone or 'UTC')}, {identifier(columns.time)})"
+        values[columns.time] = f"timezone({literal(zone or 'UTC')}, {values[columns.time]})"
         kinds[columns.time] = TIMESTAMP
     shown = []
     for name, kind in kinds.items():
@@ -315,8 +222,23 @@ def _select(
     return f"select {', '.join([*shown, *added])} from {part.relation} where {part.where}"
 
 
+def _kinds(kinds: Iterable[DuckDBPyType]) -> tuple[DuckDBPyType, ...]:
+    """The different types among these, but for those of columns without a value."""
+    return tuple({str(kind): kind for kind in kinds if kind != SQLNULL}.values())
+
+
+def _type_if_null(dataset: Dataset, name: str) -> DuckDBPyType:
+    """The type of a column that is null in all files: one that its role can have."""
+    if name == dataset.columns.time:
+        return TIMESTAMP
+    image = dataset.features.image
+    return BLOB if image and image.column == name and dataset.features.sql is None else INTEGER
+
+
 def _target(kinds: Sequence[DuckDBPyType], is_event_time: bool) -> DuckDBPyType | None:
     """The type of a column whose files have these types; None if it is theirs."""
+    if not kinds:
+        return None
     if all(map(is_time, kinds)):
         return TIMESTAMP if is_event_time and len(kinds) > 1 else None
     return None if len(kinds) == 1 or all(map(is_integer, kinds)) else VARCHAR

@@ -20,10 +20,10 @@ from models.settings import TrainingSettings
 from tasks.core.atomic_files import write_atomically
 from tasks.core.dataset import Dataset
 from tasks.core.dates import date_range
-from tasks.core.errors import GateFailed, NightError
+from tasks.core.errors import GateFailed, NightError, dated
 from tasks.core.identity import training_identity
 from tasks.core.references import DateLeftOut, Partition, Version
-from tasks.core.staging import work_folder
+from tasks.core.staging import naming_full_disk, work_folder
 from tasks.core.step import step
 from tasks.labels.known_labels import known_labels
 from tasks.notifications.notify import notify_promotion
@@ -97,7 +97,13 @@ def train_reduced(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Versio
 
 
 def train_version(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Version:
-    """Trains a version, checks it, writes its model card and registers it.
+    """Trains a version, checks it, writes its model card and registers it; see `_trained`."""
+    with dated(as_of), naming_full_disk(as_of, warehouse.files):
+        return _trained(dataset, warehouse, as_of)
+
+
+def _trained(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Version:
+    """Trains and registers a version.
 
     The same rows, labels and configuration give the version that is registered already. Of two processes that
     train the same version the second waits for the first, and uses what that has registered.

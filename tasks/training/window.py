@@ -160,8 +160,9 @@ def training_rows(
     is_normal = ~(is_fraud | is_strange)
     if not is_normal.any():
         window = f"{days[0].date}..{days[-1].date}"
+        strange = f" ({is_strange.sum():,} labels are none)" if is_strange.any() else ""
         raise TrainingError(
-            f"{window}: the training window has no normal rows; check column "
+            f"{window}: the training window has no normal rows{strange}; check column "
             f'{dataset.columns.label}, or set training.rows = "all"'
         )
     return TrainingRows(

@@ -103,13 +103,14 @@ def schema_rules(dataset: Dataset, view: SourceView) -> Rules:
     """Returns the rules for a frame that holds the DuckDB types of every column as text, one row per type
     that a column has in some file: the types of the source are checked, not those of pandas.
 
-    A column with a rule on its type needs no rule that it exists: every rule costs time on every night.
+    A column that some file lacks is not in the frame. A column with a rule on its type needs no rule that it
+    exists: every rule costs time on every night.
     """
     typed = [
         (rule, name)
         for rule, names in typed_columns(dataset, view).items()
         for name in names
-        if name in view.types
+        if view.found.get(name) and name not in view.lacking
     ]
     untyped = [name for name in configured_columns(dataset) if name not in {name for _, name in typed}]
     exists = [

@@ -18,7 +18,7 @@ from tasks.core.atomic_files import atomic_path
 from tasks.core.canonical import as_number, canonical_text
 from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import is_number_or_boolean
-from tasks.core.errors import PartitionRejected, SourceError
+from tasks.core.errors import PartitionRejected, SourceError, shown
 from tasks.core.masking import MASK
 from tasks.core.references import Partition, Validated
 from tasks.core.step import step
@@ -27,7 +27,7 @@ from tasks.source.identities import NO_ROWS, Identities, key_of_repeated, read_i
 from tasks.source.ingest import look_back_note
 from tasks.source.label_values import label_notes
 from tasks.source.row_json import row_json, source_images
-from tasks.source.row_rules import configured_columns
+from tasks.source.row_rules import configured_columns, missing_columns
 from tasks.source.view import SourceView, create_view, with_copies
 from tasks.validation.data_docs import write_page
 from tasks.validation.expectations import (
@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 CHUNK_CELLS = 1 << 25  # values that Great Expectations checks at once: 256 MiB
 TEXTS = ("rule", "column", "content")
 QUARANTINE = {"row": pl.Int64, "id": pl.String, "copy": pl.Int64, **dict.fromkeys(TEXTS, pl.String)}
+NULL = "NULL"  # the type of a column that is null in all files, as Data Docs show it
+SHOWN = 5  # allowed values in a message
 VECTOR = 2048  # rows in a DuckDB vector: its batches are multiples of this
 
 
@@ -170,13 +172,18 @@ def _identified(result: RuleResult, identities: Identities, day: date) -> RuleRe
 
 def _schema_results(check: Check, dataset: Dataset, view: SourceView) -> list[RuleResult]:
     """Returns the results of the schema rules; of a broken one, the first type that breaks it."""
-    texts = {name: [str(kind) for kind in kinds] for name, kinds in view.found.items()}
-    height = max(map(len, texts.values()))
+    texts = {
+        name: [str(kind) for kind in kinds] or [NULL]
+        for name, kinds in view.found.items()
+        if name not in view.lacking
+    }
+    height = max(map(len, texts.values()), default=1)
     frame = pd.DataFrame(
         {
             name: pd.Series([*kinds, *[kinds[0]] * (height - len(kinds))], dtype=object)
             for name, kinds in texts.items()
-        }
+        },
+        index=range(height),
     )
     results = check(frame, schema_rules(dataset, view), pl.DataFrame({"id": pl.Series([""] * height)}))
     return [
@@ -267,11 +274,9 @@ def _rejection_reasons(
 ) -> Iterator[str]:
     """Yields every reason to reject the whole partition, each with what to do."""
     broken = {(result.rule, str(result.column)): result for result in results if not result.success}
-    if missing := [column for rule, column in broken if rule == "column_exists"]:
-        yield (
-            f"missing columns: {', '.join(missing)} (there are {', '.join(view.types)}); deliver them or fix "
-            "the configuration"
-        )
+    if missing := missing_columns(dataset, view):
+        named, there = ", ".join(missing), ", ".join(map(shown, view.types))
+        yield f"missing columns: {named} (there are {there}); deliver them or fix the configuration"
     for (rule, column), result in broken.items():
         if rule in TYPES:
             yield (
@@ -284,7 +289,7 @@ def _rejection_reasons(
                 "deliver the whole day"
             )
     quality, share = dataset.quality, quarantined / max(partition.rows, 1)
-    worst = _most_broken_rules(results)
+    worst = "; ".join([_most_broken_rules(results), *_unmatched_rules(dataset, view, results)])
     found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.4g} of them ({worst})"
     if quarantined and quarantined == partition.rows:
         yield f"{found}, and none is left; deliver the day again or fix [quality]"
@@ -303,6 +308,26 @@ def _most_broken_rules(results: list[RuleResult]) -> str:
     return ", ".join(f"{result.column} {result.rule} {result.broken:,}" for result in worst[:3])
 
 
+def _unmatched_rules(dataset: Dataset, view: SourceView, results: list[RuleResult]) -> Iterator[str]:
+    """Yields each rule `allowed` that no value of its column passes, as a sentence: its values may be of
+    another type, or have blanks.
+    """
+    for result in results:
+        name, values = str(result.column), result.checked - result.missing
+        if result.rule != "allowed" or not 0 < values <= result.broken:
+            continue
+        allowed = dataset.quality.columns[name].allowed or ()
+        kinds = ", ".join(map(str, view.found[name]))
+        values_shown, such_as = f"{len(allowed)} values", ""
+        if name not in dataset.columns.private:
+            values_shown = ", ".join(map(repr, allowed[:SHOWN])) + ", ..." * (len(allowed) > SHOWN)
+            such_as = f", such as {result.examples[0]!r}"
+        yield (
+            f"column {name} is {kinds}{such_as}, and none of its values is in quality.columns.{name}.allowed "
+            f"({values_shown}): write them as the column has them"
+        )
+
+
 def _notes(
     con: duckdb.DuckDBPyConnection,
     dataset: Dataset,
@@ -315,10 +340,13 @@ def _notes(
     known = {*configured_columns(dataset), columns.label, columns.weight, dataset.source.date_column}
     if dataset.features.sql is None:
         yield from (
-            f"column {name} is not configured; it was ignored" for name in view.types if name not in known
+            f"column {shown(name)} is not configured; it was ignored"
+            for name in view.types
+            if name not in known
         )
     if repeats := sum(result.broken for result in results if result.rule == "unique_id"):
         yield f"{repeats:,} rows repeat an id; of the rows of an id, the first by its content was kept"
+    yield from _unmatched_rules(dataset, view, results)
     yield from label_notes(con, dataset, view)
 
 

@@ -93,7 +93,7 @@ def _make_canonical(
         return
     if numeric_roles is None:
         raise WarehouseError(
-            f"{place} holds ids of {name} such as {found['written']}, which an earlier version has stored; "
+            f"{place} holds ids of {name} such as {found['written']!r}, which an earlier version has stored; "
             "open it once with `nightscore run`, which looks up whether they are numbers in the source"
         )
     for role in numeric_roles():

@@ -29,6 +29,29 @@ def test_every_other_key_has_a_default(tmp_path: Path) -> None:
     assert settings.name == tmp_path.name
 
 
+def test_a_file_may_begin_with_a_byte_order_mark_and_must_be_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "nightscore.toml"
+    path.write_text(MINIMAL, encoding="utf-8-sig")
+    assert load_settings(path).name == tmp_path.name
+    path.write_text(MINIMAL, encoding="utf-16")
+    with pytest.raises(SettingsError, match=r"is not UTF-8 .*; save it as UTF-8"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("[FRD-12] Müller's cards", "FRD-12-Muller-s-cards"), ("main", "main-data"), ("数据", "dataset")],
+)
+def test_a_folder_whose_name_is_no_name_of_a_dataset_gives_one(
+    tmp_path: Path, folder: str, name: str
+) -> None:
+    (tmp_path / folder).mkdir()
+    assert load_settings(write(tmp_path / folder, MINIMAL)).name == name
+    path = write(tmp_path, f"name = {json.dumps(folder)}\n{MINIMAL}")
+    with pytest.raises(SettingsError, match=r"such as|keeps for itself"):
+        load_settings(path)
+
+
 def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, MINIMAL))
     assert settings.source.path == str(tmp_path / "rows/{date}.parquet")
@@ -178,5 +201,5 @@ def test_the_text_of_the_feature_sql_decides_scores(tmp_path: Path) -> None:
     "name", ["../elsewhere", "/tmp/elsewhere", "a/b", "..", ".hidden", "a\nb", "a\n", "", "a\\b", 'a"b']
 )
 def test_a_name_that_would_lead_out_of_the_folder_of_files_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingsError, match="name: String should match pattern"):
+    with pytest.raises(SettingsError, match="must begin with a letter or digit"):
         load_settings(write(tmp_path, f"name = {json.dumps(name)}\n{MINIMAL}"))

@@ -196,7 +196,7 @@ def test_an_unusable_source_is_refused_in_one_line(tmp_path: Path) -> None:
         ("torn", None, None, "cannot be read"),
         (None, "absent.duckdb", "a", "no DuckDB file"),
         (None, "two.duckdb", None, "name one of: a, b"),
-        (None, "two.duckdb", "c", "name one of: a, b"),
+        (None, "two.duckdb", "c", "has no table c; fix source.table (there are: a, b)"),
         (None, "two.duckdb", "a", "no rows of any date"),
         (None, "two.duckdb", "b", "no date or timestamp column"),
     ]

@@ -1,5 +1,7 @@
 """Reading the source: what a day is, what its fingerprint depends on, and the errors if it cannot be read."""
 
+import os
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -299,6 +301,57 @@ def test_odd_names_of_tables_and_columns(tmp_path: Path, odd: str) -> None:
         )
 
 
+@pytest.mark.parametrize("file", ["bank", "copied", "memory"])
+def test_tables_and_views_are_found_as_duckdb_finds_them(tmp_path: Path, file: str) -> None:
+    bank = tmp_path / "bank.duckdb"
+    expected = rows_of(table(bank), DAY, DAY)
+    with duckdb.connect(str(bank)) as con:
+        con.execute('create view dated as select *, amount as "AMOUNT2" from "bank"."main"."transactions"')
+        con.execute("create view short as from bank.transactions")
+        con.execute('create schema "s.t"; create view "s.t"."of main" as from transactions')
+        con.execute('create table "a.b" as select * exclude (amount), amount as "Amount" from transactions')
+    bank = bank.rename(tmp_path / f"{file}.duckdb")
+    names = ["Transactions", '"s.t"."of main"', "S.T.of main", "a.b", '"A.B"', "short", 'MAIN."transactions"']
+    for name in names:
+        columns: dict[str, Any] = {"details": ["amount"]}
+        data = dataset(database=str(bank), table=name, date_column="TX_Time", columns=columns)
+        assert rows_of(data, DAY, DAY).select(expected.columns).equals(expected)
+    columns = {"details": ["amount", "Amount2"]}
+    data = dataset(database=str(bank), table="DATED", date_column="tx_time", columns=columns)
+    assert rows_of(data, DAY, DAY)["Amount2"].equals(expected["amount"])
+
+
+def test_a_table_that_may_be_two_and_a_view_of_another_file_are_refused(tmp_path: Path) -> None:
+    bank = tmp_path / "bank.duckdb"
+    table(bank)
+    with duckdb.connect(str(bank)) as con:
+        con.execute('create schema a; create table a.b (d date); create table "a.b" (d date)')
+        con.execute(f"attach '{tmp_path}/other.duckdb' as other; create table other.t (d date)")
+        con.execute("create view foreign_view as from other.main.t")
+    for name, words in {
+        "a.b": 'table a.b may be "bank"."a"."b" or "bank"."main"."a.b"; write source.table so',
+        "foreign_view": 'cannot be read: Binder Error: Catalog "other" does not exist!; fix the view',
+    }.items():
+        assert words in message_of(dataset(database=str(bank), table=name, date_column="d"))
+
+
+def test_two_spellings_of_a_column_are_refused() -> None:
+    with pytest.raises(ValueError, match="amount and Amount are the same column to DuckDB"):
+        dataset(path="{date}.parquet", columns={"details": ["amount"]}, quality={"columns": {"Amount": {}}})
+
+
+def test_a_column_may_be_spelled_otherwise_in_each_file(tmp_path: Path) -> None:
+    data = parquet(tmp_path)
+    before, rows = read_partition(data, DAY), rows_of(data, DAY, DAY)
+    file = tmp_path / f"date={DAY}" / "part-0.parquet"
+    day = pl.read_parquet(file)
+    day.head(-3).write_parquet(file)
+    shouted = day.tail(3).cast({"terminal_id": pl.Int32})
+    shouted.rename(str.upper).write_parquet(file.with_name("a.parquet"))
+    assert read_partition(data, DAY).fingerprint == before.fingerprint
+    assert rows_of(data, DAY, DAY).equals(rows)
+
+
 def test_zoned_times_are_local_times_of_the_source_on_every_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,6 +403,38 @@ def test_a_column_that_was_added_later_is_null_before(tmp_path: Path) -> None:
     assert read_partition(data, DAY).rows == day.height
 
 
+@pytest.mark.parametrize(
+    "empty",
+    [
+        FRAME.head(0).with_columns(pl.col("amount").cast(pl.Null)),
+        FRAME.head(0).cast(dict.fromkeys(FRAME.columns, pl.String)),
+        FRAME.head(0).select("transaction_id", new=pl.lit(1)),
+    ],
+    ids=["null", "text", "columns"],
+)
+def test_a_file_without_rows_changes_nothing(tmp_path: Path, empty: pl.DataFrame) -> None:
+    data = parquet(tmp_path)
+    before, rows = read_partition(data, DAY), rows_of(data, DAY, DAY)
+    empty.write_parquet(tmp_path / f"date={DAY}" / "a.parquet")
+    after = read_partition(data, DAY)
+    assert (after.fingerprint, after.rows, after.left_out) == (before.fingerprint, before.rows, ())
+    assert rows_of(data, DAY, DAY).equals(rows)
+
+
+@pytest.mark.parametrize("column", ["transaction_id", "tx_time", "customer_id", "amount"])
+def test_a_column_without_a_value_has_the_type_of_the_other_files(tmp_path: Path, column: str) -> None:
+    data = parquet(tmp_path)
+    file = tmp_path / f"date={DAY}" / "part-0.parquet"
+    day = pl.read_parquet(file)
+    day.head(-3).write_parquet(file)
+    day.tail(3).with_columns(pl.lit(None).alias(column)).write_parquet(file.with_name("part-1.parquet"))
+    found = rows_of(data, DAY, DAY)
+    assert (found.schema, found[column].null_count()) == (rows_of(data, FIRST, FIRST).schema, 3)
+    assert read_partition(data, DAY).left_out == ()
+    day.with_columns(pl.lit(None).alias(column)).write_parquet(file)
+    assert read_partition(data, DAY).left_out == ()
+
+
 def test_a_view_is_lazy(tmp_path: Path) -> None:
     """A column that is not selected is not read, however long the look-back is."""
     data = parquet(tmp_path)
@@ -380,6 +465,22 @@ def test_a_wrong_path_is_reported(tmp_path: Path) -> None:
     assert "no dates at all" in message
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    data = parquet(tmp_path)
+    odd = tmp_path / f"date={DAY}" / "x.parquet"
+    make(odd)
+    assert f"{DAY}: {odd} cannot be read: {odd} is a folder or a pipe, and no file" in message_of(data)
+    assert read_partition(data, DAY - timedelta(days=1)).rows
+
+
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = parquet(tmp_path)
+    closed = str(tmp_path / f"date={DAY}")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != closed)
+    assert f"cannot be listed: [Errno 13] Permission denied: '{closed}'" in message_of(data)
+
+
 def test_an_empty_partition_is_reported(tmp_path: Path) -> None:
     data = parquet(tmp_path / "files")
     file = tmp_path / "files" / f"date={DAY}" / "part-0.parquet"
@@ -393,7 +494,7 @@ def test_a_wrong_table_file_or_column_is_reported(tmp_path: Path) -> None:
     bank = tmp_path / "bank.duckdb"
     table(bank)
     for name in ("no_table", "no_schema.transactions", "no_file.main.transactions"):
-        assert f"{bank} has no table {name}; fix source.table" in message_of(
+        assert f"{bank} has no table {name}; fix source.table (there are: transactions)" in message_of(
             dataset(database=str(bank), table=name, date_column="tx_time")
         )
     message = message_of(dataset(database=str(bank), table="transactions", date_column="tx_date"))

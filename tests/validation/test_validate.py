@@ -144,6 +144,28 @@ def test_a_missing_column_rejects_and_lists_the_existing_columns(tmp_path: Path,
         validated_day(tmp_path, rows().drop(column))
 
 
+def test_blanks_in_the_name_of_a_column_show(tmp_path: Path) -> None:
+    named = r"missing columns: amount \(there are id, at, card, ' amount', channel, fraud\)"
+    with pytest.raises(PartitionRejected, match=named):
+        validated_day(tmp_path, rows().rename({"amount": " amount"}))
+
+
+@pytest.mark.parametrize("column", ["id", "card", "amount", "channel"])
+def test_a_file_that_lacks_a_column_is_named(tmp_path: Path, column: str) -> None:
+    dataset = configure(tmp_path, source={"path": f"{tmp_path}/{{date}}*.parquet"})
+    rows().head(20).write_parquet(tmp_path / f"{DAY}.parquet")
+    rows().tail(20).drop(column).write_parquet(tmp_path / f"{DAY}-b.parquet")
+    named = f"2018-07-25: missing columns: {column} in {tmp_path}/{DAY}-b.parquet"
+    with pytest.raises(PartitionRejected, match=named):
+        validate_partition(dataset, read_partition(dataset, DAY), tmp_path)
+
+
+@pytest.mark.parametrize("column", ["id", "at", "amount"])
+def test_a_day_whose_column_has_no_value_is_rejected_for_its_rows(tmp_path: Path, column: str) -> None:
+    with pytest.raises(PartitionRejected, match=rf"40 of 40 rows are bad, 100.00% \({column} not_null 40"):
+        validated_day(tmp_path, rows().with_columns(pl.lit(None).alias(column)))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -339,6 +361,30 @@ def test_allowed_numbers(tmp_path: Path, allowed: list[float]) -> None:
     assert broken(validated_day(tmp_path, frame, quality={"columns": {"level": {"allowed": allowed}}})) == [
         (0, "allowed", "level")
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "allowed", "words"),
+    [
+        ("channel", [1, 2], "column channel is VARCHAR, such as 'web', and none of its values is in "
+         "quality.columns.channel.allowed (1, 2): write them as the column has them"),
+        ("channel", ["pos "], "allowed ('pos ')"),
+        ("amount", ["low", "high"], "column amount is DOUBLE, such as '1', and none"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_allowed_values_that_no_value_is_are_shown_beside_one(
+    tmp_path: Path, column: str, allowed: list[Any], words: str, share: float
+) -> None:
+    quality = {"max_bad_share": share, "columns": {column: {"allowed": allowed}}}
+    with pytest.raises(PartitionRejected) as caught:
+        validated_day(tmp_path, rows(), quality=quality)
+    assert words in str(caught.value)
+    with pytest.raises(PartitionRejected) as caught:
+        validated_day(tmp_path, rows(), quality=quality, columns={"id": "id", "private": [column]})
+    assert f"none of its values is in quality.columns.{column}.allowed ({len(allowed)} values)" in str(
+        caught.value
+    )
 
 
 def test_a_row_that_breaks_two_rules_counts_once_and_has_two_lines(tmp_path: Path) -> None:

@@ -171,5 +171,5 @@ def test_ids_that_may_be_numbers_are_not_touched_without_the_source(warehouse: W
     bank = Warehouse(warehouse, "bank")
     bank.transact(lambda con: None)
     bank.transact(lambda con: con.execute(FORMAT_2 + "insert into labels by name select '7.0' as id;"))
-    with pytest.raises(WarehouseError, match=r"holds ids of bank such as 7\.0"), bank.reading():
+    with pytest.raises(WarehouseError, match=r"holds ids of bank such as '7\.0'"), bank.reading():
         pass
