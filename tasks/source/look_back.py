@@ -186,7 +186,7 @@ def _count_bad_rows(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: Sour
 
 def _bad_rows_reason(dataset: Dataset, rows: int, bad: int) -> str | None:
     quality, share = dataset.quality, bad / max(rows, 1)
-    found = f"{bad:,} of {rows:,} rows are bad, {share:.4g} of them"
+    found = f"{bad:,} of {rows:,} rows are bad, a share of {share:.4g}"
     if bad and bad == rows:
         return f"{found}, and none is left"
     if bad and quality.on_bad_rows == "reject":

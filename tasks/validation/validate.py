@@ -290,7 +290,7 @@ def _rejection_reasons(
             )
     quality, share = dataset.quality, quarantined / max(partition.rows, 1)
     worst = "; ".join([_most_broken_rules(results), *_unmatched_rules(dataset, view, results)])
-    found = f"{quarantined:,} of {partition.rows:,} rows are bad, {share:.4g} of them ({worst})"
+    found = f"{quarantined:,} of {partition.rows:,} rows are bad, a share of {share:.4g} ({worst})"
     if quarantined and quarantined == partition.rows:
         yield f"{found}, and none is left; deliver the day again or fix [quality]"
     elif quarantined and quality.on_bad_rows == "reject":

@@ -162,7 +162,9 @@ def test_a_file_that_lacks_a_column_is_named(tmp_path: Path, column: str) -> Non
 
 @pytest.mark.parametrize("column", ["id", "at", "amount"])
 def test_a_day_whose_column_has_no_value_is_rejected_for_its_rows(tmp_path: Path, column: str) -> None:
-    with pytest.raises(PartitionRejected, match=rf"40 of 40 rows are bad, 100.00% \({column} not_null 40"):
+    with pytest.raises(
+        PartitionRejected, match=rf"40 of 40 rows are bad, a share of 1 \({column} not_null 40"
+    ):
         validated_day(tmp_path, rows().with_columns(pl.lit(None).alias(column)))
 
 
@@ -576,7 +578,7 @@ def test_more_bad_rows_than_max_bad_share_reject(tmp_path: Path) -> None:
     with pytest.raises(
         PartitionRejected,
         match=(
-            r"2018-07-25: 2 of 40 rows are bad, 0.05 of them \(.*amount range 1.*\), and "
+            r"2018-07-25: 2 of 40 rows are bad, a share of 0.05 \(.*amount range 1.*\), and "
             r"quality.max_bad_share is 0.04"
         ),
     ):
@@ -586,13 +588,13 @@ def test_more_bad_rows_than_max_bad_share_reject(tmp_path: Path) -> None:
 def test_in_reject_mode_one_bad_row_rejects(tmp_path: Path) -> None:
     assert validated_day(tmp_path, rows(), quality={"on_bad_rows": "reject"}).rows == ROWS
     with pytest.raises(
-        PartitionRejected, match=r"1 of 40 rows are bad, 0.025 of them .*quality.on_bad_rows is reject"
+        PartitionRejected, match=r"1 of 40 rows are bad, a share of 0.025 .*quality.on_bad_rows is reject"
     ):
         validated_day(tmp_path, replaced("amount", {1: None}), quality={"on_bad_rows": "reject"})
 
 
 def test_a_day_without_a_good_row_is_rejected_whatever_share_is_allowed(tmp_path: Path) -> None:
-    with pytest.raises(PartitionRejected, match=r"40 of 40 rows are bad, 1 of them .*none is left"):
+    with pytest.raises(PartitionRejected, match=r"40 of 40 rows are bad, a share of 1 .*none is left"):
         validated_day(tmp_path, rows().with_columns(amount=-1.0), quality={"max_bad_share": 1})
 
 
