@@ -15,9 +15,11 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
 
+from models.detector import neighbours as nearest
 from models.detector.calibration import LEAST_DEVIATION
 from models.detector.detector import Detector
 from models.detector.scorer import Scorer, moments, run
+from models.device import tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded, cap
 from models.networks.architectures import ARCHITECTURES
@@ -94,6 +96,18 @@ def isolation_forest(detector: Detector) -> Score:
     return _in_slices(lambda rows: -forest.score_samples(rows))
 
 
+def neighbours(detector: Detector) -> Score:
+    """The mean distance from the nearest rows of a sample of the training rows (Ramaswamy, Rastogi & Shim,
+    2000; the mean: Angiulli & Pizzuti, 2002).
+    """
+    layout = detector.encoder.layout
+    reference = nearest.draw_reference(detector.samples.training, detector.training.seed)
+    graph = tf.function(
+        lambda encoded: nearest.contributions(encoded, reference, layout), jit_compile=True, autograph=False
+    )
+    return _in_slices(lambda rows: run(graph, [rows], nearest.ROWS)[0].sum(axis=1, dtype=np.float64))
+
+
 def local_outlier_factor(detector: Detector) -> Score:
     """Local outlier factor (Breunig et al., 2000) against at most NEIGHBOUR_ROWS rows of the training sample.
 
@@ -114,6 +128,7 @@ BASELINES: dict[str, Callable[[Detector], Score]] = {
     "mahalanobis": mahalanobis,
     "pca_residual": pca_residual,
     "isolation_forest": isolation_forest,
+    "neighbours": neighbours,
     "local_outlier_factor": local_outlier_factor,
 }
 TITLES = {
@@ -122,6 +137,7 @@ TITLES = {
     "mahalanobis": "Mahalanobis",
     "pca_residual": "PCA residual",
     "isolation_forest": "isolation forest",
+    "neighbours": "nearest neighbours",
     "local_outlier_factor": "local outlier factor",
 }
 

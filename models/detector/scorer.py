@@ -117,12 +117,17 @@ def moments(
     return np.stack([mean for mean, _ in found]), np.stack([root for _, root in found])
 
 
-def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns the graph's two results for all rows of all batches, in their order."""
+def run(
+    graph: Graph, batches: Iterable[Encoded], most_rows: int = ROWS
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns the graph's two results for all rows of all batches, in their order.
+
+    most_rows: of the shape that the graph is compiled for; see ROWS.
+    """
     first: list[NDArray[np.float32]] = []
     second: list[NDArray[np.float32]] = []
     for batch in batches:
-        shape = rows_at_once(ROWS, batch.shape[1])
+        shape = rows_at_once(most_rows, batch.shape[1])
         compiled = graph.get_concrete_function(tf.TensorSpec((shape, batch.shape[1]), tf.float32))
         for start in range(0, max(len(batch), 1), shape):
             rows = batch[start : start + shape]

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 
 from models.checks.baselines import BASELINES, MOST_AXES, TITLES
 from models.detector.detector import Detector, train
@@ -106,6 +107,13 @@ def test_mahalanobis_is_the_distance_by_the_covariance_of_ledoit_and_wolf(detect
     gaussian = LedoitWolf().fit(one_hot(detector.samples.training))
     expected = gaussian.mahalanobis(one_hot(detector.encoder.encode(frame)))
     np.testing.assert_allclose(scorer("mahalanobis", detector)(frame), expected, rtol=1e-6)
+
+
+def test_neighbours_is_the_mean_distance_from_the_ten_nearest_training_rows(detector: Detector) -> None:
+    frame = rows(50, seed=4)
+    nearest = NearestNeighbors(n_neighbors=10).fit(one_hot(detector.samples.training))
+    expected = nearest.kneighbors(one_hot(detector.encoder.encode(frame)))[0].mean(axis=1)
+    np.testing.assert_allclose(scorer("neighbours", detector)(frame), expected, rtol=1e-4)
 
 
 def test_the_residual_of_principal_components_ignores_changes_along_them(detector: Detector) -> None:
