@@ -18,7 +18,9 @@ from sklearn.neighbors import LocalOutlierFactor
 from models.detector import neighbours as nearest
 from models.detector.calibration import LEAST_DEVIATION
 from models.detector.detector import Detector
-from models.detector.scorer import Scorer, moments, run
+from models.detector.fit_score import fit_score
+from models.detector.score_kinds import SCORES
+from models.detector.scorer import Scorer, run
 from models.device import tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded, cap
@@ -43,13 +45,19 @@ def no_model(detector: Detector) -> Score:
 
 
 def untrained_network(detector: Detector) -> Score:
-    """The same networks before training, with the moments of their residuals on the sample."""
-    settings, layout = detector.settings, detector.encoder.layout
-    seeds = [detector.training.seed + member for member in range(settings.members)]
-    networks = tuple(ARCHITECTURES[settings.architecture](layout, settings, seed) for seed in seeds)
-    means, roots = moments(networks, layout, settings.score, settings.draws, detector.samples.training)
-    scorer = Scorer(networks, layout, settings.score, settings.draws, means, roots)
-    return lambda rows: run(scorer.scores, [rows])[1]
+    """The same networks before training, with the moments of their residuals on the sample; by their error,
+    where the detector's score does not depend on them.
+    """
+    settings, layout, seed = detector.settings, detector.encoder.layout, detector.training.seed
+    kind = settings.score if SCORES[settings.score].contributions else "error"
+    networks = tuple(
+        ARCHITECTURES[settings.architecture](layout, settings, seed + member)
+        for member in range(settings.members)
+    )
+    sample = detector.samples.training
+    normality = fit_score(networks, layout, kind, settings.draws, sample, sample, seed)
+    scorer = Scorer(networks, layout, kind, settings.draws, normality)
+    return lambda rows: scorer.scores([rows])[1]
 
 
 def mahalanobis(detector: Detector) -> Score:

@@ -13,7 +13,6 @@ from sklearn.metrics import average_precision_score
 
 from models.checks.baselines import BASELINES
 from models.detector.detector import Detector
-from models.detector.scorer import run
 
 FEWEST_ANOMALIES = 10  # known frauds needed for a meaningful average precision
 MOST_ALIKE = 0.5  # largest share of the held-out rows that may have the same score
@@ -109,7 +108,7 @@ def usefulness(detector: Detector) -> Gate:
         len(detector.calibration.anomalies) / len(anomalies),
         detector.calibration.normals / len(held_out),
     )
-    scores = {"the detector": run(detector.scorer.scores, [rows])[1]}
+    scores = {"the detector": detector.scorer.scores([rows])[1]}
     scores |= {title: BASELINES[name](detector)(rows) for name, title in (COMPARED | REPORTED).items()}
     found = {
         who: average_precision_score(labels, values, sample_weight=weights) for who, values in scores.items()

@@ -16,6 +16,10 @@ NEIGHBOURS = 10
 REFERENCE_ROWS = 4_096
 # rows scored at once: their distances from the whole reference stay in the processor's cache
 ROWS = 512
+# Every row is measured from the first FIRST_ROWS of the reference, which are never nearer than the whole; the
+# whole is searched for the rows beyond this quantile of normal rows alone.
+FIRST_ROWS = 512
+REFINED_ABOVE = 0.9
 GROUP = 16
 FEW = 1_024  # reference rows, of which the nearest are found without groups
 
@@ -26,18 +30,27 @@ def draw_reference(rows: Encoded, seed: int) -> Encoded:
     return rows[np.random.default_rng(seed).permutation(len(rows))[:count]]
 
 
-def contributions(encoded: tf.Tensor, reference: Encoded, layout: Layout) -> tuple[tf.Tensor, tf.Tensor]:
+def contributions(
+    encoded: tf.Tensor, reference: Encoded, layout: Layout, *, without_itself: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns each column's share of the mean distance of rows (rows, width) from their NEIGHBOURS nearest
     rows of the reference, float32 (rows, width), at least 0; and the mean of those neighbours, in the form of
     a network's output (rows, outputs).
+
+    without_itself: whether one reference row that equals the row is left out, for rows of the reference.
     """
-    chosen = _nearest(encoded, reference, layout)
+    count = min(NEIGHBOURS + without_itself, len(reference))
+    chosen = _nearest(encoded, reference, layout, count)
     near = tf.gather(tf.constant(reference), chosen)
     squares = _squares(encoded[:, None, :], near, layout)
-    distances = tf.sqrt(tf.reduce_sum(squares, axis=-1, keepdims=True))
-    shares = squares / tf.maximum(distances, np.finfo(np.float32).tiny)  # 0 where the rows are the same
+    distances = tf.sqrt(tf.reduce_sum(squares, axis=-1))
+    shares = squares / tf.maximum(distances, np.finfo(np.float32).tiny)[:, :, None]  # 0 for the row itself
+    if without_itself:
+        in_reference = tf.reduce_min(distances, axis=1) == 0
+        shares = tf.concat([shares[:, :-1], tf.where(in_reference[:, None, None], shares[:, -1:], 0.0)], 1)
+        count -= 1
     expected = tf.reduce_mean(tf.gather(expand(tf.constant(reference), layout), chosen), axis=1)
-    return tf.reduce_mean(shares, axis=1), expected
+    return tf.reduce_sum(shares, axis=1) / count, expected
 
 
 def _squares(rows: tf.Tensor, near: tf.Tensor, layout: Layout) -> tf.Tensor:
@@ -47,12 +60,11 @@ def _squares(rows: tf.Tensor, near: tf.Tensor, layout: Layout) -> tf.Tensor:
     return tf.concat([values, 2 * codes], axis=-1)
 
 
-def _nearest(encoded: tf.Tensor, reference: Encoded, layout: Layout) -> tf.Tensor:
-    """Returns the positions of the nearest rows of the reference, int32 (rows, NEIGHBOURS)."""
+def _nearest(encoded: tf.Tensor, reference: Encoded, layout: Layout, count: int) -> tf.Tensor:
+    """Returns the positions of the nearest rows of the reference, nearest first, int32 (rows, count)."""
     rows, among = expand(encoded, layout), expand(tf.constant(reference), layout)
     # |x - r|^2 = |x|^2 - closeness, and the first term is the same for every r
     closeness = 2 * tf.matmul(rows, among, transpose_b=True) - tf.reduce_sum(tf.square(among), axis=-1)
-    count = min(NEIGHBOURS, len(reference))
     return (_highest if len(reference) <= FEW else _highest_in_groups)(closeness, count)
 
 
@@ -66,8 +78,8 @@ def _highest_in_groups(values: tf.Tensor, count: int) -> tf.Tensor:
     """
     groups = -(-values.shape[1] // GROUP)
     padded = tf.pad(values, ((0, 0), (0, groups * GROUP - values.shape[1])), constant_values=-np.inf)
-    grouped = tf.reshape(padded, (-1, GROUP, groups))  # a group's members are `groups` columns apart
-    best = _highest(tf.reduce_max(grouped, axis=1), count)
-    members = tf.gather(tf.transpose(grouped, (0, 2, 1)), best, batch_dims=1)
-    found = _highest(tf.reshape(members, (-1, count * GROUP)), count)
-    return found % GROUP * groups + tf.gather(best, found // GROUP, batch_dims=1)
+    maxima = tf.reduce_max(tf.reshape(padded, (-1, GROUP, groups)), axis=1)
+    # a group's members are `groups` columns apart
+    members = _highest(maxima, count)[:, :, None] + groups * tf.range(GROUP)
+    members = tf.reshape(members, (-1, count * GROUP))
+    return tf.gather(members, _highest(tf.gather(padded, members, batch_dims=1), count), batch_dims=1)

@@ -1,4 +1,4 @@
-"""The scores computed from residuals: `SCORES[kind]`.
+"""The scores: `SCORES[kind]`.
 
 Each is a sum of contributions, one per column of the encoded row.
 """
@@ -20,12 +20,13 @@ Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
 class ScoreKind:
     """contributions: maps residuals (rows, width), the mean (width,) and root (width, width) of held-out
         normal residuals, and the number of features to float32 (rows, width), at least 0; the score is their
-    sum. moments: computes that mean and root from residuals (rows, width) of held-out normal rows.
+    sum. None: the score is not of the residual, but of the distances from neighbours.
+    moments: computes that mean and root from residuals (rows, width) of held-out normal rows.
     sampled: there is one residual per noise draw of a variational network, and the contributions are
     averaged over draws.
     """
 
-    contributions: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor]
+    contributions: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor] | None
     moments: Callable[[NDArray[np.floating], Layout], Moments]
     sampled: bool = False
 
@@ -73,4 +74,6 @@ SCORES: dict[str, ScoreKind] = {
     # -log p(x | z), averaged over draws of z (An & Cho, 2015), without the constant that is the same for
     # every row
     "reconstruction_probability": ScoreKind(_whitened, _variances, sampled=True),
+    # the mean distance from the nearest rows of a reference sample, see `neighbours`
+    "neighbours": ScoreKind(None, _no_moments),
 }

@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from models.checks.baselines import BASELINES, MOST_AXES, TITLES
 from models.detector.detector import Detector, train
-from models.detector.scorer import moments
+from models.detector.fit_score import fit_score
 from models.networks.architectures import ARCHITECTURES
 from models.settings import ModelSettings, TrainingSettings
 
@@ -135,11 +135,10 @@ def test_copies_of_a_training_row_do_not_make_every_other_row_an_outlier(detecto
 def test_the_untrained_network_differs_from_the_trained_one_only_in_its_weights(detector: Detector) -> None:
     frame, layout = rows(200, seed=7), detector.encoder.layout
     network = ARCHITECTURES["dense"](layout, MODEL, detector.training.seed)
-    means, roots = moments((network,), layout, "whitened", 1, detector.samples.training)
+    sample = detector.samples.training
+    normality = fit_score((network,), layout, "whitened", 1, sample, sample, seed=0)
     alone = replace(
-        detector,
-        networks=(network,),
-        calibration=replace(detector.calibration, residual_mean=means, residual_root=roots),
+        detector, networks=(network,), calibration=replace(detector.calibration, **vars(normality))
     )
     assert (scorer("untrained_network", detector)(frame) == alone.score(frame).score).all()
     assert (scorer("untrained_network", detector)(frame) != detector.score(frame).score).any()

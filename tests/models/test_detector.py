@@ -71,10 +71,18 @@ def ensemble() -> Detector:
     return trained("error", members=2)
 
 
-@pytest.fixture(scope="module", params=["error", "mae", "whitened"])
-def by_kind(request: pytest.FixtureRequest, detector: Detector, ensemble: Detector) -> Detector:
+@pytest.fixture(scope="module")
+def by_distance() -> Detector:
+    return trained("neighbours")
+
+
+@pytest.fixture(scope="module", params=["error", "mae", "whitened", "neighbours"])
+def by_kind(
+    request: pytest.FixtureRequest, detector: Detector, ensemble: Detector, by_distance: Detector
+) -> Detector:
     """One detector for each kind of score; two networks for one of them."""
-    return {"whitened": detector, "error": ensemble}.get(request.param) or trained(request.param)
+    shared = {"whitened": detector, "error": ensemble, "neighbours": by_distance}
+    return shared.get(request.param) or trained(request.param)
 
 
 def test_every_name_of_the_settings_is_in_its_registry() -> None:
@@ -172,6 +180,37 @@ def test_whitened_scores_of_normal_rows_average_the_number_of_components(
     detector: Detector,
 ) -> None:
     assert np.mean(detector.calibration.held_out) == pytest.approx(detector.encoder.layout.width, rel=0.35)
+
+
+def test_the_whole_reference_is_searched_for_far_rows_alone_and_ranks_them_as_if_for_all(
+    by_distance: Detector,
+) -> None:
+    calibration, frame = by_distance.calibration, pl.concat([FRESH, shuffled(FRESH)])
+    everywhere = replace(by_distance, calibration=replace(calibration, refine_above=np.float32(-1)))
+    found, whole = by_distance.score(frame).score, everywhere.score(frame).score
+    refined = found == whole
+    assert 0.05 < np.mean(refined[: len(FRESH)]) < 0.15
+    assert refined[whole > calibration.refine_above].all()
+    assert np.median(found[: len(FRESH)] / whole[: len(FRESH)]) == pytest.approx(1, abs=0.02)
+
+
+def test_a_training_row_is_not_its_own_neighbour(by_distance: Detector) -> None:
+    training, held_out = by_distance.calibration.training, by_distance.calibration.held_out
+    assert np.median(training) == pytest.approx(np.median(held_out), rel=0.05)
+    everywhere = replace(
+        by_distance, calibration=replace(by_distance.calibration, refine_above=np.float32(-1))
+    )
+    own = everywhere.scorer.scores([by_distance.calibration.reference])[1]
+    assert np.median(own) < 0.95 * np.median(held_out)
+
+
+def test_what_is_expected_of_a_row_is_the_mean_of_its_neighbours(by_distance: Detector) -> None:
+    alone = by_distance.calibration.reference[:1]
+    layout = by_distance.encoder.layout
+    copies = replace(by_distance.calibration, reference=np.repeat(alone, 20, axis=0))
+    explanation = replace(by_distance, calibration=copies).explain(FRESH[:5])
+    value = by_distance.encoder.decode(alone[:, : layout.continuous].repeat(2, axis=1))[NUMERIC[0]][0]
+    np.testing.assert_allclose(explanation.expected[NUMERIC[0]], value, rtol=1e-4)
 
 
 def test_contributions_are_not_negative_and_sum_to_the_score(by_kind: Detector) -> None:
