@@ -161,9 +161,11 @@ def floor(folder: Path, rows: int) -> dict[str, Any]:
     import polars as pl
 
     from models.device import keras, tf
-    from models.settings import ModelSettings
+    from models.encoding.layout import Layout
+    from models.networks import dense
 
-    layers = [keras.layers.Dense(units, activation="relu") for units in ModelSettings().hidden]
+    layout = Layout(FEATURES, 0, (), tuple(range(FEATURES)))
+    layers = [keras.layers.Dense(units, activation="relu") for units in dense.layers(layout, ModelSettings())]
     network = keras.Sequential([keras.Input((FEATURES,)), *layers, keras.layers.Dense(FEATURES)])
     graph = tf.function(
         lambda x: tf.reduce_mean(tf.square(network(x) - x), axis=1),

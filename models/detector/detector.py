@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.detector.calibrate import calibrate, choose_score, refuse_what_is_too_wide
 from models.detector.calibration import Calibration
 from models.detector.explanation import Explanation, reasons
+from models.detector.score_kinds import SCORES
 from models.detector.scorer import Scorer
 from models.detector.usual import usual_values
 from models.device import describe_device, keras, reproducible
@@ -20,6 +21,7 @@ from models.encoding.encoder import Encoder
 from models.encoding.layout import rows_at_once
 from models.encoding.samples import Encoded, Samples, cap
 from models.errors import TrainingError
+from models.networks.dense import layers
 from models.networks.fitting import Epoch, OnEpoch, fit_network, split
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
 
@@ -151,6 +153,8 @@ def train(
     encoder = Encoder.fit(frame[learnt.fit], numeric, categorical, image)
     layout = encoder.layout
     refuse_what_is_too_wide(layout, model)
+    if model.architecture != "conv":
+        model = model.model_copy(update={"hidden": layers(layout, model)})
     encoded = encoder.encode(frame)
     if not np.ptp(encoded[learnt.fit], axis=0).any():
         raise TrainingError(
@@ -160,8 +164,9 @@ def train(
     log.info(
         "training on %d normal rows, %d features, on %s", len(fit), len(encoder.features), describe_device()
     )
+    criterion = None if model.score == "auto" else SCORES[model.score].criterion
     fitted = [
-        fit_network(fit, validation, layout, model, training, member, on_epoch)
+        fit_network(fit, validation, layout, model, training, member, on_epoch, criterion)
         for member in range(model.members)
     ]
     networks = tuple(network for network, _ in fitted)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.detector.calibration import LEAST_DEVIATION, whitening
 from models.device import tf
 from models.encoding.layout import Layout
+from models.networks.fitting import Criterion, Residuals
 
 Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -24,11 +25,13 @@ class ScoreKind:
     moments: computes that mean and root from residuals (rows, width) of held-out normal rows.
     sampled: there is one residual per noise draw of a variational network, and the contributions are
     averaged over draws.
+    criterion: see `fitting.Criterion`. None: networks are chosen by their validation loss.
     """
 
     contributions: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor] | None
     moments: Callable[[NDArray[np.floating], Layout], Moments]
     sampled: bool = False
+    criterion: Criterion | None = None
 
 
 def _covariance(residual: NDArray[np.floating], layout: Layout) -> Moments:
@@ -64,13 +67,26 @@ def _whitened(residual: tf.Tensor, mean: tf.Tensor, root: tf.Tensor, features: i
     return tf.square(tf.matmul(residual - mean, root, transpose_b=True))
 
 
+def _mean_absolute(fit: Residuals, validation: Residuals) -> float:
+    return float(np.abs(validation).mean())
+
+
+def _gaussian(fit: Residuals, validation: Residuals) -> float:
+    """The negative log likelihood of validation residuals under the Gaussian of training residuals, without
+    its constant: a network that learnt rows by heart leaves them much smaller residuals than others.
+    """
+    mean, root = whitening(fit)
+    white = (validation - mean) @ root.T
+    return float(np.square(white).sum(axis=1).mean() / 2 - np.linalg.slogdet(root.astype(np.float64))[1])
+
+
 SCORES: dict[str, ScoreKind] = {
     # mean r^2
     "error": ScoreKind(_error, _no_moments),
     # mean |r|
-    "mae": ScoreKind(_mae, _no_moments),
+    "mae": ScoreKind(_mae, _no_moments, criterion=_mean_absolute),
     # (r - mean)' inverse(covariance) (r - mean), the squared Mahalanobis distance
-    "whitened": ScoreKind(_whitened, _covariance),
+    "whitened": ScoreKind(_whitened, _covariance, criterion=_gaussian),
     # -log p(x | z), averaged over draws of z (An & Cho, 2015), without the constant that is the same for
     # every row
     "reconstruction_probability": ScoreKind(_whitened, _variances, sampled=True),
