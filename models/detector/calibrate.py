@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from models.detector.calibration import Calibration
+from models.detector.far import Ranges
 from models.detector.fit_score import fit_score
 from models.detector.score_kinds import SCORES
 from models.detector.scorer import Scorer
@@ -33,20 +34,26 @@ def calibrate(
     rows: Samples,
     normals: int,
     seed: int,
+    ranges: Ranges | None,
 ) -> Calibration:
     """Returns what the score is fitted to on the rows that the networks learnt, and the scores of `rows` that
     follow.
 
     fit, validation: see `fit_score`. rows: the rows whose scores are kept; see Calibration.
-    normals: the number of normal rows in the training window. Raises TrainingError where the scores are not
+    normals: the number of normal rows in the training window. ranges: of the rows that were learnt, None for
+    images. Raises TrainingError where the scores are not
     finite, or all the same.
     """
     kind = model.score
     normality = fit_score(networks, layout, kind, model.draws, fit, validation, seed)
     scorer = Scorer(networks, layout, kind, model.draws, normality)
-    held_out, anomalies = (scorer.scores([part])[1] for part in (rows.held_out, rows.anomalies))
     own = replace(scorer, without_itself=SCORES[kind].contributions is None)
+    if ranges is not None:
+        highest = own.scores([rows.training])[1].max()
+        normality = replace(normality, ranges=ranges, far_weight=highest or np.float32(1))
+        scorer, own = replace(scorer, normality=normality), replace(own, normality=normality)
     training = own.scores([rows.training])[1]
+    held_out, anomalies = (scorer.scores([part])[1] for part in (rows.held_out, rows.anomalies))
     if not all(np.isfinite(scores).all() for scores in (held_out, training, anomalies)):
         raise TrainingError(f"scores by {kind} are not finite; check the features for values beyond float32")
     if not np.ptp(held_out) > 0:

@@ -25,6 +25,8 @@ class Normality:
     refine_above: the distance from the first reference rows beyond which the whole reference is searched.
     first_scale: float32, by which nearer distances from the first rows are multiplied, to be comparable with
     those from the whole.
+    ranges: float32 (5, numeric features), of the training rows, see `far`. far_weight: float32, 0 for images
+    and for versions of an earlier format.
     """
 
     residual_mean: NDArray[np.float32]
@@ -32,6 +34,8 @@ class Normality:
     reference: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
     refine_above: np.float32 = field(default=np.float32(np.inf), kw_only=True)
     first_scale: np.float32 = field(default=np.float32(1), kw_only=True)
+    ranges: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
+    far_weight: np.float32 = field(default=np.float32(0), kw_only=True)
 
 
 @dataclass(frozen=True)

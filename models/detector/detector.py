@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.detector.calibrate import calibrate, choose_score, refuse_what_is_too_wide
 from models.detector.calibration import Calibration
 from models.detector.explanation import Explanation, reasons
+from models.detector.far import find_ranges
 from models.detector.score_kinds import SCORES
 from models.detector.scorer import Scorer
 from models.detector.usual import usual_values
@@ -179,7 +180,15 @@ def train(
         encoder=encoder,
         networks=networks,
         calibration=calibrate(
-            networks, layout, model, fit, validation, scored, normals=len(frame), seed=training.seed
+            networks,
+            layout,
+            model,
+            fit,
+            validation,
+            scored,
+            normals=len(frame),
+            seed=training.seed,
+            ranges=None if layout.image else find_ranges(encoder.numeric, fit),
         ),
         settings=model,
         training=training,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import neighbours
+from models.detector import far, neighbours
 from models.detector.calibration import Normality
 from models.detector.score_kinds import SCORES
 from models.device import keras, tf
@@ -59,15 +59,16 @@ class Scorer:
     def _scored(self, batch: Encoded) -> Pair:
         error, first = run(self._first_scores, [batch])
         score = first * self.normality.first_scale
-        if (far := first > self.normality.refine_above).any():
-            score[far] = run(self._whole_scores, [batch[far]], neighbours.ROWS)[1]
+        if (refined := first > self.normality.refine_above).any():
+            score[refined] = run(self._whole_scores, [batch[refined]], neighbours.ROWS)[1]
         return error, score
 
     def _explained(self, batch: Encoded) -> Pair:
         first, output = run(self._first_contributions, [batch])
         contributions = first * self.normality.first_scale
-        if (far := run(self._first_scores, [batch])[1] > self.normality.refine_above).any():
-            contributions[far], output[far] = run(self._whole_contributions, [batch[far]], neighbours.ROWS)
+        if (refined := run(self._first_scores, [batch])[1] > self.normality.refine_above).any():
+            whole = run(self._whole_contributions, [batch[refined]], neighbours.ROWS)
+            contributions[refined], output[refined] = whole
         return contributions, output
 
     @cached_property
@@ -94,11 +95,20 @@ class Scorer:
         outputs, residuals = self._residuals(encoded)
         errors = [tf.reduce_sum(tf.square(each), axis=-1) / self.layout.features for each in residuals]
         parts = self._parts(encoded, reference, outputs, residuals)
-        return _mean(errors), _mean([tf.reduce_sum(contributions, axis=-1) for contributions, _ in parts])
+        score = _mean([tf.reduce_sum(contributions, axis=-1) for contributions, _ in parts])
+        if self.normality.far_weight:
+            score += tf.reduce_sum(self._far(encoded), axis=-1)
+        return _mean(errors), score
 
     def _explanation(self, encoded: tf.Tensor, reference: Encoded) -> tuple[tf.Tensor, tf.Tensor]:
         parts = self._parts(encoded, reference, *self._residuals(encoded))
-        return _mean([contributions for contributions, _ in parts]), _mean([output for _, output in parts])
+        found = _mean([contributions for contributions, _ in parts])
+        if self.normality.far_weight:
+            found += self._far(encoded)
+        return found, _mean([output for _, output in parts])
+
+    def _far(self, encoded: tf.Tensor) -> tf.Tensor:
+        return far.contributions(encoded, self.normality.ranges, self.normality.far_weight, self.layout)
 
     def _residuals(self, encoded: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Returns the outputs and the residuals of each network."""

@@ -74,7 +74,9 @@ def variational() -> tuple[keras.Model, Layout, ModelSettings]:
 def scorer(network: keras.Model, layout: Layout, model: ModelSettings) -> Scorer:
     held_out = rows(layout, 400, 3)
     samples = Samples(held_out, held_out, held_out[:0])
-    calibration = calibrate((network,), layout, model, held_out, held_out, samples, normals=400, seed=1)
+    calibration = calibrate(
+        (network,), layout, model, held_out, held_out, samples, normals=400, seed=1, ranges=None
+    )
     return Scorer((network,), layout, model.score, model.draws, calibration)
 
 
@@ -235,6 +237,9 @@ def test_a_whole_variational_detector_is_stored_and_read(tmp_path: Path) -> None
         again.explain(frame).contributions.sum(axis=1), again.score(frame).score, rtol=1e-4
     )
     assert again.settings == model
+    far = again.score(frame[:20].with_columns(a=pl.lit(1e30))).score
+    assert np.isfinite(far).all()
+    assert (again.p_values(far) == 1 / (1 + len(again.calibration.held_out))).all()
 
 
 def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(

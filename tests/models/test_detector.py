@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
@@ -111,6 +111,48 @@ def test_a_missing_or_unseen_value_is_stranger_than_the_normal_row(detector: Det
     usual = detector.score(typical).score[0]
     assert detector.score(typical.with_columns(x1=pl.lit(None, dtype=pl.Float64))).score[0] > usual
     assert detector.score(typical.with_columns(channel=pl.lit("never seen"))).score[0] > usual
+
+
+@given(
+    row=st.integers(0, 1_999),
+    direction=st.lists(st.floats(-1, 1), min_size=8, max_size=8).filter(lambda u: np.linalg.norm(u) > 0.1),
+    feature=st.one_of(st.none(), st.integers(0, 7)),
+    times=st.sampled_from([10.0, 100.0, 1e3, 1e6, 1e30]),
+)
+@settings(deadline=None, max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+def test_a_far_row_is_at_least_as_strange_as_it_was(
+    by_kind: Detector, row: int, direction: list[float], feature: int | None, times: float
+) -> None:
+    """Far along one feature, or along any direction, in ranges of the training rows."""
+    own = FRESH[[row]]
+    unit = np.array(direction) / np.linalg.norm(direction)
+    if feature is not None:
+        unit = np.eye(8)[feature] * np.sign(unit[feature] or 1.0)
+    moved = own.with_columns(
+        (
+            pl.col(name).fill_nan(0.0)
+            + times * step * (ROWS[name].fill_nan(0).max() - ROWS[name].fill_nan(0).min())
+        )
+        for name, step in zip(NUMERIC, unit, strict=True)
+        if step
+    )
+    scores = by_kind.score(pl.concat([own, moved])).score
+    assert np.isfinite(scores).all()
+    before, after = by_kind.p_values(scores)
+    assert after <= before
+    if times >= 1e3:
+        assert after == 1 / (len(by_kind.calibration.held_out) + 1)
+
+
+def test_a_value_near_a_constant_is_near_and_far_ones_are_the_reason() -> None:
+    frame = ROWS.with_columns(limit=pl.lit(0.3))
+    detector = train(frame, ["x0", "limit"], [], MODEL, TRAINING.model_copy(update={"epochs": 1}))
+    own = FRESH[:200].with_columns(limit=pl.lit(0.3))
+    near, far = (own.with_columns(limit=pl.lit(value)) for value in (0.303, 300.0))
+    usual = detector.p_values(detector.score(own).score)
+    assert np.median(detector.p_values(detector.score(near).score) / usual) > 0.5
+    assert (detector.p_values(detector.score(far).score) == 1 / 401).all()
+    assert set(detector.reasons(far).list.first().struct.field("feature")) == {"limit"}
 
 
 def test_scores_do_not_depend_on_the_order_of_rows(detector: Detector) -> None:
