@@ -20,6 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from models.settings import ModelSettings
+
 ROWS, TRAINING_ROWS, TRAINING_DAYS, FEATURES = 1_000_000, 5_000, 7, 30
 NIGHT = date(2026, 3, 31)
 LEAST_ROWS_PER_SECOND, MOST_MEMORY_MB = 150_000, 2_048
@@ -46,6 +48,7 @@ def main() -> None:
     """Runs every part in turn and prints what they measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of the night")
+    parser.add_argument("--score", default=ModelSettings().score, help="of the model")
     parser.add_argument("--part", choices=PARTS, help="run one part alone, in --folder")
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
@@ -53,11 +56,13 @@ def main() -> None:
         print(json.dumps(PARTS[asked.part](asked.folder, asked.rows)))
         return
     with TemporaryDirectory(prefix="nightscore-speed-") as folder:
+        (Path(folder) / "nightscore.toml").write_text(f'{CONFIG}\n[model]\nscore = "{asked.score}"\n')
         simulate, train, night, floor = (run_part(name, Path(folder), asked.rows) for name in PARTS)
     rows_per_second = asked.rows / night["seconds"]
     report = {
         "rows": asked.rows,
         "features": FEATURES,
+        "score": asked.score,
         "rows_per_second": round(rows_per_second),
         "rows_per_second_by_step": {
             name: round(asked.rows / max(seconds, 1e-3)) for name, seconds in night["seconds_by_step"].items()
@@ -87,15 +92,14 @@ def run_part(name: str, folder: Path, rows: int) -> dict[str, Any]:
 
 
 def simulate(folder: Path, rows: int) -> dict[str, Any]:
-    """Writes the configuration, the small days of the training window and the large night: 30 numbers that
-    ten hidden ones explain.
+    """Writes the small days of the training window and the large night: 30 numbers that ten hidden ones
+    explain.
     """
     import numpy as np
     import polars as pl
 
     draw = np.random.default_rng(42)
     loadings = draw.normal(size=(10, FEATURES))
-    (folder / "nightscore.toml").write_text(CONFIG)
     days = [(NIGHT - timedelta(days=offset), TRAINING_ROWS) for offset in range(TRAINING_DAYS, 0, -1)] + [
         (NIGHT, rows)
     ]
@@ -157,9 +161,11 @@ def floor(folder: Path, rows: int) -> dict[str, Any]:
     import polars as pl
 
     from models.device import keras, tf
-    from models.settings import ModelSettings
+    from models.encoding.layout import Layout
+    from models.networks import dense
 
-    layers = [keras.layers.Dense(units, activation="relu") for units in ModelSettings().hidden]
+    layout = Layout(FEATURES, 0, (), tuple(range(FEATURES)))
+    layers = [keras.layers.Dense(units, activation="relu") for units in dense.layers(layout, ModelSettings())]
     network = keras.Sequential([keras.Input((FEATURES,)), *layers, keras.layers.Dense(FEATURES)])
     graph = tf.function(
         lambda x: tf.reduce_mean(tf.square(network(x) - x), axis=1),

@@ -34,9 +34,9 @@ class ModelSettings(Section):
     """The networks, and the score by which rows are ranked."""
 
     architecture: Literal["dense", "linear", "vae", "conv"] = "dense"
-    hidden: tuple[int, ...] = Field(
-        (100, 20, 100), min_length=1
-    )  # units per layer; the narrowest, or the first of several, is the latent layer
+    hidden: tuple[int, ...] | None = Field(
+        None, min_length=1
+    )  # units per layer; the narrowest, or the first of several, is the latent layer; None: see dense.layers
     filters: tuple[int, ...] = Field(
         (16, 32), min_length=1
     )  # conv: per convolution of stride 2; the decoder mirrors them
@@ -51,7 +51,9 @@ class ModelSettings(Section):
         0.1, ge=0
     )  # vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound
     draws: int = Field(16, ge=1)  # vae: noise draws per row for reconstruction_probability
-    score: Literal["error", "mae", "whitened", "reconstruction_probability", "auto"] = "whitened"
+    score: Literal["error", "mae", "whitened", "reconstruction_probability", "neighbours", "auto"] = (
+        "whitened"
+    )
     explain_below: float = Field(0.05, ge=0, le=1)  # reasons are stored up to this p-value
     members: int = Field(1, ge=1)
 
@@ -91,8 +93,8 @@ class TrainingSettings(Section):
     label_delay_days: int = Field(7, ge=0)
     rows: Literal["normal", "all"] = "normal"
     retrain_every_days: int = Field(7, ge=1)
-    epochs: int = Field(40, ge=1)
-    batch_size: int = Field(512, ge=1)
+    epochs: int | None = Field(None, ge=1)  # at most; None: training by steps, see networks.schedule
+    batch_size: int | None = Field(None, ge=1)  # None: 256 by steps, 512 where epochs is set
     learning_rate: float = Field(1e-3, gt=0)
     seed: int = 42
     max_rows: int = Field(1_000_000, ge=100)  # a larger window is sampled, by a hash of the id

@@ -15,9 +15,13 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
 
+from models.detector import neighbours as nearest
 from models.detector.calibration import LEAST_DEVIATION
 from models.detector.detector import Detector
-from models.detector.scorer import Scorer, moments, run
+from models.detector.fit_score import fit_score
+from models.detector.score_kinds import SCORES
+from models.detector.scorer import Scorer, run
+from models.device import tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded, cap
 from models.networks.architectures import ARCHITECTURES
@@ -41,13 +45,19 @@ def no_model(detector: Detector) -> Score:
 
 
 def untrained_network(detector: Detector) -> Score:
-    """The same networks before training, with the moments of their residuals on the sample."""
-    settings, layout = detector.settings, detector.encoder.layout
-    seeds = [detector.training.seed + member for member in range(settings.members)]
-    networks = tuple(ARCHITECTURES[settings.architecture](layout, settings, seed) for seed in seeds)
-    means, roots = moments(networks, layout, settings.score, settings.draws, detector.samples.training)
-    scorer = Scorer(networks, layout, settings.score, settings.draws, means, roots)
-    return lambda rows: run(scorer.scores, [rows])[1]
+    """The same networks before training, with the moments of their residuals on the sample; by their error,
+    where the detector's score does not depend on them.
+    """
+    settings, layout, seed = detector.settings, detector.encoder.layout, detector.training.seed
+    kind = settings.score if SCORES[settings.score].contributions else "error"
+    networks = tuple(
+        ARCHITECTURES[settings.architecture](layout, settings, seed + member)
+        for member in range(settings.members)
+    )
+    sample = detector.samples.training
+    normality = fit_score(networks, layout, kind, settings.draws, sample, sample, seed)
+    scorer = Scorer(networks, layout, kind, settings.draws, normality)
+    return lambda rows: scorer.scores([rows])[1]
 
 
 def mahalanobis(detector: Detector) -> Score:
@@ -94,6 +104,18 @@ def isolation_forest(detector: Detector) -> Score:
     return _in_slices(lambda rows: -forest.score_samples(rows))
 
 
+def neighbours(detector: Detector) -> Score:
+    """The mean distance from the nearest rows of a sample of the training rows (Ramaswamy, Rastogi & Shim,
+    2000; the mean: Angiulli & Pizzuti, 2002).
+    """
+    layout = detector.encoder.layout
+    reference = nearest.draw_reference(detector.samples.training, detector.training.seed)
+    graph = tf.function(
+        lambda encoded: nearest.contributions(encoded, reference, layout), jit_compile=True, autograph=False
+    )
+    return _in_slices(lambda rows: run(graph, [rows], nearest.ROWS)[0].sum(axis=1, dtype=np.float64))
+
+
 def local_outlier_factor(detector: Detector) -> Score:
     """Local outlier factor (Breunig et al., 2000) against at most NEIGHBOUR_ROWS rows of the training sample.
 
@@ -114,6 +136,7 @@ BASELINES: dict[str, Callable[[Detector], Score]] = {
     "mahalanobis": mahalanobis,
     "pca_residual": pca_residual,
     "isolation_forest": isolation_forest,
+    "neighbours": neighbours,
     "local_outlier_factor": local_outlier_factor,
 }
 TITLES = {
@@ -122,6 +145,7 @@ TITLES = {
     "mahalanobis": "Mahalanobis",
     "pca_residual": "PCA residual",
     "isolation_forest": "isolation forest",
+    "neighbours": "nearest neighbours",
     "local_outlier_factor": "local outlier factor",
 }
 

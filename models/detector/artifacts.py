@@ -12,7 +12,7 @@ import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -28,15 +28,22 @@ from models.errors import ArtifactError
 from models.networks.fitting import Epoch
 from models.settings import ModelSettings, TrainingSettings
 
+NUMBERS = {
+    "normals": int,
+    "refine_above": np.float32,
+    "first_scale": np.float32,
+}  # of a calibration, beside its arrays
+
 
 class _Description(BaseModel):
     """The content of detector.json.
 
-    format: changes when older versions of Nightscore cannot read the folder.
+    format: changes when older versions of Nightscore cannot read the folder. Format 1 has only the moments of
+    residuals of a `Normality`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    format: int = 1
+    format: Literal[1, 2] = 2
     encoder: Encoder
     settings: ModelSettings
     training: TrainingSettings
@@ -92,10 +99,11 @@ def load(folder: Path, sha256: str | None = None) -> Detector:
         for member in range(description.settings.members)
     )
     calibration = _read_arrays(folder / "calibration.parquet")
+    numbers = {name: kind(calibration[name]) for name, kind in NUMBERS.items() if name in calibration}
     return Detector(
         encoder=description.encoder,
         networks=networks,
-        calibration=Calibration(**calibration | {"normals": int(calibration["normals"])}),
+        calibration=Calibration(**calibration | numbers),
         settings=description.settings,
         training=description.training,
         history=description.history,

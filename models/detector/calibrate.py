@@ -3,14 +3,16 @@ best.
 """
 
 import logging
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from models.detector.calibration import Calibration
+from models.detector.far import Ranges
+from models.detector.fit_score import fit_score
 from models.detector.score_kinds import SCORES
-from models.detector.scorer import Scorer, moments, run
+from models.detector.scorer import Scorer
 from models.device import keras
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded, Samples
@@ -27,22 +29,31 @@ def calibrate(
     networks: tuple[keras.Model, ...],
     layout: Layout,
     model: ModelSettings,
+    fit: Encoded,
     validation: Encoded,
     rows: Samples,
     normals: int,
+    seed: int,
+    ranges: Ranges | None,
 ) -> Calibration:
-    """Returns the moments of the residuals of the `validation` rows, and the scores of `rows` that follow.
+    """Returns what the score is fitted to on the rows that the networks learnt, and the scores of `rows` that
+    follow.
 
-    rows: the rows whose scores are kept; see Calibration.
-    normals: the number of normal rows in the training window. Raises TrainingError where the scores are not
+    fit, validation: see `fit_score`. rows: the rows whose scores are kept; see Calibration.
+    normals: the number of normal rows in the training window. ranges: of the rows that were learnt, None for
+    images. Raises TrainingError where the scores are not
     finite, or all the same.
     """
     kind = model.score
-    means, roots = moments(networks, layout, kind, model.draws, validation)
-    graph = Scorer(networks, layout, kind, model.draws, means, roots).scores
-    held_out, training, anomalies = (
-        run(graph, [part])[1] for part in (rows.held_out, rows.training, rows.anomalies)
-    )
+    normality = fit_score(networks, layout, kind, model.draws, fit, validation, seed)
+    scorer = Scorer(networks, layout, kind, model.draws, normality)
+    own = replace(scorer, without_itself=SCORES[kind].contributions is None)
+    if ranges is not None:
+        highest = own.scores([rows.training])[1].max()
+        normality = replace(normality, ranges=ranges, far_weight=highest or np.float32(1))
+        scorer, own = replace(scorer, normality=normality), replace(own, normality=normality)
+    training = own.scores([rows.training])[1]
+    held_out, anomalies = (scorer.scores([part])[1] for part in (rows.held_out, rows.anomalies))
     if not all(np.isfinite(scores).all() for scores in (held_out, training, anomalies)):
         raise TrainingError(f"scores by {kind} are not finite; check the features for values beyond float32")
     if not np.ptp(held_out) > 0:
@@ -50,7 +61,13 @@ def calibrate(
             f"all {len(held_out)} held-out rows have the same score {held_out[0]:.4g}; check that the "
             "features vary"
         )
-    return Calibration(means, roots, np.sort(held_out), training, anomalies, normals)
+    return Calibration(
+        **vars(normality),
+        held_out=np.sort(held_out),
+        training=training,
+        anomalies=anomalies,
+        normals=normals,
+    )
 
 
 def refuse_what_is_too_wide(layout: Layout, model: ModelSettings) -> None:
@@ -65,14 +82,16 @@ def choose_score(
     networks: tuple[keras.Model, ...],
     layout: Layout,
     model: ModelSettings,
+    fit: Encoded,
     validation: Encoded,
     anomalies: Encoded,
+    seed: int,
 ) -> str:
     """Resolves `auto`: returns the score with the best average precision on known frauds, where there are
     enough; else `whitened`, or `error` for rows too wide for a covariance.
 
-    The moments come from one half of the validation rows, the average precision from the other half and the
-    anomalies.
+    The scores are fitted with one half of the validation rows, the average precision comes from the other
+    half and the anomalies.
     """
     kinds = [kind for kind, score in SCORES.items() if not score.sampled or model.architecture == "vae"]
     if too_wide := layout.width > MOST_COMPONENTS:
@@ -85,10 +104,11 @@ def choose_score(
         np.concatenate([validation[1::2], anomalies]),
         np.repeat([0, 1], [len(validation[1::2]), len(anomalies)]),
     )
-    found = {
-        kind: average_precision_score(labels, _scores(networks, layout, model, kind, validation[::2], rows))
-        for kind in kinds
-    }
+    found = {}
+    for kind in kinds:
+        normality = fit_score(networks, layout, kind, model.draws, fit, validation[::2], seed)
+        scores = Scorer(networks, layout, kind, model.draws, normality).scores([rows])[1]
+        found[kind] = average_precision_score(labels, scores)
     best = max(found, key=lambda kind: found[kind])
     figures = ", ".join(f"{kind} {precision:.3f}" for kind, precision in found.items())
     log.info(
@@ -99,17 +119,3 @@ def choose_score(
         figures,
     )
     return best
-
-
-def _scores(
-    networks: tuple[keras.Model, ...],
-    layout: Layout,
-    model: ModelSettings,
-    kind: str,
-    normal: Encoded,
-    rows: Encoded,
-) -> NDArray[np.float32]:
-    scorer = Scorer(
-        networks, layout, kind, model.draws, *moments(networks, layout, kind, model.draws, normal)
-    )
-    return run(scorer.scores, [rows])[1]

@@ -1,6 +1,6 @@
 """The residuals and scores of normal rows, against which a detector measures other rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,37 @@ LEAST_DEVIATION = 0.01
 LEAST_EIGENVALUE = 1e-6
 
 
+def _no_rows() -> NDArray[np.float32]:
+    return np.zeros((0, 0), np.float32)
+
+
 @dataclass(frozen=True)
-class Calibration:
-    """Measured on normal rows, and on known frauds where there are any.
+class Normality:
+    """What a score measures rows against, fitted on normal rows.
 
     residual_mean: float32 (members, width); residual_root: float32 (members, width, width), see `whitening`;
         both from rows that no network was trained on.
+    reference: float32 (rows, width), see `neighbours`; without rows for a score that needs none.
+    refine_above: the distance from the first reference rows beyond which the whole reference is searched.
+    first_scale: float32, by which nearer distances from the first rows are multiplied, to be comparable with
+    those from the whole.
+    ranges: float32 (5, numeric features), of the training rows, see `far`. far_weight: float32, 0 for images
+    and for versions of an earlier format.
+    """
+
+    residual_mean: NDArray[np.float32]
+    residual_root: NDArray[np.float32]
+    reference: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
+    refine_above: np.float32 = field(default=np.float32(np.inf), kw_only=True)
+    first_scale: np.float32 = field(default=np.float32(1), kw_only=True)
+    ranges: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
+    far_weight: np.float32 = field(default=np.float32(0), kw_only=True)
+
+
+@dataclass(frozen=True)
+class Calibration(Normality):
+    """Measured on normal rows, and on known frauds where there are any.
+
     held_out: float32 (rows,), ascending: the scores of rows that were used for nothing else. The p-values
     come from these.
     training: float32 (rows,): the scores of the training part, including unconfirmed rows in it, to which
@@ -28,8 +53,6 @@ class Calibration:
     represents its share of them.
     """
 
-    residual_mean: NDArray[np.float32]
-    residual_root: NDArray[np.float32]
     held_out: NDArray[np.float32]
     training: NDArray[np.float32]
     anomalies: NDArray[np.float32]

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from models.detector.calibrate import calibrate, choose_score, refuse_what_is_too_wide
 from models.detector.calibration import Calibration
 from models.detector.explanation import Explanation, reasons
-from models.detector.scorer import Scorer, run
+from models.detector.far import find_ranges
+from models.detector.score_kinds import SCORES
+from models.detector.scorer import Scorer
 from models.detector.usual import usual_values
 from models.device import describe_device, keras, reproducible
 from models.drift.profiles import Reference, Rows
@@ -20,6 +22,7 @@ from models.encoding.encoder import Encoder
 from models.encoding.layout import rows_at_once
 from models.encoding.samples import Encoded, Samples, cap
 from models.errors import TrainingError
+from models.networks.dense import layers
 from models.networks.fitting import Epoch, OnEpoch, fit_network, split
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
 
@@ -59,15 +62,8 @@ class Detector:
     @cached_property
     def scorer(self) -> Scorer:
         """The compiled graphs for encoded rows."""
-        calibration = self.calibration
-        settings, layout = self.settings, self.encoder.layout
         return Scorer(
-            self.networks,
-            layout,
-            settings.score,
-            settings.draws,
-            calibration.residual_mean,
-            calibration.residual_root,
+            self.networks, self.encoder.layout, self.settings.score, self.settings.draws, self.calibration
         )
 
     @cached_property
@@ -95,7 +91,7 @@ class Detector:
         batch_rows: the number of rows encoded at once. A row's scores depend neither on it nor on other
         rows.
         """
-        return Scores(*run(self.scorer.scores, self._encoded(batches, batch_rows)))
+        return Scores(*self.scorer.scores(self._encoded(batches, batch_rows)))
 
     def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
         """Returns the conformal p-values of scores, float64 (rows,); see Calibration."""
@@ -105,7 +101,7 @@ class Detector:
         """Returns each feature's contribution to the score of each row, with observed, expected and usual
         values.
         """
-        components, output = run(self.scorer.contributions, self._encoded([frame], BATCH_ROWS))
+        components, output = self.scorer.contributions(self._encoded([frame], BATCH_ROWS))
         return Explanation(
             features=self.encoder.features,
             contributions=components.astype(np.float64) @ self.encoder.layout.membership,
@@ -120,7 +116,7 @@ class Detector:
         return pl.concat([reasons(self.explain(part), top) for part in parts])
 
     def _scored(self, encoded: Encoded) -> Rows:
-        return Rows(encoded, *run(self.scorer.scores, [encoded]))
+        return Rows(encoded, *self.scorer.scores([encoded]))
 
     def _encoded(self, batches: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[Encoded]:
         for batch in batches:
@@ -158,6 +154,8 @@ def train(
     encoder = Encoder.fit(frame[learnt.fit], numeric, categorical, image)
     layout = encoder.layout
     refuse_what_is_too_wide(layout, model)
+    if model.architecture != "conv":
+        model = model.model_copy(update={"hidden": layers(layout, model)})
     encoded = encoder.encode(frame)
     if not np.ptp(encoded[learnt.fit], axis=0).any():
         raise TrainingError(
@@ -168,19 +166,31 @@ def train(
     log.info(
         "training on %d normal rows, %d features, on %s", len(fit), len(encoder.features), describe_device()
     )
+    criterion = None if model.score == "auto" else SCORES[model.score].criterion
     fitted = [
-        fit_network(fit, validation, layout, model, training, member, on_epoch)
+        fit_network(fit, validation, layout, model, training, member, on_epoch, criterion)
         for member in range(model.members)
     ]
     networks = tuple(network for network, _ in fitted)
     known = np.zeros((0, layout.width), np.float32) if anomalies is None else encoder.encode(anomalies)
     if model.score == "auto":
-        model = model.model_copy(update={"score": choose_score(networks, layout, model, validation, known)})
+        chosen = choose_score(networks, layout, model, fit, validation, known, training.seed)
+        model = model.model_copy(update={"score": chosen})
     scored = Samples(encoded[cap(parts.fit, TRAINING_SCORES, training.seed)], held_out, known)
     return Detector(
         encoder=encoder,
         networks=networks,
-        calibration=calibrate(networks, layout, model, validation, scored, normals=len(frame)),
+        calibration=calibrate(
+            networks,
+            layout,
+            model,
+            fit,
+            validation,
+            scored,
+            normals=len(frame),
+            seed=training.seed,
+            ranges=None if layout.image else find_ranges(encoder.numeric, fit),
+        ),
         settings=model,
         training=training,
         history=tuple(epoch for _, history in fitted for epoch in history),

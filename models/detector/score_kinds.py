@@ -1,4 +1,4 @@
-"""The scores computed from residuals: `SCORES[kind]`.
+"""The scores: `SCORES[kind]`.
 
 Each is a sum of contributions, one per column of the encoded row.
 """
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.detector.calibration import LEAST_DEVIATION, whitening
 from models.device import tf
 from models.encoding.layout import Layout
+from models.networks.fitting import Criterion, Residuals
 
 Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -20,14 +21,17 @@ Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
 class ScoreKind:
     """contributions: maps residuals (rows, width), the mean (width,) and root (width, width) of held-out
         normal residuals, and the number of features to float32 (rows, width), at least 0; the score is their
-    sum. moments: computes that mean and root from residuals (rows, width) of held-out normal rows.
+    sum. None: the score is not of the residual, but of the distances from neighbours.
+    moments: computes that mean and root from residuals (rows, width) of held-out normal rows.
     sampled: there is one residual per noise draw of a variational network, and the contributions are
     averaged over draws.
+    criterion: see `fitting.Criterion`. None: networks are chosen by their validation loss.
     """
 
-    contributions: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor]
+    contributions: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor] | None
     moments: Callable[[NDArray[np.floating], Layout], Moments]
     sampled: bool = False
+    criterion: Criterion | None = None
 
 
 def _covariance(residual: NDArray[np.floating], layout: Layout) -> Moments:
@@ -63,14 +67,29 @@ def _whitened(residual: tf.Tensor, mean: tf.Tensor, root: tf.Tensor, features: i
     return tf.square(tf.matmul(residual - mean, root, transpose_b=True))
 
 
+def _mean_absolute(fit: Residuals, validation: Residuals) -> float:
+    return float(np.abs(validation).mean())
+
+
+def _gaussian(fit: Residuals, validation: Residuals) -> float:
+    """The negative log likelihood of validation residuals under the Gaussian of training residuals, without
+    its constant: a network that learnt rows by heart leaves them much smaller residuals than others.
+    """
+    mean, root = whitening(fit)
+    white = (validation - mean) @ root.T
+    return float(np.square(white).sum(axis=1).mean() / 2 - np.linalg.slogdet(root.astype(np.float64))[1])
+
+
 SCORES: dict[str, ScoreKind] = {
     # mean r^2
     "error": ScoreKind(_error, _no_moments),
     # mean |r|
-    "mae": ScoreKind(_mae, _no_moments),
+    "mae": ScoreKind(_mae, _no_moments, criterion=_mean_absolute),
     # (r - mean)' inverse(covariance) (r - mean), the squared Mahalanobis distance
-    "whitened": ScoreKind(_whitened, _covariance),
+    "whitened": ScoreKind(_whitened, _covariance, criterion=_gaussian),
     # -log p(x | z), averaged over draws of z (An & Cho, 2015), without the constant that is the same for
     # every row
     "reconstruction_probability": ScoreKind(_whitened, _variances, sampled=True),
+    # the mean distance from the nearest rows of a reference sample, see `neighbours`
+    "neighbours": ScoreKind(None, _no_moments),
 }

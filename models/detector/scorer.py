@@ -4,7 +4,7 @@ XLA compiles them on every device, for a single shape: so a row's result is the 
 batch and position, which neither TensorFlow's own matrix product nor graphs of two shapes guarantee.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector.score_kinds import SCORES, Moments
+from models.detector import far, neighbours
+from models.detector.calibration import Normality
+from models.detector.score_kinds import SCORES
 from models.device import GRAPHS, keras, tf
 from models.encoding.layout import Layout, rows_at_once
 from models.encoding.samples import Encoded
@@ -23,9 +25,9 @@ from models.networks.residuals import residual
 # rows of the shape that a graph is compiled for, fewer for wide rows such as images; the last batch is
 # padded to it
 ROWS = 8_192
-DRAWN = 5_000
 
 Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of as many rows
+Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -33,64 +35,116 @@ class Scorer:
     """Networks with all that is needed to score rows. Each graph is compiled at its first use.
 
     kind: a name in SCORES. draws: noise draws per row, where the score is sampled.
-    means: float32 (members, width) and roots: float32 (members, width, width), see ScoreKind.moments.
+    without_itself: whether the rows may be rows of the reference; see `neighbours.contributions`.
     """
 
     networks: tuple[keras.Model, ...]
     layout: Layout
     kind: str
     draws: int
-    means: NDArray[np.float32]
-    roots: NDArray[np.float32]
+    normality: Normality
+    without_itself: bool = False
 
-    @cached_property
-    def scores(self) -> Graph:
-        """Maps encoded rows to (error, score), each float32 (rows,): the mean over the networks."""
-
-        def scores(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            parts = self._parts(encoded)
-            errors = [
-                tf.reduce_sum(tf.square(components), axis=-1) / self.layout.features
-                for components, _, _ in parts
-            ]
-            return _mean(errors), _mean(
-                [tf.reduce_sum(contributions, axis=-1) for _, contributions, _ in parts]
-            )
-
-        return tf.function(scores, jit_compile=True, autograph=False)
-
-    @cached_property
-    def contributions(self) -> Graph:
-        """Maps encoded rows to (contributions to the score (rows, width), output (rows, outputs)): the mean
-        over the networks.
+    def scores(self, batches: Iterable[Encoded]) -> Pair:
+        """Returns (error, score) of the rows of all batches, each float32 (rows,): the mean over the
+        networks.
         """
+        return _joined([self._scored(batch) for batch in batches])
 
-        def contributions(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            parts = self._parts(encoded)
-            return _mean([contributions for _, contributions, _ in parts]), _mean(
-                [output for _, _, output in parts]
-            )
+    def contributions(self, batches: Iterable[Encoded]) -> Pair:
+        """Returns (contributions to the score (rows, width), output (rows, outputs)) of the rows of all
+        batches: the mean over the networks. For neighbours, the output is the mean of a row's neighbours.
+        """
+        return _joined([self._explained(batch) for batch in batches])
 
-        return tf.function(contributions, jit_compile=True, autograph=False)
+    def _scored(self, batch: Encoded) -> Pair:
+        error, first = run(self._first_scores, [batch])
+        score = first * self.normality.first_scale
+        if (refined := first > self.normality.refine_above).any():
+            score[refined] = run(self._whole_scores, [batch[refined]], neighbours.ROWS)[1]
+        return error, score
 
-    def _parts(self, encoded: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-        """Per network: residual, contributions, output."""
-        parts, score = [], SCORES[self.kind]
-        for network, mean, root in zip(self.networks, self.means, self.roots, strict=True):
-            output = network(encoded, training=False)
-            components = residual(encoded, output, self.layout)
-            scored = (
-                drawn_residual(network, self.layout, encoded, self.draws) if score.sampled else components
-            )
-            contributions = score.contributions(
-                scored, tf.constant(mean), tf.constant(root), self.layout.features
-            )
-            if score.sampled:
-                contributions = tf.reduce_mean(
-                    tf.reshape(contributions, (-1, self.draws, self.layout.width)), axis=1
-                )
-            parts.append((components, contributions, output))
-        return parts
+    def _explained(self, batch: Encoded) -> Pair:
+        first, output = run(self._first_contributions, [batch])
+        contributions = first * self.normality.first_scale
+        if (refined := run(self._first_scores, [batch])[1] > self.normality.refine_above).any():
+            whole = run(self._whole_contributions, [batch[refined]], neighbours.ROWS)
+            contributions[refined], output[refined] = whole
+        return contributions, output
+
+    @cached_property
+    def _first_scores(self) -> Graph:
+        return _compiled(lambda encoded: self._sums(encoded, self._first_reference))
+
+    @cached_property
+    def _whole_scores(self) -> Graph:
+        return _compiled(lambda encoded: self._sums(encoded, self.normality.reference))
+
+    @cached_property
+    def _first_contributions(self) -> Graph:
+        return _compiled(lambda encoded: self._explanation(encoded, self._first_reference))
+
+    @cached_property
+    def _whole_contributions(self) -> Graph:
+        return _compiled(lambda encoded: self._explanation(encoded, self.normality.reference))
+
+    @property
+    def _first_reference(self) -> Encoded:
+        return self.normality.reference[: neighbours.FIRST_ROWS]
+
+    def _sums(self, encoded: tf.Tensor, reference: Encoded) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs, residuals = self._residuals(encoded)
+        errors = [tf.reduce_sum(tf.square(each), axis=-1) / self.layout.features for each in residuals]
+        parts = self._parts(encoded, reference, outputs, residuals)
+        score = _mean([tf.reduce_sum(contributions, axis=-1) for contributions, _ in parts])
+        if self.normality.far_weight:
+            score += tf.reduce_sum(self._far(encoded), axis=-1)
+        return _mean(errors), score
+
+    def _explanation(self, encoded: tf.Tensor, reference: Encoded) -> tuple[tf.Tensor, tf.Tensor]:
+        parts = self._parts(encoded, reference, *self._residuals(encoded))
+        found = _mean([contributions for contributions, _ in parts])
+        if self.normality.far_weight:
+            found += self._far(encoded)
+        return found, _mean([output for _, output in parts])
+
+    def _far(self, encoded: tf.Tensor) -> tf.Tensor:
+        return far.contributions(encoded, self.normality.ranges, self.normality.far_weight, self.layout)
+
+    def _residuals(self, encoded: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Returns the outputs and the residuals of each network."""
+        outputs = [network(encoded, training=False) for network in self.networks]
+        return outputs, [residual(encoded, output, self.layout) for output in outputs]
+
+    def _parts(
+        self, encoded: tf.Tensor, reference: Encoded, outputs: list[tf.Tensor], residuals: list[tf.Tensor]
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Returns contributions (rows, width) and output (rows, outputs) of each network; of neighbours, one
+        pair.
+        """
+        if SCORES[self.kind].contributions is None:
+            return [
+                neighbours.contributions(encoded, reference, self.layout, without_itself=self.without_itself)
+            ]
+        return [
+            (self._of_residual(encoded, member, components), output)
+            for member, (output, components) in enumerate(zip(outputs, residuals, strict=True))
+        ]
+
+    def _of_residual(self, encoded: tf.Tensor, member: int, components: tf.Tensor) -> tf.Tensor:
+        score, normality = SCORES[self.kind], self.normality
+        assert score.contributions is not None
+        if score.sampled:
+            components = drawn_residual(self.networks[member], self.layout, encoded, self.draws)
+        contributions = score.contributions(
+            components,
+            tf.constant(normality.residual_mean[member]),
+            tf.constant(normality.residual_root[member]),
+            self.layout.features,
+        )
+        if not score.sampled:
+            return contributions
+        return tf.reduce_mean(tf.reshape(contributions, (-1, self.draws, self.layout.width)), axis=1)
 
 
 def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, draws: int) -> tf.Tensor:
@@ -100,39 +154,30 @@ def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, dra
     return residual(tf.repeat(encoded, draws, axis=0), vae.reconstruct(network, encoded, draws), layout)
 
 
-def moments(
-    networks: tuple[keras.Model, ...], layout: Layout, kind: str, draws: int, encoded: Encoded
-) -> Moments:
-    """Returns means (members, width) and roots (members, width, width) of the residuals of encoded normal
-    rows, for a Scorer of this kind.
+def run(graph: Graph, batches: Iterable[Encoded], most_rows: int = ROWS) -> Pair:
+    """Returns the graph's two results for all rows of all batches, in their order.
 
-    For a sampled score at most DRAWN rows are used, since each has `draws` residuals.
+    most_rows: of the shape that the graph is compiled for; see ROWS.
     """
-    found = []
-    for network in networks:
-        if SCORES[kind].sampled:
-            residuals = drawn_residual(network, layout, tf.constant(encoded[:DRAWN]), draws)
-        else:
-            residuals = residual(tf.constant(encoded), network(encoded, training=False), layout)
-        found.append(SCORES[kind].moments(residuals.numpy(), layout))
-    return np.stack([mean for mean, _ in found]), np.stack([root for _, root in found])
-
-
-def run(graph: Graph, batches: Iterable[Encoded]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns the graph's two results for all rows of all batches, in their order."""
-    first: list[NDArray[np.float32]] = []
-    second: list[NDArray[np.float32]] = []
+    found: list[Pair] = []
     for batch in batches:
-        shape = rows_at_once(ROWS, batch.shape[1])
+        shape = rows_at_once(most_rows, batch.shape[1])
         for start in range(0, max(len(batch), 1), shape):
             rows = batch[start : start + shape]
             padded = rows if len(rows) == shape else np.pad(rows, ((0, shape - len(rows)), (0, 0)))
-            results = _results(graph, tf.convert_to_tensor(padded))
-            first.append(results[0].numpy()[: len(rows)])
-            second.append(results[1].numpy()[: len(rows)])
-    if not first:
+            first, second = _results(graph, tf.convert_to_tensor(padded))
+            found.append((first.numpy()[: len(rows)], second.numpy()[: len(rows)]))
+    return _joined(found)
+
+
+def _joined(found: list[Pair]) -> Pair:
+    if not found:
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
-    return np.concatenate(first), np.concatenate(second)
+    return np.concatenate([first for first, _ in found]), np.concatenate([second for _, second in found])
+
+
+def _compiled(function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> Graph:
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def _results(graph: Graph, rows: tf.Tensor) -> Any:
@@ -143,7 +188,7 @@ def _results(graph: Graph, rows: tf.Tensor) -> Any:
         if GRAPHS is None:
             raise
         empty(GRAPHS)
-        return tf.function(graph.python_function, jit_compile=True, autograph=False)(rows)
+        return _compiled(graph.python_function)(rows)
 
 
 def _mean(tensors: list[tf.Tensor]) -> tf.Tensor:

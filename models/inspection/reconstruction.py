@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detector.detector import Detector
-from models.detector.scorer import ROWS, run
+from models.detector.scorer import ROWS
 from models.device import tf
 from models.encoding.layout import rows_at_once
 from models.encoding.samples import Encoded
@@ -57,6 +57,6 @@ def reconstruct(detector: Detector) -> Reconstruction:
         np.square(residual(tf.constant(encoded), tf.constant(output), layout).numpy()) / layout.features
         for output in outputs
     ]
-    error, score = run(detector.scorer.scores, batches)
+    error, score = detector.scorer.scores(batches)
     fraud = np.repeat([False, True], [len(samples.held_out), len(samples.anomalies)])
     return Reconstruction(encoded, np.mean(outputs, axis=0), fraud, error, score, np.mean(losses, axis=0))

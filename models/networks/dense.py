@@ -10,6 +10,7 @@ from models.errors import TrainingError
 from models.settings import ModelSettings
 
 LATENT = "latent"
+WIDE, LATENT_UNITS = 128, (2, 64)  # without model.hidden
 
 
 def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
@@ -21,15 +22,24 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
     Raises TrainingError for an activation that Keras does not know.
     """
     check_activation(settings)
-    narrowest = settings.hidden.index(min(settings.hidden))
+    hidden_units = layers(layout, settings)
+    narrowest = hidden_units.index(min(hidden_units))
     encoded = keras.Input((layout.width,), name="encoded")
     hidden = disturb(expand(encoded, layout), settings, seed)
-    for depth, units in enumerate(settings.hidden):
+    for depth, units in enumerate(hidden_units):
         latent = {"name": LATENT, "activity_regularizer": _activity(settings)} if depth == narrowest else {}
         hidden = dense(units, seed + depth, activation=settings.activation, **latent)(hidden)
     return keras.Model(
-        encoded, reconstruction(hidden, layout, seed + len(settings.hidden)), name=settings.architecture
+        encoded, reconstruction(hidden, layout, seed + len(hidden_units)), name=settings.architecture
     )
+
+
+def layers(layout: Layout, settings: ModelSettings) -> tuple[int, ...]:
+    """Returns the units of the hidden layers: those of the settings, else WIDE ones around a latent layer of
+    half as many units as there are features, within LATENT_UNITS.
+    """
+    least, most = LATENT_UNITS
+    return settings.hidden or (WIDE, min(max(layout.features // 2, least), most), WIDE)
 
 
 def check_activation(settings: ModelSettings) -> None:

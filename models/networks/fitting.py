@@ -3,15 +3,18 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.device import has_gpu, keras, strategy, tf
 from models.encoding.layout import Layout
+from models.encoding.samples import cap
 from models.errors import TrainingError
 from models.networks.architectures import ARCHITECTURES
-from models.networks.residuals import loss
+from models.networks.residuals import loss, residual
+from models.networks.schedule import Schedule
 from models.settings import ModelSettings, TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,11 @@ STEPS_AT_ONCE = 16
 MANY_BATCHES = 1_000  # of a whole training; with fewer, compiling takes longer than it saves
 
 OnEpoch = Callable[[int, float, float], None]
+Residuals = NDArray[np.float32]
+# From the residuals (rows, width) of rows that were trained on, and of validation rows, to how strange the
+# latter are by the score that will rank rows; lower is better.
+Criterion = Callable[[Residuals, Residuals], float]
+CRITERION, CRITERION_ROWS = "val_criterion", 10_000
 
 
 @dataclass(frozen=True)
@@ -31,13 +39,20 @@ class Epoch:
     """member: which network of the ensemble, from 0. Losses: mean squared residual per feature, encoded
     units.
 
-    epoch: from 1; 0 is the untrained network, with its validation loss as both.
+    epoch: from 1, a round of the Schedule; 0 is the untrained network, with its validation loss as both.
+    criterion: by which the weights of an epoch were kept; None where that is the validation loss.
     """
 
     member: int
     epoch: int
     loss: float
     validation_loss: float
+    criterion: float | None = None
+
+    @property
+    def kept_by(self) -> float:
+        """The lower, the better are the weights of the epoch."""
+        return self.validation_loss if self.criterion is None else self.criterion
 
 
 @dataclass(frozen=True)
@@ -93,23 +108,27 @@ def fit_network(
     training: TrainingSettings,
     member: int,
     on_epoch: OnEpoch | None,
+    criterion: Criterion | None = None,
 ) -> tuple[keras.Model, tuple[Epoch, ...]]:
     """Fits a network to encoded rows (rows, width); returns it with the weights of its best epoch, and its
     history.
 
+    criterion: by which the best epoch is chosen; None: by the validation loss.
     Raises TrainingError where the loss is not finite, or never falls below that of the untrained network.
     """
     history: list[Epoch] = []
 
     def record(epoch: int, logs: dict[str, float]) -> None:
-        history.append(Epoch(member, epoch + 1, float(logs["loss"]), float(logs["val_loss"])))
+        history.append(
+            Epoch(member, epoch + 1, float(logs["loss"]), float(logs["val_loss"]), logs.get(CRITERION))
+        )
         if on_epoch is not None:
             on_epoch(epoch + 1, history[-1].loss, history[-1].validation_loss)
 
-    seed = training.seed + member
+    seed, schedule = training.seed + member, Schedule.of(training)
     with strategy():
         alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
-        many = training.epochs * len(fit) >= MANY_BATCHES * training.batch_size
+        many = schedule.most_steps(len(fit)) >= MANY_BATCHES
         network = ARCHITECTURES[model.architecture](layout, model, seed)
         network.compile(
             keras.optimizers.Adam(training.learning_rate),
@@ -121,21 +140,31 @@ def fit_network(
         before = float(network.evaluate(validation, validation, batch_size=8192, verbose=0))
         history.append(Epoch(member, 0, before, before))
         network.fit(
-            fit,
-            fit,
-            batch_size=training.batch_size,
-            epochs=training.epochs,
+            **_rows_of_steps(fit, schedule, seed),
+            epochs=schedule.rounds,
             validation_data=(validation, validation),
             validation_batch_size=8192,
             callbacks=[
+                *_measuring(
+                    network,
+                    criterion,
+                    cap(fit, CRITERION_ROWS, seed),
+                    cap(validation, CRITERION_ROWS, seed),
+                    layout,
+                ),
                 keras.callbacks.LambdaCallback(on_epoch_end=record),
                 keras.callbacks.TerminateOnNaN(),
-                keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True),
+                keras.callbacks.EarlyStopping(
+                    "val_loss" if criterion is None else CRITERION,
+                    mode="min",
+                    patience=PATIENCE,
+                    restore_best_weights=True,
+                ),
             ],
             verbose=0,
         )
     _refuse_failure(history, training)
-    best = min(history, key=lambda epoch: epoch.validation_loss)
+    best = min(history[1:], key=lambda epoch: epoch.kept_by)
     log.info(
         "network %d: validation loss %.4g at epoch %d of %d, %.4g untrained",
         member + 1,
@@ -145,6 +174,45 @@ def fit_network(
         before,
     )
     return for_scoring(network, layout, model, seed), tuple(history)
+
+
+def _measuring(
+    network: keras.Model,
+    criterion: Criterion | None,
+    fit: NDArray[np.float32],
+    validation: NDArray[np.float32],
+    layout: Layout,
+) -> list[keras.callbacks.Callback]:
+    """Returns a callback that adds the criterion to the figures of an epoch; none without a criterion."""
+    if criterion is None:
+        return []
+
+    parts = [cap(part, CRITERION_ROWS, 0) for part in (fit, validation)]
+
+    def measure(epoch: int, logs: dict[str, float]) -> None:
+        outputs = [network.predict(part, batch_size=8192, verbose=0) for part in parts]
+        if all(np.isfinite(output).all() for output in outputs):
+            own, other = (
+                residual(tf.constant(part), tf.constant(output), layout).numpy()
+                for part, output in zip(parts, outputs, strict=True)
+            )
+            logs[CRITERION] = criterion(own, other)
+
+    return [keras.callbacks.LambdaCallback(on_epoch_end=measure)]
+
+
+def _rows_of_steps(fit: NDArray[np.float32], schedule: Schedule, seed: int) -> dict[str, Any]:
+    """Returns what Keras reads the training rows from."""
+    if schedule.steps is None:
+        return {"x": fit, "y": fit, "batch_size": schedule.batch_size}
+    rows = tf.constant(fit)
+
+    def read(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = tf.gather(rows, numbers)
+        return batch, batch
+
+    batches = tf.data.Dataset.from_tensor_slices(schedule.batches(len(fit), seed)).map(read)
+    return {"x": batches.prefetch(STEPS_AT_ONCE), "steps_per_epoch": schedule.steps, "shuffle": False}
 
 
 def for_scoring(network: keras.Model, layout: Layout, model: ModelSettings, seed: int) -> keras.Model:
@@ -166,6 +234,5 @@ def _refuse_failure(history: list[Epoch], training: TrainingSettings) -> None:
         raise TrainingError(
             f"the network learnt nothing: loss {before:.4g} untrained, {best:.4g} at best in "
             f"{history[-1].epoch} epochs; "
-            f"lower training.learning_rate ({training.learning_rate:g}) or raise training.epochs "
-            f"({training.epochs})"
+            f"lower training.learning_rate ({training.learning_rate:g}) or set training.epochs higher"
         )

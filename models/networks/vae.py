@@ -9,7 +9,7 @@ import numpy as np
 
 from models.device import keras, tf
 from models.encoding.layout import Layout
-from models.networks.dense import LATENT, check_activation, dense, disturb, expand, reconstruction
+from models.networks.dense import LATENT, check_activation, dense, disturb, expand, layers, reconstruction
 from models.settings import ModelSettings
 
 LOG_VARIANCE, DRAWN = "latent_log_variance", "drawn"
@@ -24,19 +24,20 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
     with the variance `kl_weight`, times a constant (the weight is the beta of Higgins et al., 2017).
     """
     check_activation(settings)
-    narrowest = settings.hidden.index(min(settings.hidden))
+    hidden_units = layers(layout, settings)
+    narrowest = hidden_units.index(min(hidden_units))
     encoded = keras.Input((layout.width,), name="encoded")
     hidden = disturb(expand(encoded, layout), settings, seed)
-    for depth, units in enumerate(settings.hidden[:narrowest]):
+    for depth, units in enumerate(hidden_units[:narrowest]):
         hidden = dense(units, seed + depth, activation=settings.activation)(hidden)
-    mean = dense(settings.hidden[narrowest], seed + narrowest, name=LATENT, dtype="float32")(hidden)
-    log_variance = dense(settings.hidden[narrowest], seed - 1, name=LOG_VARIANCE, dtype="float32")(hidden)
+    mean = dense(hidden_units[narrowest], seed + narrowest, name=LATENT, dtype="float32")(hidden)
+    log_variance = dense(hidden_units[narrowest], seed - 1, name=LOG_VARIANCE, dtype="float32")(hidden)
     hidden = Draw(2 * settings.kl_weight / layout.features, seed, name=DRAWN, dtype="float32")(
         [mean, log_variance]
     )
-    for depth, units in enumerate(settings.hidden[narrowest + 1 :], start=narrowest + 1):
+    for depth, units in enumerate(hidden_units[narrowest + 1 :], start=narrowest + 1):
         hidden = dense(units, seed + depth, activation=settings.activation)(hidden)
-    return keras.Model(encoded, reconstruction(hidden, layout, seed + len(settings.hidden)), name="vae")
+    return keras.Model(encoded, reconstruction(hidden, layout, seed + len(hidden_units)), name="vae")
 
 
 @keras.saving.register_keras_serializable(package="nightscore")

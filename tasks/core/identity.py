@@ -69,8 +69,19 @@ Formats = Mapping[int, Sequence[str]]
 RUN_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD),
     2: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
+    3: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
 }
-TRAINING_FORMATS: dict[int, Sequence[str]] = {1: (*FEATURES, *QUALITY, *MODEL, *TRAINING)}
+TRAINING_FORMATS: dict[int, Sequence[str]] = {
+    1: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
+    2: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
+}
+# Until these formats, a key that is not set had this value.
+UNTIL_RUN_FORMAT, UNTIL_TRAINING_FORMAT = 2, 1
+FORMER_DEFAULTS: dict[str, Any] = {
+    "model.hidden": [100, 20, 100],
+    "training.epochs": 40,
+    "training.batch_size": 512,
+}
 # A key added to a format later, with the value for which it is left out of the hash.
 NEUTRAL: dict[str, Any] = {}
 
@@ -93,21 +104,35 @@ class Identity:
 
 def run_identity(dataset: Dataset) -> Identity:
     """Returns the identity of the keys that decide a night's scores and flags, besides source and version."""
-    return _identity(dataset, RUN_FORMATS)
+    return _identity(dataset, RUN_FORMATS, UNTIL_RUN_FORMAT)
 
 
 def training_identity(dataset: Dataset) -> Identity:
     """Returns the identity of the keys that decide what a version learns, besides its rows."""
-    return _identity(dataset, TRAINING_FORMATS)
+    return _identity(dataset, TRAINING_FORMATS, UNTIL_TRAINING_FORMAT)
 
 
-def _identity(dataset: Dataset, formats: Formats) -> Identity:
+def _identity(dataset: Dataset, formats: Formats, with_former_defaults: int) -> Identity:
+    """with_former_defaults: the last format in which unset keys have their FORMER_DEFAULTS."""
     content = dataset.model_dump(mode="json")
     if dataset.features.sql:
         content["features"]["sql"] = sql.read(dataset.features.sql)
+    former = _with_former_defaults(content)
     return Identity(
-        tuple(_hash(content, number, formats[number]) for number in sorted(formats, reverse=True))
+        tuple(
+            _hash(former if number <= with_former_defaults else content, number, formats[number])
+            for number in sorted(formats, reverse=True)
+        )
     )
+
+
+def _with_former_defaults(content: dict[str, Any]) -> dict[str, Any]:
+    filled = dict(content)
+    for key, value in FORMER_DEFAULTS.items():
+        section, name = key.split(".")
+        if filled[section][name] is None:
+            filled[section] = {**filled[section], name: value}
+    return filled
 
 
 def _hash(content: dict[str, Any], number: int, keys: Sequence[str]) -> str:

@@ -9,7 +9,6 @@ import polars as pl
 
 from models.checks.baselines import BASELINES, Score
 from models.detector.detector import Detector
-from models.detector.scorer import run
 from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import DETECTOR
@@ -106,7 +105,7 @@ def fit_baselines(version: Version) -> Compared:
 def fit_reduced(version: Version) -> Compared:
     """The detector of a version and its baselines."""
     alone = fit_baselines(version)
-    scorers = {DETECTOR: lambda rows: run(alone.detector.scorer.scores, [rows])[1], **alone.scorers}
+    scorers = {DETECTOR: lambda rows: alone.detector.scorer.scores([rows])[1], **alone.scorers}
     return Compared(alone.detector, {f"{REDUCED}{name}": scorer for name, scorer in scorers.items()})
 
 

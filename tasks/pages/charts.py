@@ -34,7 +34,7 @@ class Series:
     """A line through its points, or an area down to the x axis.
 
     name: its name in the legend; a line without a name is not in the legend.
-    style: the CSS class for colour and dashes (main, second ... seventh, chance).
+    style: the CSS class for colour and dashes (main, second ... eighth, chance).
     note: a word or number after the name in the legend.
     spot: the point that is marked by a dot.
     """

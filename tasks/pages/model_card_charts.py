@@ -33,7 +33,10 @@ def best_epochs(history: Sequence[Epoch]) -> list[Epoch]:
     """Returns, for each network, the epoch whose weights were kept."""
     members = sorted({epoch.member for epoch in history})
     return [
-        min((epoch for epoch in history if epoch.member == member), key=lambda epoch: epoch.validation_loss)
+        min(
+            (epoch for epoch in history if epoch.member == member),
+            key=lambda epoch: (epoch.epoch == 0, epoch.kept_by),
+        )
         for member in members
     ]
 

@@ -3,6 +3,8 @@
 from models.detector.detector import Detector
 from models.encoding.encoder import Encoder
 from models.inspection.summary import Latent
+from models.networks.dense import layers
+from models.networks.schedule import Schedule
 from models.settings import USED_BY
 from tasks.core.references import Version
 from tasks.pages.charts import count, share_text
@@ -24,6 +26,9 @@ SCORES = {
     "reconstruction_probability": (
         "The negative log probability of the row given its latent Gaussian, averaged over the same "
         "noise draws for every row (An and Cho, 2015)."
+    ),
+    "neighbours": (
+        "The mean distance from the ten nearest training rows, in encoded units; no network decides it."
     ),
 }
 OF_NUMBERS = (
@@ -68,7 +73,7 @@ def settings(version: Version, detector: Detector, facts: CardFacts) -> list[tup
         ),
         (
             "Training",
-            f"at most {training.epochs} epochs, batches of {training.batch_size}, learning rate "
+            f"{Schedule.of(training)}, learning rate "
             f"{training.learning_rate:g}, seed {training.seed}; weights kept from epoch {kept}",
         ),
         ("Score", _score(detector)),
@@ -119,8 +124,9 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
         (
             "Loss",
             "The mean squared residual per feature in encoded units; for a category, its cross-entropy. "
-            "The loss on the validation rows decides when the training stops. It includes the penalties of "
-            "the settings and, in training, the effect of the noise on the input.",
+            "The validation rows decide when the training stops: by their loss, or by how strange their "
+            "residuals are for the scores mae and whitened. The loss includes the penalties of the settings "
+            "and, in training, the effect of the noise on the input.",
         ),
         ("Score", SCORES[detector.settings.score]),
         ("Threshold", f"Rows with at least this score are flagged: {facts.rule}."),
@@ -185,7 +191,7 @@ def _network(detector: Detector) -> str:
     model = detector.settings
     if model.architecture == "conv":
         return f"convolutions {'-'.join(map(str, model.filters))}, latent layer {model.latent}"
-    return f"hidden layers {'-'.join(map(str, model.hidden))}"
+    return f"hidden layers {'-'.join(map(str, layers(detector.encoder.layout, model)))}"
 
 
 def _options(detector: Detector) -> list[str]:

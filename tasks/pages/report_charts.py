@@ -20,7 +20,7 @@ from tasks.pages.charts import (
     words,
 )
 
-STYLES = ("second", "third", "fourth", "fifth", "sixth", "seventh")
+STYLES = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
 def scorers(ranking: Ranking) -> Iterator[tuple[str, Mapping[str, Figure]]]:

@@ -194,8 +194,9 @@ BASELINES = (
     "All use the detector's standardised features and a sample of its training rows. No model is the sum of "
     "squares; the untrained network has the detector's initial weights; Mahalanobis is the squared distance "
     "under the sample's covariance (Ledoit and Wolf, 2004); the PCA residual is what the principal "
-    "components with at most 90% of the variance do not explain; isolation forest and local outlier factor "
-    "are those of scikit-learn."
+    "components with at most 90% of the variance do not explain; nearest neighbours is the mean distance "
+    "from the ten nearest of at most 4,096 rows; isolation forest and local outlier factor are those of "
+    "scikit-learn."
 )
 
 

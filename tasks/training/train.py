@@ -16,6 +16,7 @@ from models.detector.detector import Detector
 from models.errors import ArtifactError, ModelError
 from models.flagging.thresholds import fixed_threshold
 from models.networks.fitting import OnEpoch
+from models.networks.schedule import Schedule
 from models.settings import TrainingSettings
 from tasks.core.atomic_files import write_atomically
 from tasks.core.dataset import Dataset
@@ -194,7 +195,7 @@ def _register(
 def _learn(dataset: Dataset, rows: TrainingRows, as_of: date, folder: Path, root: str) -> Artifact:
     """Learns a detector, saves it in the folder, and copies it to the store below `root`."""
     features, training = dataset.features, dataset.training
-    progress = TrainingProgress(dataset.name, as_of, dataset.model.members, training.epochs)
+    progress = TrainingProgress(dataset.name, as_of, dataset.model.members, Schedule.of(training).rounds)
     learnt = detector.train(
         rows.normals,
         features.numeric,
@@ -259,6 +260,8 @@ def _digest(
 
 
 def _epoch_logger(as_of: date, training: TrainingSettings, progress: TrainingProgress) -> OnEpoch:
+    most = Schedule.of(training).rounds
+
     def log_epoch(epoch: int, loss: float, validation_loss: float) -> None:
         progress.epoch(epoch, loss, validation_loss)
         if epoch == 1 or epoch % 5 == 0:
@@ -266,7 +269,7 @@ def _epoch_logger(as_of: date, training: TrainingSettings, progress: TrainingPro
                 "%s  train      epoch %2d of at most %d: loss %.4f, held out %.4f",
                 as_of,
                 epoch,
-                training.epochs,
+                most,
                 loss,
                 validation_loss,
             )

@@ -46,7 +46,7 @@ def leaves(prefix: str, section: type[BaseModel]) -> set[str]:
 
 def test_every_key_that_decides_scores_or_training_is_listed() -> None:
     """Add a new key of one of these sections to tasks/core/identity.py, or to NOT_LISTED."""
-    listed = {key for keys in (identity.RUN_FORMATS[2], identity.TRAINING_FORMATS[1]) for key in keys}
+    listed = {key for keys in (identity.RUN_FORMATS[3], identity.TRAINING_FORMATS[2]) for key in keys}
     for name in ("features", "quality", "model", "training", "threshold"):
         section = Settings.model_fields[name].annotation
         assert section is not None
@@ -57,6 +57,18 @@ def test_every_key_that_decides_scores_or_training_is_listed() -> None:
 def test_the_hashes_of_the_first_format_have_not_changed(settings: Settings) -> None:
     assert run_identity(settings).hashes[-1] == "320097074d28ab40"
     assert training_identity(settings).hashes[-1] == "100f83b824d23d58"
+
+
+def test_keys_that_are_not_set_are_in_earlier_formats_what_they_then_were(settings: Settings) -> None:
+    """So a new default makes no committed night due again, and no champion stale."""
+    unset = changed(settings, "model", "hidden", None)
+    written = changed(settings, "model", "hidden", (100, 20, 100))
+    for keys, value in (("epochs", 40), ("batch_size", 512)):
+        unset = changed(unset, "training", keys, None)
+        written = changed(written, "training", keys, value)
+    for found in (run_identity, training_identity):
+        assert found(unset).hashes[1:] == found(written).hashes[1:]
+        assert found(unset).current != found(written).current
 
 
 @pytest.mark.parametrize(("role", "other"), [("id", "at"), ("entity", "channel"), ("time", None)])
@@ -72,8 +84,8 @@ def test_a_key_added_with_a_neutral_default_keeps_the_hash(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = run_identity(settings)
-    added = (*identity.RUN_FORMATS[2], "schedule.offset_days")  # a key of no format, as if it were new
-    monkeypatch.setitem(identity.RUN_FORMATS, 2, added)
+    added = (*identity.RUN_FORMATS[3], "schedule.offset_days")  # a key of no format, as if it were new
+    monkeypatch.setitem(identity.RUN_FORMATS, 3, added)
     assert run_identity(settings).current != before.current
     monkeypatch.setitem(identity.NEUTRAL, "schedule.offset_days", 1)
     assert run_identity(settings) == before
@@ -89,9 +101,9 @@ def test_a_new_format_makes_no_night_due_and_no_champion_outdated(
     settings = load_settings(scored_bank.config)
     warehouse = Warehouse(settings.warehouse, settings.name)
     (run,) = scored_bank.table("from current_runs").to_dicts()
-    monkeypatch.setitem(identity.RUN_FORMATS, 3, (*identity.RUN_FORMATS[2], "columns.label"))
-    monkeypatch.setitem(identity.TRAINING_FORMATS, 2, (*identity.TRAINING_FORMATS[1], "columns.label"))
-    assert run_identity(settings).current.startswith("3:")
+    monkeypatch.setitem(identity.RUN_FORMATS, 4, (*identity.RUN_FORMATS[3], "columns.label"))
+    monkeypatch.setitem(identity.TRAINING_FORMATS, 3, (*identity.TRAINING_FORMATS[2], "columns.label"))
+    assert run_identity(settings).current.startswith("4:")
     assert training_due(settings, warehouse, NIGHT) is None
     models = select_models(settings, warehouse, NIGHT)
     assert models

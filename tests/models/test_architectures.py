@@ -12,7 +12,7 @@ from models.detector.artifacts import load, save
 from models.detector.calibrate import calibrate, choose_score
 from models.detector.detector import train
 from models.detector.score_kinds import SCORES
-from models.detector.scorer import Scorer, run
+from models.detector.scorer import Scorer
 from models.device import keras, reproducible, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Samples
@@ -73,12 +73,11 @@ def variational() -> tuple[keras.Model, Layout, ModelSettings]:
 
 def scorer(network: keras.Model, layout: Layout, model: ModelSettings) -> Scorer:
     held_out = rows(layout, 400, 3)
+    samples = Samples(held_out, held_out, held_out[:0])
     calibration = calibrate(
-        (network,), layout, model, held_out, Samples(held_out, held_out, held_out[:0]), normals=400
+        (network,), layout, model, held_out, held_out, samples, normals=400, seed=1, ranges=None
     )
-    return Scorer(
-        (network,), layout, model.score, model.draws, calibration.residual_mean, calibration.residual_root
-    )
+    return Scorer((network,), layout, model.score, model.draws, calibration)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -112,16 +111,16 @@ def test_a_trained_network_ranks_other_rows_above_normal_ones(
         np.repeat([0, 1], 400),
         np.concatenate([rows(layout, 400, 5), other_rows(layout, 400, 6)]),
     )
-    assert roc_auc_score(labels, run(scorer(network, layout, model).scores, [encoded])[1]) > 0.8
+    assert roc_auc_score(labels, scorer(network, layout, model).scores([encoded])[1]) > 0.8
 
 
 def test_scores_do_not_depend_on_batches_or_order(trained: tuple[keras.Model, Layout, ModelSettings]) -> None:
     network, layout, model = trained
-    graph, sample = scorer(network, layout, model).scores, rows(layout, 1_500, 7)
-    whole = run(graph, [sample])[1]
-    assert (run(graph, [sample[:7], sample[7:600], sample[600:]])[1] == whole).all()
+    scores, sample = scorer(network, layout, model).scores, rows(layout, 1_500, 7)
+    whole = scores([sample])[1]
+    assert (scores([sample[:7], sample[7:600], sample[600:]])[1] == whole).all()
     order = np.random.default_rng(0).permutation(len(sample))
-    assert (run(graph, [sample[order]])[1] == whole[order]).all()
+    assert (scores([sample[order]])[1] == whole[order]).all()
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -215,17 +214,17 @@ def test_reconstruction_probability_is_the_mean_negative_log_likelihood_over_dra
     variance = squared(held_out)[:, :, : layout.continuous].mean(axis=(0, 1))
     terms = squared(sample)
     terms[:, :, : layout.continuous] /= 2 * variance
-    np.testing.assert_allclose(run(graph.scores, [sample])[1], terms.sum(axis=-1).mean(axis=1), rtol=1e-3)
+    np.testing.assert_allclose(graph.scores([sample])[1], terms.sum(axis=-1).mean(axis=1), rtol=1e-3)
 
 
 def test_the_draws_of_a_row_are_the_same_wherever_it_is(
     variational: tuple[keras.Model, Layout, ModelSettings],
 ) -> None:
     network, layout, model = variational
-    graph, sample = scorer(network, layout, model).scores, rows(layout, 1_500, 11)
-    whole = run(graph, [sample])[1]
-    assert (run(graph, [sample[::-1]])[1] == whole[::-1]).all()
-    assert (run(graph, [sample[:3], sample[3:]])[1] == whole).all()
+    scores, sample = scorer(network, layout, model).scores, rows(layout, 1_500, 11)
+    whole = scores([sample])[1]
+    assert (scores([sample[::-1]])[1] == whole[::-1]).all()
+    assert (scores([sample[:3], sample[3:]])[1] == whole).all()
 
 
 def test_a_whole_variational_detector_is_stored_and_read(tmp_path: Path) -> None:
@@ -239,6 +238,9 @@ def test_a_whole_variational_detector_is_stored_and_read(tmp_path: Path) -> None
     )
     np.testing.assert_allclose(again.explain(frame).shares.sum(axis=1), 1.0, rtol=1e-9)
     assert again.settings == model
+    far = again.score(frame[:20].with_columns(a=pl.lit(1e30))).score
+    assert np.isfinite(far).all()
+    assert (again.p_values(far) == 1 / (1 + len(again.calibration.held_out))).all()
 
 
 def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(
@@ -247,12 +249,12 @@ def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(
     caplog.set_level("INFO")
     network, layout, model = variational
     validation, anomalies = rows(layout, 800, 14), other_rows(layout, 60, 15)
-    chosen = choose_score((network,), layout, model, validation, anomalies)
+    chosen = choose_score((network,), layout, model, validation, validation, anomalies, 1)
     figures = dict(re.findall(r"(\w+) (0\.\d+|1\.0+)", caplog.messages[-1].split(": ")[-1]))
     assert set(figures) == set(SCORES)
     assert chosen == max(figures, key=lambda kind: float(figures[kind]))
     assert "400 held-out rows and 60 known frauds" in caplog.messages[-1]
-    assert choose_score((network,), layout, model, validation, anomalies[:9]) == "whitened"
+    assert choose_score((network,), layout, model, validation, validation, anomalies[:9], 1) == "whitened"
     assert "9 known frauds are too few" in caplog.messages[-1]
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,9 @@ import polars as pl
 import pytest
 
 from models.detector.artifacts import load, save
+from models.detector.calibration import Normality
 from models.detector.detector import Detector, train
+from models.detector.manifest import sha256_of
 from models.errors import ArtifactError
 from models.settings import ModelSettings, TrainingSettings
 
@@ -52,6 +55,24 @@ def test_a_reloaded_detector_is_the_same(detector: Detector, stored: tuple[Path,
     assert again.calibration.normals == detector.calibration.normals
     for name in ("encoder", "settings", "training", "history", "device"):
         assert getattr(again, name) == getattr(detector, name)
+
+
+def test_a_folder_of_the_first_format_scores_without_what_came_later(
+    detector: Detector, tmp_path: Path
+) -> None:
+    """Its calibration has the moments alone; a far row has no term for its distance."""
+    folder, frame = tmp_path / "v0", rows(50, seed=2).with_columns(b=pl.lit(1e4))
+    save(detector, folder)
+    later = [each.name for each in fields(Normality) if each.kw_only]
+    stored = pl.read_parquet(folder / "calibration.parquet")
+    stored.filter(~pl.col("name").is_in(later)).write_parquet(folder / "calibration.parquet")
+    description = json.loads((folder / "detector.json").read_text()) | {"format": 1}
+    (folder / "detector.json").write_text(json.dumps(description))
+    listed = {name: sha256_of(folder / name) for name in FILES}
+    (folder / "manifest.json").write_text(json.dumps(listed))
+    earlier = replace(detector, calibration=replace(detector.calibration, far_weight=np.float32(0)))
+    assert (load(folder).score(frame).score == earlier.score(frame).score).all()
+    assert (earlier.score(frame).score < detector.score(frame).score).all()
 
 
 def test_the_folder_holds_only_the_files_that_the_manifest_lists(stored: tuple[Path, str]) -> None:

@@ -6,10 +6,11 @@ import polars as pl
 import pytest
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 
 from models.checks.baselines import BASELINES, MOST_AXES, TITLES
 from models.detector.detector import Detector, train
-from models.detector.scorer import moments
+from models.detector.fit_score import fit_score
 from models.networks.architectures import ARCHITECTURES
 from models.settings import ModelSettings, TrainingSettings
 
@@ -108,6 +109,13 @@ def test_mahalanobis_is_the_distance_by_the_covariance_of_ledoit_and_wolf(detect
     np.testing.assert_allclose(scorer("mahalanobis", detector)(frame), expected, rtol=1e-6)
 
 
+def test_neighbours_is_the_mean_distance_from_the_ten_nearest_training_rows(detector: Detector) -> None:
+    frame = rows(50, seed=4)
+    nearest = NearestNeighbors(n_neighbors=10).fit(one_hot(detector.samples.training))
+    expected = nearest.kneighbors(one_hot(detector.encoder.encode(frame)))[0].mean(axis=1)
+    np.testing.assert_allclose(scorer("neighbours", detector)(frame), expected, rtol=1e-4)
+
+
 def test_the_residual_of_principal_components_ignores_changes_along_them(detector: Detector) -> None:
     score, frame = scorer("pca_residual", detector), rows(200, seed=4)
     along = frame.with_columns(pl.exclude("kind") + 5)  # all features grow together
@@ -127,11 +135,10 @@ def test_copies_of_a_training_row_do_not_make_every_other_row_an_outlier(detecto
 def test_the_untrained_network_differs_from_the_trained_one_only_in_its_weights(detector: Detector) -> None:
     frame, layout = rows(200, seed=7), detector.encoder.layout
     network = ARCHITECTURES["dense"](layout, MODEL, detector.training.seed)
-    means, roots = moments((network,), layout, "whitened", 1, detector.samples.training)
+    sample = detector.samples.training
+    normality = fit_score((network,), layout, "whitened", 1, sample, sample, seed=0)
     alone = replace(
-        detector,
-        networks=(network,),
-        calibration=replace(detector.calibration, residual_mean=means, residual_root=roots),
+        detector, networks=(network,), calibration=replace(detector.calibration, **vars(normality))
     )
     assert (scorer("untrained_network", detector)(frame) == alone.score(frame).score).all()
     assert (scorer("untrained_network", detector)(frame) != detector.score(frame).score).any()

@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
@@ -71,10 +71,18 @@ def ensemble() -> Detector:
     return trained("error", members=2)
 
 
-@pytest.fixture(scope="module", params=["error", "mae", "whitened"])
-def by_kind(request: pytest.FixtureRequest, detector: Detector, ensemble: Detector) -> Detector:
+@pytest.fixture(scope="module")
+def by_distance() -> Detector:
+    return trained("neighbours")
+
+
+@pytest.fixture(scope="module", params=["error", "mae", "whitened", "neighbours"])
+def by_kind(
+    request: pytest.FixtureRequest, detector: Detector, ensemble: Detector, by_distance: Detector
+) -> Detector:
     """One detector for each kind of score; two networks for one of them."""
-    return {"whitened": detector, "error": ensemble}.get(request.param) or trained(request.param)
+    shared = {"whitened": detector, "error": ensemble, "neighbours": by_distance}
+    return shared.get(request.param) or trained(request.param)
 
 
 def test_every_name_of_the_settings_is_in_its_registry() -> None:
@@ -103,6 +111,48 @@ def test_a_missing_or_unseen_value_is_stranger_than_the_normal_row(detector: Det
     usual = detector.score(typical).score[0]
     assert detector.score(typical.with_columns(x1=pl.lit(None, dtype=pl.Float64))).score[0] > usual
     assert detector.score(typical.with_columns(channel=pl.lit("never seen"))).score[0] > usual
+
+
+@given(
+    row=st.integers(0, 1_999),
+    direction=st.lists(st.floats(-1, 1), min_size=8, max_size=8).filter(lambda u: np.linalg.norm(u) > 0.1),
+    feature=st.one_of(st.none(), st.integers(0, 7)),
+    times=st.sampled_from([10.0, 100.0, 1e3, 1e6, 1e30]),
+)
+@settings(deadline=None, max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+def test_a_far_row_is_at_least_as_strange_as_it_was(
+    by_kind: Detector, row: int, direction: list[float], feature: int | None, times: float
+) -> None:
+    """Far along one feature, or along any direction, in ranges of the training rows."""
+    own = FRESH[[row]]
+    unit = np.array(direction) / np.linalg.norm(direction)
+    if feature is not None:
+        unit = np.eye(8)[feature] * np.sign(unit[feature] or 1.0)
+    moved = own.with_columns(
+        (
+            pl.col(name).fill_nan(0.0)
+            + times * step * (ROWS[name].fill_nan(0).max() - ROWS[name].fill_nan(0).min())
+        )
+        for name, step in zip(NUMERIC, unit, strict=True)
+        if step
+    )
+    scores = by_kind.score(pl.concat([own, moved])).score
+    assert np.isfinite(scores).all()
+    before, after = by_kind.p_values(scores)
+    assert after <= before
+    if times >= 1e3:
+        assert after == 1 / (len(by_kind.calibration.held_out) + 1)
+
+
+def test_a_value_near_a_constant_is_near_and_far_ones_are_the_reason() -> None:
+    frame = ROWS.with_columns(limit=pl.lit(0.3))
+    detector = train(frame, ["x0", "limit"], [], MODEL, TRAINING.model_copy(update={"epochs": 1}))
+    own = FRESH[:200].with_columns(limit=pl.lit(0.3))
+    near, far = (own.with_columns(limit=pl.lit(value)) for value in (0.303, 300.0))
+    usual = detector.p_values(detector.score(own).score)
+    assert np.median(detector.p_values(detector.score(near).score) / usual) > 0.5
+    assert (detector.p_values(detector.score(far).score) == 1 / 401).all()
+    assert set(detector.reasons(far).list.first().struct.field("feature")) == {"limit"}
 
 
 def test_scores_do_not_depend_on_the_order_of_rows(detector: Detector) -> None:
@@ -172,6 +222,37 @@ def test_whitened_scores_of_normal_rows_average_the_number_of_components(
     detector: Detector,
 ) -> None:
     assert np.mean(detector.calibration.held_out) == pytest.approx(detector.encoder.layout.width, rel=0.35)
+
+
+def test_the_whole_reference_is_searched_for_far_rows_alone_and_ranks_them_as_if_for_all(
+    by_distance: Detector,
+) -> None:
+    calibration, frame = by_distance.calibration, pl.concat([FRESH, shuffled(FRESH)])
+    everywhere = replace(by_distance, calibration=replace(calibration, refine_above=np.float32(-1)))
+    found, whole = by_distance.score(frame).score, everywhere.score(frame).score
+    refined = found == whole
+    assert 0.05 < np.mean(refined[: len(FRESH)]) < 0.15
+    assert refined[whole > calibration.refine_above].all()
+    assert np.median(found[: len(FRESH)] / whole[: len(FRESH)]) == pytest.approx(1, abs=0.02)
+
+
+def test_a_training_row_is_not_its_own_neighbour(by_distance: Detector) -> None:
+    training, held_out = by_distance.calibration.training, by_distance.calibration.held_out
+    assert np.median(training) == pytest.approx(np.median(held_out), rel=0.05)
+    everywhere = replace(
+        by_distance, calibration=replace(by_distance.calibration, refine_above=np.float32(-1))
+    )
+    own = everywhere.scorer.scores([by_distance.calibration.reference])[1]
+    assert np.median(own) < 0.95 * np.median(held_out)
+
+
+def test_what_is_expected_of_a_row_is_the_mean_of_its_neighbours(by_distance: Detector) -> None:
+    alone = by_distance.calibration.reference[:1]
+    layout = by_distance.encoder.layout
+    copies = replace(by_distance.calibration, reference=np.repeat(alone, 20, axis=0))
+    explanation = replace(by_distance, calibration=copies).explain(FRESH[:5])
+    value = by_distance.encoder.decode(alone[:, : layout.continuous].repeat(2, axis=1))[NUMERIC[0]][0]
+    np.testing.assert_allclose(explanation.expected[NUMERIC[0]], value, rtol=1e-4)
 
 
 def test_contributions_are_not_negative_and_sum_to_the_score(by_kind: Detector) -> None:

@@ -85,6 +85,7 @@ def test_a_detector_worse_than_no_model_fails_usefulness(detector: Detector) -> 
     found = gate(replace(detector, samples=replace(detector.samples, anomalies=far)), "usefulness")
     assert found.passed is False
     assert "300 held-out normal rows and 40 known frauds: the detector 0." in found.finding
+    assert ", the nearest neighbours " in found.finding
 
 
 def test_without_known_frauds_usefulness_is_not_checked(detector: Detector) -> None:

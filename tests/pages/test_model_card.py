@@ -15,6 +15,7 @@ from browsing import Page
 from detectors import NASTY, images, tabular, variational
 
 from models.checks.gates import Gate
+from models.detector import score_kinds
 from models.detector.detector import Detector
 from models.device import tf
 from models.inspection.summary import inspect
@@ -22,6 +23,7 @@ from tasks.core.references import DateLeftOut, LeftOut, Version
 from tasks.pages.charts import score
 from tasks.pages.model_card import CardFacts, render_card, write_card
 from tasks.pages.model_card_charts import LEVELS
+from tasks.pages.model_card_text import SCORES
 from tasks.pages.page_facts import link_report
 from tasks.warehouse.schema import product_version
 
@@ -297,3 +299,7 @@ def test_the_card_names_the_dates_that_were_learnt_from_and_the_gaps_of_the_wind
     assert "<dd>2026-01-07, 2026-01-08, 2026-01-10, 2026-01-11, 2026-01-12</dd>" in html
     assert "has gaps: 1 of its 6 dates were not learnt from: 2026-01-09 (no partition)." in html
     assert "has gaps" not in render_card(VERSION, learnt, replace(FACTS, gaps=()))
+
+
+def test_the_card_explains_every_score() -> None:
+    assert set(SCORES) == set(score_kinds.SCORES)

@@ -27,6 +27,7 @@ SKILL = {
     "mahalanobis": 0.9,
     "pca_residual": 0.5,
     "isolation_forest": 0.6,
+    "neighbours": 0.7,
     "local_outlier_factor": 0.3,
 }
 METRICS = metrics([100])

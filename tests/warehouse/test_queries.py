@@ -74,7 +74,7 @@ def configure(folder: Path, data: Path) -> Path:
     for old, new in {
         "hidden = [100, 20, 100]": "hidden = [8, 3, 8]",
         "members = 3": "members = 1",
-        "batch_size = 512": "batch_size = 512\nepochs = 2",
+        "epochs = 40": "epochs = 2",
         "window_days = 7": "window_days = 3",
         "max = 100000.0": f"max = {second_largest(data)}",
     }.items():
