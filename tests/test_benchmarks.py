@@ -244,7 +244,7 @@ def test_a_protocol_runs_as_a_night_and_gives_a_line_for_every_detector_and_figu
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None
 ) -> None:
     example = (quality.EXAMPLES / "generated.toml").read_text()
-    (tmp_path / "generated.toml").write_text(example.replace("[training]", "[training]\nepochs = 3"))
+    (tmp_path / "generated.toml").write_text(example.replace("epochs = 40", "epochs = 3"))
     monkeypatch.setattr(quality, "EXAMPLES", tmp_path)
     monkeypatch.setenv("NIGHTSCORE_PARTITIONS", str(tmp_path / "partitions"))
     (protocol,) = (protocol for protocol in protocols.PROTOCOLS if protocol.config == "generated")
