@@ -117,8 +117,9 @@ def end_progress() -> None:
 
 
 def say(text: str) -> None:
-    """One line or more on standard output."""
+    """One line or more on standard output, at once: a pipe would keep them until the command ends."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def print_json(content: Any) -> None:

@@ -24,15 +24,15 @@ def open_cache() -> Path | None:
     """Returns the folder of this processor and TensorFlow, without what is older than DAYS; None where it
     cannot be used.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "nightscore" / f"graphs-{version('tensorflow')}-{_processor()}"
     try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(home) / "nightscore" / f"graphs-{version('tensorflow')}-{_machine()}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_own = all(map(_is_own, (folder, folder.parent)))
         if not is_own or len(str(folder).split()) > 1 or shutil.disk_usage(folder).free < LEAST_FREE:
             return None
         empty(folder, older_than=time.time() - DAYS * 86_400)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home
         return None
     return folder
 
@@ -40,8 +40,7 @@ def open_cache() -> Path | None:
 def flags(folder: Path, others: str) -> str:
     """Returns the XLA flags for this folder, after `others`. Only graphs for the CPU are kept."""
     own = f"{FLAG}directory={folder} {FLAG}device_types=CPU"
-    inherited = [flag for flag in others.split() if flag not in own.split()]
-    return " ".join([*inherited, own])
+    return " ".join([*_others(others), own])
 
 
 def empty(folder: Path, older_than: float | None = None) -> None:
@@ -58,10 +57,19 @@ def _is_own(folder: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and own and os.access(folder, os.W_OK)
 
 
-def _processor() -> str:
-    """Returns a hash of what the processor can do: machine code for another one may not run."""
-    with suppress(OSError):
+def _machine() -> str:
+    """Returns a hash of what the processor can do, as machine code for another one may not run, and of the
+    flags of XLA, which may give other scores.
+    """
+    told = [os.environ.get("XLA_FLAGS", ""), *_others(os.environ.get("TF_XLA_FLAGS", ""))]
+    try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        told = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
-    return hashlib.sha256(repr(platform.uname()).encode()).hexdigest()[:12]
+        told += sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    except OSError:
+        told.append(repr(platform.uname()))
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+
+
+def _others(given: str) -> list[str]:
+    """Returns the flags that are not those of a cache, such as a parent process has set them."""
+    return [flag for flag in given.split() if not flag.startswith(FLAG)]

@@ -58,7 +58,7 @@ def _leave(status: int) -> None:
 
 def _unwritten(error: OSError) -> int:
     """Names the output that could not be written; returns the exit status."""
-    sys.stderr.write(f"nightscore: {error.strerror}: {error.filename}\n")
+    sys.stderr.write(f"nightscore: {error.strerror or error}: {error.filename or 'standard output'}\n")
     return 1
 
 

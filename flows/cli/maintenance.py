@@ -18,14 +18,16 @@ app = typer.Typer()
 def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """Check versions, configuration, source, warehouse, disk and device.  Example: nightscore doctor"""
     settings = load_settings(config)
-    from flows.cli.tables import health_table
+    from flows.cli.tables import health_line
     from tasks.operations.doctor import Setup, checks
 
-    found = checks(Setup(settings, settings.open_warehouse(), settings.notify))
+    found = []
+    for check in checks(Setup(settings, settings.open_warehouse(), settings.notify)):
+        found.append(check)
+        if not as_json:
+            health_line(check)
     if as_json:
         print_json([check.to_json() for check in found])
-    else:
-        health_table(found)
     if any(check.ok is False for check in found):
         raise typer.Exit(1)
 

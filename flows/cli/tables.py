@@ -78,13 +78,12 @@ def explanation_table(row: "ExplainedRow", names: Mapping[str, str]) -> None:
     data_table(["feature", "share of the score", "observed", "usual", "reconstructed"], lines)
 
 
-def health_table(found: "Sequence[Check]") -> None:
-    """Prints one line per check: its result, what it found and how to fix it."""
-    state = {True: "ok", False: "failed", None: "note"}
-    data_table(
-        ["check", "", "found", "what to do"],
-        [(check.name, state[check.ok], check.found, check.fix) for check in found],
-    )
+def health_line(check: "Check") -> None:
+    """Prints the result of a check and what it found, and on a second line what to do, if anything."""
+    state = {True: "ok", False: "failed", None: "note"}[check.ok]
+    say(f"{state:<6}  {check.name:<11}  {check.found}")
+    if check.fix:
+        say(f"{'':<21}What to do: {check.fix}")
 
 
 def webhooks_table(lines: "Sequence[dict[str, Any]]") -> None:

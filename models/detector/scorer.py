@@ -181,11 +181,11 @@ def _compiled(function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> G
 
 
 def _results(graph: Graph, rows: tf.Tensor) -> Any:
-    """Where the graph fails, an entry of the cache may be damaged: it is traced and compiled anew, once."""
+    """Where the graph fails, an entry of the cache may be damaged: the graph is traced and compiled anew."""
     try:
         return graph(rows)
-    except tf.errors.OpError:
-        if GRAPHS is None:
+    except tf.errors.OpError as error:
+        if GRAPHS is None or isinstance(error, tf.errors.ResourceExhaustedError):
             raise
         empty(GRAPHS)
         return _compiled(graph.python_function)(rows)

@@ -3,7 +3,7 @@
 select run_id, status
 from runs
 where
-    (run_id = $run_id and (status <> 'held' or superseded_at is not null))
+    (run_id = $run_id and (status in ('committed', 'discarded') or superseded_at is not null))
     or (
         partition_date = $partition_date
         and started_at > $started_at

@@ -4,7 +4,7 @@ changes nothing.
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,12 +38,13 @@ class Setup:
     notify: NotifySettings
 
 
-def checks(setup: Setup) -> list[Check]:
-    """Runs every check in turn; one that raises an exception counts as failed."""
+def checks(setup: Setup) -> Iterator[Check]:
+    """Runs every check in turn, and yields its result; one that raises an exception counts as failed."""
     made = {check.__name__: check for check in INSTALLATION} | {
         check.__name__: partial(check, setup) for check in CHECKS
     }
-    return [_guarded(name.removeprefix("check_").replace("_", " "), check) for name, check in made.items()]
+    for name, check in made.items():
+        yield _guarded(name.removeprefix("check_").replace("_", " "), check)
 
 
 def check_source(setup: Setup) -> Check:

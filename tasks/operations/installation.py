@@ -10,8 +10,6 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from prefect.client.orchestration import get_client
-from prefect.settings import get_current_settings
 
 from tasks.core.errors import first_line
 
@@ -95,10 +93,13 @@ def check_device() -> Check:
 
 
 def check_prefect() -> Check:
-    """Checks that the Prefect server answers, if $PREFECT_API_URL names one."""
+    """Checks that the Prefect server answers, if Prefect's configuration names one."""
+    from prefect.client.orchestration import get_client  # takes a second to import
+    from prefect.settings import get_current_settings
+
     url = get_current_settings().api.url
     if url is None:
-        return Check("prefect", True, "no PREFECT_API_URL: each command starts and stops its own server")
+        return Check("prefect", True, "no API is configured: commands run without Prefect")
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
     if problem is not None:
@@ -113,6 +114,8 @@ def check_prefect() -> Check:
 
 def check_telemetry() -> Check:
     """Checks that no library sends usage reports."""
+    from prefect.settings import get_current_settings
+
     reports = {
         "PREFECT_SERVER_ANALYTICS_ENABLED=false": get_current_settings().server.analytics_enabled,
         "DO_NOT_TRACK=1": os.environ.get("DO_NOT_TRACK", "").lower() in ("", *OFF),

@@ -56,7 +56,8 @@ def refusal_named(staged: StagedNight) -> Iterator[None]:
         raise PublishDeferred(f"{staged.date}: {error}; {kept}") from error
     except duckdb.Error as error:
         raise WarehouseError(
-            f"{staged.date}: the warehouse refused the night: {first_line(error)}; run it again"
+            f"{staged.date}: the warehouse refused the night: {first_line(error)}; "
+            f"{'accept it' if staged.accepted_by else 'run it'} again"
         ) from error
 
 

@@ -18,7 +18,8 @@ from tasks.features.build import FeatureBatch
 
 SHARES = 1 << 20
 MOVED = 3
-ANY_SHIFT = 1e-6  # population stability index that chance does not explain
+ANY_SHIFT = 1e-6  # population stability index, beyond what chance explains
+LEAST_SHOWN = 0.005  # with two decimals, more than 0.00
 
 
 class Profiler:
@@ -50,10 +51,11 @@ class Profiler:
     def moved(self) -> tuple[str, ...]:
         """Returns the MOVED features whose population stability index is highest, all rows of the night
         against all rows of the reference, whatever their scores, each with that figure; none whose index
-        chance explains.
+        chance explains, or is 0.00.
         """
         any_shift = DriftSettings(psi=ANY_SHIFT)
-        found = [each for each in drifts(self._profile(np.inf), any_shift) if "psi" in each.over]
+        shifts = [each for each in drifts(self._profile(np.inf), any_shift) if "psi" in each.over]
+        found = [each for each in shifts if each.figures["psi"] >= LEAST_SHOWN]
         highest = sorted(found, key=lambda each: -each.figures["psi"])[:MOVED]
         return tuple(f"{each.feature} (psi {each.figures['psi']:.2f})" for each in highest)
 

@@ -29,6 +29,23 @@ finally:
 """
 
 
+@pytest.mark.slow
+def test_the_first_lines_of_doctor_need_nothing_heavy(scored_bank: Bank, tmp_path: Path) -> None:
+    program = (
+        "import sys; from flows.cli import tables; show = tables.health_line\n"
+        "def told(check):\n    show(check); print('LOADED', sorted(set(sys.argv[1:]) & set(sys.modules)))\n"
+        "tables.health_line = told\n"
+        f"from flows.cli.app import app; app(['doctor', '--config', {str(scored_bank.config)!r}])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, *HEAVY], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert [line.split()[1] for line in lines[:6:2]] == ["python", "packages", "device"]
+    assert lines[1:6:2] == ["LOADED []"] * 3
+
+
 def loaded(home: Path, *words: str) -> list[str]:
     """The heavy modules that a command has loaded, in a process without any configuration of Prefect."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}

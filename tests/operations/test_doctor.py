@@ -60,7 +60,7 @@ def look(name: str, setup: Setup, dataset: Dataset | None = None) -> Check:
 @pytest.mark.slow
 def test_a_correct_setup_passes_and_is_not_changed(setup: Setup, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
-    found = checks(setup)
+    found = list(checks(setup))
     assert len(found) == len(CHECKS) + len(INSTALLATION)
     assert all(check.found for check in found)
     assert not [check for check in found if check.ok is False and check.name not in {"telemetry", "disk"}]
@@ -74,7 +74,7 @@ def test_no_check_ever_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(health, "INSTALLATION", (broken,))
     nowhere = cards(WarehouseSettings(uri=str(tmp_path), files=str(tmp_path / "files")))
-    found = checks(Setup(dataset_of(tmp_path / "absent"), nowhere, NotifySettings()))
+    found = list(checks(Setup(dataset_of(tmp_path / "absent"), nowhere, NotifySettings())))
     assert found[0] == Check(
         "broken", False, "it fell over", "fix the error, then run `nightscore doctor` again"
     )
