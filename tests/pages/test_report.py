@@ -165,7 +165,7 @@ def test_the_page_shows_every_figure_with_its_interval(page, evaluation):
 def test_the_page_draws_a_line_for_every_curve(page, evaluation):
     names = {"Detector", "Chance", *map(words, BASELINES)}
     drawn = [attrs for attrs in page.all("path") if attrs.get("data-series") in names]
-    assert len(drawn) == 2 * len(names) == 2 * 8
+    assert len(drawn) == 2 * len(names) == 2 * 9
     assert len({attrs["class"] for attrs in drawn}) == len(names)
     assert set(page.lines("area")) == {"Frauds", "Normal rows"}
     assert all(re.fullmatch(r"M-?[\d.]+ -?[\d.]+(L-?[\d.]+ -?[\d.]+)+", attrs["d"]) for attrs in drawn)

@@ -154,7 +154,7 @@ def test_a_failed_check_stops_the_commit_and_shows_what_offends(
             lambda rows: rows.with_columns(
                 id=pl.when(pl.col("rank") < 3).then(pl.lit("twice")).otherwise("id")
             ),
-            "400 scored and 0 refused rows are not the 400 rows of the gate: twice scored more than once",
+            "400 scored and 0 refused rows are not the 400 rows of the gate: 'twice' scored more than once",
         ),
         (
             lambda rows: rows.head(-1),
@@ -185,7 +185,7 @@ def test_scored_rows_that_are_not_the_rows_that_were_read_are_not_published(
 
 @pytest.mark.parametrize(
     ("refused_id", "named"),
-    [("good", ""), ("bad", ": bad scored and refused")],
+    [("good", ""), ("bad", ": 'bad' scored and refused")],
     ids=["in both files", "in the scores alone"],
 )
 def test_a_scored_and_a_refused_row_that_are_swapped_stop_the_commit_although_every_count_agrees(
