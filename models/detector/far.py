@@ -16,6 +16,7 @@ from models.encoding.layout import Layout
 from models.encoding.samples import Encoded
 
 LEAST_RANGE = 1.0  # encoded units: what varies has a wider range, and a constant feature has this one
+LEAST_SHARE = 1e-4  # of the largest value, for a logarithm: float32 rounds source values by a hundredth of it
 FARTHEST = 1e6  # training ranges; beyond, squares would overflow
 LARGEST_LOG = 80.0  # of a source value, so that its exponential is finite in float32
 
@@ -32,7 +33,8 @@ def find_ranges(features: Sequence[NumericFeature], fit: Encoded) -> Ranges:
     center, scale = logs.reshape(-1, 2).T
     encoded = np.stack([fit[:, : len(features)].min(axis=0), fit[:, : len(features)].max(axis=0)])
     lowest, highest = _values(tf.constant(encoded), center, scale).numpy()
-    return np.stack([lowest, highest, np.maximum(highest - lowest, LEAST_RANGE), center, scale])
+    least = np.where(scale > 0, LEAST_SHARE * np.maximum(np.abs(lowest), np.abs(highest)), LEAST_RANGE)
+    return np.stack([lowest, highest, np.maximum(highest - lowest, least), center, scale]).astype(np.float32)
 
 
 def contributions(encoded: tf.Tensor, ranges: Ranges, weight: np.float32, layout: Layout) -> tf.Tensor:

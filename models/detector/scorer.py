@@ -67,6 +67,8 @@ class Scorer:
     def _explained(self, batch: Encoded) -> Pair:
         first, output = run(self._first_contributions, [batch])
         contributions = first * self.normality.first_scale
+        if np.isinf(self.normality.refine_above):
+            return contributions, output
         if (refined := run(self._first_scores, [batch])[1] > self.normality.refine_above).any():
             whole = run(self._whole_contributions, [batch[refined]], neighbours.ROWS)
             contributions[refined], output[refined] = whole
@@ -165,7 +167,11 @@ def run(graph: Graph, batches: Iterable[Encoded], most_rows: int = ROWS) -> Pair
         for start in range(0, max(len(batch), 1), shape):
             rows = batch[start : start + shape]
             padded = rows if len(rows) == shape else np.pad(rows, ((0, shape - len(rows)), (0, 0)))
-            first, second = _results(graph, tf.convert_to_tensor(padded))
+            try:
+                first, second = graph(padded)
+            except tf.errors.OpError as error:
+                graph = _compiled_anew(graph, error)
+                first, second = graph(padded)
             found.append((first.numpy()[: len(rows)], second.numpy()[: len(rows)]))
     return _joined(found)
 
@@ -180,15 +186,14 @@ def _compiled(function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> G
     return tf.function(function, jit_compile=True, autograph=False)
 
 
-def _results(graph: Graph, rows: tf.Tensor) -> Any:
-    """Where the graph fails, an entry of the cache may be damaged: the graph is traced and compiled anew."""
-    try:
-        return graph(rows)
-    except tf.errors.OpError as error:
-        if GRAPHS is None or isinstance(error, tf.errors.ResourceExhaustedError):
-            raise
-        empty(GRAPHS)
-        return _compiled(graph.python_function)(rows)
+def _compiled_anew(graph: Graph, error: Exception) -> Graph:
+    """Returns the graph, compiled without the cache, of which an entry may be damaged. Raises the error where
+    that cannot be its cause.
+    """
+    if GRAPHS is None or isinstance(error, tf.errors.ResourceExhaustedError):
+        raise error
+    empty(GRAPHS)
+    return _compiled(graph.python_function)
 
 
 def _mean(tensors: list[tf.Tensor]) -> tf.Tensor:

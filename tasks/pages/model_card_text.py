@@ -28,7 +28,8 @@ SCORES = {
         "noise draws for every row (An and Cho, 2015)."
     ),
     "neighbours": (
-        "The mean distance from the ten nearest training rows, in encoded units; no network decides it."
+        "The mean distance from the ten nearest of a sample of at most 4,096 training rows, in encoded "
+        "units, estimated from 512 of them for rows that are near these; no network decides it."
     ),
 }
 OF_NUMBERS = (

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from tasks.core.evaluation_result import Reason
+from tasks.pages.charts import share_text
 
 
 def reason_text(reason: Reason, names: Mapping[str, str]) -> str:
@@ -16,11 +17,6 @@ def reason_text(reason: Reason, names: Mapping[str, str]) -> str:
     about = "; ".join(filter(None, [reason.usual or expected, share]))
     value = f"{names.get(reason.feature, reason.feature)} {reason.observed}"
     return f"{value} ({about})" if about else value
-
-
-def share_text(share: float) -> str:
-    """Returns a share with two decimals; a smaller one as under 0.01."""
-    return f"{share:.2f}" if share >= 0.005 or not share else "under 0.01"
 
 
 def p_value_text(value: float, held_out: int | None) -> str:

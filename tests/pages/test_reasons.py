@@ -17,7 +17,7 @@ def test_a_reason_says_what_is_usual_and_its_share() -> None:
     )
     assert reason_text(Reason("type", "DEBIT", "DEBIT", None, None), {}) == "type DEBIT"
     tiny = reason_text(Reason("type", "DEBIT", "DEBIT", 0.0004, "in 0.9 of the training rows"), {})
-    assert tiny == "type DEBIT (in 0.9 of the training rows; under 0.01 of the score)"
+    assert tiny == "type DEBIT (in 0.9 of the training rows; < 0.001 of the score)"
 
 
 @pytest.mark.parametrize(
