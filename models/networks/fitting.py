@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.device import has_gpu, keras, strategy, tf
+from models.device import keras, strategy, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import cap
 from models.errors import TrainingError
 from models.networks.architectures import ARCHITECTURES
-from models.networks.residuals import loss, residual
+from models.networks.residuals import residual
+from models.networks.reuse import Form, keep, take
 from models.networks.schedule import Schedule
 from models.settings import ModelSettings, TrainingSettings
 
@@ -129,14 +130,8 @@ def fit_network(
     with strategy():
         alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
         many = schedule.most_steps(len(fit)) >= MANY_BATCHES
-        network = ARCHITECTURES[model.architecture](layout, model, seed)
-        network.compile(
-            keras.optimizers.Adam(training.learning_rate),
-            loss=loss(layout),
-            jit_compile=has_gpu(),
-            steps_per_execution=STEPS_AT_ONCE if alone and many else 1,
-        )
-        network.optimizer.build(network.trainable_variables)  # else the training step is traced twice
+        form = Form(layout, model, training.learning_rate, STEPS_AT_ONCE if alone and many else 1)
+        network = take(form, seed)
         before = float(network.evaluate(validation, validation, batch_size=8192, verbose=0))
         history.append(Epoch(member, 0, before, before))
         network.fit(
@@ -173,7 +168,9 @@ def fit_network(
         history[-1].epoch,
         before,
     )
-    return for_scoring(network, layout, model, seed), tuple(history)
+    copy = for_scoring(network, layout, model, seed)
+    keep(form, network)
+    return copy, tuple(history)
 
 
 def _measuring(
