@@ -13,7 +13,8 @@ from models.encoding.layout import Layout
 from models.encoding.samples import cap
 from models.errors import TrainingError
 from models.networks.architectures import ARCHITECTURES
-from models.networks.residuals import loss, residual
+from models.networks.noise import find_noise, validation_rows
+from models.networks.residuals import loss, residual, units
 from models.networks.schedule import Schedule
 from models.settings import ModelSettings, TrainingSettings
 
@@ -113,7 +114,7 @@ def fit_network(
     """Fits a network to encoded rows (rows, width); returns it with the weights of its best epoch, and its
     history.
 
-    criterion: by which the best epoch is chosen; None: by the validation loss.
+    criterion: by which the best epoch is chosen; None, and for a denoiser: by the validation loss.
     Raises TrainingError where the loss is not finite, or never falls below that of the untrained network.
     """
     history: list[Epoch] = []
@@ -130,19 +131,23 @@ def fit_network(
         alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
         many = schedule.most_steps(len(fit)) >= MANY_BATCHES
         network = ARCHITECTURES[model.architecture](layout, model, seed)
+        if (noise := find_noise(network)) is not None:
+            noise.adapt(fit)
+            criterion = None  # without noise, a network that has learnt nothing has the smallest residuals
         network.compile(
             keras.optimizers.Adam(training.learning_rate),
-            loss=loss(layout),
+            loss=loss(layout, units(network)),
             jit_compile=has_gpu(),
             steps_per_execution=STEPS_AT_ONCE if alone and many else 1,
         )
         network.optimizer.build(network.trainable_variables)  # else the training step is traced twice
-        before = float(network.evaluate(validation, validation, batch_size=8192, verbose=0))
+        seen, wanted = validation_rows(network, validation, seed)
+        before = float(network.evaluate(seen, wanted, batch_size=8192, verbose=0))
         history.append(Epoch(member, 0, before, before))
         network.fit(
             **_rows_of_steps(fit, schedule, seed),
             epochs=schedule.rounds,
-            validation_data=(validation, validation),
+            validation_data=(seen, wanted),
             validation_batch_size=8192,
             callbacks=[
                 *_measuring(
