@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 PATIENCE = 5  # epochs without a lower validation loss after which training stops
 MIN_ROWS = 100
 LEAST_FIT, LEAST_VALIDATION = 80, 5  # rows of each part once unconfirmed rows are excluded
-# batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only
-STEPS_AT_ONCE = 16
+# Batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only.
+# They divide a round of the schedule, which Keras would exceed else.
+STEPS_AT_ONCE = 20
 MANY_BATCHES = 1_000  # of a whole training; with fewer, compiling takes longer than it saves
 
 OnEpoch = Callable[[int, float, float], None]
