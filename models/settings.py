@@ -33,10 +33,10 @@ class ImageSettings(Section):
 class ModelSettings(Section):
     """The networks, and the score by which rows are ranked."""
 
-    architecture: Literal["dense", "linear", "vae", "conv"] = "dense"
+    architecture: Literal["dense", "linear", "vae", "conv", "denoiser"] = "dense"
     hidden: tuple[int, ...] | None = Field(
         None, min_length=1
-    )  # units per layer; the narrowest, or the first of several, is the latent layer; None: see dense.layers
+    )  # units per layer; the narrowest, or the first of several, is the latent layer; None: see LAYERS
     filters: tuple[int, ...] = Field(
         (16, 32), min_length=1
     )  # conv: per convolution of stride 2; the decoder mirrors them
@@ -76,10 +76,12 @@ class ModelSettings(Section):
 
 
 USED_BY = {
-    "hidden": ("dense", "linear", "vae"),
+    "hidden": ("dense", "linear", "vae", "denoiser"),
     "filters": ("conv",),
     "latent": ("conv",),
-    "activation": ("dense", "vae", "conv"),
+    "activation": ("dense", "vae", "conv", "denoiser"),
+    "input_noise": ("dense", "linear", "vae", "conv"),
+    "dropout": ("dense", "linear", "vae", "conv"),
     "activity_regularisation": ("dense",),
     "kl_weight": ("vae",),
     "draws": ("vae",),

@@ -22,7 +22,7 @@ from models.encoding.encoder import Encoder
 from models.encoding.layout import rows_at_once
 from models.encoding.samples import Encoded, Samples, cap
 from models.errors import TrainingError
-from models.networks.dense import layers
+from models.networks.architectures import LAYERS
 from models.networks.fitting import Epoch, OnEpoch, fit_network, split
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
 
@@ -154,8 +154,8 @@ def train(
     encoder = Encoder.fit(frame[learnt.fit], numeric, categorical, image)
     layout = encoder.layout
     refuse_what_is_too_wide(layout, model)
-    if model.architecture != "conv":
-        model = model.model_copy(update={"hidden": layers(layout, model)})
+    if find_layers := LAYERS.get(model.architecture):
+        model = model.model_copy(update={"hidden": find_layers(layout, model)})
     encoded = encoder.encode(frame)
     if not np.ptp(encoded[learnt.fit], axis=0).any():
         raise TrainingError(

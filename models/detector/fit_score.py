@@ -11,7 +11,7 @@ from models.detector.scorer import Scorer, drawn_residual
 from models.device import keras, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded
-from models.networks.residuals import residual
+from models.networks.residuals import residual, units
 
 DRAWN = 5_000
 
@@ -63,6 +63,7 @@ def _moments(
         if SCORES[kind].sampled:
             residuals = drawn_residual(network, layout, tf.constant(encoded[:DRAWN]), draws)
         else:
-            residuals = residual(tf.constant(encoded), network(encoded, training=False), layout)
+            output = network(encoded, training=False)
+            residuals = residual(tf.constant(encoded), output, layout, units(network))
         found.append(SCORES[kind].moments(residuals.numpy(), layout))
     return np.stack([mean for mean, _ in found]), np.stack([root for _, root in found])

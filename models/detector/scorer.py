@@ -20,7 +20,7 @@ from models.encoding.layout import Layout, rows_at_once
 from models.encoding.samples import Encoded
 from models.graphs import Graph, form, weighing, weights
 from models.networks import vae
-from models.networks.residuals import residual
+from models.networks.residuals import residual, units
 
 # rows of the shape that a graph is compiled for, fewer for wide rows such as images; the last batch is
 # padded to it
@@ -129,7 +129,11 @@ class Scorer:
     def _residuals(self, encoded: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Returns the outputs and the residuals of each network."""
         outputs = [network(encoded, training=False) for network in self.networks]
-        return outputs, [residual(encoded, output, self.layout) for output in outputs]
+        residuals = [
+            residual(encoded, output, self.layout, units(network))
+            for network, output in zip(self.networks, outputs, strict=True)
+        ]
+        return outputs, residuals
 
     def _parts(
         self, encoded: tf.Tensor, outputs: list[tf.Tensor], residuals: list[tf.Tensor]

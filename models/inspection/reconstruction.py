@@ -10,7 +10,7 @@ from models.detector.scorer import ROWS
 from models.device import tf
 from models.encoding.layout import rows_at_once
 from models.encoding.samples import Encoded
-from models.networks.residuals import residual
+from models.networks.residuals import residual, units
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ def reconstruct(detector: Detector) -> Reconstruction:
         for network in detector.networks
     ]
     losses = [
-        np.square(residual(tf.constant(encoded), tf.constant(output), layout).numpy()) / layout.features
-        for output in outputs
+        np.square(residual(tf.constant(encoded), tf.constant(output), layout, units(network)).numpy())
+        / layout.features
+        for network, output in zip(detector.networks, outputs, strict=True)
     ]
     error, score = detector.scorer.scores(batches)
     fraud = np.repeat([False, True], [len(samples.held_out), len(samples.anomalies)])

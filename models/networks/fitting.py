@@ -13,7 +13,8 @@ from models.encoding.layout import Layout
 from models.encoding.samples import cap
 from models.errors import TrainingError
 from models.networks.architectures import ARCHITECTURES
-from models.networks.residuals import residual
+from models.networks.noise import find_noise, validation_rows
+from models.networks.residuals import residual, units
 from models.networks.reuse import Form, keep, take
 from models.networks.schedule import Schedule
 from models.settings import ModelSettings, TrainingSettings
@@ -23,8 +24,9 @@ log = logging.getLogger(__name__)
 PATIENCE = 5  # epochs without a lower validation loss after which training stops
 MIN_ROWS = 100
 LEAST_FIT, LEAST_VALIDATION = 80, 5  # rows of each part once unconfirmed rows are excluded
-# batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only
-STEPS_AT_ONCE = 16
+# Batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only.
+# They divide a round of the schedule, which Keras would exceed else.
+STEPS_AT_ONCE = 20
 MANY_BATCHES = 1_000  # of a whole training; with fewer, compiling takes longer than it saves
 
 OnEpoch = Callable[[int, float, float], None]
@@ -114,7 +116,7 @@ def fit_network(
     """Fits a network to encoded rows (rows, width); returns it with the weights of its best epoch, and its
     history.
 
-    criterion: by which the best epoch is chosen; None: by the validation loss.
+    criterion: by which the best epoch is chosen; None, and for a denoiser: by the validation loss.
     Raises TrainingError where the loss is not finite, or never falls below that of the untrained network.
     """
     history: list[Epoch] = []
@@ -132,12 +134,16 @@ def fit_network(
         many = schedule.most_steps(len(fit)) >= MANY_BATCHES
         form = Form(layout, model, training.learning_rate, STEPS_AT_ONCE if alone and many else 1)
         network = take(form, seed)
-        before = float(network.evaluate(validation, validation, batch_size=8192, verbose=0))
+        if (noise := find_noise(network)) is not None:
+            noise.adapt(fit)
+            criterion = None  # without noise, a network that has learnt nothing has the smallest residuals
+        seen, wanted = validation_rows(network, validation, seed)
+        before = float(network.evaluate(seen, wanted, batch_size=8192, verbose=0))
         history.append(Epoch(member, 0, before, before))
         network.fit(
             **_rows_of_steps(fit, schedule, seed),
             epochs=schedule.rounds,
-            validation_data=(validation, validation),
+            validation_data=(seen, wanted),
             validation_batch_size=8192,
             callbacks=[
                 *_measuring(

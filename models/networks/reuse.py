@@ -34,7 +34,7 @@ def take(form: Form, seed: int) -> keras.Model:
     if kept is None:
         fresh.compile(
             _optimizer(form, fresh),
-            loss=loss(form.layout),
+            loss=loss(form.layout, fresh),
             jit_compile=has_gpu(),
             steps_per_execution=form.steps,
         )

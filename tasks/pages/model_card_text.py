@@ -3,7 +3,9 @@
 from models.detector.detector import Detector
 from models.encoding.encoder import Encoder
 from models.inspection.summary import Latent
-from models.networks.dense import layers
+from models.networks.architectures import LAYERS
+from models.networks.denoiser import INNER_DROPOUT, OUTER_DROPOUT
+from models.networks.noise import find_noise
 from models.networks.schedule import Schedule
 from models.settings import USED_BY
 from tasks.core.references import Version
@@ -12,11 +14,12 @@ from tasks.pages.model_card_charts import best_epochs, outside
 from tasks.pages.model_card_facts import CardFacts
 from tasks.pages.report_text import long_date
 
-KINDS = {"dense": "A dense", "linear": "A linear", "vae": "A variational", "conv": "A convolutional"}
+# other architectures are called by their names
+KINDS = {"vae": "variational", "conv": "convolutional", "denoiser": "score-matching"}
 SCORES = {
     "error": (
-        "The error itself: the mean over the features of the squared residual in encoded units; for a "
-        "category, its cross-entropy."
+        "The error itself: the mean over the features of the squared residual; for a category, its "
+        "cross-entropy."
     ),
     "mae": "The mean over the features of the absolute residual, in encoded units.",
     "whitened": (
@@ -36,14 +39,16 @@ OF_NUMBERS = (
     "Numeric values are standardised by the mean and standard deviation of the training rows, after a "
     "signed logarithm if the tail is heavy."
 )
+OF_MEAN = " A standardised value has a loss of 1 if it is always reconstructed as its mean."
 OF_PIXELS = "Pixels are standardised by the mean and standard deviation of the training images."
 
 
 def lead(version: Version, detector: Detector, facts: CardFacts) -> str:
     """Returns a summary of the version."""
+    architecture = detector.settings.architecture
     rows = "normal rows" if detector.training.rows == "normal" else "rows, known frauds included,"
     return (
-        f"{KINDS[detector.settings.architecture]} autoencoder ({_network(detector)}), trained on "
+        f"A {KINDS.get(architecture, architecture)} autoencoder ({_network(detector)}), trained on "
         f"{detector.device} with {count(facts.rows)} {rows} of {_dates(facts)}. It ranks rows by their "
         f"{_score(detector)}."
     )
@@ -67,11 +72,7 @@ def settings(version: Version, detector: Detector, facts: CardFacts) -> list[tup
             "Networks",
             "; ".join([f"{model.members}, {model.architecture}", _network(detector), *_options(detector)]),
         ),
-        (
-            "Noise in training",
-            f"input noise {model.input_noise:g} (standard deviation, encoded units), dropout "
-            f"{model.dropout:g}",
-        ),
+        ("Noise in training", _noise(detector)),
         (
             "Training",
             f"{Schedule.of(training)}, learning rate "
@@ -115,6 +116,8 @@ def latent_words(latent: Latent, detector: Detector) -> str:
 def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tuple[str, str]]:
     """Returns on which rows the page's figures were measured, and what they mean: (term, explanation)."""
     worst, scale = ("pixel", OF_PIXELS) if is_image else ("feature", OF_NUMBERS)
+    is_encoded = find_noise(detector.networks[0]) is None
+    units, mean = ("encoded units", OF_MEAN) if is_encoded else ("units of the noise", "")
     return [
         ("Rows", _rows(detector, facts)),
         (
@@ -124,7 +127,7 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
         ),
         (
             "Loss",
-            "The mean squared residual per feature in encoded units; for a category, its cross-entropy. "
+            f"The mean squared residual per feature in {units}; for a category, its cross-entropy. "
             "The validation rows decide when the training stops: by their loss, or by how strange their "
             "residuals are for the scores mae and whitened. The loss includes the penalties of the settings "
             "and, in training, the effect of the noise on the input.",
@@ -133,8 +136,7 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
         ("Threshold", f"Rows with at least this score are flagged: {facts.rule}."),
         (
             f"Worst {worst}s",
-            f"The mean loss of each {worst}, and its share of the mean error over all of them. A "
-            "standardised value has a loss of 1 if it is always reconstructed as its mean.",
+            f"The mean loss of each {worst}, and its share of the mean error over all of them.{mean}",
         ),
         ("Encoded units", f"{scale} The page shows no value of a private column."),
     ]
@@ -192,7 +194,18 @@ def _network(detector: Detector) -> str:
     model = detector.settings
     if model.architecture == "conv":
         return f"convolutions {'-'.join(map(str, model.filters))}, latent layer {model.latent}"
-    return f"hidden layers {'-'.join(map(str, layers(detector.encoder.layout, model)))}"
+    units = "-".join(map(str, LAYERS[model.architecture](detector.encoder.layout, model)))
+    return f"{'residual blocks' if model.architecture == 'denoiser' else 'hidden layers'} {units}"
+
+
+def _noise(detector: Detector) -> str:
+    model, noise = detector.settings, find_noise(detector.networks[0])
+    deviation, dropout = f"{model.input_noise:g}", f"{model.dropout:g}"
+    if noise is not None:
+        deviations = noise.deviations.numpy()
+        deviation = f"{deviations.min():.2g} to {deviations.max():.2g} by feature"
+        dropout = f"{INNER_DROPOUT:g} and {OUTER_DROPOUT:g}"
+    return f"input noise {deviation} (standard deviation, encoded units), dropout {dropout}"
 
 
 def _options(detector: Detector) -> list[str]:

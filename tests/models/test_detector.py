@@ -30,6 +30,7 @@ pytestmark = pytest.mark.slow
 
 NUMERIC, CATEGORICAL = [f"x{k}" for k in range(6)] + ["bytes", "age"], ["channel"]
 MODEL = ModelSettings(hidden=(32, 3, 32), input_noise=0.1)
+DENOISER = ModelSettings(architecture="denoiser", hidden=(32, 32), score="error")
 TRAINING = TrainingSettings(epochs=8, batch_size=64, seed=7)
 
 
@@ -76,11 +77,13 @@ def by_distance() -> Detector:
     return trained("neighbours")
 
 
-@pytest.fixture(scope="module", params=["error", "mae", "whitened", "neighbours"])
+@pytest.fixture(scope="module", params=["error", "mae", "whitened", "neighbours", "denoiser"])
 def by_kind(
     request: pytest.FixtureRequest, detector: Detector, ensemble: Detector, by_distance: Detector
 ) -> Detector:
-    """One detector for each kind of score; two networks for one of them."""
+    """One detector for each kind of score; two networks for one of them. And a denoiser, by its error."""
+    if request.param == "denoiser":
+        return train(ROWS, NUMERIC, CATEGORICAL, DENOISER, TRAINING)
     shared = {"whitened": detector, "error": ensemble, "neighbours": by_distance}
     return shared.get(request.param) or trained(request.param)
 

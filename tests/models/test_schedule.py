@@ -7,7 +7,7 @@ from models.device import reproducible
 from models.encoding.layout import Layout
 from models.networks import schedule
 from models.networks.dense import layers
-from models.networks.fitting import PATIENCE, fit_network
+from models.networks.fitting import PATIENCE, STEPS_AT_ONCE, fit_network
 from models.networks.schedule import Schedule
 from models.settings import ModelSettings, TrainingSettings
 
@@ -19,6 +19,8 @@ def test_epochs_decide_where_they_are_set_and_else_the_steps_do_not_depend_on_th
     by_epochs, by_steps = Schedule.of(TrainingSettings(epochs=3)), Schedule.of(TrainingSettings())
     assert (by_epochs.batch_size, by_epochs.most_steps(1_000), by_epochs.most_steps(10_000)) == (512, 6, 60)
     assert {by_steps.most_steps(rows) for rows in (100, 1_000_000)} == {4_000}
+    assert by_steps.steps is not None
+    assert by_steps.steps % STEPS_AT_ONCE == 0  # else Keras makes a round longer, and runs out of rows
     assert str(by_steps) == "at most 4,000 steps of 256 rows, an epoch being 100 of them"
 
 
