@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from models.detector import far, neighbours
 from models.detector.calibration import Normality
-from models.detector.score_kinds import SCORES
+from models.detector.score_kinds import NEIGHBOURS, SCORES
+from models.detector.tails import TINY, surprise
 from models.device import GRAPHS, keras, tf
 from models.encoding.layout import Layout, rows_at_once
 from models.encoding.samples import Encoded
@@ -28,19 +29,21 @@ ROWS = 8_192
 
 Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of as many rows
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+Tails = NDArray[np.float32]  # (parts, 21), see `tails`; without rows where the score has one part
 
 
 @dataclass(frozen=True)
 class Scorer:
     """Networks with all that is needed to score rows. Each graph is compiled at its first use.
 
-    kind: a name in SCORES. draws: noise draws per row, where the score is sampled.
+    parts: names in SCORES; of several, the score is the sum of how surprising each is, see `tails`.
+    draws: noise draws per row, where a score is sampled.
     without_itself: whether the rows may be rows of the reference; see `neighbours.contributions`.
     """
 
     networks: tuple[keras.Model, ...]
     layout: Layout
-    kind: str
+    parts: tuple[str, ...]
     draws: int
     normality: Normality
     without_itself: bool = False
@@ -53,7 +56,8 @@ class Scorer:
 
     def contributions(self, batches: Iterable[Encoded]) -> Pair:
         """Returns (contributions to the score (rows, width), output (rows, outputs)) of the rows of all
-        batches: the mean over the networks. For neighbours, the output is the mean of a row's neighbours.
+        batches: the mean over the networks. For neighbours, the output is the mean of a row's neighbours; of
+        several parts, it is that of the most surprising one.
         """
         return _joined([self._explained(batch) for batch in batches])
 
@@ -76,39 +80,59 @@ class Scorer:
 
     @cached_property
     def _first_scores(self) -> Graph:
-        return _compiled(lambda encoded: self._sums(encoded, self._first_reference))
+        return _compiled(lambda encoded: self._sums(encoded, *self._first))
 
     @cached_property
     def _whole_scores(self) -> Graph:
-        return _compiled(lambda encoded: self._sums(encoded, self.normality.reference))
+        return _compiled(lambda encoded: self._sums(encoded, *self._whole))
 
     @cached_property
     def _first_contributions(self) -> Graph:
-        return _compiled(lambda encoded: self._explanation(encoded, self._first_reference))
+        return _compiled(lambda encoded: self._explanation(encoded, *self._first))
 
     @cached_property
     def _whole_contributions(self) -> Graph:
-        return _compiled(lambda encoded: self._explanation(encoded, self.normality.reference))
+        return _compiled(lambda encoded: self._explanation(encoded, *self._whole))
 
     @property
-    def _first_reference(self) -> Encoded:
-        return self.normality.reference[: neighbours.FIRST_ROWS]
+    def _first(self) -> tuple[Encoded, Tails]:
+        """The first rows of the reference, and the tails of the parts."""
+        return self.normality.reference[: neighbours.FIRST_ROWS], self.normality.tails[:2]
 
-    def _sums(self, encoded: tf.Tensor, reference: Encoded) -> tuple[tf.Tensor, tf.Tensor]:
+    @property
+    def _whole(self) -> tuple[Encoded, Tails]:
+        return self.normality.reference, self.normality.tails[::2]
+
+    def _sums(self, encoded: tf.Tensor, reference: Encoded, tails: Tails) -> tuple[tf.Tensor, tf.Tensor]:
         outputs, residuals = self._residuals(encoded)
         errors = [tf.reduce_sum(tf.square(each), axis=-1) / self.layout.features for each in residuals]
-        parts = self._parts(encoded, reference, outputs, residuals)
-        score = _mean([tf.reduce_sum(contributions, axis=-1) for contributions, _ in parts])
+        scores = [
+            _mean([tf.reduce_sum(contributions, axis=-1) for contributions, _ in part])
+            for part in self._parts(encoded, reference, outputs, residuals)
+        ]
+        score = tf.add_n(_terms(scores, tails))
         if self.normality.far_weight:
             score += tf.reduce_sum(self._far(encoded), axis=-1)
         return _mean(errors), score
 
-    def _explanation(self, encoded: tf.Tensor, reference: Encoded) -> tuple[tf.Tensor, tf.Tensor]:
+    def _explanation(
+        self, encoded: tf.Tensor, reference: Encoded, tails: Tails
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         parts = self._parts(encoded, reference, *self._residuals(encoded))
-        found = _mean([contributions for contributions, _ in parts])
+        shares = [_mean([contributions for contributions, _ in part]) for part in parts]
+        outputs = [_mean([output for _, output in part]) for part in parts]
+        scores = [tf.reduce_sum(share, axis=-1) for share in shares]
+        terms = _terms(scores, tails)
+        found = tf.add_n(
+            [
+                share * (term / tf.maximum(score, TINY))[:, None]
+                for share, term, score in zip(shares, terms, scores, strict=True)
+            ]
+        )
         if self.normality.far_weight:
             found += self._far(encoded)
-        return found, _mean([output for _, output in parts])
+        strongest = tf.argmax(tf.stack(terms, axis=1), axis=1)
+        return found, tf.gather(tf.stack(outputs, axis=1), strongest, batch_dims=1)
 
     def _far(self, encoded: tf.Tensor) -> tf.Tensor:
         return far.contributions(encoded, self.normality.ranges, self.normality.far_weight, self.layout)
@@ -120,21 +144,22 @@ class Scorer:
 
     def _parts(
         self, encoded: tf.Tensor, reference: Encoded, outputs: list[tf.Tensor], residuals: list[tf.Tensor]
-    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Returns contributions (rows, width) and output (rows, outputs) of each network; of neighbours, one
-        pair.
+    ) -> list[list[tuple[tf.Tensor, tf.Tensor]]]:
+        """Returns, for each part, contributions (rows, width) and output (rows, outputs) of each network; of
+        neighbours, one pair.
         """
-        if SCORES[self.kind].contributions is None:
-            return [
-                neighbours.contributions(encoded, reference, self.layout, without_itself=self.without_itself)
-            ]
         return [
-            (self._of_residual(encoded, member, components), output)
-            for member, (output, components) in enumerate(zip(outputs, residuals, strict=True))
+            [neighbours.contributions(encoded, reference, self.layout, without_itself=self.without_itself)]
+            if name == NEIGHBOURS
+            else [
+                (self._of_residual(name, encoded, member, components), output)
+                for member, (output, components) in enumerate(zip(outputs, residuals, strict=True))
+            ]
+            for name in self.parts
         ]
 
-    def _of_residual(self, encoded: tf.Tensor, member: int, components: tf.Tensor) -> tf.Tensor:
-        score, normality = SCORES[self.kind], self.normality
+    def _of_residual(self, name: str, encoded: tf.Tensor, member: int, components: tf.Tensor) -> tf.Tensor:
+        score, normality = SCORES[name], self.normality
         assert score.contributions is not None
         if score.sampled:
             components = drawn_residual(self.networks[member], self.layout, encoded, self.draws)
@@ -194,6 +219,13 @@ def _compiled_anew(graph: Graph, error: Exception) -> Graph:
         raise error
     empty(GRAPHS)
     return _compiled(graph.python_function)
+
+
+def _terms(scores: list[tf.Tensor], tails: Tails) -> list[tf.Tensor]:
+    """Returns what each part adds to the score: how surprising it is; the only part, itself."""
+    if not len(tails):
+        return scores
+    return [surprise(score, tail) for score, tail in zip(scores, tails, strict=True)]
 
 
 def _mean(tensors: list[tf.Tensor]) -> tf.Tensor:

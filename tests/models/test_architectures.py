@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from models.detector.artifacts import load, save
 from models.detector.calibrate import calibrate, choose_score
 from models.detector.detector import train
-from models.detector.score_kinds import SCORES
+from models.detector.score_kinds import COMBINED, SCORES, parts_of
 from models.detector.scorer import Scorer
 from models.device import keras, reproducible, tf
 from models.encoding.layout import Layout
@@ -77,7 +77,7 @@ def scorer(network: keras.Model, layout: Layout, model: ModelSettings) -> Scorer
     calibration = calibrate(
         (network,), layout, model, held_out, held_out, samples, normals=400, seed=1, ranges=None
     )
-    return Scorer((network,), layout, model.score, model.draws, calibration)
+    return Scorer((network,), layout, parts_of(model, layout), model.draws, calibration)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -229,7 +229,7 @@ def test_the_draws_of_a_row_are_the_same_wherever_it_is(
 
 def test_a_whole_variational_detector_is_stored_and_read(tmp_path: Path) -> None:
     frame = pl.DataFrame(rows(TABLE, 1_500, 12)[:, :4], schema=["a", "b", "c", "d"]).cast(pl.Float64)
-    model = settings("vae", score="reconstruction_probability", members=2)
+    model = settings("vae", score="combined", members=2)
     detector = train(frame, ["a", "b", "c", "d"], [], model, TRAINING)
     again = load(tmp_path / "v", save(detector, tmp_path / "v"))
     assert (again.score(frame).score == detector.score(frame).score).all()
@@ -251,7 +251,7 @@ def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(
     validation, anomalies = rows(layout, 800, 14), other_rows(layout, 60, 15)
     chosen = choose_score((network,), layout, model, validation, validation, anomalies, 1)
     figures = dict(re.findall(r"(\w+) (0\.\d+|1\.0+)", caplog.messages[-1].split(": ")[-1]))
-    assert set(figures) == set(SCORES)
+    assert set(figures) == {*SCORES, COMBINED}
     assert chosen == max(figures, key=lambda kind: float(figures[kind]))
     assert "400 held-out rows and 60 known frauds" in caplog.messages[-1]
     assert choose_score((network,), layout, model, validation, validation, anomalies[:9], 1) == "whitened"
