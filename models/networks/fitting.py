@@ -14,7 +14,7 @@ from models.encoding.samples import cap
 from models.errors import TrainingError
 from models.networks.architectures import ARCHITECTURES
 from models.networks.noise import find_noise, validation_rows
-from models.networks.residuals import residual, units
+from models.networks.residuals import residual
 from models.networks.reuse import Form, keep, take
 from models.networks.schedule import Schedule
 from models.settings import ModelSettings, TrainingSettings
