@@ -29,14 +29,15 @@ ROWS = 8_192
 
 Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of as many rows
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
-Tails = NDArray[np.float32]  # (parts, 21), see `tails`; without rows where the score has one part
+Tails = NDArray[np.float32]  # (parts, 22), see `tails`; without rows where the score has one part
 
 
 @dataclass(frozen=True)
 class Scorer:
     """Networks with all that is needed to score rows. Each graph is compiled at its first use.
 
-    parts: names in SCORES; of several, the score is the sum of how surprising each is, see `tails`.
+    parts: names in SCORES; of several, the score is the weighted sum of how surprising each is; see
+        `tails`.
     draws: noise draws per row, where a score is sampled.
     without_itself: whether the rows may be rows of the reference; see `neighbours.contributions`.
     """
@@ -223,7 +224,7 @@ def _compiled_anew(graph: Graph, error: Exception) -> Graph:
 
 def _terms(scores: list[tf.Tensor], tails: Tails) -> list[tf.Tensor]:
     """Returns what each part adds to the score: how surprising it is; the only part, itself."""
-    if not len(tails):
+    if len(scores) == 1:
         return scores
     return [surprise(score, tail) for score, tail in zip(scores, tails, strict=True)]
 
