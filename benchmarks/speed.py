@@ -48,7 +48,7 @@ def main() -> None:
     """Runs every part in turn and prints what they measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of the night")
-    parser.add_argument("--score", default=ModelSettings().score, help="of the model")
+    parser.add_argument("--score", default="combined", help="of the model")
     parser.add_argument("--part", choices=PARTS, help="run one part alone, in --folder")
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()

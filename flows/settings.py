@@ -57,6 +57,15 @@ class Settings(Dataset):
         return self
 
     @model_validator(mode="after")
+    def _unit_of_a_fixed_threshold(self) -> Self:
+        if self.threshold.strategy == "fixed" and self.model.score is None:
+            raise ValueError(
+                "threshold.strategy fixed flags from a value in units of the score, so model.score must be "
+                'set; until the default changed, it was "whitened"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_of_features(self) -> Self:
         features = () if self.features.image else self.features.names
         if features and (unknown := [name for name in self.report.names if name not in features]):

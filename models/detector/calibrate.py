@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 from models.detector.calibration import Calibration
 from models.detector.far import Ranges
 from models.detector.fit_score import fit_score
-from models.detector.score_kinds import COMBINED, MOST_COMPONENTS, NEIGHBOURS, SCORES, parts_of
+from models.detector.score_kinds import COMBINED, MOST_COMPONENTS, NEIGHBOURS, SCORES, parts_of, score_of
 from models.detector.scorer import Scorer
 from models.device import keras
 from models.encoding.layout import Layout
@@ -89,7 +89,7 @@ def choose_score(
     seed: int,
 ) -> str:
     """Resolves `auto`: returns the score with the best average precision on known frauds, where there are
-    enough; else `whitened`, or `error` for rows too wide for a covariance.
+    enough; else the default, or `error` for rows too wide for a covariance.
 
     The scores are fitted with one half of the validation rows, the average precision comes from the other
     half and the anomalies.
@@ -99,7 +99,8 @@ def choose_score(
     if too_wide := layout.width > MOST_COMPONENTS:
         kinds.remove("whitened")
     if len(anomalies) < FEWEST_ANOMALIES:
-        chosen = "error" if too_wide else "whitened"
+        unset = model.model_copy(update={"score": None})
+        chosen = "error" if too_wide else score_of(unset, layout)
         log.info("score auto: uses %s; %d known frauds are too few to choose by", chosen, len(anomalies))
         return chosen
     rows, labels = (

@@ -25,7 +25,7 @@ class Normality:
     refine_above: the score by the first reference rows beyond which the whole reference is searched.
     first_scale: float32, by which nearer distances from the first rows are multiplied, to be comparable with
     those from the whole.
-    tails: float32 (3, 21), of the residual's score, of the distance from the first reference rows and of that
+    tails: float32 (3, 22), of the residual's score, of the distance from the first reference rows and of that
         from all, see `fit_tail`; without rows for a score of one part.
     ranges: float32 (5, numeric features), of the training rows, see `far`. far_weight: float32, 0 for images
     and for versions of an earlier format.

@@ -13,7 +13,7 @@ from models.detector.calibrate import calibrate, choose_score, refuse_what_is_to
 from models.detector.calibration import Calibration
 from models.detector.explanation import Explanation, reasons
 from models.detector.far import find_ranges
-from models.detector.score_kinds import SCORES, parts_of
+from models.detector.score_kinds import SCORES, parts_of, score_of
 from models.detector.scorer import Scorer
 from models.detector.usual import usual_values
 from models.device import describe_device, keras, reproducible
@@ -45,8 +45,8 @@ class Scores:
 
 @dataclass(frozen=True)
 class Detector:
-    """settings: with the score that `auto` chose. history: every epoch of every network. device: the device
-    of the training.
+    """settings: with the score that was used, also where none was set or `auto` chose it.
+    history: every epoch of every network. device: the device of the training.
     samples: rows of each part, capped, for baselines and the model card.
     """
 
@@ -152,6 +152,7 @@ def train(
     reproducible(training.seed)
     encoder = Encoder.fit(frame[learnt.fit], numeric, categorical, image)
     layout = encoder.layout
+    model = model.model_copy(update={"score": score_of(model, layout)})
     refuse_what_is_too_wide(layout, model)
     if find_layers := LAYERS.get(model.architecture):
         model = model.model_copy(update={"hidden": find_layers(layout, model)})

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.detector import neighbours
 from models.detector.calibration import Normality
-from models.detector.score_kinds import NEIGHBOURS, SCORES, Moments
+from models.detector.score_kinds import NEIGHBOURS, RESIDUAL_WEIGHT, SCORES, Moments
 from models.detector.scorer import Scorer, drawn_residual
 from models.detector.tails import fit_tail, surprise
 from models.device import keras, tf
@@ -57,7 +57,9 @@ def fit_score(
             first_scale=np.median(from_whole[apart] / from_first[apart]) if apart.any() else np.float32(1),
         )
     of_residual = measured(parts[0], normality)
-    tails = np.stack([fit_tail(scores) for scores in (of_residual, from_first, from_whole)])
+    tails = np.stack(
+        [fit_tail(of_residual, RESIDUAL_WEIGHT), fit_tail(from_first), fit_tail(from_whole)],
+    )
     sums = surprise(tf.constant(of_residual), tails[0]) + surprise(tf.constant(from_first), tails[1])
     above = np.inf if few else np.quantile(sums.numpy(), neighbours.REFINED_ABOVE)
     return replace(whole, tails=tails, refine_above=np.float32(above))

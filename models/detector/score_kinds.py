@@ -16,6 +16,8 @@ from models.networks.fitting import Criterion, Residuals
 from models.settings import ModelSettings
 
 NEIGHBOURS, COMBINED = "neighbours", "combined"
+DEFAULT, OF_IMAGES = COMBINED, "whitened"  # where none is set; docs/figures.md has why
+RESIDUAL_WEIGHT = 0.25  # in a combined score, where the neighbours have 1: docs/figures.md
 MOST_COMPONENTS = 4_096  # of a covariance; for larger images it is not computed
 
 Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -99,15 +101,23 @@ SCORES: dict[str, ScoreKind] = {
 }
 
 
+def score_of(model: ModelSettings, layout: Layout) -> str:
+    """Returns the score of the settings; where none is set, DEFAULT, and OF_IMAGES for images, on which the
+    default was not chosen.
+    """
+    return model.score or (OF_IMAGES if layout.image else DEFAULT)
+
+
 def parts_of(model: ModelSettings, layout: Layout) -> tuple[str, ...]:
     """Returns the names in SCORES of what the score is made of: itself, or for COMBINED the score of the
-    residual and `neighbours`, with equal weights.
+    residual, with RESIDUAL_WEIGHT, and `neighbours`.
 
     The score of the residual is `reconstruction_probability` of a variational network, else `whitened`, or
     `error` for rows too wide for a covariance.
     """
-    if model.score != COMBINED:
-        return (model.score,)
+    score = score_of(model, layout)
+    if score != COMBINED:
+        return (score,)
     if model.architecture == "vae":
         return "reconstruction_probability", NEIGHBOURS
     return ("error" if layout.width > MOST_COMPONENTS else "whitened"), NEIGHBOURS

@@ -37,7 +37,8 @@ Tensors = tuple[tf.Tensor, tf.Tensor]
 class Scorer:
     """Networks with all that is needed to score rows. Each graph is compiled at the first use of its form.
 
-    parts: names in SCORES; of several, the score is the sum of how surprising each is, see `tails`.
+    parts: names in SCORES; of several, the score is the weighted sum of how surprising each is; see
+        `tails`.
     draws: noise draws per row, where a score is sampled.
     without_itself: whether the rows may be rows of the reference; see `neighbours.contributions`.
     """

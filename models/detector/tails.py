@@ -19,12 +19,13 @@ LARGEST, TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny
 Tail = NDArray[np.float32]
 
 
-def fit_tail(scores: NDArray[np.floating]) -> Tail:
-    """Returns knots, the slope after each knot, and the shape beyond the last: float32 (21,).
+def fit_tail(scores: NDArray[np.floating], weight: float = 1.0) -> Tail:
+    """Returns knots, the slope after each knot, the shape beyond the last, and the weight: float32 (22,).
 
-    scores: of normal rows, at least 0. The slope is 0 between knots that are one value. Beyond the last knot,
-    shape and scale are those of the probability-weighted moments (Hosking & Wallis, 1987); of fewer than
-    FEWEST_BEYOND rows there, it is the exponential tail with their mean.
+    scores: of normal rows, at least 0. weight: what the surprise is multiplied by.
+    The slope is 0 between knots that are one value. Beyond the last knot, shape and scale are those of the
+    probability-weighted moments (Hosking & Wallis, 1987); of fewer than FEWEST_BEYOND rows there, it is the
+    exponential tail with their mean.
     """
     values = np.sort(scores.astype(np.float64))
     knots = np.concatenate([[0.0], np.quantile(values, SHARES[1:])]).astype(np.float32).astype(np.float64)
@@ -39,13 +40,14 @@ def fit_tail(scores: NDArray[np.floating]) -> Tail:
     scale = (1 - shape) * (beyond.mean() if len(beyond) else knots[-1] / rises.sum())
     if scale <= TINY:
         scale = 1.0
-    return np.concatenate([knots, slopes, [1 / scale, shape]]).astype(np.float32)
+    return np.concatenate([knots, slopes, [1 / scale, shape, weight]]).astype(np.float32)
 
 
 def surprise(scores: tf.Tensor, tail: tf.Tensor | Tail) -> tf.Tensor:
-    """Returns -log p of scores (rows,), float32 (rows,): 0 for 0, increasing, and finite for every score."""
-    count = len(SHARES)
-    knots, slopes, shape = tail[:count], tail[count:-1], tail[-1]
+    """Returns -log p of scores (rows,), times the weight, float32 (rows,): 0 for 0, increasing, and finite
+    for every score.
+    """
+    knots, slopes, shape, weight = tail[: len(SHARES)], tail[len(SHARES) : -2], tail[-2], tail[-1]
     within = tf.clip_by_value(scores[:, None] - knots[:-1], 0.0, knots[1:] - knots[:-1]) * slopes[:-1]
     beyond = tf.maximum(scores - knots[-1], 0.0) * (shape * slopes[-1])
-    return tf.reduce_sum(within, axis=-1) + tf.math.log1p(tf.minimum(beyond, LARGEST)) / shape
+    return weight * (tf.reduce_sum(within, axis=-1) + tf.math.log1p(tf.minimum(beyond, LARGEST)) / shape)

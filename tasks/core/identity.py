@@ -70,17 +70,29 @@ RUN_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD),
     2: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
     3: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
+    4: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
 }
 TRAINING_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
     2: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
+    3: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
 }
-# Until these formats, a key that is not set had this value.
-UNTIL_RUN_FORMAT, UNTIL_TRAINING_FORMAT = 2, 1
-FORMER_DEFAULTS: dict[str, Any] = {
-    "model.hidden": [100, 20, 100],
-    "training.epochs": 40,
-    "training.batch_size": 512,
+
+
+@dataclass(frozen=True)
+class Former:
+    """The value that a key had where it is not set, up to these formats of runs and of trainings."""
+
+    value: Any
+    run_format: int
+    training_format: int
+
+
+FORMER_DEFAULTS = {
+    "model.hidden": Former([100, 20, 100], 2, 1),
+    "training.epochs": Former(40, 2, 1),
+    "training.batch_size": Former(512, 2, 1),
+    "model.score": Former("whitened", 3, 2),
 }
 # A key added to a format later, with the value for which it is left out of the hash.
 NEUTRAL: dict[str, Any] = {}
@@ -104,34 +116,36 @@ class Identity:
 
 def run_identity(dataset: Dataset) -> Identity:
     """Returns the identity of the keys that decide a night's scores and flags, besides source and version."""
-    return _identity(dataset, RUN_FORMATS, UNTIL_RUN_FORMAT)
+    until = {key: former.run_format for key, former in FORMER_DEFAULTS.items()}
+    return _identity(dataset, RUN_FORMATS, until)
 
 
 def training_identity(dataset: Dataset) -> Identity:
     """Returns the identity of the keys that decide what a version learns, besides its rows."""
-    return _identity(dataset, TRAINING_FORMATS, UNTIL_TRAINING_FORMAT)
+    until = {key: former.training_format for key, former in FORMER_DEFAULTS.items()}
+    return _identity(dataset, TRAINING_FORMATS, until)
 
 
-def _identity(dataset: Dataset, formats: Formats, with_former_defaults: int) -> Identity:
-    """with_former_defaults: the last format in which unset keys have their FORMER_DEFAULTS."""
+def _identity(dataset: Dataset, formats: Formats, until: Mapping[str, int]) -> Identity:
+    """until: the last format in which a key that is not set has its former default."""
     content = dataset.model_dump(mode="json")
     if dataset.features.sql:
         content["features"]["sql"] = sql.read(dataset.features.sql)
-    former = _with_former_defaults(content)
+    former = {
+        number: _with_former_defaults(content, [key for key, last in until.items() if number <= last])
+        for number in formats
+    }
     return Identity(
-        tuple(
-            _hash(former if number <= with_former_defaults else content, number, formats[number])
-            for number in sorted(formats, reverse=True)
-        )
+        tuple(_hash(former[number], number, formats[number]) for number in sorted(formats, reverse=True))
     )
 
 
-def _with_former_defaults(content: dict[str, Any]) -> dict[str, Any]:
+def _with_former_defaults(content: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     filled = dict(content)
-    for key, value in FORMER_DEFAULTS.items():
+    for key in keys:
         section, name = key.split(".")
         if filled[section][name] is None:
-            filled[section] = {**filled[section], name: value}
+            filled[section] = {**filled[section], name: FORMER_DEFAULTS[key].value}
     return filled
 
 

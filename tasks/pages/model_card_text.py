@@ -1,6 +1,7 @@
 """The texts of a model card: a summary of the version, its settings, and how each figure was measured."""
 
 from models.detector.detector import Detector
+from models.detector.score_kinds import score_of
 from models.encoding.encoder import Encoder
 from models.inspection.summary import Latent
 from models.networks.architectures import LAYERS
@@ -35,9 +36,9 @@ SCORES = {
         "units, estimated from 512 of them for rows that are near these; no network decides it."
     ),
     "combined": (
-        "The sum of two terms: how surprising the row's residual is, and how surprising its distance from "
-        "the nearest training rows. Each is -log of the share of normal rows with a higher value, continued "
-        "beyond them by a generalised Pareto tail."
+        "The sum of how surprising the row's distance from the nearest training rows is and, with a quarter "
+        "of the weight, how surprising its residual is. Each is -log of the share of normal rows with a "
+        "higher value, continued beyond them by a generalised Pareto tail."
     ),
 }
 OF_NUMBERS = (
@@ -134,10 +135,10 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
             "Loss",
             f"The mean squared residual per feature in {units}; for a category, its cross-entropy. "
             "The validation rows decide when the training stops: by their loss, or by how strange their "
-            "residuals are for the scores mae and whitened. The loss includes the penalties of the settings "
-            "and, in training, the effect of the noise on the input.",
+            "residuals are for the scores mae, whitened and combined. The loss includes the penalties of the "
+            "settings and, in training, the effect of the noise on the input.",
         ),
-        ("Score", SCORES[detector.settings.score]),
+        ("Score", SCORES[_kind(detector)]),
         ("Threshold", f"Rows with at least this score are flagged: {facts.rule}."),
         (
             f"Worst {worst}s",
@@ -232,7 +233,11 @@ def _score(detector: Detector) -> str:
         "reconstruction_probability": f"reconstruction probability of {detector.settings.draws} draws",
         "neighbours": "distance from the nearest training rows",
         "combined": "combined score, of the residual and the distance from the nearest training rows",
-    }[detector.settings.score]
+    }[_kind(detector)]
+
+
+def _kind(detector: Detector) -> str:
+    return score_of(detector.settings, detector.encoder.layout)
 
 
 def _encoding(encoder: Encoder) -> list[tuple[str, str]]:

@@ -146,6 +146,11 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         ),
         (
             "[features]",
+            "[threshold]\nstrategy = 'fixed'\n[features]",
+            "value in units of the score, so model.score must be set",
+        ),
+        (
+            "[features]",
             "[threshold]\nstrategy = 'best_f1'\n[features]",
             "threshold.strategy best_f1 needs columns.label; name it, or choose",
         ),

@@ -17,7 +17,7 @@ from models.settings import ModelSettings, TrainingSettings
 pytestmark = pytest.mark.slow
 
 NARROW, WIDE = 4, MOST_AXES + 100
-MODEL, TRAINING = ModelSettings(hidden=(8, 3, 8)), TrainingSettings(epochs=2)
+MODEL, TRAINING = ModelSettings(hidden=(8, 3, 8), score="whitened"), TrainingSettings(epochs=2)
 
 
 def rows(count: int, seed: int, noise: float = 1.0, width: int = NARROW) -> pl.DataFrame:

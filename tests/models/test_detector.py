@@ -20,7 +20,14 @@ from models.detector.detector import Detector, train
 from models.detector.explanation import REASONS
 from models.detector.fit_score import fit_score
 from models.detector.neighbours import FIRST_ROWS
-from models.detector.score_kinds import COMBINED, SCORES
+from models.detector.score_kinds import (
+    COMBINED,
+    MOST_COMPONENTS,
+    RESIDUAL_WEIGHT,
+    SCORES,
+    parts_of,
+    score_of,
+)
 from models.detector.scorer import Scorer
 from models.detector.tails import LEAST_SHAPE, surprise
 from models.device import keras
@@ -33,7 +40,7 @@ from models.settings import ModelSettings, TrainingSettings
 pytestmark = pytest.mark.slow
 
 NUMERIC, CATEGORICAL = [f"x{k}" for k in range(6)] + ["bytes", "age"], ["channel"]
-MODEL = ModelSettings(hidden=(32, 3, 32), input_noise=0.1)
+MODEL = ModelSettings(hidden=(32, 3, 32), input_noise=0.1, score="whitened")
 DENOISER = ModelSettings(architecture="denoiser", hidden=(32, 32), score="error")
 TRAINING = TrainingSettings(epochs=8, batch_size=64, seed=7)
 
@@ -103,7 +110,20 @@ def by_kind(
 
 def test_every_name_of_the_settings_is_in_its_registry() -> None:
     assert set(ARCHITECTURES) == set(get_args(ModelSettings.model_fields["architecture"].annotation))
-    assert {*SCORES, COMBINED, "auto"} == set(get_args(ModelSettings.model_fields["score"].annotation))
+    scores, _ = get_args(ModelSettings.model_fields["score"].annotation)
+    assert {*SCORES, COMBINED, "auto"} == set(get_args(scores))
+
+
+def test_the_default_score_is_combined_but_for_images() -> None:
+    table = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))
+    image = replace(table, image=(2, 2, 1))
+    for architecture, part in (("dense", "whitened"), ("vae", "reconstruction_probability")):
+        model = ModelSettings.model_validate({"architecture": architecture})
+        assert score_of(model, table) == COMBINED
+        assert parts_of(model, table) == (part, "neighbours")
+    assert parts_of(ModelSettings(), image) == ("whitened",)
+    wide = replace(table, numeric=MOST_COMPONENTS + 1)
+    assert parts_of(ModelSettings(), wide) == ("error", "neighbours")
 
 
 def test_scores_are_finite_and_not_negative_for_any_rows(by_kind: Detector) -> None:
@@ -274,7 +294,6 @@ def test_a_combined_score_adds_how_surprising_its_parts_are(combined: Detector) 
     ]
     calibration = replace(
         combined.calibration,
-        tails=combined.calibration.tails[:0],
         far_weight=np.float32(0),
         refine_above=np.float32(-1),
     )
@@ -283,7 +302,8 @@ def test_a_combined_score_adds_how_surprising_its_parts_are(combined: Detector) 
     everywhere = replace(combined.calibration, refine_above=np.float32(-1), far_weight=np.float32(0))
     found = replace(combined, calibration=everywhere).score(FRESH).score
     np.testing.assert_allclose(found, np.sum(terms, axis=0), rtol=1e-4)
-    assert [np.mean(term) for term in terms] == pytest.approx([1, 1], abs=0.2)  # -log of uniform shares
+    # -log of uniform shares
+    assert [np.mean(term) for term in terms] == pytest.approx([RESIDUAL_WEIGHT, 1], rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +325,7 @@ def test_how_a_combined_score_is_fitted_to_few_and_many_rows(
     assert len(found.reference) == reference
     assert np.isinf(found.refine_above) == (reference <= FIRST_ROWS)
     assert (found.tails[1] == found.tails[2]).all() == (reference <= FIRST_ROWS)
-    assert (found.tails[:, -1] > np.float32(LEAST_SHAPE)).any() == fitted_shapes
+    assert (found.tails[:, -2] > np.float32(LEAST_SHAPE)).any() == fitted_shapes
     scorer = Scorer((network,), layout, ("whitened", "neighbours"), 1, found)
     held_out, fresh = (
         scorer.scores([part.astype(np.float32)])[1]

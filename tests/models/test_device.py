@@ -24,7 +24,7 @@ from models.settings import ModelSettings, TrainingSettings
 with strategy():
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
 rows = pl.DataFrame(np.random.default_rng(1).normal(size=(1_000, 2)) @ np.ones((2, 5)), schema=list("abcde"))
-model = ModelSettings(architecture="{architecture}", hidden=(16, 2, 16))
+model = ModelSettings(architecture="{architecture}", hidden=(16, 2, 16), score="whitened")
 training = TrainingSettings(epochs=3, batch_size=64)
 detector = train(rows, list("abcde"), [], model, training)
 scores = detector.score(rows)

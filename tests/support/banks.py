@@ -44,6 +44,7 @@ batch_size = 128
 
 [model]
 hidden = [8, 3, 8]
+score = "whitened"
 
 [warehouse]
 wait_seconds = 1
