@@ -46,11 +46,29 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """A real Prefect server with a database of its own, started once."""
-    from prefect.testing.utilities import prefect_test_harness
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Prefect server with a database of its own, started once."""
+    from prefect.logging.handlers import APILogWorker
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
 
-    with prefect_test_harness(server_startup_timeout=120):
+    database = tmp_path_factory.mktemp("prefect") / "server.db"
+    server = SubprocessASGIServer(port=SubprocessASGIServer().find_available_port())
+    with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}"}):
+        server.start(timeout=120)
+    try:
+        yield server.api_url
+        APILogWorker.instance().drain()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def prefect_server(prefect_api: str) -> Iterator[None]:
+    """A configured Prefect API, for a test of what runs there; commands of other tests run without one."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
         yield
 
 
@@ -123,8 +141,8 @@ def bank(tmp_path: Path) -> Bank:
 
 
 @pytest.fixture(scope="session")
-def scored_bank_template(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Bank:
-    from flows.serving.deployments import nightly
+def scored_bank_template(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    from flows.plain import nightly
 
     bank = found_bank(tmp_path_factory.mktemp("bank") / "bank")
     nightly(bank.config, NIGHT)

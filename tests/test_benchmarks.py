@@ -241,7 +241,7 @@ def test_drawn_nights_are_distributed_as_nights_are(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_protocol_runs_as_a_night_and_gives_a_line_for_every_detector_and_figure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     example = (quality.EXAMPLES / "generated.toml").read_text()
     (tmp_path / "generated.toml").write_text(example.replace("epochs = 40", "epochs = 3"))

@@ -7,6 +7,7 @@ TITLES has their display names.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from models.detector.scorer import Scorer, run
 from models.device import tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded, cap
+from models.graphs import Graph
 from models.networks.architectures import ARCHITECTURES
 
 EXPLAINED = 0.9  # share of the variance that the principal components of `pca_residual` explain at most
@@ -110,10 +112,13 @@ def neighbours(detector: Detector) -> Score:
     """
     layout = detector.encoder.layout
     reference = nearest.draw_reference(detector.samples.training, detector.training.seed)
-    graph = tf.function(
-        lambda encoded: nearest.contributions(encoded, reference, layout), jit_compile=True, autograph=False
-    )
-    return _in_slices(lambda rows: run(graph, [rows], nearest.ROWS)[0].sum(axis=1, dtype=np.float64))
+    graph, among = _nearest(layout), tf.constant(reference)
+
+    def score(rows: Encoded) -> Floats:
+        shares, _ = run(lambda encoded: graph(encoded, among), [rows], nearest.ROWS)
+        return np.asarray(shares.sum(axis=1, dtype=np.float64))
+
+    return _in_slices(score)
 
 
 def local_outlier_factor(detector: Detector) -> Score:
@@ -148,6 +153,11 @@ TITLES = {
     "neighbours": "nearest neighbours",
     "local_outlier_factor": "local outlier factor",
 }
+
+
+@lru_cache
+def _nearest(layout: Layout) -> Graph:
+    return Graph(lambda encoded, reference: nearest.contributions(encoded, reference, layout))
 
 
 def _in_slices(score: Callable[[Encoded], Floats]) -> Score:

@@ -42,7 +42,7 @@ def contributions(encoded: tf.Tensor, ranges: Ranges, weight: np.float32, layout
 
     weight: what a value adds that is one training range outside.
     """
-    lowest, highest, difference, center, scale = ranges
+    lowest, highest, difference, center, scale = tf.unstack(ranges)
     values = _values(encoded[:, : layout.numeric], center, scale)
     outside = tf.maximum(tf.maximum(lowest - values, values - highest), 0.0) / difference
     squares = weight * tf.square(tf.minimum(outside, FARTHEST))

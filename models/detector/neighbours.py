@@ -39,9 +39,9 @@ def contributions(
 
     without_itself: whether one reference row that equals the row is left out, for rows of the reference.
     """
-    count = min(NEIGHBOURS + without_itself, len(reference))
+    count = min(NEIGHBOURS + without_itself, reference.shape[0])
     chosen = _nearest(encoded, reference, layout, count)
-    near = tf.gather(tf.constant(reference), chosen)
+    near = tf.gather(reference, chosen)
     squares = _squares(encoded[:, None, :], near, layout)
     distances = tf.sqrt(tf.reduce_sum(squares, axis=-1))
     shares = squares / tf.maximum(distances, np.finfo(np.float32).tiny)[:, :, None]  # 0 for the row itself
@@ -49,7 +49,7 @@ def contributions(
         in_reference = tf.reduce_min(distances, axis=1) == 0
         shares = tf.concat([shares[:, :-1], tf.where(in_reference[:, None, None], shares[:, -1:], 0.0)], 1)
         count -= 1
-    expected = tf.reduce_mean(tf.gather(expand(tf.constant(reference), layout), chosen), axis=1)
+    expected = tf.reduce_mean(tf.gather(expand(tf.convert_to_tensor(reference), layout), chosen), axis=1)
     return tf.reduce_sum(shares, axis=1) / count, expected
 
 
@@ -62,10 +62,10 @@ def _squares(rows: tf.Tensor, near: tf.Tensor, layout: Layout) -> tf.Tensor:
 
 def _nearest(encoded: tf.Tensor, reference: Encoded, layout: Layout, count: int) -> tf.Tensor:
     """Returns the positions of the nearest rows of the reference, nearest first, int32 (rows, count)."""
-    rows, among = expand(encoded, layout), expand(tf.constant(reference), layout)
+    rows, among = expand(encoded, layout), expand(tf.convert_to_tensor(reference), layout)
     # |x - r|^2 = |x|^2 - closeness, and the first term is the same for every r
     closeness = 2 * tf.matmul(rows, among, transpose_b=True) - tf.reduce_sum(tf.square(among), axis=-1)
-    return (_highest if len(reference) <= FEW else _highest_in_groups)(closeness, count)
+    return (_highest if reference.shape[0] <= FEW else _highest_in_groups)(closeness, count)
 
 
 def _highest(values: tf.Tensor, count: int) -> tf.Tensor:

@@ -1,13 +1,13 @@
 """The compiled graphs from encoded rows to scores and to their parts, run in batches of a fixed shape.
 
-XLA compiles them on every device, for a single shape: so a row's result is the same to the last bit in any
-batch and position, which neither TensorFlow's own matrix product nor graphs of two shapes guarantee.
+They are compiled for a single shape: so a row's result is the same to the last bit in any batch and
+position, which graphs of two shapes do not guarantee. What they measure rows against is an argument, as
+weights are: detectors of the same form share their graphs.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +15,26 @@ from numpy.typing import NDArray
 from models.detector import far, neighbours
 from models.detector.calibration import Normality
 from models.detector.score_kinds import SCORES
-from models.device import GRAPHS, keras, tf
+from models.device import keras, tf
 from models.encoding.layout import Layout, rows_at_once
 from models.encoding.samples import Encoded
-from models.graph_cache import empty
+from models.graphs import Graph, form, weighing, weights
 from models.networks import vae
-from models.networks.residuals import residual, units
+from models.networks.residuals import residual
 
 # rows of the shape that a graph is compiled for, fewer for wide rows such as images; the last batch is
 # padded to it
 ROWS = 8_192
+MOST_FORMS = 32  # graphs kept in memory
+NOTHING = Normality(*np.zeros((2, 0, 0), np.float32))
 
-Graph = Any  # a tf.function from encoded rows (rows, width) to two tensors of as many rows
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+Tensors = tuple[tf.Tensor, tf.Tensor]
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Networks with all that is needed to score rows. Each graph is compiled at its first use.
+    """Networks with all that is needed to score rows. Each graph is compiled at the first use of its form.
 
     kind: a name in SCORES. draws: noise draws per row, where the score is sampled.
     without_itself: whether the rows may be rows of the reference; see `neighbours.contributions`.
@@ -58,57 +60,68 @@ class Scorer:
         return _joined([self._explained(batch) for batch in batches])
 
     def _scored(self, batch: Encoded) -> Pair:
-        error, first = run(self._first_scores, [batch])
+        error, first = self._run(Scorer._first_sums, batch)
         score = first * self.normality.first_scale
         if (refined := first > self.normality.refine_above).any():
-            score[refined] = run(self._whole_scores, [batch[refined]], neighbours.ROWS)[1]
+            score[refined] = self._run(Scorer._sums, batch[refined], neighbours.ROWS)[1]
         return error, score
 
     def _explained(self, batch: Encoded) -> Pair:
-        first, output = run(self._first_contributions, [batch])
+        first, output = self._run(Scorer._first_explanation, batch)
         contributions = first * self.normality.first_scale
         if np.isinf(self.normality.refine_above):
             return contributions, output
-        if (refined := run(self._first_scores, [batch])[1] > self.normality.refine_above).any():
-            whole = run(self._whole_contributions, [batch[refined]], neighbours.ROWS)
+        if (refined := self._run(Scorer._first_sums, batch)[1] > self.normality.refine_above).any():
+            whole = self._run(Scorer._explanation, batch[refined], neighbours.ROWS)
             contributions[refined], output[refined] = whole
         return contributions, output
 
-    @cached_property
-    def _first_scores(self) -> Graph:
-        return _compiled(lambda encoded: self._sums(encoded, self._first_reference))
+    def _run(self, part: "Part", batch: Encoded, most_rows: int = ROWS) -> Pair:
+        bare = replace(self, normality=NOTHING)
+        graph = _graph(
+            _Form(bare, part, self._forms, self.layout, self.kind, self.draws, self.without_itself)
+        )
+        return run(lambda encoded: graph(encoded, *self._arguments), [batch], most_rows)
 
     @cached_property
-    def _whole_scores(self) -> Graph:
-        return _compiled(lambda encoded: self._sums(encoded, self.normality.reference))
+    def _forms(self) -> tuple[str, ...]:
+        return tuple(map(form, self.networks))
 
     @cached_property
-    def _first_contributions(self) -> Graph:
-        return _compiled(lambda encoded: self._explanation(encoded, self._first_reference))
+    def _arguments(self) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor]]:
+        measured = {each.name: tf.constant(getattr(self.normality, each.name)) for each in fields(Normality)}
+        return weights(self.networks), measured
 
-    @cached_property
-    def _whole_contributions(self) -> Graph:
-        return _compiled(lambda encoded: self._explanation(encoded, self.normality.reference))
+    def _first_sums(self, encoded: tf.Tensor) -> Tensors:
+        return self._near_first()._sums(encoded)
 
-    @property
-    def _first_reference(self) -> Encoded:
-        return self.normality.reference[: neighbours.FIRST_ROWS]
+    def _first_explanation(self, encoded: tf.Tensor) -> Tensors:
+        return self._near_first()._explanation(encoded)
 
-    def _sums(self, encoded: tf.Tensor, reference: Encoded) -> tuple[tf.Tensor, tf.Tensor]:
+    def _near_first(self) -> "Scorer":
+        """The same scorer with the first rows of the reference alone."""
+        first = self.normality.reference[: neighbours.FIRST_ROWS]
+        return replace(self, normality=replace(self.normality, reference=first))
+
+    def _sums(self, encoded: tf.Tensor) -> Tensors:
         outputs, residuals = self._residuals(encoded)
         errors = [tf.reduce_sum(tf.square(each), axis=-1) / self.layout.features for each in residuals]
-        parts = self._parts(encoded, reference, outputs, residuals)
+        parts = self._parts(encoded, outputs, residuals)
         score = _mean([tf.reduce_sum(contributions, axis=-1) for contributions, _ in parts])
-        if self.normality.far_weight:
+        if self._has_ranges:
             score += tf.reduce_sum(self._far(encoded), axis=-1)
         return _mean(errors), score
 
-    def _explanation(self, encoded: tf.Tensor, reference: Encoded) -> tuple[tf.Tensor, tf.Tensor]:
-        parts = self._parts(encoded, reference, *self._residuals(encoded))
+    def _explanation(self, encoded: tf.Tensor) -> Tensors:
+        parts = self._parts(encoded, *self._residuals(encoded))
         found = _mean([contributions for contributions, _ in parts])
-        if self.normality.far_weight:
+        if self._has_ranges:
             found += self._far(encoded)
         return found, _mean([output for _, output in parts])
+
+    @property
+    def _has_ranges(self) -> bool:
+        return bool(self.normality.ranges.shape[1])
 
     def _far(self, encoded: tf.Tensor) -> tf.Tensor:
         return far.contributions(encoded, self.normality.ranges, self.normality.far_weight, self.layout)
@@ -117,18 +130,19 @@ class Scorer:
         """Returns the outputs and the residuals of each network."""
         outputs = [network(encoded, training=False) for network in self.networks]
         residuals = [
-            residual(encoded, output, self.layout, units(network))
+            residual(encoded, output, self.layout, network)
             for network, output in zip(self.networks, outputs, strict=True)
         ]
         return outputs, residuals
 
     def _parts(
-        self, encoded: tf.Tensor, reference: Encoded, outputs: list[tf.Tensor], residuals: list[tf.Tensor]
-    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        self, encoded: tf.Tensor, outputs: list[tf.Tensor], residuals: list[tf.Tensor]
+    ) -> list[Tensors]:
         """Returns contributions (rows, width) and output (rows, outputs) of each network; of neighbours, one
         pair.
         """
         if SCORES[self.kind].contributions is None:
+            reference = self.normality.reference
             return [
                 neighbours.contributions(encoded, reference, self.layout, without_itself=self.without_itself)
             ]
@@ -144,8 +158,8 @@ class Scorer:
             components = drawn_residual(self.networks[member], self.layout, encoded, self.draws)
         contributions = score.contributions(
             components,
-            tf.constant(normality.residual_mean[member]),
-            tf.constant(normality.residual_root[member]),
+            normality.residual_mean[member],
+            normality.residual_root[member],
             self.layout.features,
         )
         if not score.sampled:
@@ -153,14 +167,47 @@ class Scorer:
         return tf.reduce_mean(tf.reshape(contributions, (-1, self.draws, self.layout.width)), axis=1)
 
 
+Part = Callable[
+    [Scorer, tf.Tensor], Tensors
+]  # from encoded rows (rows, width) to two tensors of as many rows
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What scorers have in common that share a graph. scorer: the first of them, which is traced."""
+
+    scorer: Scorer = field(compare=False)
+    part: Part
+    networks: tuple[str, ...]
+    layout: Layout
+    kind: str
+    draws: int
+    without_itself: bool
+
+
+@lru_cache(MOST_FORMS)
+def _graph(found_by: _Form) -> Graph:
+    """Returns the graph of one part of a scorer: from encoded rows, weights of its networks and normality."""
+    scorer = found_by.scorer
+
+    def calculate(
+        encoded: tf.Tensor, given: list[list[tf.Tensor]], measured: dict[str, tf.Tensor]
+    ) -> Tensors:
+        with weighing(scorer.networks, given):
+            return found_by.part(replace(scorer, normality=Normality(**measured)), encoded)
+
+    return Graph(calculate)
+
+
 def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, draws: int) -> tf.Tensor:
     """Returns the residuals of a variational network for every noise draw, float32 (rows x draws, width); the
     draws of a row are adjacent.
     """
-    return residual(tf.repeat(encoded, draws, axis=0), vae.reconstruct(network, encoded, draws), layout)
+    drawn = vae.reconstruct(network, encoded, draws)
+    return residual(tf.repeat(encoded, draws, axis=0), drawn, layout, network)
 
 
-def run(graph: Graph, batches: Iterable[Encoded], most_rows: int = ROWS) -> Pair:
+def run(graph: Callable[[Encoded], Tensors], batches: Iterable[Encoded], most_rows: int = ROWS) -> Pair:
     """Returns the graph's two results for all rows of all batches, in their order.
 
     most_rows: of the shape that the graph is compiled for; see ROWS.
@@ -171,11 +218,7 @@ def run(graph: Graph, batches: Iterable[Encoded], most_rows: int = ROWS) -> Pair
         for start in range(0, max(len(batch), 1), shape):
             rows = batch[start : start + shape]
             padded = rows if len(rows) == shape else np.pad(rows, ((0, shape - len(rows)), (0, 0)))
-            try:
-                first, second = graph(padded)
-            except tf.errors.OpError as error:
-                graph = _compiled_anew(graph, error)
-                first, second = graph(padded)
+            first, second = graph(padded)
             found.append((first.numpy()[: len(rows)], second.numpy()[: len(rows)]))
     return _joined(found)
 
@@ -184,20 +227,6 @@ def _joined(found: list[Pair]) -> Pair:
     if not found:
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     return np.concatenate([first for first, _ in found]), np.concatenate([second for _, second in found])
-
-
-def _compiled(function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> Graph:
-    return tf.function(function, jit_compile=True, autograph=False)
-
-
-def _compiled_anew(graph: Graph, error: Exception) -> Graph:
-    """Returns the graph, compiled without the cache, of which an entry may be damaged. Raises the error where
-    that cannot be its cause.
-    """
-    if GRAPHS is None or isinstance(error, tf.errors.ResourceExhaustedError):
-        raise error
-    empty(GRAPHS)
-    return _compiled(graph.python_function)
 
 
 def _mean(tensors: list[tf.Tensor]) -> tf.Tensor:

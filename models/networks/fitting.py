@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.device import has_gpu, keras, strategy, tf
+from models.device import keras, strategy, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import cap
 from models.errors import TrainingError
 from models.networks.architectures import ARCHITECTURES
 from models.networks.noise import find_noise, validation_rows
-from models.networks.residuals import loss, residual, units
+from models.networks.residuals import residual
+from models.networks.reuse import Form, keep, take
 from models.networks.schedule import Schedule
 from models.settings import ModelSettings, TrainingSettings
 
@@ -131,17 +132,11 @@ def fit_network(
     with strategy():
         alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
         many = schedule.most_steps(len(fit)) >= MANY_BATCHES
-        network = ARCHITECTURES[model.architecture](layout, model, seed)
+        form = Form(layout, model, training.learning_rate, STEPS_AT_ONCE if alone and many else 1)
+        network = take(form, seed)
         if (noise := find_noise(network)) is not None:
             noise.adapt(fit)
             criterion = None  # without noise, a network that has learnt nothing has the smallest residuals
-        network.compile(
-            keras.optimizers.Adam(training.learning_rate),
-            loss=loss(layout, units(network)),
-            jit_compile=has_gpu(),
-            steps_per_execution=STEPS_AT_ONCE if alone and many else 1,
-        )
-        network.optimizer.build(network.trainable_variables)  # else the training step is traced twice
         seen, wanted = validation_rows(network, validation, seed)
         before = float(network.evaluate(seen, wanted, batch_size=8192, verbose=0))
         history.append(Epoch(member, 0, before, before))
@@ -163,7 +158,8 @@ def fit_network(
                 keras.callbacks.EarlyStopping(
                     "val_loss" if criterion is None else CRITERION,
                     mode="min",
-                    patience=PATIENCE,
+                    # the loss of a denoiser may rest for many rounds before it falls further
+                    patience=PATIENCE if noise is None else schedule.rounds,
                     restore_best_weights=True,
                 ),
             ],
@@ -179,7 +175,9 @@ def fit_network(
         history[-1].epoch,
         before,
     )
-    return for_scoring(network, layout, model, seed), tuple(history)
+    copy = for_scoring(network, layout, model, seed)
+    keep(form, network)
+    return copy, tuple(history)
 
 
 def _measuring(
@@ -199,7 +197,7 @@ def _measuring(
         logs[CRITERION] = np.inf
         if all(np.isfinite(output).all() for output in outputs):
             own, other = (
-                residual(tf.constant(part), tf.constant(output), layout).numpy()
+                residual(tf.constant(part), tf.constant(output), layout, network).numpy()
                 for part, output in zip(parts, outputs, strict=True)
             )
             logs[CRITERION] = criterion(own, other)

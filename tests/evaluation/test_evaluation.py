@@ -32,7 +32,6 @@ def evaluate(config: Path, first: date, last: date, as_of: date | None = None) -
     return found
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_a_window_is_scored_where_it_must_be_and_judged_beside_its_baselines(scored_bank: Bank) -> None:
     found = evaluate(scored_bank.config, NIGHT, LAST, as_of=LAST + timedelta(days=2))
     assert scored_bank.table("from current_runs").height == 2
@@ -49,7 +48,6 @@ def test_a_window_is_scored_where_it_must_be_and_judged_beside_its_baselines(sco
     assert Path(str(found["report"])).is_file()
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_the_version_without_label_derived_features_is_trained_with_the_night_and_never_by_an_evaluation(
     bank: Bank,
 ) -> None:
@@ -74,7 +72,6 @@ def test_the_version_without_label_derived_features_is_trained_with_the_night_an
     assert bank.table("select version from models")["version"].to_list() == promoted.to_list()
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_the_figures_are_stored_as_they_are_printed(scored_bank: Bank) -> None:
     found = evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=2))
     stored = scored_bank.table("from metrics where detector = 'nightscore' and population = 'new'")
@@ -86,7 +83,6 @@ def test_the_figures_are_stored_as_they_are_printed(scored_bank: Bank) -> None:
     assert by_view[2] == ROWS // 40
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_report_and_model_card_name_what_they_show_and_link_to_each_other(scored_bank: Bank) -> None:
     settings = load_settings(scored_bank.config)
     page = Path(str(evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=2))["report"]))
@@ -104,7 +100,6 @@ def test_report_and_model_card_name_what_they_show_and_link_to_each_other(scored
     assert (card.parent / address).resolve() == page.resolve()
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_a_threshold_rule_that_the_runs_did_not_use_is_not_shown(scored_bank: Bank) -> None:
     with scored_bank.config.open("a") as config:
         config.write("\n[threshold]\nvalue = 0.9\n")
@@ -113,7 +108,6 @@ def test_a_threshold_rule_that_the_runs_did_not_use_is_not_shown(scored_bank: Ba
     assert "train_quantile 0.9" not in page.read_text()
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_labels_that_nobody_knew_by_then_are_not_used(scored_bank: Bank) -> None:
     found = evaluate(scored_bank.config, NIGHT, NIGHT, as_of=NIGHT + timedelta(days=1))
     assert found["positives"] is None
@@ -123,7 +117,6 @@ def test_labels_that_nobody_knew_by_then_are_not_used(scored_bank: Bank) -> None
     assert known_at == [NIGHT + timedelta(days=2)]
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_a_dataset_without_labels_has_a_report_that_says_so(bank: Bank) -> None:
     bank.configure('label = "is_fraud"\n', "")
     found = evaluate(bank.config, NIGHT, NIGHT)
@@ -133,7 +126,6 @@ def test_a_dataset_without_labels_has_a_report_that_says_so(bank: Bank) -> None:
     assert "no label column" in Path(str(found["report"])).read_text()
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_a_night_reports_the_date_whose_labels_mature(scored_bank: Bank) -> None:
     from flows.plain import nightly
 
@@ -143,7 +135,6 @@ def test_a_night_reports_the_date_whose_labels_mature(scored_bank: Bank) -> None
     ]
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_a_source_that_changed_since_is_not_judged(scored_bank: Bank) -> None:
     scored_bank.change(NIGHT, lambda day: day.with_columns(amount=pl.col("amount") + 1))
     arguments = ["evaluate", "--config", str(scored_bank.config), "--from", str(NIGHT), "--to", str(NIGHT)]
@@ -152,7 +143,6 @@ def test_a_source_that_changed_since_is_not_judged(scored_bank: Bank) -> None:
     assert f"nightscore run --date {NIGHT}" in result.stderr
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_a_partition_in_another_order_or_in_other_files_is_judged_with_the_same_figures(
     scored_bank: Bank,
 ) -> None:
@@ -166,7 +156,6 @@ def test_a_partition_in_another_order_or_in_other_files_is_judged_with_the_same_
     assert before["positives"]
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_every_query_of_the_readme_runs(scored_bank: Bank) -> None:
     queries = re.findall(r"```sql\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
     assert len(queries) >= 5
@@ -185,7 +174,6 @@ def test_every_query_of_the_readme_runs(scored_bank: Bank) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.usefixtures("prefect_server")
 @pytest.mark.parametrize("with_reduced", [False, True])
 def test_the_public_protocol_on_real_rows_beats_what_was_published(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_reduced: bool

@@ -13,7 +13,7 @@ from tasks.core.masking import MASK
 from tasks.evaluation.explain import ExplainedRow, explain_row
 from tasks.warehouse.connection import Warehouse
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.slow
 
 
 def explained(bank: Bank, row_id: str, staging: Path) -> ExplainedRow:

@@ -233,7 +233,6 @@ def stored(bank: Bank) -> dict[date, set[str]]:
     return {day: set(entities) for day, entities in rows.iter_rows()}
 
 
-@pytest.mark.usefixtures("prefect_server")
 def test_daily_has_the_labels_of_every_night_after_a_backfill(bank: Bank) -> None:
     from flows.backfill import backfill_dates
 

@@ -23,7 +23,8 @@ from tables import TABLES, staged, tables
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from flows.serving.deployments import backfill, nightly
+from flows.plain import nightly
+from flows.serving.deployments import backfill
 from tasks.core.errors import BackfilledInPart, NightError
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -51,7 +52,7 @@ def long_bank(folder: Path) -> Bank:
 
 
 @pytest.fixture(scope="module")
-def by_night(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Bank:
+def by_night(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     bank = long_bank(tmp_path_factory.mktemp("by-night") / "bank")
     for day in DATES:
         if day == BAD:

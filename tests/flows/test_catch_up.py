@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 from banks import DAYS, FIRST, NIGHT, Bank, small_day
 
-from flows.serving.deployments import catch_up, nightly
+from flows.plain import catch_up, nightly
 from tasks.core.errors import CaughtUpInPart
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.slow
 
 SECOND, LAST = NIGHT + timedelta(days=1), FIRST + timedelta(days=DAYS - 1)
 

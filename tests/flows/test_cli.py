@@ -68,7 +68,6 @@ def test_a_failed_init_leaves_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
 def test_results_are_one_json_value_on_standard_output(scored_bank: Bank) -> None:
     config = ["--config", str(scored_bank.config), "--json"]
     night = json.loads(invoke("run", "--date", str(NIGHT), *config)[1])

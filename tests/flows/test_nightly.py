@@ -1,4 +1,4 @@
-"""Whole nights through the real Prefect flow, on a small bank."""
+"""Whole nights on a small bank."""
 
 import json
 from datetime import timedelta
@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from banks import DAYS, FIRST, NIGHT, ROWS, Bank, small_day
 
-from flows.serving.deployments import nightly, retrain
+from flows.plain import nightly, retrain
 from flows.settings import load_settings
 from tasks.core.references import Night
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.slow
 
 
 def test_a_night_is_committed_with_every_row_accounted_for(scored_bank: Bank) -> None:

@@ -1,7 +1,4 @@
-"""The plain functions behind the flows score the same night without Prefect's engine, server or artifacts."""
-
-import subprocess
-import sys
+"""The plain functions behind the flows score the same night as the flows, and retry by themselves."""
 
 import pytest
 from banks import NIGHT, Bank
@@ -12,19 +9,11 @@ from tasks.core.step import Retries, step
 pytestmark = pytest.mark.slow
 
 
-def test_a_night_without_prefect_produces_the_same_tables(bank: Bank, scored_bank: Bank) -> None:
-    code = """
-import sys
-from datetime import date
-from pathlib import Path
-from flows.nightly import score_night
-night = score_night(Path(sys.argv[1]), date.fromisoformat(sys.argv[2]))
-print(night.status)
-"""
-    environment = {"PATH": "", "HOME": str(bank.folder), "PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    command = [sys.executable, "-c", code, str(bank.config), str(NIGHT)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert run.stdout == "committed\n"
+@pytest.mark.usefixtures("prefect_server")
+def test_a_night_as_a_flow_produces_the_tables_of_the_plain_function(bank: Bank, scored_bank: Bank) -> None:
+    from flows.serving.deployments import nightly
+
+    assert nightly(bank.config, NIGHT).status == "committed"
     found, expected = tables(bank), tables(scored_bank)
     assert {name: found[name].equals(expected[name]) for name in TABLES} == dict.fromkeys(TABLES, True)
 

@@ -155,7 +155,6 @@ def test_a_file_that_is_none_is_refused(warehouse: WarehouseSettings, tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
 def test_every_matured_date_is_judged_once_per_label_cut_off(scored_bank: Bank, tmp_path: Path) -> None:
     matures = NIGHT + DELAY
     nightly(scored_bank.config, matures)
@@ -191,7 +190,6 @@ def judged(bank: Bank) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
 def test_what_is_reported_in_time_is_known_to_the_next_training(scored_bank: Bank, tmp_path: Path) -> None:
     settings = load_settings(scored_bank.config)
     (worst,) = scored_bank.table("select id from scores where rank = 50")["id"]

@@ -17,12 +17,13 @@ from models.device import keras, reproducible, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Samples
 from models.errors import TrainingError
+from models.graphs import form
 from models.networks import vae
 from models.networks.architectures import ARCHITECTURES
 from models.networks.dense import LATENT
 from models.networks.fitting import fit_network
 from models.networks.noise import validation_rows
-from models.networks.residuals import loss, units
+from models.networks.residuals import loss, residual
 from models.settings import USED_BY, ImageSettings, ModelSettings, TrainingSettings
 
 pytestmark = pytest.mark.slow
@@ -98,7 +99,7 @@ def test_a_training_step_lowers_the_loss(name: str) -> None:
     layout = EVERY[name]
     quiet = {"input_noise": 0.0} if name in USED_BY["input_noise"] else {}
     network = ARCHITECTURES[name](layout, settings(name, **quiet), 1)
-    network.compile(keras.optimizers.SGD(0.01), loss=loss(layout, units(network)))
+    network.compile(keras.optimizers.SGD(0.01), loss=loss(layout, network))
     batch = rows(layout, 256, 4)
     seen, wanted = validation_rows(network, batch, 1)
     before = network.evaluate(seen, wanted, verbose=0)
@@ -132,6 +133,48 @@ def test_a_reloaded_network_gives_the_same_outputs(name: str, tmp_path: Path) ->
     network.save(tmp_path / "network.keras")
     again = keras.saving.load_model(tmp_path / "network.keras", compile=False, safe_mode=True)
     assert (again(sample).numpy() == network(sample).numpy()).all()
+
+
+def test_networks_that_share_a_graph_keep_their_own_scores(
+    trained: tuple[keras.Model, Layout, ModelSettings],
+) -> None:
+    network, layout, model = trained
+    sample = rows(layout, 200, 16)
+    other = ARCHITECTURES[model.architecture](layout, model, 1)
+    assert form(other) == form(network)
+    first, second = (scorer(each, layout, model) for each in (network, other))
+    errors = [each.scores([sample])[0] for each in (first, second, first)]
+    for each, found in ((network, errors[0]), (other, errors[1])):
+        squares = tf.square(residual(tf.constant(sample), each(sample, training=False), layout, each))
+        np.testing.assert_allclose(found, tf.reduce_sum(squares, axis=1) / layout.features, rtol=1e-4)
+    assert (errors[2] == errors[0]).all()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"activation": "tanh"}, {"hidden": (16, 4, 16)}, {"dropout": 0.1}, {"input_noise": 0.2}]
+)
+def test_networks_of_other_layers_share_no_graph(changes: dict[str, object]) -> None:
+    own, other = (ARCHITECTURES["dense"](TABLE, settings("dense", **each), 1) for each in ({}, changes))
+    assert form(own) != form(other)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_network_that_is_trained_after_another_of_its_form_is_the_same_to_the_last_bit(name: str) -> None:
+    first = fitted(name)[0].get_weights()
+    with pytest.raises(TrainingError, match="infinite"):
+        fit_network(
+            rows(EVERY[name], 200, 1),
+            rows(EVERY[name], 30, 2) * np.nan,
+            EVERY[name],
+            settings(name),
+            TRAINING,
+            0,
+            None,
+        )
+    fit_network(
+        rows(EVERY[name], 500, 3), rows(EVERY[name], 90, 2), EVERY[name], settings(name), TRAINING, 4, None
+    )
+    assert all((own == other).all() for own, other in zip(first, fitted(name)[0].get_weights(), strict=True))
 
 
 def test_a_linear_network_is_linear() -> None:

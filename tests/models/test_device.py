@@ -49,7 +49,7 @@ found = dict()
 for name, build in ARCHITECTURES.items():
     size = dict(filters=(4,), latent=2) if name == "conv" else dict(hidden=(16, 2, 16))
     network = build(layout, ModelSettings(architecture=name, **size), 1)
-    network.compile(keras.optimizers.Adam(0.01), loss=loss(layout), jit_compile=True)
+    network.compile(keras.optimizers.Adam(0.01), loss=loss(layout, network), jit_compile=True)
     before = network.evaluate(rows, rows, verbose=0)
     network.fit(rows, rows, epochs=5, verbose=0)
     policies = sorted(set(layer.compute_dtype for layer in network.layers))

@@ -14,7 +14,8 @@ SCORE = """
 import numpy as np
 from models.detector.scorer import run
 from models.device import tf
-sums = tf.function(lambda rows: (tf.reduce_sum(rows, axis=1), rows), jit_compile=True, autograph=False)
+from models.graphs import Graph
+sums = Graph(lambda rows: (tf.reduce_sum(rows, axis=1), rows))
 for _ in range(2):
     print(run(sums, [np.ones((4, 3), np.float32)])[0].tolist())
 """

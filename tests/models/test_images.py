@@ -257,7 +257,6 @@ def cheques(day: date) -> pl.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
 def test_a_night_of_images(tmp_path: Path) -> None:
     from flows.plain import nightly
 
@@ -295,7 +294,6 @@ def test_a_night_of_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
 def test_the_pixels_of_a_private_image_are_masked(tmp_path: Path) -> None:
     from flows.plain import nightly
     from flows.settings import load_settings

@@ -189,7 +189,6 @@ def fail(*_: object) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
 class TestNights:
     def test_a_challenger_flags_nothing_and_says_what_it_would_say_as_champion(self, duel: Duel) -> None:
         assert duel.bank.table("select distinct model_version from scores")["model_version"].to_list() == [

@@ -356,7 +356,7 @@ def never(*_: object) -> None:
 def test_nights_send_their_events_and_do_not_depend_on_the_webhooks(
     bank: Bank, scored_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.serving.deployments import evaluate, nightly, retrain
+    from flows.plain import evaluate, nightly, retrain
 
     def events() -> list[str]:
         seen = [body["event"] for body in good.bodies]

@@ -509,7 +509,6 @@ def test_the_command_lists_before_it_drops_and_reports_when_there_is_nothing_to_
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
 def test_a_pruned_version_scores_no_night_until_it_is_trained_again(scored_bank: Bank) -> None:
     settings = load_settings(scored_bank.config)
     (model,) = scored_bank.table("from models").to_dicts()
@@ -527,7 +526,6 @@ def test_a_pruned_version_scores_no_night_until_it_is_trained_again(scored_bank:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
 def test_a_night_whose_rows_were_pruned_keeps_its_ledger_row_and_is_not_evaluated(scored_bank: Bank) -> None:
     settings = load_settings(scored_bank.config)
     (run_id,) = scored_bank.table("from runs")["run_id"]

@@ -24,7 +24,7 @@ from tasks.publishing.publish import conclude
 from tasks.publishing.staged_night import read_staged
 from tasks.warehouse.connection import Warehouse
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.slow
 FLOOD, NEXT = NIGHT + timedelta(days=1), NIGHT + timedelta(days=2)
 
 
@@ -284,6 +284,7 @@ def test_evaluate_names_the_dates_that_have_no_committed_night(holding: Bank) ->
     )
 
 
+@pytest.mark.usefixtures("prefect_server")
 def test_a_doubtful_run_is_completed_under_the_name_doubtful(flooded: Bank) -> None:
     from flows.serving.deployments import as_state, catch_up, nightly
 

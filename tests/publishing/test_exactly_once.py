@@ -30,7 +30,7 @@ from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.query import query
 
 SECOND = NIGHT + timedelta(days=1)
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.slow
 
 KILLED_NIGHTS = int(os.environ.get("NIGHTSCORE_KILLED_NIGHTS", "1"))  # each is killed twice
 

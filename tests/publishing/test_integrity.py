@@ -23,7 +23,7 @@ from tasks.publishing.publish import waiting_folders
 from tasks.publishing.staged_night import StagedNight, read_staged
 from tasks.warehouse.connection import Warehouse
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.slow
 
 Spoil = Callable[[pl.DataFrame], pl.DataFrame]
 SECOND = NIGHT + timedelta(days=1)

@@ -553,7 +553,6 @@ def test_a_new_champion_is_notified_and_an_unchanged_one_is_not(registry: Regist
 
 @pytest.mark.slow
 @pytest.mark.soak
-@pytest.mark.usefixtures("prefect_server")
 def test_a_night_is_scored_by_whoever_was_promoted_or_put_back(scored_bank: Bank) -> None:
     (first,), second = (
         scored_bank.table("from champions")["version"],

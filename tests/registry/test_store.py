@@ -93,7 +93,6 @@ def test_what_is_removed_is_gone_and_missed_in_one_line(root: str, saved: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
 def test_a_night_whose_store_is_on_s3_gives_the_same_scores_and_prune_empties_it(
     scored_bank: Bank, bank: Bank, bucket: str, caplog: pytest.LogCaptureFixture
 ) -> None:

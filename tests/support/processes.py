@@ -10,8 +10,6 @@ from datetime import date
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from prefect.settings import PREFECT_API_URL, temporary_settings
-
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["flows.nightly", "models.detector.detector", "tasks.validation.expectations"])
 
@@ -25,9 +23,7 @@ class Running:
 
     def __init__(self, config: Path, day: date, die_at: int | None = None, *, apart: bool = False) -> None:
         self._ours, theirs = FORKED.Pipe()
-        self._process = FORKED.Process(
-            target=_run, args=(config, day, str(PREFECT_API_URL.value()), die_at, apart, theirs)
-        )
+        self._process = FORKED.Process(target=_run, args=(config, day, die_at, apart, theirs))
         self._process.start()
         theirs.close()
 
@@ -47,20 +43,19 @@ class Running:
             self._process.join()
 
 
-def _run(config: Path, day: date, api_url: str, die_at: int | None, apart: bool, answer: Connection) -> None:
+def _run(config: Path, day: date, die_at: int | None, apart: bool, answer: Connection) -> None:
     import sql
     import tasks.core.staging
-    from flows.serving.deployments import nightly
+    from flows.plain import nightly
 
     if apart:
         tasks.core.staging.staging = lambda files: files / f"staging-{os.getpid()}"
     if die_at is not None:
         sql.read = _deadly(sql.read, die_at)
-    with temporary_settings({PREFECT_API_URL: api_url}):
-        try:
-            answer.send(nightly(config, day).status)
-        except Exception as error:
-            answer.send(f"{type(error).__name__}: {error}")
+    try:
+        answer.send(nightly(config, day).status)
+    except Exception as error:
+        answer.send(f"{type(error).__name__}: {error}")
 
 
 def _deadly(read: Callable[[str], str], die_at: int) -> Callable[[str], str]:

@@ -15,7 +15,7 @@ from tasks.core.errors import GateFailed
 from tasks.registry.artifact_store import as_found, load
 from tasks.warehouse.connection import Warehouse
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.slow
 
 WINDOW = [FIRST + timedelta(days=offset) for offset in range(1, 7)]
 

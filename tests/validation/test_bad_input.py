@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.slow
 NEXT = NIGHT + timedelta(days=1)
 TABLES = ("score_rows", "profiles", "quarantine", "labels", "models", "promotions", "metrics")
 Change = Callable[[Bank], object]

@@ -19,7 +19,7 @@ from flows.settings import load_settings
 from tasks.operations.doctor import CHECKS, Setup
 from tasks.warehouse.connection import Warehouse
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.slow
 HOSTILE = 'x"; drop table scores; --'
 SCRIPT = "<script>alert(1)</script>"
 NAMES = {

@@ -92,7 +92,7 @@ def second_largest(data: Path) -> float:
 
 
 @pytest.fixture(scope="module")
-def warehouse(shared_data: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Example:
+def warehouse(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Example:
     from flows.plain import nightly
     from tasks.evaluation.evaluate import evaluate
 

@@ -311,7 +311,7 @@ def test_a_password_is_shown_neither_where_it_is_wrong_nor_by_a_query(warehouse:
 
 @pytest.mark.soak
 @pytest.mark.slow
-def test_a_whole_night_on_a_lake(bank: Bank, prefect_server: None) -> None:
+def test_a_whole_night_on_a_lake(bank: Bank) -> None:
     from flows.plain import nightly
 
     bank.configure("[warehouse]", '[warehouse]\nuri = "ducklake:sqlite:lake/catalog.sqlite"')
