@@ -15,7 +15,7 @@ from models.detector.tails import fit_tail, surprise
 from models.device import keras, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded
-from models.networks.residuals import residual, units
+from models.networks.residuals import residual
 
 DRAWN = 5_000
 
@@ -79,6 +79,6 @@ def _moments(
             residuals = drawn_residual(network, layout, tf.constant(encoded[:DRAWN]), draws)
         else:
             output = network(encoded, training=False)
-            residuals = residual(tf.constant(encoded), output, layout, units(network))
+            residuals = residual(tf.constant(encoded), output, layout, network)
         found.append(SCORES[kind].moments(residuals.numpy(), layout))
     return np.stack([mean for mean, _ in found]), np.stack([root for _, root in found])

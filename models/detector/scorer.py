@@ -21,7 +21,7 @@ from models.encoding.layout import Layout, rows_at_once
 from models.encoding.samples import Encoded
 from models.graphs import Graph, form, weighing, weights
 from models.networks import vae
-from models.networks.residuals import residual, units
+from models.networks.residuals import residual
 
 # rows of the shape that a graph is compiled for, fewer for wide rows such as images; the last batch is
 # padded to it
@@ -156,7 +156,7 @@ class Scorer:
         """Returns the outputs and the residuals of each network."""
         outputs = [network(encoded, training=False) for network in self.networks]
         residuals = [
-            residual(encoded, output, self.layout, units(network))
+            residual(encoded, output, self.layout, network)
             for network, output in zip(self.networks, outputs, strict=True)
         ]
         return outputs, residuals
@@ -236,7 +236,8 @@ def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, dra
     """Returns the residuals of a variational network for every noise draw, float32 (rows x draws, width); the
     draws of a row are adjacent.
     """
-    return residual(tf.repeat(encoded, draws, axis=0), vae.reconstruct(network, encoded, draws), layout)
+    drawn = vae.reconstruct(network, encoded, draws)
+    return residual(tf.repeat(encoded, draws, axis=0), drawn, layout, network)
 
 
 def run(graph: Callable[[Encoded], Tensors], batches: Iterable[Encoded], most_rows: int = ROWS) -> Pair:

@@ -10,7 +10,7 @@ from models.detector.scorer import ROWS
 from models.device import tf
 from models.encoding.layout import rows_at_once
 from models.encoding.samples import Encoded
-from models.networks.residuals import residual, units
+from models.networks.residuals import residual
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def reconstruct(detector: Detector) -> Reconstruction:
         for network in detector.networks
     ]
     losses = [
-        np.square(residual(tf.constant(encoded), tf.constant(output), layout, units(network)).numpy())
+        np.square(residual(tf.constant(encoded), tf.constant(output), layout, network).numpy())
         / layout.features
         for network, output in zip(detector.networks, outputs, strict=True)
     ]

@@ -158,7 +158,8 @@ def fit_network(
                 keras.callbacks.EarlyStopping(
                     "val_loss" if criterion is None else CRITERION,
                     mode="min",
-                    patience=PATIENCE,
+                    # the loss of a denoiser may rest for many rounds before it falls further
+                    patience=PATIENCE if noise is None else schedule.rounds,
                     restore_best_weights=True,
                 ),
             ],
@@ -196,7 +197,7 @@ def _measuring(
         logs[CRITERION] = np.inf
         if all(np.isfinite(output).all() for output in outputs):
             own, other = (
-                residual(tf.constant(part), tf.constant(output), layout).numpy()
+                residual(tf.constant(part), tf.constant(output), layout, network).numpy()
                 for part, output in zip(parts, outputs, strict=True)
             )
             logs[CRITERION] = criterion(own, other)

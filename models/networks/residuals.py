@@ -13,24 +13,12 @@ from models.encoding.layout import Layout
 from models.networks.noise import find_noise
 
 
-def units(network: keras.Model) -> tf.Tensor | float:
-    """Returns by what the differences of values and indicators are divided: 1, or the deviations of a
-    denoiser's noise, float32 (layout.continuous,).
+def residual(encoded: tf.Tensor, output: tf.Tensor, layout: Layout, network: keras.Model) -> tf.Tensor:
+    """Returns residuals, float32 (rows, layout.width), of encoded rows (rows, layout.width) and the output
+    (rows, layout.outputs) of a network, in its units.
     """
-    noise = find_noise(network)
-    return 1.0 if noise is None else tf.convert_to_tensor(noise.deviations)
-
-
-def residual(
-    encoded: tf.Tensor, output: tf.Tensor, layout: Layout, units: tf.Tensor | float = 1.0
-) -> tf.Tensor:
-    """Returns residuals, float32 (rows, layout.width), of encoded rows (rows, layout.width) and a network's
-    output (rows, layout.outputs), in the units of the network.
-    """
-    difference = (encoded[:, : layout.continuous] - output[:, : layout.continuous]) / units
-    return tf.concat(
-        [difference, *(tf.sqrt(entropy) for entropy in _cross_entropies(encoded, output, layout))], axis=-1
-    )
+    entropies = [tf.sqrt(entropy) for entropy in _cross_entropies(encoded, output, layout)]
+    return tf.concat([_differences(encoded, output, layout, network), *entropies], axis=-1)
 
 
 def loss(layout: Layout, network: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -39,11 +27,20 @@ def loss(layout: Layout, network: keras.Model) -> Callable[[tf.Tensor, tf.Tensor
     """
 
     def mean_squared_residual(encoded: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-        difference = (encoded[:, : layout.continuous] - output[:, : layout.continuous]) / units(network)
+        difference = _differences(encoded, output, layout, network)
         squares = [tf.square(difference), *_cross_entropies(encoded, output, layout)]
         return tf.reduce_sum(tf.concat(squares, axis=-1), axis=-1) / layout.features
 
     return mean_squared_residual
+
+
+def _differences(encoded: tf.Tensor, output: tf.Tensor, layout: Layout, network: keras.Model) -> tf.Tensor:
+    """Returns those of values and indicators, float32 (rows, layout.continuous): in encoded units, or by the
+    deviations of a denoiser's noise.
+    """
+    differences = encoded[:, : layout.continuous] - output[:, : layout.continuous]
+    noise = find_noise(network)
+    return differences if noise is None else differences / tf.convert_to_tensor(noise.deviations.value)
 
 
 def _cross_entropies(encoded: tf.Tensor, output: tf.Tensor, layout: Layout) -> list[tf.Tensor]:

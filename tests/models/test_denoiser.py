@@ -10,7 +10,7 @@ from models.networks import noise, schedule
 from models.networks.architectures import ARCHITECTURES
 from models.networks.fitting import fit_network
 from models.networks.noise import find_deviations, find_noise, validation_rows
-from models.networks.residuals import residual, units
+from models.networks.residuals import residual
 from models.settings import ModelSettings, TrainingSettings
 
 TABLE = Layout(numeric=2, indicators=0, categories=(3,), owners=(0, 1, 2))
@@ -78,9 +78,9 @@ def test_few_validation_rows_are_seen_with_several_draws_that_the_seed_repeats()
 def test_a_residual_is_the_answer_and_the_reconstruction_a_step_along_it() -> None:
     network, sample = denoiser(), rows(20)
     answer = keras.Model(network.input, network.get_layer("answer").output)(sample).numpy()[:, :2]
-    output = network(sample)
-    np.testing.assert_allclose(residual(sample, output, TABLE, units(network))[:, :2], -answer, atol=1e-5)
-    np.testing.assert_allclose(output[:, :2], sample[:, :2] + units(network) * answer, atol=1e-5)
+    output, deviations = network(sample), find_noise(network).deviations.numpy()
+    np.testing.assert_allclose(residual(sample, output, TABLE, network)[:, :2], -answer, atol=1e-5)
+    np.testing.assert_allclose(output[:, :2], sample[:, :2] + deviations * answer, atol=1e-5)
 
 
 @pytest.mark.slow
