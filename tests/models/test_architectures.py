@@ -301,7 +301,7 @@ def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(
     assert set(figures) == {*SCORES, COMBINED}
     assert chosen == max(figures, key=lambda kind: float(figures[kind]))
     assert "400 held-out rows and 60 known frauds" in caplog.messages[-1]
-    assert choose_score((network,), layout, model, validation, validation, anomalies[:9], 1) == "whitened"
+    assert choose_score((network,), layout, model, validation, validation, anomalies[:9], 1) == COMBINED
     assert "9 known frauds are too few" in caplog.messages[-1]
 
 
