@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.device import keras, strategy, tf
-from models.encoding.layout import Layout
+from models.encoding.layout import Layout, rows_at_once
 from models.encoding.samples import cap
 from models.errors import TrainingError
 from models.networks.architectures import ARCHITECTURES
@@ -193,7 +193,7 @@ def _measuring(
     parts = fit, validation
 
     def measure(epoch: int, logs: dict[str, float]) -> None:
-        outputs = [network.predict(part, batch_size=8192, verbose=0) for part in parts]
+        outputs = [_outputs(network, part) for part in parts]
         logs[CRITERION] = np.inf
         if all(np.isfinite(output).all() for output in outputs):
             own, other = (
@@ -203,6 +203,13 @@ def _measuring(
             logs[CRITERION] = criterion(own, other)
 
     return [keras.callbacks.LambdaCallback(on_epoch_end=measure)]
+
+
+def _outputs(network: keras.Model, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the outputs of encoded rows; for so few, `predict` takes longer to begin than to calculate."""
+    most = rows_at_once(8_192, rows.shape[1])
+    batches = [rows[start : start + most] for start in range(0, len(rows), most)]
+    return np.concatenate([network(batch, training=False).numpy() for batch in batches])
 
 
 def _rows_of_steps(fit: NDArray[np.float32], schedule: Schedule, seed: int) -> dict[str, Any]:
