@@ -11,7 +11,15 @@ from sklearn.metrics import average_precision_score
 from models.detector.calibration import Calibration
 from models.detector.far import Ranges
 from models.detector.fit_score import fit_score
-from models.detector.score_kinds import COMBINED, MOST_COMPONENTS, NEIGHBOURS, SCORES, parts_of, score_of
+from models.detector.score_kinds import (
+    COMBINED,
+    MOST_COMPONENTS,
+    NEIGHBOURS,
+    SCORES,
+    parts_of,
+    residual_weight,
+    score_of,
+)
 from models.detector.scorer import Scorer
 from models.device import keras
 from models.encoding.layout import Layout
@@ -44,7 +52,8 @@ def calibrate(
     finite, or all the same.
     """
     parts = parts_of(model, layout)
-    normality = fit_score(networks, layout, parts, model.draws, fit, validation, seed)
+    weight = residual_weight(model)
+    normality = fit_score(networks, layout, parts, model.draws, fit, validation, seed, weight)
     scorer = Scorer(networks, layout, parts, model.draws, normality)
     own = replace(scorer, without_itself=NEIGHBOURS in parts)
     if ranges is not None:
@@ -110,7 +119,8 @@ def choose_score(
     found = {}
     for kind in kinds:
         parts = parts_of(model.model_copy(update={"score": kind}), layout)
-        normality = fit_score(networks, layout, parts, model.draws, fit, validation[::2], seed)
+        weight = residual_weight(model)
+        normality = fit_score(networks, layout, parts, model.draws, fit, validation[::2], seed, weight)
         scores = Scorer(networks, layout, parts, model.draws, normality).scores([rows])[1]
         found[kind] = average_precision_score(labels, scores)
     best = max(found, key=lambda kind: found[kind])

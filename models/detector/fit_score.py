@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.detector import neighbours
 from models.detector.calibration import Normality
-from models.detector.score_kinds import NEIGHBOURS, RESIDUAL_WEIGHT, SCORES, Moments
+from models.detector.score_kinds import NEIGHBOURS, SCORES, Moments
 from models.detector.scorer import Scorer, drawn_residual
 from models.detector.tails import fit_tail, surprise
 from models.device import keras, tf
@@ -28,9 +28,11 @@ def fit_score(
     fit: Encoded,
     validation: Encoded,
     seed: int,
+    weight: float = 1.0,
 ) -> Normality:
     """Returns what a Scorer of these parts measures rows against.
 
+    weight: of the residual, where there are two parts.
     fit: rows that the networks were trained on, of which the reference is a sample, drawn by the seed.
     validation: normal rows that they were not trained on, for everything else.
     """
@@ -58,7 +60,7 @@ def fit_score(
         )
     of_residual = measured(parts[0], normality)
     tails = np.stack(
-        [fit_tail(of_residual, RESIDUAL_WEIGHT), fit_tail(from_first), fit_tail(from_whole)],
+        [fit_tail(of_residual, weight), fit_tail(from_first), fit_tail(from_whole)],
     )
     sums = surprise(tf.constant(of_residual), tails[0]) + surprise(tf.constant(from_first), tails[1])
     above = np.inf if few else np.quantile(sums.numpy(), neighbours.REFINED_ABOVE)

@@ -17,7 +17,7 @@ from models.settings import ModelSettings
 
 NEIGHBOURS, COMBINED = "neighbours", "combined"
 DEFAULT, OF_IMAGES = COMBINED, "whitened"  # where none is set; docs/figures.md has why
-RESIDUAL_WEIGHT = 0.25  # in a combined score, where the neighbours have 1: docs/figures.md
+RESIDUAL_WEIGHT = 0.25  # in a combined score, where the neighbours have 1, as a denoiser has: docs/figures.md
 MOST_COMPONENTS = 4_096  # of a covariance; for larger images it is not computed
 
 Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -110,14 +110,20 @@ def score_of(model: ModelSettings, layout: Layout) -> str:
 
 def parts_of(model: ModelSettings, layout: Layout) -> tuple[str, ...]:
     """Returns the names in SCORES of what the score is made of: itself, or for COMBINED the score of the
-    residual, with RESIDUAL_WEIGHT, and `neighbours`.
+    residual and `neighbours`; see `residual_weight`.
 
-    The score of the residual is `reconstruction_probability` of a variational network, else `whitened`, or
-    `error` for rows too wide for a covariance.
+    The score of the residual is `reconstruction_probability` of a variational network, `error` of a denoiser,
+    else `whitened`, or `error` for rows too wide for a covariance.
     """
     score = score_of(model, layout)
     if score != COMBINED:
         return (score,)
     if model.architecture == "vae":
         return "reconstruction_probability", NEIGHBOURS
-    return ("error" if layout.width > MOST_COMPONENTS else "whitened"), NEIGHBOURS
+    by_error = model.architecture == "denoiser" or layout.width > MOST_COMPONENTS
+    return ("error" if by_error else "whitened"), NEIGHBOURS
+
+
+def residual_weight(model: ModelSettings) -> float:
+    """Returns the weight of the residual in a combined score."""
+    return 1.0 if model.architecture == "denoiser" else RESIDUAL_WEIGHT

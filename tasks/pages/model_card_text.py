@@ -1,7 +1,7 @@
 """The texts of a model card: a summary of the version, its settings, and how each figure was measured."""
 
 from models.detector.detector import Detector
-from models.detector.score_kinds import score_of
+from models.detector.score_kinds import residual_weight, score_of
 from models.encoding.encoder import Encoder
 from models.inspection.summary import Latent
 from models.networks.architectures import LAYERS
@@ -36,9 +36,9 @@ SCORES = {
         "units, estimated from 512 of them for rows that are near these; no network decides it."
     ),
     "combined": (
-        "The sum of how surprising the row's distance from the nearest training rows is and, with a quarter "
-        "of the weight, how surprising its residual is. Each is -log of the share of normal rows with a "
-        "higher value, continued beyond them by a generalised Pareto tail."
+        "How surprising the row's distance from the nearest training rows is, plus {weight:g} times how "
+        "surprising its residual is: -log of the share of normal rows with a higher value, continued beyond "
+        "them by a generalised Pareto tail."
     ),
 }
 OF_NUMBERS = (
@@ -138,7 +138,7 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
             "residuals are for the scores mae, whitened and combined. The loss includes the penalties of the "
             "settings and, in training, the effect of the noise on the input.",
         ),
-        ("Score", SCORES[_kind(detector)]),
+        ("Score", SCORES[_kind(detector)].format(weight=residual_weight(detector.settings))),
         ("Threshold", f"Rows with at least this score are flagged: {facts.rule}."),
         (
             f"Worst {worst}s",

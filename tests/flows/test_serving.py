@@ -328,8 +328,9 @@ def test_a_running_or_finished_run_is_not_marked_crashed(tmp_path: Path, client:
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-def test_the_interface_shows_the_night_and_its_training(scored_bank: Bank) -> None:
+def test_the_interface_shows_the_night_and_its_training(bank: Bank) -> None:
     """Other tests' banks have the same name, so the artifacts include theirs."""
+    nightly(bank.config, NIGHT)
     nights = [
         line
         for (line,) in map(json.loads, shown("nightscore-night-small-bank"))

@@ -26,6 +26,7 @@ from models.detector.score_kinds import (
     RESIDUAL_WEIGHT,
     SCORES,
     parts_of,
+    residual_weight,
     score_of,
 )
 from models.detector.scorer import Scorer
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.slow
 
 NUMERIC, CATEGORICAL = [f"x{k}" for k in range(6)] + ["bytes", "age"], ["channel"]
 MODEL = ModelSettings(hidden=(32, 3, 32), input_noise=0.1, score="whitened")
-DENOISER = ModelSettings(architecture="denoiser", hidden=(32, 32), score="error")
+DENOISER = ModelSettings(architecture="denoiser", hidden=(32, 32))
 TRAINING = TrainingSettings(epochs=8, batch_size=64, seed=7)
 
 
@@ -101,7 +102,7 @@ def by_kind(
     by_distance: Detector,
     combined: Detector,
 ) -> Detector:
-    """One detector for each kind of score; two networks for two of them. And a denoiser, by its error."""
+    """One detector for each kind of score; two networks for two of them. And a denoiser, by the combined."""
     if request.param == "denoiser":
         return train(ROWS, NUMERIC, CATEGORICAL, DENOISER, TRAINING)
     shared = {"whitened": detector, "error": ensemble, "neighbours": by_distance, COMBINED: combined}
@@ -117,10 +118,15 @@ def test_every_name_of_the_settings_is_in_its_registry() -> None:
 def test_the_default_score_is_combined_but_for_images() -> None:
     table = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))
     image = replace(table, image=(2, 2, 1))
-    for architecture, part in (("dense", "whitened"), ("vae", "reconstruction_probability")):
+    for architecture, part in (
+        ("dense", "whitened"),
+        ("vae", "reconstruction_probability"),
+        ("denoiser", "error"),
+    ):
         model = ModelSettings.model_validate({"architecture": architecture})
         assert score_of(model, table) == COMBINED
         assert parts_of(model, table) == (part, "neighbours")
+    assert [residual_weight(each) for each in (MODEL, DENOISER)] == [RESIDUAL_WEIGHT, 1]
     assert parts_of(ModelSettings(), image) == ("whitened",)
     wide = replace(table, numeric=MOST_COMPONENTS + 1)
     assert parts_of(ModelSettings(), wide) == ("error", "neighbours")
