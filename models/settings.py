@@ -51,9 +51,9 @@ class ModelSettings(Section):
         0.1, ge=0
     )  # vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound
     draws: int = Field(16, ge=1)  # vae: noise draws per row for reconstruction_probability
-    score: Literal["error", "mae", "whitened", "reconstruction_probability", "neighbours", "auto"] = (
-        "whitened"
-    )
+    score: Literal[
+        "error", "mae", "whitened", "reconstruction_probability", "neighbours", "combined", "auto"
+    ] = "whitened"
     explain_below: float = Field(0.05, ge=0, le=1)  # reasons are stored up to this p-value
     members: int = Field(1, ge=1)
 

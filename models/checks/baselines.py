@@ -20,7 +20,7 @@ from models.detector import neighbours as nearest
 from models.detector.calibration import LEAST_DEVIATION
 from models.detector.detector import Detector
 from models.detector.fit_score import fit_score
-from models.detector.score_kinds import SCORES
+from models.detector.score_kinds import SCORES, parts_of
 from models.detector.scorer import Scorer, run
 from models.device import tf
 from models.encoding.layout import Layout
@@ -47,18 +47,19 @@ def no_model(detector: Detector) -> Score:
 
 
 def untrained_network(detector: Detector) -> Score:
-    """The same networks before training, with the moments of their residuals on the sample; by their error,
-    where the detector's score does not depend on them.
+    """The same networks before training, with the moments of their residuals on the sample; by the part of
+    the detector's score that depends on them, and by their error where none does.
     """
     settings, layout, seed = detector.settings, detector.encoder.layout, detector.training.seed
-    kind = settings.score if SCORES[settings.score].contributions else "error"
+    of_residual = [name for name in parts_of(settings, layout) if SCORES[name].contributions]
+    parts = tuple(of_residual or ["error"])
     networks = tuple(
         ARCHITECTURES[settings.architecture](layout, settings, seed + member)
         for member in range(settings.members)
     )
     sample = detector.samples.training
-    normality = fit_score(networks, layout, kind, settings.draws, sample, sample, seed)
-    scorer = Scorer(networks, layout, kind, settings.draws, normality)
+    normality = fit_score(networks, layout, parts, settings.draws, sample, sample, seed)
+    scorer = Scorer(networks, layout, parts, settings.draws, normality)
     return lambda rows: scorer.scores([rows])[1]
 
 

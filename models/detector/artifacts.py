@@ -39,11 +39,11 @@ class _Description(BaseModel):
     """The content of detector.json.
 
     format: changes when older versions of Nightscore cannot read the folder. Format 1 has only the moments of
-    residuals of a `Normality`.
+    residuals of a `Normality`, format 2 has no tails.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    format: Literal[1, 2] = 2
+    format: Literal[1, 2, 3] = 3
     encoder: Encoder
     settings: ModelSettings
     training: TrainingSettings

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 from models.detector.calibration import Calibration
 from models.detector.far import Ranges
 from models.detector.fit_score import fit_score
-from models.detector.score_kinds import SCORES
+from models.detector.score_kinds import COMBINED, MOST_COMPONENTS, NEIGHBOURS, SCORES, parts_of
 from models.detector.scorer import Scorer
 from models.device import keras
 from models.encoding.layout import Layout
@@ -22,7 +22,6 @@ from models.settings import ModelSettings
 log = logging.getLogger(__name__)
 
 FEWEST_ANOMALIES = 10  # known frauds that `auto` needs to choose a score by them
-MOST_COMPONENTS = 4_096  # of a covariance; for larger images it is not computed
 
 
 def calibrate(
@@ -44,10 +43,10 @@ def calibrate(
     images. Raises TrainingError where the scores are not
     finite, or all the same.
     """
-    kind = model.score
-    normality = fit_score(networks, layout, kind, model.draws, fit, validation, seed)
-    scorer = Scorer(networks, layout, kind, model.draws, normality)
-    own = replace(scorer, without_itself=SCORES[kind].contributions is None)
+    parts = parts_of(model, layout)
+    normality = fit_score(networks, layout, parts, model.draws, fit, validation, seed)
+    scorer = Scorer(networks, layout, parts, model.draws, normality)
+    own = replace(scorer, without_itself=NEIGHBOURS in parts)
     if ranges is not None:
         highest = own.scores([rows.training])[1].max()
         normality = replace(normality, ranges=ranges, far_weight=highest or np.float32(1))
@@ -55,7 +54,9 @@ def calibrate(
     training = own.scores([rows.training])[1]
     held_out, anomalies = (scorer.scores([part])[1] for part in (rows.held_out, rows.anomalies))
     if not all(np.isfinite(scores).all() for scores in (held_out, training, anomalies)):
-        raise TrainingError(f"scores by {kind} are not finite; check the features for values beyond float32")
+        raise TrainingError(
+            f"scores by {model.score} are not finite; check the features for values beyond float32"
+        )
     if not np.ptp(held_out) > 0:
         raise TrainingError(
             f"all {len(held_out)} held-out rows have the same score {held_out[0]:.4g}; check that the "
@@ -94,6 +95,7 @@ def choose_score(
     half and the anomalies.
     """
     kinds = [kind for kind, score in SCORES.items() if not score.sampled or model.architecture == "vae"]
+    kinds.append(COMBINED)
     if too_wide := layout.width > MOST_COMPONENTS:
         kinds.remove("whitened")
     if len(anomalies) < FEWEST_ANOMALIES:
@@ -106,8 +108,9 @@ def choose_score(
     )
     found = {}
     for kind in kinds:
-        normality = fit_score(networks, layout, kind, model.draws, fit, validation[::2], seed)
-        scores = Scorer(networks, layout, kind, model.draws, normality).scores([rows])[1]
+        parts = parts_of(model.model_copy(update={"score": kind}), layout)
+        normality = fit_score(networks, layout, parts, model.draws, fit, validation[::2], seed)
+        scores = Scorer(networks, layout, parts, model.draws, normality).scores([rows])[1]
         found[kind] = average_precision_score(labels, scores)
     best = max(found, key=lambda kind: found[kind])
     figures = ", ".join(f"{kind} {precision:.3f}" for kind, precision in found.items())

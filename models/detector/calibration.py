@@ -22,9 +22,11 @@ class Normality:
     residual_mean: float32 (members, width); residual_root: float32 (members, width, width), see `whitening`;
         both from rows that no network was trained on.
     reference: float32 (rows, width), see `neighbours`; without rows for a score that needs none.
-    refine_above: the distance from the first reference rows beyond which the whole reference is searched.
+    refine_above: the score by the first reference rows beyond which the whole reference is searched.
     first_scale: float32, by which nearer distances from the first rows are multiplied, to be comparable with
     those from the whole.
+    tails: float32 (3, 21), of the residual's score, of the distance from the first reference rows and of that
+        from all, see `fit_tail`; without rows for a score of one part.
     ranges: float32 (5, numeric features), of the training rows, see `far`. far_weight: float32, 0 for images
     and for versions of an earlier format.
     """
@@ -34,6 +36,7 @@ class Normality:
     reference: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
     refine_above: np.float32 = field(default=np.float32(np.inf), kw_only=True)
     first_scale: np.float32 = field(default=np.float32(1), kw_only=True)
+    tails: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
     ranges: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
     far_weight: np.float32 = field(default=np.float32(0), kw_only=True)
 

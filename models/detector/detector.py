@@ -13,7 +13,7 @@ from models.detector.calibrate import calibrate, choose_score, refuse_what_is_to
 from models.detector.calibration import Calibration
 from models.detector.explanation import Explanation, reasons
 from models.detector.far import find_ranges
-from models.detector.score_kinds import SCORES
+from models.detector.score_kinds import SCORES, parts_of
 from models.detector.scorer import Scorer
 from models.detector.usual import usual_values
 from models.device import describe_device, keras, reproducible
@@ -62,9 +62,8 @@ class Detector:
     @cached_property
     def scorer(self) -> Scorer:
         """The compiled graphs for encoded rows."""
-        return Scorer(
-            self.networks, self.encoder.layout, self.settings.score, self.settings.draws, self.calibration
-        )
+        parts = parts_of(self.settings, self.encoder.layout)
+        return Scorer(self.networks, self.encoder.layout, parts, self.settings.draws, self.calibration)
 
     @cached_property
     def reference(self) -> Reference:
@@ -166,7 +165,7 @@ def train(
     log.info(
         "training on %d normal rows, %d features, on %s", len(fit), len(encoder.features), describe_device()
     )
-    criterion = None if model.score == "auto" else SCORES[model.score].criterion
+    criterion = None if model.score == "auto" else SCORES[parts_of(model, layout)[0]].criterion
     fitted = [
         fit_network(fit, validation, layout, model, training, member, on_epoch, criterion)
         for member in range(model.members)

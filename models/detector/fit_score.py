@@ -1,13 +1,17 @@
-"""Fits a score to normal rows: the moments of their residuals, and the reference sample of neighbours."""
+"""Fits a score to normal rows: the moments of their residuals, the reference sample of neighbours, and the
+tails of the parts of a combined score.
+"""
 
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.detector import neighbours
 from models.detector.calibration import Normality
-from models.detector.score_kinds import SCORES, Moments
+from models.detector.score_kinds import NEIGHBOURS, SCORES, Moments
 from models.detector.scorer import Scorer, drawn_residual
+from models.detector.tails import fit_tail, surprise
 from models.device import keras, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded
@@ -19,35 +23,44 @@ DRAWN = 5_000
 def fit_score(
     networks: tuple[keras.Model, ...],
     layout: Layout,
-    kind: str,
+    parts: tuple[str, ...],
     draws: int,
     fit: Encoded,
     validation: Encoded,
     seed: int,
 ) -> Normality:
-    """Returns what a Scorer of this kind measures rows against.
+    """Returns what a Scorer of these parts measures rows against.
 
     fit: rows that the networks were trained on, of which the reference is a sample, drawn by the seed.
     validation: normal rows that they were not trained on, for everything else.
     """
-    normality = Normality(*_moments(networks, layout, kind, draws, validation))
-    if SCORES[kind].contributions is not None:
+    normality = Normality(*_moments(networks, layout, parts[0], draws, validation))
+    if NEIGHBOURS not in parts:
         return normality
+
+    def measured(part: str, against: Normality) -> NDArray[np.float32]:
+        return Scorer(networks, layout, (part,), draws, against).scores([validation])[1]
+
     reference = neighbours.draw_reference(fit, seed)
     whole = replace(normality, reference=reference)
-    if len(reference) <= neighbours.FIRST_ROWS:
+    few = len(reference) <= neighbours.FIRST_ROWS
+    if few and len(parts) == 1:
         return whole
     first = replace(normality, reference=reference[: neighbours.FIRST_ROWS])
-    from_first, from_whole = (
-        Scorer(networks, layout, kind, draws, each).scores([validation])[1]
-        for each in (first, replace(whole, refine_above=np.float32(-1)))
-    )
-    apart = from_first > 0
-    return replace(
-        whole,
-        refine_above=np.quantile(from_first, neighbours.REFINED_ABOVE).astype(np.float32),
-        first_scale=np.median(from_whole[apart] / from_first[apart]) if apart.any() else np.float32(1),
-    )
+    from_first = measured(NEIGHBOURS, first)
+    from_whole = from_first if few else measured(NEIGHBOURS, replace(whole, refine_above=np.float32(-1)))
+    if len(parts) == 1:
+        apart = from_first > 0
+        return replace(
+            whole,
+            refine_above=np.quantile(from_first, neighbours.REFINED_ABOVE).astype(np.float32),
+            first_scale=np.median(from_whole[apart] / from_first[apart]) if apart.any() else np.float32(1),
+        )
+    of_residual = measured(parts[0], normality)
+    tails = np.stack([fit_tail(scores) for scores in (of_residual, from_first, from_whole)])
+    sums = surprise(tf.constant(of_residual), tails[0]) + surprise(tf.constant(from_first), tails[1])
+    above = np.inf if few else np.quantile(sums.numpy(), neighbours.REFINED_ABOVE)
+    return replace(whole, tails=tails, refine_above=np.float32(above))
 
 
 def _moments(

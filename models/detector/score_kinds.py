@@ -1,4 +1,4 @@
-"""The scores: `SCORES[kind]`.
+"""The scores: `SCORES[kind]`, and COMBINED, which adds two of them.
 
 Each is a sum of contributions, one per column of the encoded row.
 """
@@ -13,6 +13,10 @@ from models.detector.calibration import LEAST_DEVIATION, whitening
 from models.device import tf
 from models.encoding.layout import Layout
 from models.networks.fitting import Criterion, Residuals
+from models.settings import ModelSettings
+
+NEIGHBOURS, COMBINED = "neighbours", "combined"
+MOST_COMPONENTS = 4_096  # of a covariance; for larger images it is not computed
 
 Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -91,5 +95,19 @@ SCORES: dict[str, ScoreKind] = {
     # every row
     "reconstruction_probability": ScoreKind(_whitened, _variances, sampled=True),
     # the mean distance from the nearest rows of a reference sample, see `neighbours`
-    "neighbours": ScoreKind(None, _no_moments),
+    NEIGHBOURS: ScoreKind(None, _no_moments),
 }
+
+
+def parts_of(model: ModelSettings, layout: Layout) -> tuple[str, ...]:
+    """Returns the names in SCORES of what the score is made of: itself, or for COMBINED the score of the
+    residual and `neighbours`, with equal weights.
+
+    The score of the residual is `reconstruction_probability` of a variational network, else `whitened`, or
+    `error` for rows too wide for a covariance.
+    """
+    if model.score != COMBINED:
+        return (model.score,)
+    if model.architecture == "vae":
+        return "reconstruction_probability", NEIGHBOURS
+    return ("error" if layout.width > MOST_COMPONENTS else "whitened"), NEIGHBOURS

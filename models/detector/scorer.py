@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from models.detector import far, neighbours
 from models.detector.calibration import Normality
-from models.detector.score_kinds import SCORES
+from models.detector.score_kinds import NEIGHBOURS, SCORES
+from models.detector.tails import TINY, surprise
 from models.device import keras, tf
 from models.encoding.layout import Layout, rows_at_once
 from models.encoding.samples import Encoded
@@ -36,13 +37,14 @@ Tensors = tuple[tf.Tensor, tf.Tensor]
 class Scorer:
     """Networks with all that is needed to score rows. Each graph is compiled at the first use of its form.
 
-    kind: a name in SCORES. draws: noise draws per row, where the score is sampled.
+    parts: names in SCORES; of several, the score is the sum of how surprising each is, see `tails`.
+    draws: noise draws per row, where a score is sampled.
     without_itself: whether the rows may be rows of the reference; see `neighbours.contributions`.
     """
 
     networks: tuple[keras.Model, ...]
     layout: Layout
-    kind: str
+    parts: tuple[str, ...]
     draws: int
     normality: Normality
     without_itself: bool = False
@@ -55,7 +57,8 @@ class Scorer:
 
     def contributions(self, batches: Iterable[Encoded]) -> Pair:
         """Returns (contributions to the score (rows, width), output (rows, outputs)) of the rows of all
-        batches: the mean over the networks. For neighbours, the output is the mean of a row's neighbours.
+        batches: the mean over the networks. For neighbours, the output is the mean of a row's neighbours; of
+        several parts, it is that of the most surprising one.
         """
         return _joined([self._explained(batch) for batch in batches])
 
@@ -63,7 +66,7 @@ class Scorer:
         error, first = self._run(Scorer._first_sums, batch)
         score = first * self.normality.first_scale
         if (refined := first > self.normality.refine_above).any():
-            score[refined] = self._run(Scorer._sums, batch[refined], neighbours.ROWS)[1]
+            score[refined] = self._run(Scorer._whole_sums, batch[refined], neighbours.ROWS)[1]
         return error, score
 
     def _explained(self, batch: Encoded) -> Pair:
@@ -72,14 +75,14 @@ class Scorer:
         if np.isinf(self.normality.refine_above):
             return contributions, output
         if (refined := self._run(Scorer._first_sums, batch)[1] > self.normality.refine_above).any():
-            whole = self._run(Scorer._explanation, batch[refined], neighbours.ROWS)
+            whole = self._run(Scorer._whole_explanation, batch[refined], neighbours.ROWS)
             contributions[refined], output[refined] = whole
         return contributions, output
 
     def _run(self, part: "Part", batch: Encoded, most_rows: int = ROWS) -> Pair:
         bare = replace(self, normality=NOTHING)
         graph = _graph(
-            _Form(bare, part, self._forms, self.layout, self.kind, self.draws, self.without_itself)
+            _Form(bare, part, self._forms, self.layout, self.parts, self.draws, self.without_itself)
         )
         return run(lambda encoded: graph(encoded, *self._arguments), [batch], most_rows)
 
@@ -93,31 +96,53 @@ class Scorer:
         return weights(self.networks), measured
 
     def _first_sums(self, encoded: tf.Tensor) -> Tensors:
-        return self._near_first()._sums(encoded)
+        return self._by_first_rows()._sums(encoded)
+
+    def _whole_sums(self, encoded: tf.Tensor) -> Tensors:
+        return self._by_all_rows()._sums(encoded)
 
     def _first_explanation(self, encoded: tf.Tensor) -> Tensors:
-        return self._near_first()._explanation(encoded)
+        return self._by_first_rows()._explanation(encoded)
 
-    def _near_first(self) -> "Scorer":
-        """The same scorer with the first rows of the reference alone."""
-        first = self.normality.reference[: neighbours.FIRST_ROWS]
-        return replace(self, normality=replace(self.normality, reference=first))
+    def _whole_explanation(self, encoded: tf.Tensor) -> Tensors:
+        return self._by_all_rows()._explanation(encoded)
+
+    def _by_first_rows(self) -> "Scorer":
+        """The same scorer with the first rows of the reference alone, and the tail of distances from them."""
+        measured, first = self.normality, self.normality.reference[: neighbours.FIRST_ROWS]
+        return replace(self, normality=replace(measured, reference=first, tails=measured.tails[:2]))
+
+    def _by_all_rows(self) -> "Scorer":
+        return replace(self, normality=replace(self.normality, tails=self.normality.tails[::2]))
 
     def _sums(self, encoded: tf.Tensor) -> Tensors:
         outputs, residuals = self._residuals(encoded)
         errors = [tf.reduce_sum(tf.square(each), axis=-1) / self.layout.features for each in residuals]
-        parts = self._parts(encoded, outputs, residuals)
-        score = _mean([tf.reduce_sum(contributions, axis=-1) for contributions, _ in parts])
+        scores = [
+            _mean([tf.reduce_sum(contributions, axis=-1) for contributions, _ in part])
+            for part in self._parts(encoded, outputs, residuals)
+        ]
+        score = tf.add_n(self._terms(scores))
         if self._has_ranges:
             score += tf.reduce_sum(self._far(encoded), axis=-1)
         return _mean(errors), score
 
     def _explanation(self, encoded: tf.Tensor) -> Tensors:
         parts = self._parts(encoded, *self._residuals(encoded))
-        found = _mean([contributions for contributions, _ in parts])
+        shares = [_mean([contributions for contributions, _ in part]) for part in parts]
+        outputs = [_mean([output for _, output in part]) for part in parts]
+        scores = [tf.reduce_sum(share, axis=-1) for share in shares]
+        terms = self._terms(scores)
+        found = tf.add_n(
+            [
+                share * (term / tf.maximum(score, TINY))[:, None]
+                for share, term, score in zip(shares, terms, scores, strict=True)
+            ]
+        )
         if self._has_ranges:
             found += self._far(encoded)
-        return found, _mean([output for _, output in parts])
+        strongest = tf.argmax(tf.stack(terms, axis=1), axis=1)
+        return found, tf.gather(tf.stack(outputs, axis=1), strongest, batch_dims=1)
 
     @property
     def _has_ranges(self) -> bool:
@@ -135,24 +160,31 @@ class Scorer:
         ]
         return outputs, residuals
 
+    def _terms(self, scores: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns what each part adds to the score: how surprising it is; the only part, itself."""
+        if len(scores) == 1:
+            return scores
+        return [surprise(score, self.normality.tails[part]) for part, score in enumerate(scores)]
+
     def _parts(
         self, encoded: tf.Tensor, outputs: list[tf.Tensor], residuals: list[tf.Tensor]
-    ) -> list[Tensors]:
-        """Returns contributions (rows, width) and output (rows, outputs) of each network; of neighbours, one
-        pair.
+    ) -> list[list[Tensors]]:
+        """Returns, for each part, contributions (rows, width) and output (rows, outputs) of each network; of
+        neighbours, one pair.
         """
-        if SCORES[self.kind].contributions is None:
-            reference = self.normality.reference
-            return [
-                neighbours.contributions(encoded, reference, self.layout, without_itself=self.without_itself)
-            ]
+        reference = self.normality.reference
         return [
-            (self._of_residual(encoded, member, components), output)
-            for member, (output, components) in enumerate(zip(outputs, residuals, strict=True))
+            [neighbours.contributions(encoded, reference, self.layout, without_itself=self.without_itself)]
+            if name == NEIGHBOURS
+            else [
+                (self._of_residual(name, encoded, member, components), output)
+                for member, (output, components) in enumerate(zip(outputs, residuals, strict=True))
+            ]
+            for name in self.parts
         ]
 
-    def _of_residual(self, encoded: tf.Tensor, member: int, components: tf.Tensor) -> tf.Tensor:
-        score, normality = SCORES[self.kind], self.normality
+    def _of_residual(self, name: str, encoded: tf.Tensor, member: int, components: tf.Tensor) -> tf.Tensor:
+        score, normality = SCORES[name], self.normality
         assert score.contributions is not None
         if score.sampled:
             components = drawn_residual(self.networks[member], self.layout, encoded, self.draws)
@@ -180,7 +212,7 @@ class _Form:
     part: Part
     networks: tuple[str, ...]
     layout: Layout
-    kind: str
+    parts: tuple[str, ...]
     draws: int
     without_itself: bool
 

@@ -3,6 +3,7 @@
 import duckdb
 import polars as pl
 
+from tasks.core.instances import session
 from tasks.core.references import RowSum
 
 
@@ -19,6 +20,6 @@ def row_sum(con: duckdb.DuckDBPyConnection, relation: str, copy: str = "0") -> R
 
 def sum_of_ids(ids: pl.Series) -> RowSum:
     """Returns the identities of scored rows, each the copy 0 of its id."""
-    with duckdb.connect() as con:
+    with session("sums", duckdb.connect, lambda _: None) as con:
         con.register("found", pl.DataFrame({"id": ids}).to_arrow())
         return row_sum(con, "found")

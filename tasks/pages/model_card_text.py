@@ -34,6 +34,11 @@ SCORES = {
         "The mean distance from the ten nearest of a sample of at most 4,096 training rows, in encoded "
         "units, estimated from 512 of them for rows that are near these; no network decides it."
     ),
+    "combined": (
+        "The sum of two terms: how surprising the row's residual is, and how surprising its distance from "
+        "the nearest training rows. Each is -log of the share of normal rows with a higher value, continued "
+        "beyond them by a generalised Pareto tail."
+    ),
 }
 OF_NUMBERS = (
     "Numeric values are standardised by the mean and standard deviation of the training rows, after a "
@@ -220,14 +225,14 @@ def _options(detector: Detector) -> list[str]:
 
 
 def _score(detector: Detector) -> str:
-    draws = (
-        f" of {detector.settings.draws} draws"
-        if detector.settings.score == "reconstruction_probability"
-        else ""
-    )
-    return {"error": "error", "mae": "mean absolute error", "whitened": "whitened error"}.get(
-        detector.settings.score, f"reconstruction probability{draws}"
-    )
+    return {
+        "error": "error",
+        "mae": "mean absolute error",
+        "whitened": "whitened error",
+        "reconstruction_probability": f"reconstruction probability of {detector.settings.draws} draws",
+        "neighbours": "distance from the nearest training rows",
+        "combined": "combined score, of the residual and the distance from the nearest training rows",
+    }[detector.settings.score]
 
 
 def _encoding(encoder: Encoder) -> list[tuple[str, str]]:

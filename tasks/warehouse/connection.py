@@ -12,9 +12,10 @@ import duckdb
 
 import sql
 from tasks.core.errors import WarehouseError, WarehouseMissing, first_line
+from tasks.core.instances import session
 from tasks.warehouse import statements
 from tasks.warehouse.contention import Patience, is_held
-from tasks.warehouse.ducklake import load_extensions
+from tasks.warehouse.ducklake import Lake, load_extensions
 from tasks.warehouse.schema import FORMAT, NumericRoles, bring_up_to_date, read_format
 from tasks.warehouse.settings import WarehouseSettings
 from tasks.warehouse.statements import Row
@@ -28,6 +29,7 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     # rows of a table have no order; a million of them go in twice as fast
     "preserve_insertion_order": "false",
+    "enable_external_file_cache": "false",  # an instance outlives the files that it has read
 }
 # The wheels of the extensions are pinned by hash: checking 36 MB of signatures took 0.3 s each time.
 LAKE_CONFIG = CONFIG | {"allow_unsigned_extensions": "true"}
@@ -57,16 +59,18 @@ class Warehouse:
         return replace(self, settings=self.settings.model_copy(update={"wait_seconds": seconds}))
 
     @contextmanager
-    def reading(self, as_of: datetime | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    def reading(
+        self, as_of: datetime | None = None, *, apart: bool = False
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A read-only connection with the dataset's schema in use; a schema of an earlier format is migrated
         first.
 
-        as_of: an instant, with its zone; views show what they showed then. Raises WarehouseMissing where
-        there is no warehouse or no such dataset yet, WarehouseError where it cannot be opened or is of a
-        newer format.
+        as_of: an instant, with its zone; views show what they showed then. apart: whether the caller changes
+        the settings of DuckDB itself, which are nobody else's then. Raises WarehouseMissing where there is no
+        warehouse or no such dataset yet, WarehouseError where it cannot be opened or is of a newer format.
         """
         while True:
-            with _opened(self.settings) as con:
+            with _opened(self.settings, apart=apart) as con:
                 stored = read_format(con, self.name)
                 if stored is None:
                     raise WarehouseMissing(
@@ -151,10 +155,11 @@ def list_datasets(warehouse: WarehouseSettings) -> list[str]:
 
 
 @contextmanager
-def _opened(warehouse: WarehouseSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+def _opened(warehouse: WarehouseSettings, *, apart: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     if warehouse.file is not None and not warehouse.file.exists():
         raise _missing(warehouse)
-    with _attached(warehouse, Patience(warehouse.place, warehouse.wait_seconds), read_only=True) as con:
+    patience = Patience(warehouse.place, warehouse.wait_seconds)
+    with _attached(warehouse, patience, read_only=True, apart=apart) as con:
         yield con
 
 
@@ -180,16 +185,15 @@ def _use(con: duckdb.DuckDBPyConnection, name: str) -> None:
 
 @contextmanager
 def _attached(
-    warehouse: WarehouseSettings, patience: Patience, *, read_only: bool
+    warehouse: WarehouseSettings, patience: Patience, *, read_only: bool, apart: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     if warehouse.file is not None:
         warehouse.file.parent.mkdir(parents=True, exist_ok=True)
         in_duckdb = warehouse.lake is None or warehouse.lake.engine == "duckdb"
         if in_duckdb and not read_only and not warehouse.file.exists():
             _make_file(warehouse.file)
-    with duckdb.connect(config=LAKE_CONFIG if warehouse.lake else CONFIG) as con:
-        if warehouse.lake is not None:
-            load_extensions(con, warehouse.lake)
+    lake = warehouse.lake
+    with _made(lake) if apart else session(lake, lambda: _made(lake), _detach) as con:
         while True:
             try:
                 con.execute(_attach_statement(warehouse, read_only=read_only))
@@ -204,6 +208,17 @@ def _attached(
                     ) from error
                 patience.wait(error)
         yield con
+
+
+def _made(lake: Lake | None) -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(config=LAKE_CONFIG if lake else CONFIG)
+    if lake is not None:
+        load_extensions(con, lake)
+    return con
+
+
+def _detach(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("detach warehouse")
 
 
 def _make_file(path: Path) -> None:

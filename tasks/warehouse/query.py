@@ -61,7 +61,7 @@ def query(warehouse: Warehouse, text: str, as_of: datetime | None = None) -> Ans
     as_of: instant with a zone; views show what they showed then. Raises WarehouseError where the statement is
     no query or calls a table function that may look elsewhere, QueryFailed where DuckDB refuses it.
     """
-    with warehouse.reading(as_of) as con:
+    with warehouse.reading(as_of, apart=True) as con:
         _close_off(con, warehouse.settings)
         try:
             result = con.execute(_checked(con, text))

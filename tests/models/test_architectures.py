@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from models.detector.artifacts import load, save
 from models.detector.calibrate import calibrate, choose_score
 from models.detector.detector import train
-from models.detector.score_kinds import SCORES
+from models.detector.score_kinds import COMBINED, SCORES, parts_of
 from models.detector.scorer import Scorer
 from models.device import keras, reproducible, tf
 from models.encoding.layout import Layout
@@ -79,7 +79,7 @@ def scorer(network: keras.Model, layout: Layout, model: ModelSettings) -> Scorer
     calibration = calibrate(
         (network,), layout, model, held_out, held_out, samples, normals=400, seed=1, ranges=None
     )
-    return Scorer((network,), layout, model.score, model.draws, calibration)
+    return Scorer((network,), layout, parts_of(model, layout), model.draws, calibration)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -273,7 +273,7 @@ def test_the_draws_of_a_row_are_the_same_wherever_it_is(
     assert (scores([sample[:3], sample[3:]])[1] == whole).all()
 
 
-@pytest.mark.parametrize(("name", "score"), [("vae", "reconstruction_probability"), ("denoiser", "error")])
+@pytest.mark.parametrize(("name", "score"), [("vae", "combined"), ("denoiser", "error")])
 def test_a_whole_detector_is_stored_and_read(name: str, score: str, tmp_path: Path) -> None:
     frame = pl.DataFrame(rows(TABLE, 1_500, 12)[:, :4], schema=["a", "b", "c", "d"]).cast(pl.Float64)
     model = settings(name, score=score, members=2)
@@ -298,7 +298,7 @@ def test_auto_chooses_the_score_with_the_best_average_precision_on_known_frauds(
     validation, anomalies = rows(layout, 800, 14), other_rows(layout, 60, 15)
     chosen = choose_score((network,), layout, model, validation, validation, anomalies, 1)
     figures = dict(re.findall(r"(\w+) (0\.\d+|1\.0+)", caplog.messages[-1].split(": ")[-1]))
-    assert set(figures) == set(SCORES)
+    assert set(figures) == {*SCORES, COMBINED}
     assert chosen == max(figures, key=lambda kind: float(figures[kind]))
     assert "400 held-out rows and 60 known frauds" in caplog.messages[-1]
     assert choose_score((network,), layout, model, validation, validation, anomalies[:9], 1) == "whitened"

@@ -136,7 +136,7 @@ def test_the_untrained_network_differs_from_the_trained_one_only_in_its_weights(
     frame, layout = rows(200, seed=7), detector.encoder.layout
     network = ARCHITECTURES["dense"](layout, MODEL, detector.training.seed)
     sample = detector.samples.training
-    normality = fit_score((network,), layout, "whitened", 1, sample, sample, seed=0)
+    normality = fit_score((network,), layout, ("whitened",), 1, sample, sample, seed=0)
     alone = replace(
         detector, networks=(network,), calibration=replace(detector.calibration, **vars(normality))
     )

@@ -18,12 +18,16 @@ from sklearn.metrics import roc_auc_score
 
 from models.detector.detector import Detector, train
 from models.detector.explanation import REASONS
-from models.detector.score_kinds import SCORES
+from models.detector.fit_score import fit_score
+from models.detector.neighbours import FIRST_ROWS
+from models.detector.score_kinds import COMBINED, SCORES
+from models.detector.scorer import Scorer
+from models.detector.tails import LEAST_SHAPE, surprise
 from models.device import keras
 from models.encoding.layout import Layout
 from models.errors import ModelError, TrainingError
 from models.networks.architectures import ARCHITECTURES
-from models.networks.fitting import STEPS_AT_ONCE
+from models.networks.fitting import STEPS_AT_ONCE, split
 from models.settings import ModelSettings, TrainingSettings
 
 pytestmark = pytest.mark.slow
@@ -77,20 +81,29 @@ def by_distance() -> Detector:
     return trained("neighbours")
 
 
-@pytest.fixture(scope="module", params=["error", "mae", "whitened", "neighbours", "denoiser"])
+@pytest.fixture(scope="module")
+def combined() -> Detector:
+    return trained(COMBINED, members=2)
+
+
+@pytest.fixture(scope="module", params=["error", "mae", "whitened", "neighbours", COMBINED, "denoiser"])
 def by_kind(
-    request: pytest.FixtureRequest, detector: Detector, ensemble: Detector, by_distance: Detector
+    request: pytest.FixtureRequest,
+    detector: Detector,
+    ensemble: Detector,
+    by_distance: Detector,
+    combined: Detector,
 ) -> Detector:
-    """One detector for each kind of score; two networks for one of them. And a denoiser, by its error."""
+    """One detector for each kind of score; two networks for two of them. And a denoiser, by its error."""
     if request.param == "denoiser":
         return train(ROWS, NUMERIC, CATEGORICAL, DENOISER, TRAINING)
-    shared = {"whitened": detector, "error": ensemble, "neighbours": by_distance}
+    shared = {"whitened": detector, "error": ensemble, "neighbours": by_distance, COMBINED: combined}
     return shared.get(request.param) or trained(request.param)
 
 
 def test_every_name_of_the_settings_is_in_its_registry() -> None:
     assert set(ARCHITECTURES) == set(get_args(ModelSettings.model_fields["architecture"].annotation))
-    assert {*SCORES, "auto"} == set(get_args(ModelSettings.model_fields["score"].annotation))
+    assert {*SCORES, COMBINED, "auto"} == set(get_args(ModelSettings.model_fields["score"].annotation))
 
 
 def test_scores_are_finite_and_not_negative_for_any_rows(by_kind: Detector) -> None:
@@ -172,28 +185,28 @@ def test_a_value_just_outside_the_range_of_large_numbers_is_near() -> None:
     assert (detector.score(rows).score - without.score(rows).score).max() < calibration.far_weight
 
 
-def test_scores_do_not_depend_on_the_order_of_rows(detector: Detector) -> None:
+def test_scores_do_not_depend_on_the_order_of_rows(by_kind: Detector) -> None:
     order = np.random.default_rng(0).permutation(len(FRESH))
-    assert (detector.score(FRESH[order]).score == detector.score(FRESH).score[order]).all()
+    assert (by_kind.score(FRESH[order]).score == by_kind.score(FRESH).score[order]).all()
 
 
 @given(
     cuts=st.lists(st.integers(0, 2_000), max_size=5),
-    batch_rows=st.integers(1, 3_000).filter(lambda rows: rows > 40),
+    batch_rows=st.integers(400, 3_000),
 )
-@settings(deadline=None, max_examples=15)
-def test_scores_do_not_depend_on_the_batches(detector: Detector, cuts: list[int], batch_rows: int) -> None:
+@settings(deadline=None, max_examples=6, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+def test_scores_do_not_depend_on_the_batches(combined: Detector, cuts: list[int], batch_rows: int) -> None:
     edges = [0, *sorted(cuts), len(FRESH)]
     batches = [FRESH[start:stop] for start, stop in pairwise(edges)]
-    scores = detector.score_batches(iter(batches), batch_rows)
-    assert (scores.score == detector.score(FRESH).score).all()
-    assert (scores.error == detector.score(FRESH).error).all()
+    scores = combined.score_batches(iter(batches), batch_rows)
+    assert (scores.score == combined.score(FRESH).score).all()
+    assert (scores.error == combined.score(FRESH).error).all()
 
 
-def test_a_long_stream_is_scored_as_its_parts(detector: Detector) -> None:
+def test_a_long_stream_is_scored_as_its_parts(combined: Detector) -> None:
     long = pl.concat([FRESH] * 20)
-    assert (detector.score(long).score == np.tile(detector.score(FRESH).score, 20)).all()
-    assert (detector.score(FRESH[:3]).score == detector.score(FRESH).score[:3]).all()
+    assert (combined.score(long).score == np.tile(combined.score(FRESH).score, 20)).all()
+    assert (combined.score(FRESH[:3]).score == combined.score(FRESH).score[:3]).all()
 
 
 def test_no_rows_have_no_scores(detector: Detector) -> None:
@@ -251,6 +264,56 @@ def test_the_whole_reference_is_searched_for_far_rows_alone_and_ranks_them_as_if
     assert 0.05 < np.mean(refined[: len(FRESH)]) < 0.15
     assert refined[whole > calibration.refine_above].all()
     assert np.median(found[: len(FRESH)] / whole[: len(FRESH)]) == pytest.approx(1, abs=0.02)
+
+
+def test_a_combined_score_adds_how_surprising_its_parts_are(combined: Detector) -> None:
+    """Of the residual and of the distance, next to rows that nothing was fitted to."""
+    alone = [
+        replace(combined, settings=combined.settings.model_copy(update={"score": kind}))
+        for kind in ("whitened", "neighbours")
+    ]
+    calibration = replace(
+        combined.calibration,
+        tails=combined.calibration.tails[:0],
+        far_weight=np.float32(0),
+        refine_above=np.float32(-1),
+    )
+    parts = [replace(each, calibration=calibration).score(FRESH).score for each in alone]
+    terms = [surprise(part, tail) for part, tail in zip(parts, combined.calibration.tails[::2], strict=True)]
+    everywhere = replace(combined.calibration, refine_above=np.float32(-1), far_weight=np.float32(0))
+    found = replace(combined, calibration=everywhere).score(FRESH).score
+    np.testing.assert_allclose(found, np.sum(terms, axis=0), rtol=1e-4)
+    assert [np.mean(term) for term in terms] == pytest.approx([1, 1], abs=0.2)  # -log of uniform shares
+
+
+@pytest.mark.parametrize(
+    ("rows", "reference", "fitted_shapes"), [(300, 240, False), (1_000, 800, True), (10_000, 4_096, True)]
+)
+def test_how_a_combined_score_is_fitted_to_few_and_many_rows(
+    rows: int, reference: int, fitted_shapes: bool
+) -> None:
+    """A tenth of the rows gives moments and tails, another one p-values: of few, the tails are exponential;
+    up to 512 reference rows, all are searched for every row.
+    """
+    sample = np.random.default_rng(1).standard_t(3, size=(rows, 4)).astype(np.float32)
+    layout = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))
+    network = ARCHITECTURES["dense"](layout, MODEL, 1)
+    parts = split(rows, 1)
+    found = fit_score(
+        (network,), layout, ("whitened", "neighbours"), 1, sample[parts.fit], sample[parts.validation], 1
+    )
+    assert len(found.reference) == reference
+    assert np.isinf(found.refine_above) == (reference <= FIRST_ROWS)
+    assert (found.tails[1] == found.tails[2]).all() == (reference <= FIRST_ROWS)
+    assert (found.tails[:, -1] > np.float32(LEAST_SHAPE)).any() == fitted_shapes
+    scorer = Scorer((network,), layout, ("whitened", "neighbours"), 1, found)
+    held_out, fresh = (
+        scorer.scores([part.astype(np.float32)])[1]
+        for part in (sample[parts.p_value], np.random.default_rng(2).standard_t(3, size=(2_000, 4)))
+    )
+    above = np.quantile(held_out, 0.9)
+    error = np.sqrt(0.1 * 0.9 / len(held_out))
+    assert np.mean(fresh > above) == pytest.approx(0.1, abs=3 * error)
 
 
 def test_a_training_row_is_not_its_own_neighbour(by_distance: Detector) -> None:

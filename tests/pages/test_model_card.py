@@ -23,7 +23,7 @@ from tasks.core.references import DateLeftOut, LeftOut, Version
 from tasks.pages.charts import score
 from tasks.pages.model_card import CardFacts, render_card, write_card
 from tasks.pages.model_card_charts import LEVELS
-from tasks.pages.model_card_text import SCORES
+from tasks.pages.model_card_text import SCORES, lead
 from tasks.pages.page_facts import link_report
 from tasks.warehouse.schema import product_version
 
@@ -302,4 +302,10 @@ def test_the_card_names_the_dates_that_were_learnt_from_and_the_gaps_of_the_wind
 
 
 def test_the_card_explains_every_score() -> None:
-    assert set(SCORES) == set(score_kinds.SCORES)
+    assert set(SCORES) == {*score_kinds.SCORES, score_kinds.COMBINED}
+    learnt = tabular()
+    named = {
+        lead(VERSION, replace(learnt, settings=learnt.settings.model_copy(update={"score": kind})), FACTS)
+        for kind in SCORES
+    }
+    assert len(named) == len(SCORES)
