@@ -18,6 +18,7 @@ NAMES = st.text(st.sampled_from("ab1[]*?!-. _{}:,'ü%"), min_size=1, max_size=8)
 )
 
 
+@pytest.mark.slow
 @settings(
     phases=PHASES,
     deadline=None,

@@ -78,6 +78,7 @@ def days(draw: st.DrawFn) -> pl.DataFrame:
     return frame.with_columns(pl.col("at").cast(pl.String)) if odd == "text" else frame
 
 
+@pytest.mark.slow
 @settings(
     deadline=None,
     max_examples=40,

@@ -207,6 +207,7 @@ def plain(with_sql: bool, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         return outcome(dataset(folder, {}, with_sql=with_sql), {}, tmp_path_factory.mktemp("plain"))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(data=st.data())
 def test_types_orders_and_files_change_nothing(
@@ -218,6 +219,7 @@ def test_types_orders_and_files_change_nothing(
         assert_same(outcome(dataset(folder, {}, with_sql=with_sql), {}, Path(staging)), plain)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(data=st.data())
 def test_names_change_nothing(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -232,6 +234,7 @@ def test_names_change_nothing(data: st.DataObject, tmp_path_factory: pytest.Temp
         assert_same(outcome(dataset(folder, names, with_sql=False), names, Path(staging)), expected)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(data=st.data())
 def test_columns_that_nobody_configured_change_nothing(
