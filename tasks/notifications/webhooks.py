@@ -3,6 +3,7 @@
 The retries are our own: httpx-retries has no deadline across attempts.
 """
 
+import importlib
 import logging
 import threading
 import time
@@ -66,6 +67,8 @@ def deliver(posts: Sequence[Post], settings: NotifySettings) -> list[Answer]:
 
     Raises nothing because of a webhook.
     """
+    if posts:
+        importlib.import_module("httpx")  # before the deadline is set: the time is for the network
     deadline = time.monotonic() + settings.timeout_seconds
     answers: dict[str, Answer] = {}
 

@@ -58,7 +58,7 @@ DOUBT = Notice(
 )
 
 
-def settings_for(*hooks: Hook, timeout_seconds: float = 10, retries: int = 3) -> NotifySettings:
+def settings_for(*hooks: Hook, timeout_seconds: float = 60, retries: int = 3) -> NotifySettings:
     webhooks = [{"url": hook.url} for hook in hooks]
     return NotifySettings.model_validate(
         {"webhooks": webhooks, "timeout_seconds": timeout_seconds, "retries": retries}
