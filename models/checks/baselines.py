@@ -112,7 +112,7 @@ def neighbours(detector: Detector) -> Score:
     2000; the mean: Angiulli & Pizzuti, 2002).
     """
     layout = detector.encoder.layout
-    reference = nearest.draw_reference(detector.samples.training, detector.training.seed)
+    reference = nearest.padded(nearest.draw_reference(detector.samples.training, detector.training.seed))
     graph, among = _nearest(layout), tf.constant(reference)
 
     def score(rows: Encoded) -> Floats:

@@ -26,8 +26,22 @@ FEW = 1_024  # reference rows, of which the nearest are found without groups
 
 def draw_reference(rows: Encoded, seed: int) -> Encoded:
     """Returns at most REFERENCE_ROWS rows and MOST_CELLS numbers, drawn by the seed, in random order."""
-    count = min(REFERENCE_ROWS, MOST_CELLS // rows.shape[1])
-    return rows[np.random.default_rng(seed).permutation(len(rows))[:count]]
+    return rows[np.random.default_rng(seed).permutation(len(rows))[: _most_rows(rows.shape[1])]]
+
+
+def _most_rows(width: int) -> int:
+    return min(REFERENCE_ROWS, MOST_CELLS // width)
+
+
+def padded(reference: Encoded) -> Encoded:
+    """Returns the reference with rows of NaN, which stand for none, up to a power of two or its largest size:
+    a graph is compiled for one size, and small references differ in it with every training.
+    """
+    rows, width = reference.shape
+    if rows <= NEIGHBOURS:  # fewer than are looked for
+        return reference
+    size = max(rows, min(1 << (rows - 1).bit_length(), _most_rows(width)))
+    return np.pad(reference, ((0, size - rows), (0, 0)), constant_values=np.nan)
 
 
 def contributions(
@@ -37,6 +51,7 @@ def contributions(
     rows of the reference, float32 (rows, width), at least 0; and the mean of those neighbours, in the form of
     a network's output (rows, outputs).
 
+    reference: float32 (at least 1, width), see `padded`.
     without_itself: whether one reference row that equals the row is left out, for rows of the reference.
     """
     count = min(NEIGHBOURS + without_itself, reference.shape[0])
@@ -65,6 +80,7 @@ def _nearest(encoded: tf.Tensor, reference: Encoded, layout: Layout, count: int)
     rows, among = expand(encoded, layout), expand(tf.convert_to_tensor(reference), layout)
     # |x - r|^2 = |x|^2 - closeness, and the first term is the same for every r
     closeness = 2 * tf.matmul(rows, among, transpose_b=True) - tf.reduce_sum(tf.square(among), axis=-1)
+    closeness = tf.where(tf.math.is_nan(reference[:, 0]), -np.inf, closeness)
     return (_highest if reference.shape[0] <= FEW else _highest_in_groups)(closeness, count)
 
 

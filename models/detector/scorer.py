@@ -93,7 +93,8 @@ class Scorer:
 
     @cached_property
     def _arguments(self) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor]]:
-        measured = {each.name: tf.constant(getattr(self.normality, each.name)) for each in fields(Normality)}
+        normality = replace(self.normality, reference=neighbours.padded(self.normality.reference))
+        measured = {each.name: tf.constant(getattr(normality, each.name)) for each in fields(Normality)}
         return weights(self.networks), measured
 
     def _first_sums(self, encoded: tf.Tensor) -> Tensors:

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from models.detector.detector import Detector, train
 from models.detector.explanation import REASONS
 from models.detector.fit_score import fit_score
-from models.detector.neighbours import FIRST_ROWS
+from models.detector.neighbours import FIRST_ROWS, NEIGHBOURS, contributions, padded
 from models.detector.score_kinds import (
     COMBINED,
     MOST_COMPONENTS,
@@ -340,6 +340,32 @@ def test_how_a_combined_score_is_fitted_to_few_and_many_rows(
     above = np.quantile(held_out, 0.9)
     error = np.sqrt(0.1 * 0.9 / len(held_out))
     assert np.mean(fresh > above) == pytest.approx(0.1, abs=3 * error)
+
+
+@pytest.mark.parametrize("without_itself", [False, True])
+@pytest.mark.parametrize("rows", [1, NEIGHBOURS, NEIGHBOURS + 1, 100, 513, 1_100, 2_100])
+def test_a_padded_reference_measures_what_the_reference_does(rows: int, without_itself: bool) -> None:
+    layout = Layout(numeric=3, indicators=0, categories=(3,), owners=(0, 1, 2, 3))
+    draw = np.random.default_rng(rows)
+
+    def drawn(count: int) -> np.ndarray:
+        return np.hstack([draw.normal(size=(count, 3)), draw.integers(0, 3, (count, 1))]).astype(np.float32)
+
+    reference = drawn(rows)
+    measured = np.vstack([reference[:20], drawn(50), np.full((1, 4), 1e30, np.float32)])
+    measured[-1, -1] = 0
+    plain, filled = (
+        contributions(measured, among, layout, without_itself=without_itself)
+        for among in (reference, padded(reference))
+    )
+    for one, other in zip(plain, filled, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_references_of_similar_sizes_share_a_shape() -> None:
+    shapes = {padded(np.zeros((rows, 9), np.float32)).shape for rows in (2_049, 3_000, 4_096)}
+    assert shapes == {(4_096, 9)}
+    assert padded(np.zeros((4_096, 9), np.float32)).shape == (4_096, 9)
 
 
 def test_a_training_row_is_not_its_own_neighbour(by_distance: Detector) -> None:
