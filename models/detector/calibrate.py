@@ -54,11 +54,13 @@ def calibrate(
     parts = parts_of(model, layout)
     weight = residual_weight(model)
     normality = fit_score(networks, layout, parts, model.draws, fit, validation, seed, weight)
+    if ranges is not None:
+        normality = replace(normality, ranges=ranges)
     scorer = Scorer(networks, layout, parts, model.draws, normality)
     own = replace(scorer, without_itself=NEIGHBOURS in parts)
     if ranges is not None:
         highest = own.scores([rows.training])[1].max()
-        normality = replace(normality, ranges=ranges, far_weight=highest or np.float32(1))
+        normality = replace(normality, far_weight=highest or np.float32(1))
         scorer, own = replace(scorer, normality=normality), replace(own, normality=normality)
     training = own.scores([rows.training])[1]
     held_out, anomalies = (scorer.scores([part])[1] for part in (rows.held_out, rows.anomalies))

@@ -38,34 +38,32 @@ def padded(reference: Encoded) -> Encoded:
     a graph is compiled for one size, and small references differ in it with every training.
     """
     rows, width = reference.shape
-    if rows <= NEIGHBOURS:  # fewer than are looked for
+    if not rows:
         return reference
     size = max(rows, min(1 << (rows - 1).bit_length(), _most_rows(width)))
     return np.pad(reference, ((0, size - rows), (0, 0)), constant_values=np.nan)
 
 
 def contributions(
-    encoded: tf.Tensor, reference: Encoded, layout: Layout, *, without_itself: bool = False
+    encoded: tf.Tensor, reference: Encoded, layout: Layout, without_itself: bool | tf.Tensor = False
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns each column's share of the mean distance of rows (rows, width) from their NEIGHBOURS nearest
     rows of the reference, float32 (rows, width), at least 0; and the mean of those neighbours, in the form of
     a network's output (rows, outputs).
 
-    reference: float32 (at least 1, width), see `padded`.
+    reference: float32, more than NEIGHBOURS rows; see `padded`.
     without_itself: whether one reference row that equals the row is left out, for rows of the reference.
     """
-    count = min(NEIGHBOURS + without_itself, reference.shape[0])
-    chosen = _nearest(encoded, reference, layout, count)
+    chosen = _nearest(encoded, reference, layout, NEIGHBOURS + 1)
     near = tf.gather(reference, chosen)
     squares = _squares(encoded[:, None, :], near, layout)
     distances = tf.sqrt(tf.reduce_sum(squares, axis=-1))
     shares = squares / tf.maximum(distances, np.finfo(np.float32).tiny)[:, :, None]  # 0 for the row itself
-    if without_itself:
-        in_reference = tf.reduce_min(distances, axis=1) == 0
-        shares = tf.concat([shares[:, :-1], tf.where(in_reference[:, None, None], shares[:, -1:], 0.0)], 1)
-        count -= 1
-    expected = tf.reduce_mean(tf.gather(expand(tf.convert_to_tensor(reference), layout), chosen), axis=1)
-    return tf.reduce_sum(shares, axis=1) / count, expected
+    in_reference = without_itself & (tf.reduce_min(distances, axis=1) == 0)
+    shares = tf.concat([shares[:, :-1], tf.where(in_reference[:, None, None], shares[:, -1:], 0.0)], 1)
+    among = expand(tf.convert_to_tensor(reference), layout)
+    expected = tf.reduce_mean(tf.gather(among, chosen[:, :-1]), axis=1)
+    return tf.reduce_sum(shares, axis=1) / NEIGHBOURS, expected
 
 
 def _squares(rows: tf.Tensor, near: tf.Tensor, layout: Layout) -> tf.Tensor:

@@ -40,7 +40,8 @@ class Scorer:
     parts: names in SCORES; of several, the score is the weighted sum of how surprising each is; see
         `tails`.
     draws: noise draws per row, where a score is sampled.
-    without_itself: whether the rows may be rows of the reference; see `neighbours.contributions`.
+    without_itself: whether the rows may be rows of the reference; see `neighbours.contributions`. A tensor
+        while a graph is traced.
     """
 
     networks: tuple[keras.Model, ...]
@@ -48,7 +49,7 @@ class Scorer:
     parts: tuple[str, ...]
     draws: int
     normality: Normality
-    without_itself: bool = False
+    without_itself: bool | tf.Tensor = False
 
     def scores(self, batches: Iterable[Encoded]) -> Pair:
         """Returns (error, score) of the rows of all batches, each float32 (rows,): the mean over the
@@ -81,10 +82,8 @@ class Scorer:
         return contributions, output
 
     def _run(self, part: "Part", batch: Encoded, most_rows: int = ROWS) -> Pair:
-        bare = replace(self, normality=NOTHING)
-        graph = _graph(
-            _Form(bare, part, self._forms, self.layout, self.parts, self.draws, self.without_itself)
-        )
+        bare = replace(self, normality=NOTHING, without_itself=False)
+        graph = _graph(_Form(bare, part, self._forms, self.layout, self.parts, self.draws))
         return run(lambda encoded: graph(encoded, *self._arguments), [batch], most_rows)
 
     @cached_property
@@ -92,10 +91,10 @@ class Scorer:
         return tuple(map(form, self.networks))
 
     @cached_property
-    def _arguments(self) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor]]:
+    def _arguments(self) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor], tf.Tensor]:
         normality = replace(self.normality, reference=neighbours.padded(self.normality.reference))
         measured = {each.name: tf.constant(getattr(normality, each.name)) for each in fields(Normality)}
-        return weights(self.networks), measured
+        return weights(self.networks), measured, tf.constant(self.without_itself)
 
     def _first_sums(self, encoded: tf.Tensor) -> Tensors:
         return self._by_first_rows()._sums(encoded)
@@ -176,7 +175,7 @@ class Scorer:
         """
         reference = self.normality.reference
         return [
-            [neighbours.contributions(encoded, reference, self.layout, without_itself=self.without_itself)]
+            [neighbours.contributions(encoded, reference, self.layout, self.without_itself)]
             if name == NEIGHBOURS
             else [
                 (self._of_residual(name, encoded, member, components), output)
@@ -216,7 +215,6 @@ class _Form:
     layout: Layout
     parts: tuple[str, ...]
     draws: int
-    without_itself: bool
 
 
 @lru_cache(MOST_FORMS)
@@ -225,10 +223,14 @@ def _graph(found_by: _Form) -> Graph:
     scorer = found_by.scorer
 
     def calculate(
-        encoded: tf.Tensor, given: list[list[tf.Tensor]], measured: dict[str, tf.Tensor]
+        encoded: tf.Tensor,
+        given: list[list[tf.Tensor]],
+        measured: dict[str, tf.Tensor],
+        without_itself: tf.Tensor,
     ) -> Tensors:
+        traced = replace(scorer, normality=Normality(**measured), without_itself=without_itself)
         with weighing(scorer.networks, given):
-            return found_by.part(replace(scorer, normality=Normality(**measured)), encoded)
+            return found_by.part(traced, encoded)
 
     return Graph(calculate)
 
