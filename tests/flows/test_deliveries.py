@@ -103,6 +103,8 @@ def test_a_view_that_orders_its_rows_anew_at_each_read(
 ) -> None:
     monkeypatch.setitem(connection.DUCKDB_CONFIG, "threads", 4)
     folder = deliver("grouped_view")
+    config = folder / "nightscore.toml"
+    config.write_text(config.read_text().replace("batch_size = 128", "batch_size = 4096"))
     found = night(folder)
     assert (found["rows_source"], found["rows_quarantined"]) == (100_000, 200)
     with duckdb.connect(str(folder / "bank.duckdb"), read_only=True) as con:
