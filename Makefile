@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --extra s3 --extra lake --extra dask
 
-.PHONY: help env demo test lint unit soak bench-speed bench-quality bench-start bench-size lock clean
+.PHONY: help env demo test lint unit soak bench-speed bench-quality bench-start bench-size docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ bench-start: env  ## time commands from the shell: a night, the same night again
 
 bench-size: env  ## publish 365 nights of 10,000 rows: bytes per row on disk, and of the same rows in Parquet
 	@$(BIN)/python benchmarks/size.py
+
+docs: env  ## write docs/configuration.md from the settings
+	@$(BIN)/python -m flows.settings_reference > docs/configuration.md
 
 lock: env  ## pin every dependency again
 	@$(COMPILE) --group dev --upgrade --output-file requirements.lock

@@ -24,13 +24,15 @@ class ComputeSettings(Section):
     """How many dates a backfill scores at once, and where.
 
     With `address`, the workers of that Dask scheduler, whatever their number: they see the configuration, the
-    source and `warehouse.files` under the same paths, and `${VAR}` in their own environment. Without it,
-    `workers` processes of this machine.
+    source and `warehouse.files` under the same paths, and `${VAR}` in their own environment.
     """
 
     engine: Literal["local", "dask"] = "local"
+    """local: threads of this process."""
     workers: int = Field(2, ge=1)
-    address: str | None = None  # of a Dask scheduler, such as tcp://scheduler:8786
+    """Threads, or processes of Dask on this machine."""
+    address: str | None = None
+    """Of a Dask scheduler, such as `tcp://scheduler:8786`."""
 
     @model_validator(mode="after")
     def _address_of_dask(self) -> Self:

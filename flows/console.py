@@ -124,11 +124,16 @@ def say(text: str) -> None:
 
 def print_json(content: Any) -> None:
     """One JSON value on standard output."""
+    sys.stdout.write(json_text(content) + "\n")
+
+
+def json_text(content: Any) -> str:
+    """A value as JSON in one line."""
 
     def plain(value: Any) -> Any:
         return value.isoformat() if isinstance(value, date) else str(value)
 
-    sys.stdout.write(json.dumps(content, default=plain) + "\n")
+    return json.dumps(content, default=plain)
 
 
 def data_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:

@@ -2,7 +2,14 @@
 
 
 class SettingsError(Exception):
-    """The configuration is missing, or says something that cannot be meant."""
+    """The configuration is missing, or says something that cannot be meant.
+
+    problems: what is wrong with the keys, each in a line without the name of the file.
+    """
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems or (message,)
 
 
 class ServingError(Exception):

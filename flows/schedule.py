@@ -13,20 +13,22 @@ FIELDS = 5  # minute, hour, day of the month, month, day of the week
 
 
 class ScheduleSettings(Section):
-    """When the night starts: on date t it scores date t - offset_days.
-
-    late_retries, late_retry_minutes: how often, and at what interval, a scheduled night looks again for a
-        missing partition.
-    port: of the Prefect server that `nightscore serve` starts if $PREFECT_API_URL names none; by default any
-        free port.
-    """
+    """When the night starts: on date t it scores date t - offset_days."""
 
     cron: str = "0 2 * * *"
+    """minute hour day month weekday, on the clocks of the zone."""
     timezone: TimeZone = "UTC"
+    """The zone of `cron`."""
     offset_days: int = Field(1, ge=0)
+    """The night that starts on date t scores date t - offset_days."""
     late_retries: int = Field(12, ge=0)
+    """How often a scheduled night looks again for a missing partition."""
     late_retry_minutes: float = Field(15, gt=0)
+    """Minutes between two looks."""
     port: int | None = Field(None, ge=1, le=65535)
+    """Of the Prefect server that `nightscore serve` starts if $PREFECT_API_URL names none. Unset: 4200 if it
+    is free, else another.
+    """
 
     @field_validator("cron")
     @classmethod

@@ -26,6 +26,8 @@ from tasks.warehouse.ducklake import resolve_uri
 from tasks.warehouse.settings import WarehouseSettings
 
 DEFAULT_FILE = "nightscore.toml"
+VARIABLE = r"\$\{(\w+)\}"
+Place = tuple[int | str, ...]  # the keys that lead to a value
 FROM_LABELS = ("midpoint", "best_f1", "cost")  # threshold strategies that look at known frauds
 
 
@@ -33,12 +35,19 @@ class Settings(Dataset):
     """One dataset's whole configuration."""
 
     challenger: ChallengerSettings = ChallengerSettings()
+    """When a new version becomes champion."""
     evaluation: EvaluationSettings = EvaluationSettings()
+    """How nights are judged."""
     report: ReportSettings = ReportSettings()
+    """How results are shown."""
     warehouse: WarehouseSettings = WarehouseSettings()
+    """Where results go."""
     schedule: ScheduleSettings = ScheduleSettings()
+    """When nights start."""
     compute: ComputeSettings = ComputeSettings()
+    """Where a backfill runs."""
     notify: NotifySettings = NotifySettings()
+    """Who is told when a night needs attention."""
 
     @model_validator(mode="after")
     def _labels_where_needed(self) -> Self:
@@ -107,32 +116,51 @@ def load_settings(config: Path | None = None) -> Settings:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
+        raise _refused(path, f"is not UTF-8 ({error}); save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from error
-    content = _resolve(_substitute(raw, path), path.parent)
+        raise _refused(path, f"is not valid TOML: {error}") from error
+    unset: dict[Place, str] = {}
+    content = _resolve(_substitute(raw, (), unset), path.parent)
+    problems = [*map(_explain_unset, unset, unset.values()), *_missing_sql(content, path.parent)]
     try:
-        return Settings.model_validate(content)
+        settings = Settings.model_validate(content)
     except ValidationError as error:
-        raise SettingsError(
-            f"{path}: {'; '.join(_explain(problem) for problem in error.errors())}"
-        ) from error
+        found = [each for each in error.errors() if not any(_covers(each["loc"], place) for place in unset)]
+        problems += map(_explain, found)
+    if problems:
+        raise SettingsError(f"{path}: {'; '.join(problems)}", tuple(problems))
+    return settings
 
 
-def _substitute(value: Any, path: Path) -> Any:
+def _refused(path: Path, problem: str) -> SettingsError:
+    return SettingsError(f"{path} {problem}", (problem,))
+
+
+def _substitute(value: Any, place: Place, unset: dict[Place, str]) -> Any:
+    """Replaces `${VAR}` by the environment's value, or leaves it and adds its place and name to `unset`."""
     if isinstance(value, dict):
-        return {key: _substitute(item, path) for key, item in value.items()}
+        return {key: _substitute(item, (*place, key), unset) for key, item in value.items()}
     if isinstance(value, list):
-        return [_substitute(item, path) for item in value]
+        return [_substitute(item, (*place, number), unset) for number, item in enumerate(value)]
     if not isinstance(value, str):
         return value
     # string.Template would also replace $VAR and $$, which passwords and patterns may hold.
-    unset = [name for name in re.findall(r"\$\{(\w+)\}", value) if name not in os.environ]
-    if unset:
-        raise SettingsError(
-            f"{path} needs the environment variable {unset[0]}; set it, or write the value in its place"
-        )
-    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], value)
+    if absent := [name for name in re.findall(VARIABLE, value) if name not in os.environ]:
+        unset[place] = absent[0]
+        return value
+    return re.sub(VARIABLE, lambda match: os.environ[match[1]], value)
+
+
+def _covers(found: Place, place: Place) -> bool:
+    """Whether a problem was found at this place, or at a section around it."""
+    return place[: len(found)] == found
+
+
+def _explain_unset(place: Place, name: str) -> str:
+    return (
+        f"{'.'.join(map(str, place))} needs the environment variable {name}; set it, or write the value in "
+        "its place"
+    )
 
 
 def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -141,30 +169,44 @@ def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     content.setdefault("name", legal_name(folder.name))
     content.setdefault("warehouse", {})
-    content["warehouse"].setdefault("uri", WarehouseSettings().uri)
-    content["warehouse"].setdefault("files", WarehouseSettings().files)
+    warehouse = _table(content, "warehouse")
+    warehouse.setdefault("uri", WarehouseSettings().uri)
+    warehouse.setdefault("files", WarehouseSettings().files)
     for section, key in (
         ("source", "path"),
         ("source", "database"),
         ("warehouse", "files"),
         ("warehouse", "artifacts"),
     ):
-        value = content.get(section, {}).get(key)
+        value = _table(content, section).get(key)
         if isinstance(value, str) and not is_remote(value):
             # Of the source's path, only what is written there is a pattern: the folders before it are names.
             place = exact_pattern(str(folder)) if (section, key) == ("source", "path") else str(folder)
             content[section][key] = str(Path(place) / value)
-    if isinstance(content["warehouse"]["uri"], str):
-        content["warehouse"]["uri"] = resolve_uri(content["warehouse"]["uri"], folder)
-    feature_sql = content.get("features", {}).get("sql")
-    if isinstance(feature_sql, str):
-        beside, ours = folder / feature_sql, sql.FOLDER / feature_sql
-        if not beside.is_file() and not ours.is_file():
-            raise SettingsError(
-                f"features.sql: there is neither {beside} nor a file sql/{feature_sql} of Nightscore"
-            )
-        content["features"]["sql"] = str(beside) if beside.is_file() else feature_sql
+    if isinstance(warehouse["uri"], str):
+        warehouse["uri"] = resolve_uri(warehouse["uri"], folder)
+    feature_sql = _table(content, "features").get("sql")
+    if isinstance(feature_sql, str) and (folder / feature_sql).is_file():
+        content["features"]["sql"] = str(folder / feature_sql)
     return content
+
+
+def _table(content: dict[str, Any], section: str) -> dict[str, Any]:
+    """Returns the keys of a section, none where it is missing or is no section."""
+    found = content.get(section)
+    return found if isinstance(found, dict) else {}
+
+
+def _missing_sql(content: dict[str, Any], folder: Path) -> list[str]:
+    """Returns a line where there is no file of the feature SQL."""
+    feature_sql = _table(content, "features").get("sql")
+    if not isinstance(feature_sql, str) or (folder / feature_sql).is_file():
+        return []
+    if (sql.FOLDER / feature_sql).is_file():
+        return []
+    return [
+        f"features.sql: there is neither {folder / feature_sql} nor a file sql/{feature_sql} of Nightscore"
+    ]
 
 
 def _explain(problem: Any) -> str:

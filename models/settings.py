@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
-    """A section of the configuration: immutable; unknown keys are refused."""
+    """A section of the configuration: immutable; unknown keys are refused.
+
+    The text below a key describes it in docs/configuration.md and in the schema for editors.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True
@@ -16,14 +19,18 @@ class Section(BaseModel):
 
 
 class ImageSettings(Section):
-    """A column of images: PNG or JPEG bytes, or lists of height x width x channels numbers, row by row,
-    channels last.
+    """A column of images, instead of other features: PNG or JPEG bytes, or lists of height x width x channels
+    numbers, row by row, channels last. An image that cannot be read is quarantined like any other bad row.
     """
 
     column: str
+    """The column of the source that holds the images."""
     height: int = Field(ge=1)
+    """Pixels."""
     width: int = Field(ge=1)
+    """Pixels."""
     channels: Literal[1, 3] = 1
+    """1 is grey, 3 is red, green and blue."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -31,32 +38,43 @@ class ImageSettings(Section):
 
 
 class ModelSettings(Section):
-    """The networks, and the score by which rows are ranked."""
+    """The networks, and the score by which rows are ranked. A key that the architecture does not use is
+    refused, unless it has its default.
+    """
 
     architecture: Literal["dense", "linear", "vae", "conv", "denoiser"] = "dense"
-    hidden: tuple[int, ...] | None = Field(
-        None, min_length=1
-    )  # units per layer; the narrowest, or the first of several, is the latent layer; None: see LAYERS
-    filters: tuple[int, ...] = Field(
-        (16, 32), min_length=1
-    )  # conv: per convolution of stride 2; the decoder mirrors them
-    latent: int = Field(32, ge=1)  # conv: units of the latent layer
+    """The kind of network; conv is for images."""
+    hidden: tuple[int, ...] | None = Field(None, min_length=1)
+    """All but conv: units per layer; the narrowest, or the first of several, is the latent layer. Unset: 128,
+    half the number of features (2 to 64), 128. Of denoiser: units per block; unset: 128, 128.
+    """
+    filters: tuple[int, ...] = Field((16, 32), min_length=1)
+    """conv: filters per convolution of stride 2; the decoder mirrors them."""
+    latent: int = Field(32, ge=1)
+    """conv: units of the latent layer."""
     activation: str = "relu"
-    input_noise: float = Field(0.1, ge=0, le=1)  # standard deviation, encoded units
+    """dense, vae, conv, denoiser: any activation of Keras."""
+    input_noise: float = Field(0.1, ge=0, le=1)
+    """All but denoiser: standard deviation of the noise to remove, encoded units."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    activity_regularisation: float = Field(
-        0.0, ge=0
-    )  # dense: weight of the mean absolute activity of the latent layer
-    kl_weight: float = Field(
-        0.1, ge=0
-    )  # vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound
-    draws: int = Field(16, ge=1)  # vae: noise draws per row for reconstruction_probability
+    """All but denoiser: share of the inputs that are hidden in training."""
+    activity_regularisation: float = Field(0.0, ge=0)
+    """dense: weight of the mean absolute activity of the latent layer."""
+    kl_weight: float = Field(0.1, ge=0)
+    """vae: the variance of the decoder, encoded units; 1 is the plain evidence lower bound (ELBO)."""
+    draws: int = Field(16, ge=1)
+    """vae: noise draws per row for reconstruction_probability."""
     score: (
         Literal["error", "mae", "whitened", "reconstruction_probability", "neighbours", "combined", "auto"]
         | None
-    ) = None  # None: see score_kinds.score_of
-    explain_below: float = Field(0.05, ge=0, le=1)  # reasons are stored up to this p-value
+    ) = None
+    """By what rows are ranked. Unset: combined, and whitened for images. reconstruction_probability needs
+    vae.
+    """
+    explain_below: float = Field(0.05, ge=0, le=1)
+    """Reasons are stored for flagged rows, and for rows with a p-value up to this."""
     members: int = Field(1, ge=1)
+    """Number of differently seeded networks whose scores are averaged."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -93,27 +111,41 @@ class TrainingSettings(Section):
     """The rows that a version is trained on, when it is trained, and how."""
 
     window_days: int = Field(7, ge=1)
+    """Number of dates to train on."""
     label_delay_days: int = Field(7, ge=0)
+    """Days until the labels of a date are known."""
     rows: Literal["normal", "all"] = "normal"
+    """normal: without known frauds and unexplained flags."""
     retrain_every_days: int = Field(7, ge=1)
-    epochs: int | None = Field(None, ge=1)  # at most; None: training by steps, see networks.schedule
-    batch_size: int | None = Field(None, ge=1)  # None: 256 by steps, 512 where epochs is set
+    """The age at which a new version is due."""
+    epochs: int | None = Field(None, ge=1)
+    """At most so many. Unset: at most 4,000 steps, whatever the number of rows."""
+    batch_size: int | None = Field(None, ge=1)
+    """Rows per step. Unset: 256, or 512 where epochs is set."""
     learning_rate: float = Field(1e-3, gt=0)
+    """Of the optimiser, at the start."""
     seed: int = 42
-    max_rows: int = Field(1_000_000, ge=100)  # a larger window is sampled, by a hash of the id
-    gate: Literal["warn", "strict"] = "warn"  # if it does not beat no_model; strict: it flags nothing
-    promotion: Literal["automatic", "manual"] = (
-        "automatic"  # who makes a version champion: the rule of [challenger], or only a person
-    )
+    """The same rows with the same seed give the same version."""
+    max_rows: int = Field(1_000_000, ge=100)
+    """A larger window is sampled by a hash of the id."""
+    gate: Literal["warn", "strict"] = "warn"
+    """What becomes of a version that is no better than no model at all; strict: it is kept out of service."""
+    promotion: Literal["automatic", "manual"] = "automatic"
+    """Who makes a version champion: the rule of `[challenger]`, or only a person."""
 
 
 class ThresholdSettings(Section):
-    """The score from which rows are flagged; the meaning of `value` depends on the strategy."""
+    """The score from which rows are flagged."""
 
     strategy: Literal[
         "fixed", "train_quantile", "batch_quantile", "midpoint", "best_f1", "cost", "budget", "fdr"
     ] = "train_quantile"
+    """How rows are chosen. midpoint, best_f1 and cost need `columns.label`; fixed needs `model.score`."""
     value: float = 0.99
+    """A score (fixed), a quantile (train_quantile, batch_quantile), the cost of a missed fraud in false
+    alarms (cost), a number of entities (budget) or a tolerated share of false alarms (fdr); not used by the
+    others.
+    """
 
     @property
     def rule(self) -> str:
@@ -126,9 +158,11 @@ class DriftSettings(Section):
     follows.
     """
 
-    psi: float = Field(0.2, gt=0)  # population stability index of a feature
-    wasserstein: float = Field(
-        0.3, gt=0
-    )  # of a numeric feature, encoded units: standard deviations of the training rows
-    error_shift: float = Field(0.3, gt=0)  # relative change of a quantile of the error against the reference
+    psi: float = Field(0.2, gt=0)
+    """Population stability index of a feature."""
+    wasserstein: float = Field(0.3, gt=0)
+    """Distance of a numeric feature, encoded units: standard deviations of the training rows."""
+    error_shift: float = Field(0.3, gt=0)
+    """Relative change of a quantile of the error against the reference."""
     retrain: bool = True
+    """Whether a training follows at once."""

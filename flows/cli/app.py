@@ -1,30 +1,49 @@
-"""The `nightscore` command: collects the commands of five files.
+"""The `nightscore` command: collects the commands of six files.
 
 Imports nothing large, so that `--help` and `sql` answer at once.
 """
 
 import os
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
-from flows.cli import maintenance, nights, registry, results, serve
+from flows.cli import configuration, maintenance, nights, registry, results, serve
+from flows.cli.groups import Grouped
 from flows.cli.streams import open_streams
-from flows.console import Failing, end_progress
+from flows.console import end_progress, say
 
 app = typer.Typer(
-    cls=Failing,
+    cls=Grouped,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help=(
-        "Nightly anomaly and fraud scoring: validate, score, publish exactly once, report precision and "
-        "recall."
-    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for commands in (nights, results, registry, serve, maintenance):
     app.add_typer(commands.app)
+app.add_typer(configuration.app, name="config")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        say(f"nightscore {metadata.version('nightscore')}")
+        raise typer.Exit
+
+
+@app.callback()
+def describe(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Nightly anomaly and fraud scoring: validate, score, publish exactly once, report precision and recall.
+
+    To begin: nightscore demo, or nightscore init --path FOLDER for your own data.
+    """
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.answers import Format, chosen_format, write_answer
 from flows.cli.options import (
     AsJson,
     Config,
@@ -20,7 +21,7 @@ from flows.cli.options import (
     instant,
 )
 from flows.cli.running import chosen_runs
-from flows.console import begin, data_table, print_json, say
+from flows.console import begin, print_json, say
 from flows.settings import find_config, load_settings
 
 if TYPE_CHECKING:
@@ -125,6 +126,17 @@ def replay(
 def sql(
     text: Annotated[str, typer.Argument(help="One query over the dataset's tables and views.")],
     as_of: Instant = None,
+    form: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            help="By default the one that the suffix of the file names, else a table; without a terminal, "
+            "tab-separated lines.",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write, instead of standard output.")
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -133,14 +145,11 @@ def sql(
 
     Example: nightscore sql --as-of 2026-11-20T14:00 "from alerts limit 20"
     """
+    form = chosen_format(form, as_json, file)
     settings = load_settings(config)
     from tasks.warehouse.query import query
 
-    answer = query(settings.open_warehouse(), text, as_of)
-    if as_json:
-        print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
-        return
-    data_table(answer.columns, answer.rows)
+    write_answer(query(settings.open_warehouse(), text, as_of), form, file)
 
 
 def _show(evaluation: "Evaluation", page: Path, as_json: bool) -> None:

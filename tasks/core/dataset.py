@@ -32,15 +32,27 @@ def legal_name(text: str) -> str:
 
 
 class SourceSettings(Section):
-    """Daily partitions: Parquet files with `{date}` in their path, or a table in a DuckDB file."""
+    """Daily partitions: Parquet files with `{date}` in their path, or a table in a DuckDB file. Needed:
+    either `path`, or all of `database`, `table` and `date_column`.
+
+    For `s3://...`, install `nightscore[s3]`. Credentials and endpoint come from the environment
+    (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...).
+    """
 
     path: str | None = None
+    """Parquet, local or `s3://...`, such as `transactions/date={date}/*.parquet`; {date} is YYYY-MM-DD."""
     database: str | None = None
+    """A DuckDB file."""
     table: str | None = None
+    """The table or view in the DuckDB file."""
     date_column: str | None = None
+    """The column that says which date a row of the table belongs to."""
     lookback_days: int = Field(0, ge=0)
+    """Days of history before the date that the feature SQL may read."""
     timezone: TimeZone = "UTC"
+    """Which instant belongs to which date."""
     start: date | None = None
+    """First date that catch-up expects. Unset: the first committed one, else the first one found."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -58,12 +70,19 @@ class ColumnSettings(Section):
     """The role of each column of the source."""
 
     id: str
+    """Identifies a row of a date."""
     time: str | None = None
+    """The instant of the row."""
     entity: str | None = None
+    """Who an alert is about, such as a card; card precision is per entity, too."""
     label: str | None = None
+    """1 is fraud, 0 is not, null is not known yet."""
     weight: str | None = None
+    """Sample weight, used by metrics alone."""
     private: tuple[str, ...] = ()
-    details: tuple[str, ...] = ()  # stored unchanged beside the scores, for people to read
+    """Columns whose values are masked in quarantine, Data Docs, reports and messages."""
+    details: tuple[str, ...] = ()
+    """Columns that are stored beside every score, as JSON, for people to read; none may be private."""
 
     @model_validator(mode="after")
     def _details_are_public(self) -> Self:
@@ -84,16 +103,25 @@ class ColumnSettings(Section):
 
 
 class FeatureSettings(Section):
-    """The detector's inputs: columns of the source, or of the feature SQL's result.
+    """The detector's inputs: columns of the source, or of the feature SQL's result. At least one is needed;
+    an image cannot be combined with other features.
 
-    An image cannot be combined with other features.
+    With `sql`, DuckDB runs your statement over the view `history`: the day's good rows and those of
+    `source.lookback_days` before it, without bad days, with the column `_partition_date`. The statement may
+    use `$partition_date` and `$label_delay_days`. It returns the id and the features, one row per row of the
+    day. Labels that nobody knew on that night are null in `history`, so no feature can leak them.
     """
 
     sql: str | None = None
+    """A file beside the configuration, or in our sql/. Unset: the source's own columns."""
     numeric: tuple[str, ...] = ()
+    """Numbers and booleans."""
     categorical: tuple[str, ...] = ()
+    """Everything else: each value is a category."""
     label_derived: tuple[str, ...] = ()
+    """Those of the features that are built from labels: evaluations report figures with and without them."""
     image: ImageSettings | None = None
+    """A column of images."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,9 +155,13 @@ class ColumnRule(Section):
     """The allowed values of one column. NaN counts as null; an infinite value is always bad."""
 
     nullable: bool = True
+    """Whether a value may be missing."""
     min: float | None = None
+    """The lowest good value."""
     max: float | None = None
+    """The highest good value."""
     allowed: tuple[str | int | float | bool, ...] | None = None
+    """All good values."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -142,23 +174,38 @@ class QualitySettings(Section):
     """What happens to bad rows, and the rules for each column."""
 
     on_bad_rows: Literal["quarantine", "reject"] = "quarantine"
+    """reject: one bad row rejects the whole partition."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
+    """A larger share of bad rows rejects the partition."""
     min_rows: int = Field(1, ge=1)
+    """Fewer rows reject the partition."""
     columns: dict[str, ColumnRule] = Field(default_factory=dict)
+    """The rules of each column."""
 
 
 class Dataset(Section):
     """A dataset: its source, the rows and features to use, how to train on them and when to flag a row."""
 
     name: str
+    """The schema in the warehouse and the folder in `warehouse.files`: letters, digits, - and _. Unset: the
+    name of the file's folder.
+    """
     source: SourceSettings
+    """Where the rows come from."""
     columns: ColumnSettings
+    """What each column means."""
     features: FeatureSettings
+    """What the detector sees."""
     quality: QualitySettings = QualitySettings()
+    """Which rows are good."""
     model: ModelSettings = ModelSettings()
+    """The detector."""
     training: TrainingSettings = TrainingSettings()
+    """What a version learns from, and when."""
     threshold: ThresholdSettings = ThresholdSettings()
+    """Which rows are flagged."""
     drift: DriftSettings = DriftSettings()
+    """When rows no longer look like the training rows."""
 
     @field_validator("name")
     @classmethod

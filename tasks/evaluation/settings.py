@@ -15,11 +15,19 @@ class EvaluationSettings(Section):
     """How a window of nights is evaluated."""
 
     window_days: int = Field(7, ge=1)
+    """Nights that `nightscore report` evaluates together."""
     top_k: tuple[int, ...] = (100,)
+    """Card precision is measured among so many entities per day."""
     exclude_known_compromised: bool = True
-    flagged_share: tuple[float, float] = (0.0, 0.1)  # below it is a warning, above it the night is doubtful
-    outside: Literal["publish", "hold"] = "publish"  # what follows above it
-    relabel_days: int = Field(30, ge=1)  # so many matured dates back a night reads the source's labels again
+    """Which population comes first: without the entities that were known to be compromised, or all."""
+    flagged_share: tuple[float, float] = (0.0, 0.1)
+    """A night that flags a smaller share than the first gives a warning; a larger one than the second is
+    doubtful.
+    """
+    outside: Literal["publish", "hold"] = "publish"
+    """What becomes of a doubtful night; `nightscore init` writes hold."""
+    relabel_days: int = Field(30, ge=1)
+    """So many matured dates back a night reads the source's labels again."""
 
     @property
     def brake(self) -> Brake:

@@ -17,9 +17,16 @@ class ChallengerSettings(Section):
     """
 
     metric: Literal["average_precision", "auc_roc", "precision", "recall", "f1"] = "average_precision"
+    """What is compared."""
     tolerance: float = Field(0.01, ge=0)
-    confidence: float = Field(0.95, gt=0, lt=1)  # of the paired bootstrap interval
+    """How much worse a fresh version may be."""
+    confidence: float = Field(0.95, gt=0, lt=1)
+    """Of the paired bootstrap interval."""
     window_days: int = Field(7, ge=1)
+    """Dates that both have scored and whose labels are known."""
     least_frauds: int = Field(20, ge=1)
-    least_overlap: float = Field(0.5, ge=0, le=1)  # alerts of both, as a share of the alerts of either
-    most_shift: float = Field(0.1, ge=0, le=1)  # Kolmogorov-Smirnov distance of the p-values
+    """Fewer known frauds decide nothing: alerts and scores are compared instead."""
+    least_overlap: float = Field(0.5, ge=0, le=1)
+    """Alerts of both, as a share of the alerts of either."""
+    most_shift: float = Field(0.1, ge=0, le=1)
+    """Kolmogorov-Smirnov distance of the p-values."""

@@ -19,8 +19,11 @@ class Webhook(Section):
     """An address, the format that it expects, and the events that are posted to it."""
 
     url: SecretStr  # not Secret[HttpUrl], which removes or encodes blanks instead of refusing them
+    """The address, a secret: write `"${SLACK_URL}"` and set the variable."""
     format: Literal["json", "slack"] = "json"
+    """What the receiver expects."""
     on: tuple[Event, ...] = ON_CALL
+    """The events that are posted."""
 
     @field_validator("url")
     @classmethod
@@ -36,16 +39,14 @@ class Webhook(Section):
 
 
 class NotifySettings(Section):
-    """The webhooks, and how long a night may wait for them. None of it changes a score.
-
-    timeout_seconds: for all webhooks together, which are posted to in parallel, retries and pauses included.
-    retries: how often to try again if the first attempt does not reach the server, or it answers with an
-    error.
-    """
+    """The webhooks, and how long a night may wait for them. None of it changes a score."""
 
     webhooks: tuple[Webhook, ...] = ()
+    """Where messages go, such as `{ url = "${SLACK_URL}", format = "slack", on = ["failed"] }`."""
     timeout_seconds: float = Field(20, gt=0, le=300)
+    """For all webhooks together, which are posted to in parallel, retries and pauses included."""
     retries: int = Field(3, ge=0, le=10)
+    """How often to try again where a server is not reached, or answers with an error."""
 
 
 def _host(url: str) -> str:

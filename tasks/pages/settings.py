@@ -6,6 +6,7 @@ from models.settings import Section
 
 
 class ReportSettings(Section):
-    """names: what a feature is called on pages and in tables, such as `amount = "Amount in EUR"`."""
+    """How reports and explanations are shown. None of it changes a score."""
 
     names: dict[str, str] = Field(default_factory=dict)
+    """What a feature is called on pages and by `nightscore explain`, such as `amount = "Amount in EUR"`."""

@@ -13,16 +13,15 @@ class WarehouseSettings(Section):
     data.
     """
 
-    uri: str = Field(
-        "nightscore.duckdb", repr=False
-    )  # may hold a password: say `place` wherever a person reads it
+    # A URI may hold a password: say `place` wherever a person reads it.
+    uri: str = Field("nightscore.duckdb", repr=False)
+    """A DuckDB file, or any string that DuckDB can attach, such as `ducklake:postgres:...`."""
     files: str = "nightscore-files"
-    artifacts: str | None = (
-        # folder or fsspec URL, such as s3://bucket/models, of the versions' artifacts; unless given, below
-        # files
-        None
-    )
-    wait_seconds: float = Field(60, ge=0)  # how long another process's lock is waited for
+    """The folder of models, reports, staging and a lake's data."""
+    artifacts: str | None = None
+    """Folder or fsspec URL of the versions' artifacts, such as `s3://bucket/models`. Unset: below `files`."""
+    wait_seconds: float = Field(60, ge=0)
+    """How long to wait while another process holds the warehouse."""
 
     @field_validator("uri")
     @classmethod

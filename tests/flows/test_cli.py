@@ -1,9 +1,11 @@
 """The command line as a new user sees it."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import timedelta
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from banks import NIGHT, Bank
 from typer.testing import CliRunner
 
 from flows.cli.app import app
+from flows.cli.groups import GROUPS
 from models.detector.explanation import REASON_FIELDS
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
@@ -29,8 +32,34 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"Example: nightscore {command}" in " ".join(output.split())
 
 
-def test_the_commands_of_the_first_night_exist() -> None:
-    assert set(COMMANDS) >= {"init", "doctor", "run", "train", "evaluate", "report", "sql", "demo"}
+def test_help_lists_every_command_in_its_group_with_its_whole_summary() -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == COMMANDS
+    _, output, _ = invoke("--help")
+    assert re.findall(r"^(\S.*):$", output, re.MULTILINE) == ["Options", *GROUPS]
+    assert "..." not in (output + invoke("config", "-h")[1]).replace("[ARGS]...", "")
+    listed = re.findall(r"^  ([a-z][a-z-]*)  ", output, re.MULTILINE)
+    assert listed == [name for names in GROUPS.values() for name in names]
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert invoke("--version") == (0, f"nightscore {metadata.version('nightscore')}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(["evalute"], "evaluate"), (["catchup"], "catch-up"), (["config", "chekc"], "check")],
+)
+def test_a_near_miss_names_the_command_that_was_meant(arguments: list[str], meant: str) -> None:
+    status, _, errors = invoke(*arguments)
+    assert (status, f"No such command {arguments[-1]!r}. Did you mean {meant!r}?" in errors) == (2, True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_the_commands(shell: str) -> None:
+    words = {"COMP_WORDS": "nightscore ca", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "nightscore ca"}
+    given = words | {"_NIGHTSCORE_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    completed = CliRunner().invoke(app, [], prog_name="nightscore", env=given)
+    assert "catch-up" in completed.stdout
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["run", "--date", "yesterday"], ["unknown"], ["sql"]])

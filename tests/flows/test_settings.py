@@ -97,6 +97,15 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
     assert load_settings(path).source.path == "/somewhere/{date}.parquet"
 
 
+def test_every_problem_is_found_at_once(tmp_path: Path) -> None:
+    text = MINIMAL.replace('"rows/{date}.parquet"', '"${ROWS_FOLDER}"').replace("id =", "row_id =")
+    path = write(tmp_path, f"{text}sql = 'none.sql'\n[notify]\nwebhooks = [{{ url = '${{HOOK}}' }}]\n")
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(path)
+    found = [problem.split(" ")[0] for problem in refusal.value.problems]
+    assert found == ["source.path", "notify.webhooks.0.url", "features.sql:", "columns.id", "columns.row_id"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -156,6 +165,7 @@ def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         ),
         ("[features]", "[features]\nsql = 'none.sql'", "features.sql: there is neither"),
         ("[features]", "[features", "not valid TOML"),
+        ('[source]\npath = "rows/{date}.parquet"', "source = 3\nwarehouse = 4", r"source: .*; warehouse: "),
     ],
 )
 def test_a_wrong_key_is_refused_in_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -73,11 +73,12 @@ def test_what_needs_no_model_loads_none_and_starts_no_server(scored_bank: Bank, 
         "catch-up": ("catch-up", "--to", str(NIGHT), *config),
         "backfill": ("backfill", "--from", str(NIGHT), "--to", str(NIGHT), *config),
         "publish": ("publish", *config),
-        "sql": ("sql", "from alerts", *config),
+        "sql": ("sql", "from alerts", "-o", str(tmp_path / "alerts.csv"), *config),
         "models": ("models", *config),
         "labels": ("labels", "--file", str(tmp_path / "labels.csv"), *config),
         "promote": ("promote", version, *config),
         "prune": ("prune", "--keep-days", "30", *config),
+        "config": ("config", "check", *config),
         "help": ("--help",),
     }
     found = {name: loaded(tmp_path, *words) for name, words in commands.items()}
