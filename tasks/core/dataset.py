@@ -16,6 +16,7 @@ from models.settings import (
     TrainingSettings,
 )
 from sql import folded
+from tasks.core.date_path import date_path
 from tasks.core.dates import TimeZone
 
 RESERVED = ("main", "information_schema", "pg_catalog")  # schemas that every database of DuckDB has
@@ -32,7 +33,9 @@ def legal_name(text: str) -> str:
 
 
 class SourceSettings(Section):
-    """Daily partitions: Parquet files with `{date}` in their path, or a table in a DuckDB file."""
+    """Daily partitions: Parquet files with the date in their path (`tasks.core.date_path`), or a table in a
+    DuckDB file.
+    """
 
     path: str | None = None
     database: str | None = None
@@ -49,8 +52,8 @@ class SourceSettings(Section):
             raise ValueError("give either path, or all of database, table and date_column")
         if self.path is not None and any(table):
             raise ValueError("give either path or a database table, not both")
-        if self.path is not None and "{date}" not in self.path:
-            raise ValueError("path must contain {date}, such as transactions/date={date}/*.parquet")
+        if self.path is not None:
+            date_path(self.path)
         return self
 
 

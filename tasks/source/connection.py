@@ -2,7 +2,6 @@
 lists its dates and files.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -13,10 +12,11 @@ import duckdb
 
 from sql import literal
 from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.date_path import date_path
 from tasks.core.errors import DiskFull, SourceError, first_line, is_full
 from tasks.core.filesystem import exact_pattern, filesystem_of, is_file, is_remote
 from tasks.core.masking import mask_unconverted
-from tasks.source.listing import DATE_GLOB, date_pattern, find_files, unescaped
+from tasks.source.listing import find_files, match_files
 from tasks.source.tables import attach, columns_of, find_table, table_date
 
 # DuckDB downloads nothing at run time, and a large day spills to disk instead of filling the memory.
@@ -89,16 +89,16 @@ def unreadable_reason(source: SourceSettings, days: Sequence[date], error: duckd
 def place(source: SourceSettings, day: date) -> str:
     """Returns where the rows of a day come from, for messages."""
     if source.path is not None:
-        return unescaped(source.path.replace("{date}", day.isoformat()))
+        return date_path(source.path).shown(day)
     return f"table {source.table} of {source.database} where {source.date_column} = {day}"
 
 
 def list_dates(source: SourceSettings) -> list[date]:
     """Returns every date of the source, in order. Raises SourceError if the source cannot be read."""
     if source.path is not None:
-        files = find_files([source.path.replace("{date}", DATE_GLOB)])
-        found = {match[1] for file in files if (match := re.search(date_pattern(source.path), file))}
-        return sorted(date.fromisoformat(text) for text in found if _is_date(text))
+        dated = date_path(source.path)
+        found = {dated.date_of(file) for file in find_files([dated.any_date])}
+        return sorted(day for day in found if day is not None)
     with connect(source) as con:
         day = table_date(source, columns_of(con, source))
         try:
@@ -130,14 +130,21 @@ def _find_unreadable_file(source: SourceSettings, days: Sequence[date]) -> str |
 
 
 def list_files(source: SourceSettings, days: Sequence[date]) -> list[str]:
-    """Returns the Parquet files of these dates, ordered by date and name; see `find_files`."""
+    """Returns the Parquet files of these dates, each once, ordered by date and name; see `find_files`."""
+    return [file for day, file in list_dated_files(source, days)]
+
+
+def list_dated_files(source: SourceSettings, days: Sequence[date]) -> list[tuple[date, str]]:
+    """Returns the files of these dates, each once and with its date, ordered by date and name."""
     assert source.path is not None
-    return find_files([source.path.replace("{date}", day.isoformat()) for day in days])
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    dated = date_path(source.path)
+    patterns = [(day, pattern) for day in dict.fromkeys(days) for pattern in dated.patterns(day)]
+    found = match_files([pattern for _, pattern in patterns]) if patterns else []
+    return sorted(
+        {
+            (day, file)
+            for (day, _), files in zip(patterns, found, strict=True)
+            for file in files
+            if dated.date_of(file) == day
+        }
+    )

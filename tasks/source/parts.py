@@ -1,7 +1,6 @@
 """What the rows of some dates are read from: files with the same columns, or a table."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -12,8 +11,7 @@ from sql import folded, identifier, literal
 from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.errors import PartitionMissing
 from tasks.core.filesystem import exact_pattern, is_file
-from tasks.source.connection import list_dates, list_files, place
-from tasks.source.listing import date_pattern
+from tasks.source.connection import list_dated_files, list_dates, place
 from tasks.source.tables import columns_of, find_table, table_date
 
 NULL = '"NULL"'  # the type of a Parquet column that was written without one, since all its values are null
@@ -67,11 +65,11 @@ def _parts(
         where = f"{day} between date '{min(days)}' and date '{max(days)}' and {day} in ({dates})"
         yield Part(table.relation, types, day, where, is_view=table.is_view)
         return
-    files = list_files(source, days)
+    dated = {file: day for day, file in list_dated_files(source, days)}
+    files = list(dated)
     if odd := next((file for file in files if not is_file(file)), None):
         raise duckdb.IOException(f"{odd} is a folder or a pipe, and no file")
-    pattern = date_pattern(source.path)
-    if not any(re.search(pattern, file)[1] == days[-1].isoformat() for file in files):  # type: ignore[index]
+    if days[-1] not in dated.values():
         known = list_dates(source)
         span = (
             f"the source has {len(known)} dates, {known[0]}..{known[-1]}"
@@ -80,11 +78,11 @@ def _parts(
         )
         raise PartitionMissing(f"{days[-1]}: there is no partition at {place(source, days[-1])}; {span}")
     if united:
-        yield _united_part(con, files, pattern)
+        yield _united_part(con, dated)
         return
     # One read per date. A read of several dates could tell them apart by DuckDB's option `filename` alone,
     # which fails, or skips files, where the source has a column of that name.
-    for (day, columns), alike in _files_by_columns(con, files, pattern).items():
+    for (on, columns), alike in _files_by_columns(con, dated).items():
         listed = [literal(exact_pattern(file)) for file in alike]
         relation = f"read_parquet([{', '.join(listed)}], hive_partitioning = false)"
         one = con.sql(f"from read_parquet({listed[-1]}, hive_partitioning = false)")
@@ -94,27 +92,29 @@ def _parts(
             for name, kind, is_null in zip(one.columns, one.types, untyped, strict=True)
         }
         # Literals instead of parameters: DuckDB reads a relation with parameters into memory for a view.
-        yield Part(relation, types, f"date '{day}'", files=tuple(alike))
+        yield Part(relation, types, f"date '{on}'", files=tuple(alike))
 
 
-def _united_part(con: duckdb.DuckDBPyConnection, files: Sequence[str], pattern: str) -> Part:
-    exact = [literal(exact_pattern(file)) for file in files]
+def _united_part(con: duckdb.DuckDBPyConnection, dated: Mapping[str, date]) -> Part:
+    exact = [literal(exact_pattern(file)) for file in dated]
     listed = f"[{', '.join(exact)}], hive_partitioning = false, union_by_name = true"
     found = con.sql(f"from read_parquet({listed})")
     file, types = "file", dict(zip(found.columns, found.types, strict=True))
     while file in map(folded, types):
         file += "_"
-    date_of_file = f"cast(regexp_extract({identifier(file)}, {literal(pattern)}, 1) as date)"
+    days = ", ".join(f"{literal(name)}: date '{day}'" for name, day in dated.items())
+    date_of_file = f"map {{{days}}}[{identifier(file)}]"
     return Part(f"read_parquet({listed}, filename = {literal(file)})", types, date_of_file)
 
 
 def _files_by_columns(
-    con: duckdb.DuckDBPyConnection, files: Sequence[str], pattern: str
-) -> dict[tuple[str, Columns], list[str]]:
+    con: duckdb.DuckDBPyConnection, dated: Mapping[str, date]
+) -> dict[tuple[date, Columns], list[str]]:
     """Returns the files by their date and by their columns with their types: a union of files with other
     types would change values before they can be read. Where the columns differ, files without rows are left
     out: what types they write says nothing.
     """
+    files = list(dated)
     exact = ", ".join(literal(exact_pattern(file)) for file in files)
     described = con.sql(
         f"""
@@ -130,11 +130,9 @@ def _files_by_columns(
         counts = con.sql(f"select file_name, num_rows from parquet_file_metadata([{exact}])").fetchall()
         filled = {file for file, rows in counts if rows}
         files = [file for file in files if file in filled] or files
-    groups: dict[tuple[str, Columns], list[str]] = {}
+    groups: dict[tuple[date, Columns], list[str]] = {}
     for file in files:
-        match = re.search(pattern, file)
-        assert match is not None
-        groups.setdefault((match[1], columns[file]), []).append(file)
+        groups.setdefault((dated[file], columns[file]), []).append(file)
     return groups
 
 

@@ -15,10 +15,10 @@ from duckdb.sqltypes import BLOB, INTEGER, SQLNULL, TIMESTAMP, VARCHAR, DuckDBPy
 from sql import identifier, literal
 from tasks.core.canonical import canonical_text, converted, is_exact
 from tasks.core.dataset import Dataset
+from tasks.core.date_path import unescaped
 from tasks.core.duckdb_types import has_time_zone, is_boolean, is_float, is_integer, is_number, is_time
 from tasks.core.errors import SourceError
 from tasks.source.connection import connect, list_dates, readable
-from tasks.source.listing import unescaped
 from tasks.source.parts import Part, read_parts
 
 Types = Mapping[str, DuckDBPyType]
