@@ -15,6 +15,7 @@ from flows.compute import ComputeSettings
 from flows.errors import SettingsError
 from flows.schedule import ScheduleSettings
 from tasks.core.dataset import Dataset, legal_name
+from tasks.core.date_path import written_out
 from tasks.core.filesystem import exact_pattern, is_remote
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.monitoring.settings import ChallengerSettings
@@ -181,7 +182,8 @@ def _resolve(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         value = _table(content, section).get(key)
         if isinstance(value, str) and not is_remote(value):
             # Of the source's path, only what is written there is a pattern: the folders before it are names.
-            place = exact_pattern(str(folder)) if (section, key) == ("source", "path") else str(folder)
+            is_pattern = (section, key) == ("source", "path")
+            place = written_out(exact_pattern(str(folder))) if is_pattern else str(folder)
             content[section][key] = str(Path(place) / value)
     if isinstance(warehouse["uri"], str):
         warehouse["uri"] = resolve_uri(warehouse["uri"], folder)

@@ -63,6 +63,7 @@ TRAINING = (  # without the keys for when to train, how to promote and which gat
     "training.max_rows",
 )
 THRESHOLD = ("threshold.strategy", "threshold.value")
+SOURCE = ("source.types", "source.csv")  # what the values of CSV files are
 ROLES = ("columns.id", "columns.entity", "columns.time")
 
 Formats = Mapping[int, Sequence[str]]
@@ -70,12 +71,12 @@ RUN_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD),
     2: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
     3: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
-    4: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
+    4: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE),
 }
 TRAINING_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
     2: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
-    3: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
+    3: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE),
 }
 
 
@@ -95,7 +96,7 @@ FORMER_DEFAULTS = {
     "model.score": Former("whitened", 3, 2),
 }
 # A key added to a format later, with the value for which it is left out of the hash.
-NEUTRAL: dict[str, Any] = {}
+NEUTRAL: dict[str, Any] = {"source.types": {}, "source.csv": None}
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def create_clean(
             where copies.{day.id} is not null
             """
     con.execute(f"create or replace view clean as {alone}")
-    return SourceView("clean", day.types, day.found, day.mark)
+    return SourceView("clean", day.types, day.found, day.mark, checked=day.checked)
 
 
 def create_history(
@@ -107,7 +107,7 @@ def _create_look_back(
     bad = violations(dataset, found, finite=dataset.features.numeric).values()
     good = " and ".join(["true", *(f"not ({condition})" for condition in bad)])
     con.execute(f"create or replace view lookback as {rows} where {good}")
-    return SourceView("lookback", found.types, found.found, found.mark)
+    return SourceView("lookback", found.types, found.found, found.mark, checked=found.checked)
 
 
 def _shown(dataset: Dataset, view: SourceView, day: date, label_delay_days: int) -> str:

@@ -14,6 +14,7 @@ import duckdb
 import sql
 from sql import identifier
 from tasks.core.dataset import Dataset
+from tasks.core.date_path import unescaped
 from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line, shown
 from tasks.notifications.settings import NotifySettings
 from tasks.operations.installation import INSTALLATION, Check
@@ -22,7 +23,6 @@ from tasks.publishing.integrity import violations
 from tasks.publishing.publish import waiting_folders
 from tasks.source.connection import connect, list_dates, place, readable
 from tasks.source.ingest import read_partition
-from tasks.source.listing import unescaped
 from tasks.source.view import create_view
 from tasks.warehouse.connection import Warehouse, list_datasets
 

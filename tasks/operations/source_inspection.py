@@ -19,12 +19,14 @@ from jinja2 import Environment, StrictUndefined
 
 from sql import identifier
 from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
+from tasks.core.date_path import FIELD, unescaped
 from tasks.core.duckdb_types import is_bytes, is_date, is_float, is_number, is_timestamp
 from tasks.core.errors import SourceError
 from tasks.core.filesystem import exact_pattern
 from tasks.operations.column_roles import MAX_CATEGORIES, ColumnLook, guess_features, guess_roles
+from tasks.operations.path_dates import split_at_date
 from tasks.source.connection import connect, list_dates, readable
-from tasks.source.listing import find_files, unescaped
+from tasks.source.listing import find_files
 from tasks.source.tables import columns_of, find_table, list_tables
 from tasks.source.view import SourceView, create_view
 
@@ -100,11 +102,11 @@ def render_toml(look: SourceLook, name: str) -> str:
 
 
 def _parquet_source(path: str) -> SourceSettings:
-    """Returns the source whose path is the pattern of a folder's files, with {date} in place of their dates.
+    """Returns the source whose path is the pattern of a folder's files, with fields in place of their dates.
 
     Raises SourceError if there are no files, files without a date, or files of several kinds.
     """
-    if "{date}" in path:
+    if FIELD.search(path):
         return SourceSettings(path=path)
     is_pattern = re.search(r"[*?[]", path) and not Path(path).is_dir()
     folder = re.split(r"[*?[]", path)[0].rpartition("/")[0] if is_pattern else path.rstrip("/")
@@ -114,11 +116,11 @@ def _parquet_source(path: str) -> SourceSettings:
     files = [file for file in find_files([below]) if file.endswith(".parquet")]
     if not files:
         raise SourceError(f"there are no .parquet files in {path}")
-    found = Counter(_split_at_date(file.removeprefix(folder).lstrip("/")) for file in files)
+    found = Counter(split_at_date(file.removeprefix(folder).lstrip("/"), ".parquet") for file in files)
     if undated := found.pop(None, 0):
         raise SourceError(
-            f"{undated} of {len(files)} files in {path} have no YYYY-MM-DD in their path below it, "
-            f"such as {files[0]}"
+            f"{undated} of {len(files)} files in {path} have no YYYY-MM-DD or YYYYMMDD in their path below "
+            f"it, such as {files[0]}"
         )
     shared = commonprefix([after for _, after in filter(None, found)])  # noqa: RUF071 (characters are meant)
     patterns = {
@@ -126,25 +128,14 @@ def _parquet_source(path: str) -> SourceSettings:
         for before, after in filter(None, found)
     }
     if len(patterns) > 1:
-        several = ", ".join(sorted(before + "{date}" + after for before, after in patterns)[:3])
+        several = ", ".join(sorted(before + after for before, after in patterns)[:3])
         raise SourceError(
             f"{path} holds several kinds of files ({several}); give the path of one kind, with "
             "{date} for the date"
         )
     ((before, after),) = patterns
     place = exact_pattern(folder) + "/" if folder or path.startswith("/") else ""
-    return SourceSettings(path=place + before + "{date}" + after)
-
-
-def _split_at_date(file: str) -> tuple[str, str] | None:
-    """Returns what is before and after the date in a file's path, with wildcards for everything below a dated
-    folder; None if the path has no date.
-    """
-    before, *rest = re.split(r"\d{4}-\d{2}-\d{2}", file, maxsplit=1)
-    if not rest:
-        return None
-    folder, *below = rest[0].split("/")
-    return before, "/".join([folder, *["*"] * (len(below) - 1), *["*.parquet"] * bool(below)])
+    return SourceSettings(path=place + before + after)
 
 
 def _table_source(database: str, table: str | None) -> SourceSettings:

@@ -1,8 +1,7 @@
-"""Connects to the source, daily Parquet partitions or a DuckDB table, through an in-memory DuckDB connection;
+"""Connects to the source, files or a DuckDB table, through an in-memory DuckDB connection;
 lists its dates and files.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -13,11 +12,16 @@ import duckdb
 
 from sql import literal
 from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.date_path import date_path, unescaped
 from tasks.core.errors import DiskFull, SourceError, first_line, is_full
-from tasks.core.filesystem import exact_pattern, filesystem_of, is_file, is_remote
+from tasks.core.filesystem import filesystem_of, is_remote
 from tasks.core.masking import mask_unconverted
-from tasks.source.listing import DATE_GLOB, date_pattern, find_files, unescaped
-from tasks.source.tables import attach, columns_of, find_table, table_date
+from tasks.source.csv_files import csv_reason
+from tasks.source.file_parts import file_parts
+from tasks.source.listing import find_files, match_files
+from tasks.source.part import Part
+from tasks.source.row_dates import row_date
+from tasks.source.tables import attach, columns_of, find_table
 
 # DuckDB downloads nothing at run time, and a large day spills to disk instead of filling the memory.
 DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -82,62 +86,90 @@ def readable(source: SourceSettings, *days: date) -> Iterator[None]:
 
 def unreadable_reason(source: SourceSettings, days: Sequence[date], error: duckdb.Error) -> str:
     """Returns what cannot be read of these dates, the broken file or the last date's place, and why."""
-    broken = _find_unreadable_file(source, days) or place(source, days[-1])
-    return f"{broken} cannot be read: {mask_unconverted(first_line(error))}"  # the value may be private
+    if broken := _find_unreadable_file(source, days):
+        return broken
+    return f"{place(source, days[-1])} cannot be read: {_reason(error)}"
+
+
+def _reason(error: duckdb.Error) -> str:
+    return csv_reason(error) or mask_unconverted(first_line(error))  # the value may be private
 
 
 def place(source: SourceSettings, day: date) -> str:
     """Returns where the rows of a day come from, for messages."""
     if source.path is not None:
-        return unescaped(source.path.replace("{date}", day.isoformat()))
+        if source.date_column is None:
+            return date_path(source.path).shown(day)
+        return f"{unescaped(source.path)} where {source.date_column} = {day}"
     return f"table {source.table} of {source.database} where {source.date_column} = {day}"
 
 
 def list_dates(source: SourceSettings) -> list[date]:
     """Returns every date of the source, in order. Raises SourceError if the source cannot be read."""
-    if source.path is not None:
-        files = find_files([source.path.replace("{date}", DATE_GLOB)])
-        found = {match[1] for file in files if (match := re.search(date_pattern(source.path), file))}
-        return sorted(date.fromisoformat(text) for text in found if _is_date(text))
+    if source.path is not None and source.date_column is None:
+        dated = date_path(source.path)
+        found = {dated.date_of(file) for file in find_files([dated.any_date])}
+        return sorted(day for day in found if day is not None)
     with connect(source) as con:
-        day = table_date(source, columns_of(con, source))
         try:
-            rows = con.sql(
-                f"select distinct {day} as d from {find_table(con, source).relation} order by d"
-            ).fetchall()
+            days = [day for part in _undated_parts(con, source) for day in _dates_of(con, source, part)]
         except duckdb.Error as error:
-            column = f"{source.date_column} in table {source.table} of {source.database}"
+            if broken := _find_unreadable_file(source, ()):
+                raise SourceError(f"{broken}; deliver it again") from error
+            where = unescaped(source.path or f"table {source.table} of {source.database}")
             reason = mask_unconverted(first_line(error))
             raise SourceError(
-                f"{column} cannot be read: {reason}; fix the table or source.date_column"
+                f"{source.date_column} in {where} cannot be read: {reason}; fix it or source.date_column"
             ) from error
+    return sorted(set(days))
+
+
+def _undated_parts(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> list[Part]:
+    """Returns all rows of a source with a date column."""
+    if source.path is None:
+        return [Part(find_table(con, source).relation, columns_of(con, source))]
+    files = list_files(source, ())
+    return list(file_parts(con, source, dict.fromkeys(files))) if files else []
+
+
+def _dates_of(con: duckdb.DuckDBPyConnection, source: SourceSettings, part: Part) -> list[date]:
+    day = row_date(source, part.types, part.files[0] if part.files else f"table {source.table}")
+    rows = con.sql(f"select distinct {day} from {part.relation}").fetchall()
     return [row[0] for row in rows if row[0] is not None]
 
 
 def _find_unreadable_file(source: SourceSettings, days: Sequence[date]) -> str | None:
-    """Returns the first Parquet file of these dates that cannot be read completely; None if all can."""
+    """Returns the first file of these dates that cannot be read completely, and why; None if all can."""
     with connect(source) as con:
         for file in list_files(source, days) if source.path is not None else []:
-            if not is_file(file):
-                return file
             try:
-                con.sql(
-                    f"select sum(hash(columns(*))) from read_parquet({literal(exact_pattern(file))})"
-                ).fetchall()
-            except duckdb.Error:
-                return file
+                for part in file_parts(con, source, {file: None}):
+                    con.sql(f"select sum(hash(columns(*))) from {part.relation}").fetchall()
+            except duckdb.Error as error:
+                return f"{file} cannot be read: {_reason(error)}"
     return None
 
 
 def list_files(source: SourceSettings, days: Sequence[date]) -> list[str]:
-    """Returns the Parquet files of these dates, ordered by date and name; see `find_files`."""
+    """Returns the files of these dates, each once, ordered by date and name; all files where the date is in a
+    column. See `find_files`.
+    """
+    if source.path is not None and source.date_column is not None:
+        return find_files([source.path])
+    return [file for day, file in list_dated_files(source, days)]
+
+
+def list_dated_files(source: SourceSettings, days: Sequence[date]) -> list[tuple[date, str]]:
+    """Returns the files of these dates, each once and with its date, ordered by date and name."""
     assert source.path is not None
-    return find_files([source.path.replace("{date}", day.isoformat()) for day in days])
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    dated = date_path(source.path)
+    patterns = [(day, pattern) for day in dict.fromkeys(days) for pattern in dated.patterns(day)]
+    found = match_files([pattern for _, pattern in patterns]) if patterns else []
+    return sorted(
+        {
+            (day, file)
+            for (day, _), files in zip(patterns, found, strict=True)
+            for file in files
+            if dated.date_of(file) == day
+        }
+    )

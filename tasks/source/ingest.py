@@ -63,7 +63,7 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
         with readable(dataset.source, day):
             view, found = read_contents(con, dataset, [day])
         if day not in found:
-            error = PartitionMissing if dataset.source.path is None else SourceError
+            error = SourceError if dataset.source.date_column is None else PartitionMissing
             raise error(
                 f"{day}: the partition is empty ({place(dataset.source, day)}); deliver its rows and "
                 "run the night again"
@@ -76,6 +76,7 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
             look_back = LookBack(view, found)
         columns, left_out = list(hashed_columns(look_back.view, dataset)), look_back.left_out
         may_differ = left_out or look_back.view.is_mixed or look_back.view.is_query
+        may_differ = may_differ and not (dataset.source.path and (dataset.source.date_column or view.checked))
         earlier = _earlier_fingerprint(con, dataset, [*before, day]) if may_differ else None
     fingerprint = _fingerprint(columns, look_back.contents, left_out)
     return Partition(
@@ -146,7 +147,7 @@ def _contents_without(
 
 
 def _has_partition(dataset: Dataset, day: date) -> bool:
-    return dataset.source.path is None or bool(list_files(dataset.source, [day]))
+    return dataset.source.date_column is not None or bool(list_files(dataset.source, [day]))
 
 
 def require_same_source(dataset: Dataset, partition: Partition, files: Path) -> None:

@@ -76,4 +76,5 @@ def _label_text(view: SourceView, dataset: Dataset) -> str:
     name = dataset.columns.label
     if name is None or name not in view.types:
         return "cast(null as varchar)"
-    return f"lower({canonical_text(identifier(name), view.types[name])})"
+    text = f"lower({canonical_text(identifier(name), view.types[name])})"
+    return f"coalesce({view.unfit(name)}, {text})" if name in view.checked else text

@@ -35,4 +35,7 @@ def _value(dataset: Dataset, view: SourceView, name: str) -> str:
         return f"case when {column} is not null then '{MASK}' end"
     if name in source_images(dataset, view) and not is_bytes(view.types[name]):
         return f"format('<{{:,}} numbers>', len({column}))"
-    return json_value(column, view.types[name])
+    value = json_value(column, view.types[name])
+    if name not in view.checked:
+        return value
+    return f"case when {view.unfit(name)} is null then to_json({value}) else to_json({view.unfit(name)}) end"

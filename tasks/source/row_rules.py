@@ -91,6 +91,12 @@ def canonical_value(value: str | float | bool) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+def checked_columns(dataset: Dataset, view: SourceView) -> list[str]:
+    """Returns the columns of CSV files whose values must fit their type."""
+    late = (dataset.columns.label, dataset.columns.weight)
+    return [name for name in view.checked if name not in late]
+
+
 def violations(dataset: Dataset, view: SourceView, *, finite: tuple[str, ...] = ()) -> dict[Rule, str]:
     """Returns an SQL condition for each rule, true for the rows that break it; only unique_id is not among
     them.
@@ -102,6 +108,8 @@ def violations(dataset: Dataset, view: SourceView, *, finite: tuple[str, ...] = 
     for role, name in (("id", columns.id), ("entity", columns.entity)):
         if name in view.types and any(map(may_be_inexact, view.found[name])):
             rules["id_exact", name] = f"not {view.exact(role)}"
+    for name in checked_columns(dataset, view):
+        rules["fits_type", name] = f"{view.unfit(name)} is not null"
     if columns.time is not None:
         time = identifier(columns.time)
         rules["not_null", columns.time] = f"{time} is null"

@@ -10,7 +10,6 @@ from duckdb.sqltypes import DuckDBPyType
 
 from sql import folded, identifier, literal
 from tasks.core.dataset import SourceSettings
-from tasks.core.duckdb_types import has_time_zone
 from tasks.core.errors import SourceError, first_line
 from tasks.core.masking import mask_unconverted
 
@@ -115,21 +114,6 @@ def columns_of(
             f"table {source.table} of {source.database} cannot be read: {reason}; fix the view"
         ) from error
     return dict(zip(found.columns, found.types, strict=True))
-
-
-def table_date(source: SourceSettings, columns: dict[str, DuckDBPyType]) -> str:
-    """Returns an SQL expression for the date of a row of the source's table, which has these columns.
-
-    Raises SourceError if its date column is not among them.
-    """
-    assert source.date_column is not None
-    types = {folded(name): kind for name, kind in columns.items()}
-    if (kind := types.get(folded(source.date_column))) is None:
-        raise SourceError(f"table {source.table} has no column {source.date_column}; fix source.date_column")
-    column = identifier(source.date_column)
-    if has_time_zone(kind):
-        return f"cast(timezone({literal(source.timezone)}, {column}) as date)"
-    return f"cast({column} as date)"
 
 
 def _catalog(con: duckdb.DuckDBPyConnection) -> str:

@@ -15,11 +15,12 @@ from duckdb.sqltypes import BLOB, INTEGER, SQLNULL, TIMESTAMP, VARCHAR, DuckDBPy
 from sql import identifier, literal
 from tasks.core.canonical import canonical_text, converted, is_exact
 from tasks.core.dataset import Dataset
+from tasks.core.date_path import unescaped
 from tasks.core.duckdb_types import has_time_zone, is_boolean, is_float, is_integer, is_number, is_time
 from tasks.core.errors import SourceError
 from tasks.source.connection import connect, list_dates, readable
-from tasks.source.listing import unescaped
-from tasks.source.parts import Part, read_parts
+from tasks.source.part import Part
+from tasks.source.parts import read_parts
 
 Types = Mapping[str, DuckDBPyType]
 
@@ -35,6 +36,7 @@ class SourceView:
     is_query: whether the source is a view of DuckDB. Its sums of floats may differ in the last digit from
         read to read, so that its floats are compared as float32.
     lacking: the files with rows that lack a column, by its name.
+    checked: the columns of CSV files that have a type, in order; see `unfit`.
     """
 
     name: str
@@ -43,6 +45,7 @@ class SourceView:
     mark: str
     is_query: bool = False
     lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    checked: tuple[str, ...] = ()
 
     @property
     def is_mixed(self) -> bool:
@@ -78,6 +81,10 @@ class SourceView:
         """The number of a row among those of its id, of `with_copies`."""
         return self.own("copy")
 
+    def unfit(self, name: str) -> str:
+        """The text of a checked column that does not fit its type, VARCHAR; null where it fits."""
+        return self.own(f"unfit_{name}")
+
     def exact(self, role: str) -> str:
         """Whether the value of the role `id` or `entity` can be one, BOOLEAN."""
         return self.own(f"exact_{role}")
@@ -110,7 +117,13 @@ def create_view(
     mark = "_" * (1 + max((len(column) - len(column.lstrip("_")) for column in names), default=0))
     is_query = any(part.is_view for part in parts)
     view = SourceView(
-        name, {}, found, mark, is_query, {name: files for name, files in lacking.items() if files}
+        name,
+        {},
+        found,
+        mark,
+        is_query,
+        {name: files for name, files in lacking.items() if files},
+        tuple(sorted({name for part in parts for name in part.unfit})),
     )
     selects = [_select(view, dataset, part, targets, zone) for part in parts]
     con.execute(f"create or replace view {identifier(name)} as {' union all by name '.join(selects)}")
@@ -160,8 +173,8 @@ def key_of_copy(view: SourceView, dataset: Dataset) -> str:
 def _key_text(view: SourceView, name: str) -> str:
     text = canonical_text(_comparable(view, name), view.types[name])
     if any(map(is_boolean, view.found[name])):  # in another file, the same value may be 1 or 0
-        return f"case {text} when 'true' then '1' when 'false' then '0' else {text} end"
-    return text
+        text = f"case {text} when 'true' then '1' when 'false' then '0' else {text} end"
+    return f"coalesce({view.unfit(name)}, {text})" if name in view.checked else text
 
 
 def with_copies(view: SourceView, dataset: Dataset, ids: str) -> str:
@@ -181,6 +194,7 @@ def hashed_columns(view: SourceView, dataset: Dataset) -> dict[str, str]:
     """
     late = (dataset.columns.label, dataset.columns.weight)
     named = {name: _comparable(view, name) for name in view.types if name not in late}
+    named |= {f"{name} (as written)": view.unfit(name) for name in view.checked if name not in late}
     return dict(sorted((named | {"_partition_date": view.date}).items()))
 
 
@@ -218,6 +232,7 @@ def _select(
         if column is not None and column in kinds:
             own[view.own(role)] = canonical_text(values[column], kinds[column])
             own[view.exact(role)] = is_exact(values[column], kinds[column])
+    own |= {view.unfit(name): part.unfit.get(name, "cast(null as varchar)") for name in view.checked}
     added = [f"{value} as {name}" for name, value in own.items()]
     return f"select {', '.join([*shown, *added])} from {part.relation} where {part.where}"
 

@@ -41,6 +41,7 @@ from tasks.source.row_json import source_images
 from tasks.source.row_rules import (
     INFINITE,
     allowed_texts,
+    checked_columns,
     configured_columns,
     quality_rules,
     typed_columns,
@@ -54,7 +55,7 @@ TYPES = {  # of each rule about a type: the regular expression that the type mat
     "image_type": (duckdb_types.IMAGE, "bytes or lists of numbers"),
 }
 # Before the names of checked columns that are computed from a column of the source; no name has a null byte.
-EXACT, CANONICAL = "\0exact ", "\0canonical "
+EXACT, CANONICAL, FITS = "\0exact ", "\0canonical ", "\0fits "
 READABLE, UNREADABLE = "readable", "unreadable"  # the values that stand for an image
 EXAMPLES = 20
 _CONTEXT_LOCK = Lock()  # all threads share the context of Great Expectations
@@ -138,6 +139,7 @@ def row_rules(dataset: Dataset, view: SourceView, day: date) -> Rules:
     if time is not None:
         on_day = f"lies on {day} in {dataset.source.timezone} (values: days after it)"
         rules += [_not_null(time), _between("date_in_partition", on_day, time, 0, 0)]
+    rules += [_fits(name, view) for name in checked_columns(dataset, view)]
     for role, name in (("id", columns.id), ("entity", columns.entity)):
         if name in view.types and any(map(may_be_inexact, view.found[name])):
             exact = "is a whole number that its type counts exactly (values: 1 if it is)"
@@ -303,6 +305,13 @@ def _finite(column: str, view: SourceView) -> Expectation:
     kind, infinite = "expect_column_values_to_not_be_in_set", list(INFINITE)
     return _about(
         _rule(kind, "finite", "is finite", column=f"{CANONICAL}{column}", value_set=infinite), column
+    )
+
+
+def _fits(column: str, view: SourceView) -> Expectation:
+    kind = ", ".join(map(str, view.found[column]))
+    return _in_set(
+        "fits_type", f"fits its type {kind} (values: 1 if it does)", f"{FITS}{column}", [1.0], column
     )
 
 

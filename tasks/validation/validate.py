@@ -34,6 +34,7 @@ from tasks.validation.expectations import (
     CANONICAL,
     EXACT,
     EXAMPLES,
+    FITS,
     READABLE,
     TYPES,
     UNREADABLE,
@@ -239,6 +240,8 @@ def _checked_value(name: str, dataset: Dataset, view: SourceView) -> str:
     """
     if name.startswith(EXACT):
         return f"cast({view.exact(name.removeprefix(EXACT))} as double)"
+    if name.startswith(FITS):
+        return f"cast({view.unfit(name.removeprefix(FITS))} is null as double)"
     source_name = name.removeprefix(CANONICAL)
     column, kind = identifier(source_name), view.types[source_name]
     if name.startswith(CANONICAL):

@@ -1,10 +1,12 @@
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from flows.errors import SettingsError
 from flows.settings import Settings, load_settings
+from tasks.core.date_path import date_path
 from tasks.core.identity import run_identity, training_identity
 
 MINIMAL = """
@@ -50,6 +52,15 @@ def test_a_folder_whose_name_is_no_name_of_a_dataset_gives_one(
     path = write(tmp_path, f"name = {json.dumps(folder)}\n{MINIMAL}")
     with pytest.raises(SettingsError, match=r"such as|keeps for itself"):
         load_settings(path)
+
+
+def test_a_field_in_the_name_of_the_folder_is_a_name(tmp_path: Path) -> None:
+    (tmp_path / "of {date}").mkdir()
+    source = load_settings(write(tmp_path / "of {date}", MINIMAL)).source
+    assert (
+        date_path(source.path or "").shown(date(2024, 3, 5))
+        == f"{tmp_path}/of {{date}}/rows/2024-03-05.parquet"
+    )
 
 
 def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -119,6 +130,7 @@ def test_every_problem_is_found_at_once(tmp_path: Path) -> None:
         ('numeric = ["amount"]', "", "at least one numeric or categorical feature"),
         ('path = "rows/{date}.parquet"', "", "either path, or all of database, table and date_column"),
         ("{date}", "today", r"must contain \{date\}"),
+        ("{date}", "{date:%Y-%m}", "source: path names no whole date: it has %Y, %m"),
         (
             'id = "id"',
             "id = 'id'\nprivate = ['iban']\ndetails = ['iban']",

@@ -75,6 +75,13 @@ def load(look: SourceLook) -> Settings:
         ("{date}/hour/part-0.parquet", "{date}/*/*.parquet"),
         ("payments-{date}.parquet", "payments-{date}.parquet"),
         ("in/payments-{date}_full.parquet", "in/payments-{date}_full.parquet"),
+        ("tx_{date:%Y%m%d}.parquet", "tx_{date:%Y%m%d}.parquet"),
+        ("{date:%Y/%m/%d}/part-0.parquet", "{date:%Y}/{date:%m}/{date:%d}/*.parquet"),
+        (
+            "year={date:%Y}/month={date.month}/day={date.day}/part-0.parquet",
+            "year={date:%Y}/month={date:%m}/day={date:%d}/*.parquet",
+        ),
+        ("year={date:%Y}/m={date.month}/{date}.parquet", "year={date:%Y}/m={date:%m}/{date}.parquet"),
     ],
 )
 def test_the_date_is_found_in_the_path(tmp_path: Path, name: str, pattern: str) -> None:

@@ -1,5 +1,6 @@
 """Which files a path means: what it matches is read as that file, and once."""
 
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tasks.core.date_path import date_path, unescaped
 from tasks.core.filesystem import exact_pattern
-from tasks.source.listing import date_pattern, find_files, unescaped
+from tasks.source.listing import find_files
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 NAMES = st.text(st.sampled_from("ab1[]*?!-. _{}:,'ü%"), min_size=1, max_size=8).filter(
@@ -93,7 +95,4 @@ def test_what_a_wildcard_matches_is_no_data_where_its_name_is_hidden(
     ],
 )
 def test_the_date_is_what_stands_after_the_text_before_it(path: str, file: str, day: str) -> None:
-    import re
-
-    assert (found := re.search(date_pattern(path), file))
-    assert found[1] == day
+    assert date_path(path).date_of(file) == date.fromisoformat(day)

@@ -111,6 +111,17 @@ def test_a_bucket_can_be_inspected(local: Path, bucket: str) -> None:
     assert (there.dates, there.columns, there.roles) == (here.dates, here.columns, here.roles)
 
 
+def test_a_bucket_of_hive_s_folders_is_read_like_a_folder(local: Path, bucket: str) -> None:
+    source = {"path": f"{bucket}/hive/y={{date:%Y}}/m={{date:%m}}/d={{date:%d}}/*.parquet"}
+    data = Dataset.model_validate({**dataset(local).model_dump(), "source": source})
+    files = fsspec.filesystem("s3")
+    for day, name in ((FIRST, "y=2024/m=3/d=1"), (DAY, "y=2024/m=3/d=12")):
+        files.put(f"{local}/date={day}", f"bank/hive/{name}", recursive=True)
+    assert list_dates(data.source) == [FIRST, DAY]
+    assert read_partition(data, FIRST).rows == read_partition(dataset(local), FIRST).rows
+    assert look_at(f"{bucket}/hive", None, None).source == data.source
+
+
 def test_a_partition_that_arrives_later_is_found(local: Path, bucket: str) -> None:
     data, late = dataset(f"{bucket}/late"), FIRST + timedelta(days=1)
     files = fsspec.filesystem("s3")

@@ -269,6 +269,24 @@ def test_where_the_date_stands_in_the_path(
         assert rows_of(data, DAY, DAY)["_partition_date"].unique().to_list() == [DAY]
 
 
+def test_a_day_in_two_spellings_is_one_partition_of_all_its_files(tmp_path: Path) -> None:
+    """As in Hive, which writes month=3, beside a tool that writes month=03."""
+    data = dataset(path=f"{tmp_path}/year={{date:%Y}}/month={{date:%m}}/day={{date:%d}}/*.parquet")
+    rows = FRAME.filter(pl.col("tx_time").dt.date() == DAY)
+    for number, name in enumerate(("month=3/day=6", "month=03/day=06", "month=03/day=6")):
+        file = tmp_path / "year=2024" / name / "part-0.parquet"
+        file.parent.mkdir(parents=True)
+        rows[number * 20 : (number + 1) * 20 if number < 2 else None].write_parquet(file)
+    (tmp_path / "year=2024" / "month=13").mkdir()
+    assert list_dates(data.source) == [DAY]
+    assert rows_of(data, FIRST, DAY).drop("_partition_date").equals(rows.sort("transaction_id"))
+    assert read_partition(data, DAY).rows == rows.height
+    message = message_of(data, date(2024, 3, 7))
+    assert (
+        f"no partition at {tmp_path}/year=2024/month=03/day=07/*.parquet; the source has 1 dates" in message
+    )
+
+
 def test_a_folder_that_is_not_a_date_is_ignored(tmp_path: Path) -> None:
     data = parquet(tmp_path)
     for name in ("date=2024-02-31", "date=latest"):

@@ -1,0 +1,58 @@
+"""The configuration of CSV files: their dialect, and the types of their columns."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from models.settings import Section
+
+SUFFIXES = tuple(f".{kind}{packed}" for kind in ("csv", "tsv", "txt") for packed in ("", ".gz"))
+NAMES = {"TEXT": "VARCHAR", "INT": "INTEGER", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ", "BOOL": "BOOLEAN"}
+TYPES = re.compile(
+    r"VARCHAR|BOOLEAN|U?(?:TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(\d+, ?\d+\)|DATE"
+    r"|TIMESTAMP|TIMESTAMPTZ"
+)
+
+
+def _check_type(text: str) -> str:
+    name = NAMES.get(text.strip().upper(), text.strip().upper())
+    if not TYPES.fullmatch(name):
+        raise ValueError(
+            f"{text!r} is no type of a column; use VARCHAR, BOOLEAN, BIGINT, DOUBLE, DECIMAL(18,2), DATE, "
+            "TIMESTAMP or TIMESTAMPTZ"
+        )
+    return name
+
+
+ColumnType = Annotated[str, AfterValidator(_check_type)]
+Character = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+class CsvSettings(Section):
+    """How CSV files are written. A format is of strptime; without one, dates and times are as in ISO 8601."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
+    """Between two values of a line."""
+    quote: Character = '"'
+    """Around a value that holds delimiters or line ends."""
+    escape: Character = '"'
+    """Before a quote inside a quoted value."""
+    header: bool = True
+    """Whether the first line names the columns."""
+    encoding: str = Field("utf-8", pattern=r"^(utf-8|utf-16|latin-1)$")
+    """Of the characters: utf-8, utf-16 or latin-1."""
+    decimal: str = Field(".", pattern=r"^[.,]$")
+    """Before the decimals of a number."""
+    date_format: str | None = None
+    """Of dates, such as `%d.%m.%Y`. Unset: ISO 8601."""
+    timestamp_format: str | None = None
+    """Of times, such as `%d.%m.%Y %H:%M:%S`. Unset: ISO 8601."""
+    nulls: tuple[str, ...] = ()
+    """Texts that stand for null, besides the empty value."""
+
+    @model_validator(mode="after")
+    def _decimals_are_no_delimiters(self) -> Self:
+        if self.delimiter == self.decimal:
+            raise ValueError(f"delimiter and decimal are both {self.decimal!r}; set the one that differs")
+        return self

@@ -1,0 +1,60 @@
+"""Reads the text of a CSV file as a type, by rules under which no value changes: what does not fit is null.
+
+An integer has no leading zero and no sign but a minus, so that 007 never becomes 7; a decimal has no more
+digits after its point than its type; a time has a zone if its type has one, and only then.
+"""
+
+import re
+
+from sql import literal
+from tasks.core.csv_settings import CsvSettings
+
+INTEGER = "-?(0|[1-9][0-9]*)"
+NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)"
+NO_NUMBER = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
+DATE = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+CLOCK = r"[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
+ZONE = r" ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)"
+
+
+def typed(column: str, kind: str, csv: CsvSettings) -> str:
+    """Returns an SQL expression for a quoted column of text as a type; null where the text does not fit."""
+    text = f"trim({column})"
+    if kind == "VARCHAR":
+        return column
+    if kind == "BOOLEAN":
+        return f"try_cast({text} as boolean)"
+    if kind in ("DATE", "TIMESTAMP", "TIMESTAMPTZ"):
+        return _time(text, kind, csv)
+    if kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL"):
+        return _fraction(text if csv.decimal == "." else f"replace({text}, ',', '.')", kind)
+    return _where(text, INTEGER, f"try_cast({text} as {kind})")
+
+
+def does_not_fit(column: str, kind: str, csv: CsvSettings) -> str:
+    """Returns an SQL expression, BOOLEAN, for whether a quoted column of text holds what is no value of a
+    type; blanks alone are a null.
+    """
+    return f"coalesce(trim({column}) <> '' and {typed(column, kind, csv)} is null, false)"
+
+
+def _fraction(text: str, kind: str) -> str:
+    number = f"try_cast({text} as {kind})"
+    if scale := re.search(r", ?(\d+)\)", kind):
+        digits = f"length(rtrim(split_part({text}, '.', 2), '0')) <= {scale[1]}"
+        return _where(text, NUMBER, f"case when {digits} then {number} end")
+    named = ", ".join(map(literal, NO_NUMBER))
+    whole = _where(text, f"{NUMBER}([eE][+-]?[0-9]+)?", f"case when isfinite({number}) then {number} end")
+    return f"case when lower({text}) in ({named}) then {number} else {whole} end"
+
+
+def _time(text: str, kind: str, csv: CsvSettings) -> str:
+    written = csv.date_format if kind == "DATE" else csv.timestamp_format
+    if written is not None:
+        return f"cast(try_strptime({text}, {literal(written)}) as {kind})"
+    shape = {"DATE": DATE, "TIMESTAMP": f"{DATE}({CLOCK})?", "TIMESTAMPTZ": f"{DATE}{CLOCK}{ZONE}"}[kind]
+    return _where(text, shape, f"try_cast({text} as {kind})")
+
+
+def _where(text: str, shape: str, value: str) -> str:
+    return f"case when regexp_full_match({text}, {literal(shape)}) then {value} end"
