@@ -59,6 +59,7 @@ class SourceSettings(Section):
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """The types of the columns of CSV files; a column that is not named is text."""
     csv: CsvSettings | None = None
+    """The dialect of CSV files; the files of any path are CSV where it is set."""
 
     @property
     def is_csv(self) -> bool:
