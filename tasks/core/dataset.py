@@ -61,9 +61,16 @@ class ColumnSettings(Section):
     time: str | None = None
     entity: str | None = None
     label: str | None = None
+    label_positive: tuple[str | int | float | bool, ...] = ()  # the labels that mean fraud; else 1 and true
     weight: str | None = None
     private: tuple[str, ...] = ()
     details: tuple[str, ...] = ()  # stored unchanged beside the scores, for people to read
+
+    @model_validator(mode="after")
+    def _meanings_have_a_column(self) -> Self:
+        if self.label_positive and not self.label:
+            raise ValueError("label_positive needs label, the column whose values it names")
+        return self
 
     @model_validator(mode="after")
     def _details_are_public(self) -> Self:
