@@ -103,19 +103,25 @@ def init(
     database: Annotated[str | None, typer.Option("--database", help="A DuckDB file.")] = None,
     table: Annotated[str | None, typer.Option("--table", help="The table in the DuckDB file.")] = None,
     name: Annotated[
-        str, typer.Option("--name", help="The name of the dataset and of its schema in the warehouse.")
-    ] = "transactions",
+        str | None,
+        typer.Option(
+            "--name", help="The name of the dataset and of its schema in the warehouse; else the folder's."
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="The file to write; an existing file is never overwritten.")
     ] = Path("nightscore.toml"),
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Inspect a source and write a commented configuration for it.
+    """Inspect a source, write a commented configuration for it and show what each column is taken for.
 
     Example: nightscore init --path data/transactions
     """
+    from flows.cli.tables import guesses_table
     from flows.errors import SettingsError
-    from tasks.operations.source_inspection import look_at, render_toml
+    from tasks.operations.new_configuration import render_toml
+    from tasks.operations.source_inspection import look_at
 
     if out.exists():
         raise SettingsError(
@@ -126,10 +132,15 @@ def init(
             str(Path(place).resolve()) if place and "://" not in place else place
             for place in (path, database)
         )
-    out.write_text(render_toml(look_at(path, database, table), name), encoding="utf-8")
+    look = look_at(path, database, table)
+    out.write_text(render_toml(look, name or look.name), encoding="utf-8")
     try:
         load_settings(out)
     except SettingsError:
         out.unlink()
         raise
+    if as_json:
+        print_json({"file": str(out), "name": name or look.name} | look.to_json())
+        return
+    guesses_table(look)
     say(f"Wrote {out}. Check its guesses, then run `nightscore doctor --config {out}`.")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # some take seconds to import; the callers have imported what
     from tasks.evaluation.replay import Replay
     from tasks.operations.installation import Check
     from tasks.operations.prune import Pruning
+    from tasks.operations.source_look import SourceLook
 
 SHOWN = 20
 
@@ -84,6 +85,28 @@ def health_line(check: "Check") -> None:
     say(f"{state:<6}  {check.name:<11}  {check.found}")
     if check.fix:
         say(f"{'':<21}What to do: {check.fix}")
+
+
+def guesses_table(look: "SourceLook") -> None:
+    """Prints which dates of a source were looked at, and a line for each column: what it is taken for."""
+    say(f"Looked at {len(look.read)} of {len(look.dates)} dates: {', '.join(map(str, look.read))}.")
+    for sentence in look.ignored:
+        say(f"Note: {sentence}.")
+    lines = [
+        (
+            guess.column,
+            guess.role,
+            f"{guess.why}{_warning(look, guess.column)}",
+            guess.sure,
+            list(guess.alternatives),
+        )
+        for guess in look.guesses
+    ]
+    data_table(["column", "role", "why", "how sure", "alternatives"], lines)
+
+
+def _warning(look: "SourceLook", column: str) -> str:
+    return f"; warning: {look.warnings[column]}" if column in look.warnings else ""
 
 
 def webhooks_table(lines: "Sequence[dict[str, Any]]") -> None:

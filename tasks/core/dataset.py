@@ -110,13 +110,21 @@ class ColumnSettings(Section):
     entity: str | None = None
     """Who an alert is about, such as a card; card precision is per entity, too."""
     label: str | None = None
-    """1 is fraud, 0 is not, null is not known yet."""
+    """Whether a row is fraud: 1 or true is, 0 or false is not, null is not known yet."""
+    label_positive: tuple[str | int | float | bool, ...] = ()
+    """The labels that mean fraud, in any case; every other one but null is then normal."""
     weight: str | None = None
     """Sample weight, used by metrics alone."""
     private: tuple[str, ...] = ()
     """Columns whose values are masked in quarantine, Data Docs, reports and messages."""
     details: tuple[str, ...] = ()
     """Columns that are stored beside every score, as JSON, for people to read; none may be private."""
+
+    @model_validator(mode="after")
+    def _meanings_have_a_column(self) -> Self:
+        if self.label_positive and not self.label:
+            raise ValueError("label_positive needs label, the column whose values it names")
+        return self
 
     @model_validator(mode="after")
     def _details_are_public(self) -> Self:

@@ -76,7 +76,7 @@ RUN_FORMATS: dict[int, Sequence[str]] = {
 TRAINING_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
     2: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
-    3: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE),
+    3: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE, "columns.label_positive"),
 }
 
 
@@ -96,7 +96,7 @@ FORMER_DEFAULTS = {
     "model.score": Former("whitened", 3, 2),
 }
 # A key added to a format later, with the value for which it is left out of the hash.
-NEUTRAL: dict[str, Any] = {"source.types": {}, "source.csv": None}
+NEUTRAL: dict[str, Any] = {"source.types": {}, "source.csv": None, "columns.label_positive": []}
 
 
 @dataclass(frozen=True)

@@ -1,155 +1,175 @@
-"""Guesses the role of each column of a source from its name, its type and how its values repeat."""
+"""Guesses the role of each column of a source from its name, its type and how its values repeat, each with
+the reason, how sure it is, and what else it may be.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from duckdb.sqltypes import DuckDBPyType
-
-from tasks.core.dataset import ColumnSettings, FeatureSettings
-from tasks.core.duckdb_types import (
-    is_boolean,
-    is_bytes,
-    is_integer,
-    is_list_of,
-    is_number,
-    is_text,
-    is_timestamp,
-)
+from tasks.core.dataset import ColumnSettings
+from tasks.core.duckdb_types import is_integer, is_number, is_text, is_timestamp
 from tasks.core.errors import SourceError
+from tasks.operations.column_labels import LabelGuess, guess_labels
+from tasks.operations.column_looks import ColumnLook
 
-MAX_CATEGORIES = 100  # distinct texts that a categorical feature may have
-MAX_CODES = 10  # an integer column with more distinct values is numeric, not categorical
 # In order of preference.
 TIMES = ("time", "timestamp", "datetime", "ts", "at")
-ENTITIES = ("customer", "card", "account", "client", "user", "terminal", "merchant", "device", "host", "ip")
-LABELS = ("fraud", "label", "class", "target", "anomaly", "outlier", "attack")
-OUTCOMES = frozenset({"fraud", "label", "anomaly", "outlier", "attack", "chargeback"})
-ID = re.compile(
-    rf"((transaction|tx|payment|order|event|{'|'.join(ENTITIES)})?id|uuid|guid|key|number|nr|row|iban|pan)"
+ENTITIES = (
+    *("customer", "card", "cc", "account", "client", "user", "debtor", "payer", "sender", "orig"),
+    *("iban", "pan", "terminal", "merchant", "device", "host", "ip", "creditor", "payee", "receiver", "dest"),
 )
+ATTRIBUTES = frozenset(  # repeated texts that are no entities
+    [
+        "first",
+        "last",
+        "name",
+        "city",
+        "street",
+        "address",
+        "state",
+        "country",
+        "job",
+        "email",
+        "domain",
+        "mail",
+        "currency",
+        "comment",
+        "purpose",
+    ]
+)
+ID = re.compile(
+    rf"((transaction|tx|payment|order|event|{'|'.join(ENTITIES)})?id|uuid|guid|key|number|num|nr|no|row|iban|pan)"
+)
+MOSTLY = 0.95  # the share of the times that lie on the date of their partition, so that one can be the time
+ROWS_EACH = 2  # of an entity, on average
+MANY_VALUES = 100  # texts that an entity has at least if its name is not an entity's
 
 
 @dataclass(frozen=True)
-class ColumnLook:
-    """One column in the sampled rows.
+class Guess:
+    """What a column is taken for.
 
-    nulls: number of nulls, NaN included. distinct: number of distinct values.
-    smallest, largest: of a column of numbers; otherwise None.
+    role: id, time, entity, label, weight, numeric, categorical or left out. sure: high, medium or low.
+    alternatives: what else it may be, or which columns may have its role instead.
     """
 
-    name: str
-    type: DuckDBPyType
-    rows: int
-    nulls: int
-    distinct: int
-    smallest: float | None
-    largest: float | None
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words of its name in lower case, the same for `terminal_id` and `terminalId`."""
-        return tuple(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower())) or (
-            self.name,
-        )
-
-    @property
-    def is_identifier(self) -> bool:
-        """Whether it is a column of integers or text with the name of an identifier."""
-        return self.is_of(is_integer, is_text) and ID.fullmatch(self.words[-1]) is not None
-
-    @property
-    def unique(self) -> bool:
-        return self.distinct == self.rows
-
-    @property
-    def summary(self) -> str:
-        nulls = f", {self.nulls / self.rows:.4g} of it null" if self.nulls else ""
-        return f"{self.type}, {self.distinct:,} distinct in {self.rows:,} rows{nulls}"
-
-    def is_of(self, *predicates: Callable[[DuckDBPyType], bool]) -> bool:
-        return any(predicate(self.type) for predicate in predicates)
+    column: str
+    role: str
+    why: str
+    sure: str
+    alternatives: tuple[str, ...] = ()
 
 
-def guess_roles(columns: tuple[ColumnLook, ...]) -> ColumnSettings:
-    """Returns the guessed role of each column.
+def is_identifier(column: ColumnLook) -> bool:
+    """Whether it is a column of integers or text with the name of an identifier."""
+    return column.is_of(is_integer, is_text) and ID.fullmatch(column.words[-1]) is not None
+
+
+def guess_roles(columns: tuple[ColumnLook, ...]) -> tuple[ColumnSettings, list[Guess]]:
+    """Returns the guessed roles, and a guess for each.
 
     Raises SourceError if no column of integers or text can identify the rows.
     """
+    key = _guess_id(columns)
+    labels = guess_labels(tuple(column for column in columns if column.name != key.column))
+    taken = {key.column, *(label.column.name for label in labels[:1])}
+    free = [column for column in columns if column.name not in taken]
+    guesses = [key, *_guess_time(free), *_guess_entity(free), *_label(labels), *_guess_weight(free)]
+    roles = {guess.role: guess.column for guess in guesses}
+    return ColumnSettings(
+        id=roles["id"],
+        time=roles.get("time"),
+        entity=roles.get("entity"),
+        label=roles.get("label"),
+        label_positive=labels[0].positive if labels else (),
+        weight=roles.get("weight"),
+    ), guesses
+
+
+def _guess_id(columns: Sequence[ColumnLook]) -> Guess:
     keys = [column for column in columns if column.is_of(is_integer, is_text)]
     if not keys:
         raise SourceError(
             "no column of integers or text can identify the rows; add one that is different in every row"
         )
-    key = max(keys, key=lambda column: (column.unique, column.is_identifier, column.distinct))
-    repeated = [column for column in keys if column is not key and 2 < column.distinct < column.rows]
-    entities = [column for column in repeated if column.is_identifier or column.words[-1] in ENTITIES]
-    times = [column for column in columns if column.is_of(is_timestamp)]
-    binary = [column for column in columns if column.is_of(is_boolean) or _is_zero_or_one(column)]
-    weights = [column for column in columns if column.is_of(is_number) and column.words[-1] == "weight"]
-    return ColumnSettings(
-        id=key.name,
-        time=_preferred(times, TIMES) or next((column.name for column in times), None),
-        entity=_preferred(entities, ENTITIES),
-        label=_preferred(binary, LABELS),
-        weight=weights[0].name if weights else None,
+    ranked = sorted(
+        keys,
+        key=lambda each: (
+            each.unique,
+            each.unique_by_day and not each.nulls,
+            is_identifier(each),
+            each.distinct,
+        ),
+        reverse=True,
     )
+    key, others = ranked[0], tuple(each.name for each in ranked[1:] if each.unique)
+    if key.unique:
+        named = "high" if is_identifier(key) else "medium"
+        return Guess(key.name, "id", "different in every row", named, others)
+    if key.unique_by_day and not key.nulls:
+        return Guess(key.name, "id", "different in every row of a date", "medium")
+    repeats = key.rows - key.distinct
+    why = f"none is different in every row; {repeats:,} of {key.rows:,} rows have no value of their own"
+    return Guess(key.name, "id", why, "low")
 
 
-def _is_zero_or_one(column: ColumnLook) -> bool:
-    """Whether it is a column of numbers that are all 0, 1 or null."""
-    return (
-        column.is_of(is_number)
-        and column.distinct <= 2
-        and {column.smallest, column.largest} <= {0.0, 1.0, None}
-    )
+def _guess_time(columns: Sequence[ColumnLook]) -> list[Guess]:
+    times = [column for column in columns if column.is_of(is_timestamp) and column.on_day >= MOSTLY]
+    if not times:
+        return []
+    chosen = min(times, key=lambda each: (-each.on_day, _rank(each, TIMES)))
+    share = "every value" if chosen.on_day == 1 else f"{chosen.on_day:.4g} of its values"
+    why = f"{share} on the date of its partition"
+    sure = "high" if chosen.on_day == 1 and not chosen.nulls else "medium"
+    return [Guess(chosen.name, "time", why, sure, tuple(each.name for each in times if each is not chosen))]
 
 
-def _preferred(columns: list[ColumnLook], names: tuple[str, ...]) -> str | None:
-    """Returns the column with the first of these words in its name; None if there is none."""
-    return next((column.name for name in names for column in columns if name in column.words), None)
-
-
-def guess_features(
-    columns: tuple[ColumnLook, ...], roles: ColumnSettings, second_labels: frozenset[str]
-) -> tuple[FeatureSettings, dict[str, str]]:
-    """Returns the guessed features, and the columns that are neither a feature nor have a role, each with the
-    reason.
-
-    second_labels: columns that predict the label almost perfectly. Raises SourceError if no feature is left.
-    """
-    taken = {roles.id, roles.time, roles.entity, roles.label, roles.weight}
-    free = [column for column in columns if column.name not in taken]
-    left_out = {column.name: reason for column in free if (reason := _why_no_feature(column, second_labels))}
-    features = [column for column in free if column.name not in left_out]
-    categorical = [
+def _guess_entity(columns: Sequence[ColumnLook]) -> list[Guess]:
+    repeating = [
         column
-        for column in features
-        if not column.is_of(is_number) or (column.is_of(is_integer) and column.distinct <= MAX_CODES)
+        for column in columns
+        if column.is_of(is_integer, is_text)
+        and 2 < column.distinct < column.rows
+        and column.rows_each >= ROWS_EACH
+        and not column.moves
     ]
-    if not features:
-        found = (
-            "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-            or "there are no other columns"
-        )
-        raise SourceError(
-            f"no column looks like a feature ({found}); add numbers or categories to the source"
-        )
-    numeric = tuple(column.name for column in features if column not in categorical)
-    return FeatureSettings(
-        numeric=numeric, categorical=tuple(column.name for column in categorical)
-    ), left_out
+    named = [
+        column
+        for column in repeating
+        if is_identifier(column) or (column.words[-1] in ENTITIES and column.distinct > 5)
+    ]
+    unnamed = [column for column in repeating if column not in named and _may_be_entity(column)]
+    ranked = sorted(named, key=lambda each: (_rank(each, ENTITIES), -each.distinct))
+    ranked += sorted(unnamed, key=lambda each: -each.distinct)
+    if not ranked:
+        return []
+    chosen = ranked[0]
+    why = f"{chosen.distinct:,} values, {chosen.rows_each:,.3g} rows each"
+    is_named = chosen in named and _rank(chosen, ENTITIES) < len(ENTITIES)
+    sure = "low" if chosen in unnamed else "high" if is_named and chosen.rows_each >= 3 else "medium"
+    return [Guess(chosen.name, "entity", why, sure, tuple(each.name for each in ranked[1:4]))]
 
 
-def _why_no_feature(column: ColumnLook, second_labels: frozenset[str]) -> str | None:
-    may_be_images = is_bytes(column.type) or is_list_of(column.type, is_number)
-    reasons = {
-        f"{column.type}, perhaps images: then set features.image instead": may_be_images,
-        "it predicts the label almost perfectly, as a second label does": column.name in second_labels,
-        "its name suggests an outcome, known only when the label is": bool(OUTCOMES & set(column.words)),
-        "it is the same in every row": column.distinct <= 1,
-        "it is an identifier": column.is_identifier,
-        f"{column.distinct:,} different texts": column.is_of(is_text) and column.distinct > MAX_CATEGORIES,
-        f"{column.type} is neither a number nor a category": not column.is_of(is_number, is_text, is_boolean),
-    }
-    return next((reason for reason, applies in reasons.items() if applies), None)
+def _may_be_entity(column: ColumnLook) -> bool:
+    """Whether a repeated text may be one, though its name does not say so."""
+    is_attribute = bool(ATTRIBUTES & set(column.words)) or column.spaced > 0.5 or column.timelike > 0.5
+    return column.is_of(is_text) and column.distinct > MANY_VALUES and not is_attribute
+
+
+def _label(labels: Sequence[LabelGuess]) -> list[Guess]:
+    if not labels:
+        return []
+    chosen, *others = labels
+    meaning = f"; {', '.join(map(str, chosen.positive))} means fraud" if chosen.positive else ""
+    alternatives = tuple(each.column.name for each in others[:3])
+    return [Guess(chosen.column.name, "label", chosen.why + meaning, chosen.sure, alternatives)]
+
+
+def _guess_weight(columns: Sequence[ColumnLook]) -> list[Guess]:
+    weights = [column for column in columns if column.is_of(is_number) and column.words[-1] == "weight"]
+    return [Guess(column.name, "weight", "its name", "medium") for column in weights[:1]]
+
+
+def _rank(column: ColumnLook, names: tuple[str, ...]) -> int:
+    """Returns the place of the first of these words that is in its name."""
+    return next((number for number, name in enumerate(names) if name in column.words), len(names))

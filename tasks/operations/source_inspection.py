@@ -1,56 +1,36 @@
 """Inspects an unknown source for `nightscore init`: where its dates are, what its columns hold, and the
 probable role of each column.
-
-`look_at` guesses all of it; `render_toml` writes the guesses, each with the evidence, as a configuration to
-correct by hand.
 """
 
-import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 from os.path import commonprefix
 from pathlib import Path
 
 import duckdb
-from duckdb.sqltypes import DuckDBPyType
-from jinja2 import Environment, StrictUndefined
 
-from sql import identifier
 from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
 from tasks.core.date_path import FIELD, unescaped
-from tasks.core.duckdb_types import is_bytes, is_date, is_float, is_number, is_timestamp
+from tasks.core.duckdb_types import is_date, is_timestamp
 from tasks.core.errors import SourceError
 from tasks.core.filesystem import exact_pattern
-from tasks.operations.column_roles import MAX_CATEGORIES, ColumnLook, guess_features, guess_roles
+from tasks.operations.column_features import guess_features, warnings_of
+from tasks.operations.column_looks import create_sample, look_at_columns, words_of
+from tasks.operations.column_roles import guess_roles
 from tasks.operations.path_dates import split_at_date
+from tasks.operations.second_labels import find_second_labels
+from tasks.operations.source_look import SourceLook
 from tasks.source.connection import connect, list_dates, readable
 from tasks.source.listing import find_files
+from tasks.source.look_back import unreadable_dates
 from tasks.source.tables import columns_of, find_table, list_tables
 from tasks.source.view import SourceView, create_view
 
-SAMPLED_DATES, SAMPLED_ROWS = 7, 200_000
-MIN_POSITIVES = 5  # with fewer, almost any rare value seems to predict the label
-
-
-@dataclass(frozen=True)
-class SourceLook:
-    """What was found in a source, and what is guessed from it.
-
-    columns: every column, from a sample of the newest rows.
-    roles, features: the guesses. left_out: every other column, with the reason why it is not a feature.
-    """
-
-    source: SourceSettings
-    dates: tuple[date, ...]
-    columns: tuple[ColumnLook, ...]
-    roles: ColumnSettings
-    features: FeatureSettings
-    left_out: dict[str, str]
-
-    def column(self, name: str) -> ColumnLook:
-        return next(column for column in self.columns if column.name == name)
+SAMPLED_DATES = 7
+STRAYS = 0.1  # files of other kinds, as a share of those of one kind, that do not stop it
+BIRTHS = frozenset({"dob", "birth", "born", "birthday", "birthdate"})
 
 
 def look_at(path: str | None, database: str | None, table: str | None) -> SourceLook:
@@ -58,8 +38,9 @@ def look_at(path: str | None, database: str | None, table: str | None) -> Source
 
     Raises SourceError if there are no dates or no rows, or if no column can be the id or a feature.
     """
+    ignored: list[str] = []
     if path is not None and database is None:
-        source = _parquet_source(path)
+        source = _parquet_source(path, ignored)
     elif database is not None and path is None:
         source = _table_source(database, table)
     else:
@@ -75,36 +56,59 @@ def look_at(path: str | None, database: str | None, table: str | None) -> Source
         name="init", source=source, columns=ColumnSettings(id="_"), features=FeatureSettings(numeric=("_",))
     )
     with connect(source) as con, readable(source, dates[-1]):
-        view = create_view(con, unknown, "recent", dates[-SAMPLED_DATES:])
-        _create_sample(con, view)
-        columns = tuple(_look_at_column(con, name, kind) for name, kind in view.types.items())
-        roles = guess_roles(columns)
-        second_labels = _find_second_labels(con, columns, roles.label) if roles.label else frozenset()
-    features, left_out = guess_features(columns, roles, second_labels)
-    return SourceLook(source, tuple(dates), columns, roles, features, left_out)
-
-
-def render_toml(look: SourceLook, name: str) -> str:
-    """Returns a commented configuration that loads without changes, each guess with its evidence."""
-    environment = Environment(
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 (no HTML)
+        view, days = _sample(con, unknown, spread(dates), ignored)
+        columns = look_at_columns(con, view, source.timezone)
+        roles, guesses = guess_roles(columns)
+        separations = find_second_labels(con, view, unknown, roles, columns)
+    features, others = guess_features(columns, roles, separations, source.date_column)
+    warnings = warnings_of(columns, features, separations)
+    return SourceLook(
+        source,
+        tuple(dates),
+        tuple(days),
+        columns,
+        roles,
+        features,
+        (*guesses, *others),
+        warnings,
+        tuple(ignored),
     )
-    # JSON strings and arrays are valid TOML.
-    environment.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)
-    template = environment.from_string(
-        (Path(__file__).parent / "templates" / "nightscore.toml.j2").read_text(encoding="utf-8")
-    )
-    missing = (look.dates[-1] - look.dates[0]).days + 1 - len(look.dates)
-    return template.render(look=look, name=name, missing=missing, roles=("time", "entity", "label", "weight"))
 
 
-def _parquet_source(path: str) -> SourceSettings:
+def spread(dates: Sequence[date], count: int = SAMPLED_DATES) -> list[date]:
+    """Returns at most so many of these dates, the first, the middle and the newest among them."""
+    if len(dates) <= count:
+        return list(dates)
+    return [dates[round(number * (len(dates) - 1) / (count - 1))] for number in range(count)]
+
+
+def _sample(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, days: list[date], ignored: list[str]
+) -> tuple[SourceView, list[date]]:
+    """Creates the table `sample` of the dates that can be read; returns the view of these, and them.
+
+    ignored: gets a sentence about each of the others. Raises SourceError if none can be read.
+    """
+    try:
+        view = create_view(con, dataset, "looked_at", days)
+        create_sample(con, view, days)
+    except (duckdb.Error, SourceError) as error:
+        broken = unreadable_dates(con, dataset, days)
+        usable = [day for day in days if day not in {each.date for each in broken}]
+        if not broken:
+            raise
+        if not usable:
+            raise SourceError(f"{broken[-1].date}: {broken[-1].reason}; deliver it again") from error
+        ignored.extend(f"{each.date} was not looked at: {each.reason}" for each in broken)
+        return _sample(con, dataset, usable, ignored)
+    return view, days
+
+
+def _parquet_source(path: str, ignored: list[str]) -> SourceSettings:
     """Returns the source whose path is the pattern of a folder's files, with fields in place of their dates.
 
-    Raises SourceError if there are no files, files without a date, or files of several kinds.
+    ignored: gets a sentence about the files that are left aside. Raises SourceError if there are no files,
+    none with a date, or files of several kinds.
     """
     if FIELD.search(path):
         return SourceSettings(path=path)
@@ -116,12 +120,17 @@ def _parquet_source(path: str) -> SourceSettings:
     files = [file for file in find_files([below]) if file.endswith(".parquet")]
     if not files:
         raise SourceError(f"there are no .parquet files in {path}")
-    found = Counter(split_at_date(file.removeprefix(folder).lstrip("/"), ".parquet") for file in files)
+    split = {file: split_at_date(file.removeprefix(folder).lstrip("/"), ".parquet") for file in files}
+    found = Counter(split.values())
     if undated := found.pop(None, 0):
-        raise SourceError(
-            f"{undated} of {len(files)} files in {path} have no YYYY-MM-DD or YYYYMMDD in their path below "
-            f"it, such as {files[0]}"
+        example = next(file for file in files if not split[file])
+        without = (
+            f"{undated} of {len(files)} files in {path} have no YYYY-MM-DD or YYYYMMDD in their path below it"
         )
+        if not found:
+            raise SourceError(f"{without}, such as {example}")
+        ignored.append(f"{without} and are not read, such as {example}")
+    _leave_strays(found, path, ignored)
     shared = commonprefix([after for _, after in filter(None, found)])  # noqa: RUF071 (characters are meant)
     patterns = {
         (before, shared + "*.parquet" if "/" not in after and len(found) > 1 else after)
@@ -138,9 +147,24 @@ def _parquet_source(path: str) -> SourceSettings:
     return SourceSettings(path=place + before + after)
 
 
+def _leave_strays(found: Counter[tuple[str, str] | None], path: str, ignored: list[str]) -> None:
+    """Removes the kinds of files, by what is before their date, of which there are few beside one other."""
+    kinds: Counter[str] = Counter()
+    for before, after in filter(None, found):
+        kinds[before] += found[before, after]
+    (most, count), *others = kinds.most_common()
+    strays = sum(kinds.values()) - count
+    if not others or strays > STRAYS * count:
+        return
+    example = next(f"{before}{after}" for before, after in filter(None, found) if before != most)
+    ignored.append(f"{strays} files of another kind in {path} are not read, such as {example}")
+    for key in [key for key in filter(None, found) if key[0] != most]:
+        del found[key]
+
+
 def _table_source(database: str, table: str | None) -> SourceSettings:
     """Returns the source for a table, or for the only one; its date column is the first of dates, else of
-    timestamps.
+    timestamps, but for dates of birth.
 
     Raises SourceError if the table does not exist or has no such column.
     """
@@ -154,81 +178,12 @@ def _table_source(database: str, table: str | None) -> SourceSettings:
         source = source.model_copy(update={"table": chosen})
         columns = columns_of(con, source)
         chosen = find_table(con, source).written
-    dates = [name for name, kind in columns.items() if is_date(kind)]
-    timestamps = [name for name, kind in columns.items() if is_timestamp(kind)]
+    days = {name: kind for name, kind in columns.items() if not BIRTHS & set(words_of(name))}
+    dates = [name for name, kind in days.items() if is_date(kind)]
+    timestamps = [name for name, kind in days.items() if is_timestamp(kind)]
     if not dates + timestamps:
         raise SourceError(
             f"table {chosen} of {database} has no date or timestamp column; add one, so that its rows can "
             "be assigned to days"
         )
     return SourceSettings(database=database, table=chosen, date_column=(dates + timestamps)[0])
-
-
-def _create_sample(con: duckdb.DuckDBPyConnection, view: SourceView) -> None:
-    """Creates the table `sample`: SAMPLED_ROWS rows of the newest dates, with the number of bytes in place of
-    bytes.
-    """
-    columns = ", ".join(
-        f"octet_length({identifier(name)}) as {identifier(name)}" if is_bytes(kind) else identifier(name)
-        for name, kind in view.types.items()
-    )
-    con.execute(
-        f"""
-        create temp table sample as
-        with days as (
-            select
-                {view.date} as day,
-                sum(count(*)) over (order by {view.date} desc) - count(*) as newer_rows
-            from recent group by {view.date}
-        )
-        select {columns}
-        from recent
-        where {view.date} in (select day from days where newer_rows < $rows)
-        limit $rows
-        """,
-        {"rows": SAMPLED_ROWS},
-    )
-
-
-def _look_at_column(con: duckdb.DuckDBPyConnection, name: str, kind: DuckDBPyType) -> ColumnLook:
-    column = identifier(name)
-    present = f"{column} is not null" + (f" and not isnan({column})" if is_float(kind) else "")
-    span = f"min({column})::double, max({column})::double" if is_number(kind) else "null, null"
-    rows, found, distinct, smallest, largest = con.sql(
-        f"select (select count(*) from sample), count(*), count(distinct {column}), {span} from sample "
-        f"where {present}"
-    ).fetchall()[0]
-    return ColumnLook(name, kind, rows, rows - found, distinct, smallest, largest)
-
-
-def _find_second_labels(
-    con: duckdb.DuckDBPyConnection, columns: tuple[ColumnLook, ...], label: str
-) -> frozenset[str]:
-    """Returns the columns with few values that predict the label almost perfectly: such a column is probably
-    known only when the label is.
-    """
-    return frozenset(
-        column.name
-        for column in columns
-        if column.name != label and column.distinct <= MAX_CATEGORIES and _predicts(con, column.name, label)
-    )
-
-
-def _predicts(con: duckdb.DuckDBPyConnection, name: str, label: str) -> bool:
-    """Whether predicting the majority label of each value of a column makes at most one mistake for every
-    twenty positives.
-    """
-    mistakes, positives = con.sql(
-        f"""
-        with labelled as (
-            select {identifier(name)} as value, {identifier(label)}::integer as label
-            from sample
-            where {identifier(label)} is not null
-        ),
-        counted as (
-            select sum(label) as positives, count(*) - sum(label) as negatives from labelled group by value
-        )
-        select coalesce(sum(least(positives, negatives)), 0), coalesce(sum(positives), 0) from counted
-        """
-    ).fetchall()[0]
-    return bool(positives >= MIN_POSITIVES and mistakes * 20 <= positives)

@@ -4,16 +4,25 @@ from collections.abc import Iterator
 
 import duckdb
 
-from sql import identifier
+from sql import identifier, literal
 from tasks.core.canonical import canonical_text
 from tasks.core.dataset import Dataset
 from tasks.core.masking import MASK
+from tasks.source.row_rules import configured_texts
 from tasks.source.view import SourceView
+
+MOST_LABELS = 100  # different values of a label column that are listed
 
 
 def label_value(view: SourceView, dataset: Dataset) -> str:
-    """Returns an SQL expression, BOOLEAN, for the label of a row: null where it is not known, or is none."""
-    text = _label_text(view, dataset)
+    """Returns an SQL expression, BOOLEAN, for the label of a row: null where it is not known, or is none.
+
+    With `columns.label_positive`, every value is a label: fraud if it is named there, else normal.
+    """
+    text, columns = _label_text(view, dataset), dataset.columns
+    if columns.label_positive and columns.label in view.types:
+        positive = configured_texts(columns.label_positive, view.found[columns.label])
+        return f"{text} in ({', '.join(f'lower({literal(value)})' for value in positive)})"
     number = f"try_cast({text} as double)"
     is_true, is_false = f"{text} = 'true' or {number} = 1", f"{text} = 'false' or {number} = 0"
     return f"case when {is_true} then true when {is_false} then false end"
@@ -35,6 +44,28 @@ def weight_value(view: SourceView, dataset: Dataset) -> str:
         return "cast(null as double)"
     number = f"try_cast({canonical_text(identifier(name), view.types[name])} as double)"
     return f"case when isfinite({number}) and {number} >= 0 then {number} end"
+
+
+def count_labels(
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView
+) -> list[tuple[str, bool | None, int]]:
+    """Returns each value of the label column in a view, what it means (True: fraud, None: it is no label) and
+    its number of rows, the most frequent first; at most MOST_LABELS values.
+    """
+    rows: list[tuple[str, bool | None, int]] = con.execute(
+        f"""
+        select
+            {_label_text(view, dataset, lower=False)} as value,
+            any_value({label_value(view, dataset)}),
+            count(*),
+        from {identifier(view.name)}
+        where value is not null
+        group by value
+        order by count(*) desc, value
+        limit {MOST_LABELS}
+        """
+    ).fetchall()
+    return rows
 
 
 def label_notes(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView) -> Iterator[str]:
@@ -71,10 +102,11 @@ def label_notes(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceVi
         )
 
 
-def _label_text(view: SourceView, dataset: Dataset) -> str:
-    """The label as canonical text in lower case; null where there is none."""
+def _label_text(view: SourceView, dataset: Dataset, *, lower: bool = True) -> str:
+    """The label as canonical text, in lower case or as it is; null where there is none."""
     name = dataset.columns.label
     if name is None or name not in view.types:
         return "cast(null as varchar)"
-    text = f"lower({canonical_text(identifier(name), view.types[name])})"
+    text = canonical_text(identifier(name), view.types[name])
+    text = f"lower({text})" if lower else text
     return f"coalesce({view.unfit(name)}, {text})" if name in view.checked else text

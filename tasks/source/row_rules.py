@@ -4,7 +4,7 @@ They are the rules that the Great Expectations gate checks on the night itself, 
 dates of a look-back can be counted at once. Images are not looked at.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from duckdb.sqltypes import DOUBLE, DuckDBPyType
 
@@ -72,11 +72,11 @@ def quality_rules(dataset: Dataset) -> dict[str, ColumnRule]:
     return {name: rule for name, rule in dataset.quality.columns.items() if name not in late}
 
 
-def allowed_texts(rule: ColumnRule, kinds: Sequence[DuckDBPyType]) -> list[str]:
-    """Returns the allowed values of a column as canonical text. Unless the column is text, true stands for 1
-    and 1 for true where only one of the two forms is allowed.
+def configured_texts(values: Iterable[str | float | bool], kinds: Sequence[DuckDBPyType]) -> list[str]:
+    """Returns the canonical texts of values that the configuration names of a column. Unless the column is
+    text, true stands for 1 and 1 for true where only one of the two forms is named.
     """
-    texts = [canonical_value(value) for value in rule.allowed or ()]
+    texts = [canonical_value(value) for value in values]
     booleans, numbers = {"true", "false"}, {"1", "0"}
     if all(map(is_text, kinds)) or (booleans & set(texts) and numbers & set(texts)):
         return texts
@@ -141,5 +141,5 @@ def _column_violations(view: SourceView, name: str, rule: ColumnRule) -> Iterato
         ]
         yield ("range", name), f"coalesce({' or '.join(outside)}, false)"
     if rule.allowed is not None:
-        allowed = ", ".join(map(literal, allowed_texts(rule, view.found[name]))) or "null"
+        allowed = ", ".join(map(literal, configured_texts(rule.allowed, view.found[name]))) or "null"
         yield ("allowed", name), f"coalesce({text} not in ({allowed}), false)"

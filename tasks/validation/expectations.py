@@ -40,9 +40,9 @@ from tasks.core.errors import PartitionRejected
 from tasks.source.row_json import source_images
 from tasks.source.row_rules import (
     INFINITE,
-    allowed_texts,
     checked_columns,
     configured_columns,
+    configured_texts,
     quality_rules,
     typed_columns,
 )
@@ -283,7 +283,7 @@ def _column_rules(
         rules.append(_between("range", f"is {' and '.join(filter(None, limits))}", name, rule.min, rule.max))
     if rule.allowed is not None:
         values = f"{len(rule.allowed)} allowed values" if private else ", ".join(map(str, rule.allowed))
-        texts = allowed_texts(rule, view.found[name])
+        texts = configured_texts(rule.allowed, view.found[name])
         rules.append(_in_set("allowed", f"is one of {values}", f"{CANONICAL}{name}", texts, name))
     return rules
 

@@ -12,11 +12,14 @@ import pytest
 from flows.settings import Settings
 from tasks.core.errors import SourceError
 from tasks.evaluation.settings import EvaluationSettings
-from tasks.operations.source_inspection import SourceLook, look_at, render_toml
+from tasks.operations.new_configuration import render_toml
+from tasks.operations.source_inspection import look_at
+from tasks.operations.source_look import SourceLook
 from tasks.source.connection import list_dates
 from tasks.source.ingest import read_partition
 
 ROWS = 300
+UNGUESSED = {"private", "details", "label_positive"}
 DAYS = [date(2024, 3, 1) + timedelta(days=offset) for offset in range(3)]
 
 
@@ -104,7 +107,7 @@ def test_files_of_one_day_with_different_names_are_one_partition(tmp_path: Path)
 def test_each_column_gets_its_role(tmp_path: Path) -> None:
     look = look_at(str(write_days(tmp_path, "{date}.parquet")), None, None)
     dataset = load(look)
-    assert dataset.columns.model_dump(exclude={"private", "details"}) == {
+    assert dataset.columns.model_dump(exclude=UNGUESSED) == {
         "id": "payment_id",
         "time": "created_at",
         "entity": "cardId",
@@ -217,7 +220,7 @@ def test_an_unusable_source_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_the_public_card_transactions(shared_data: Path) -> None:
     look = look_at(str(shared_data / "card_transactions"), None, None)
     dataset = load(look)
-    assert dataset.columns.model_dump(exclude_none=True, exclude={"private", "details"}) == {
+    assert dataset.columns.model_dump(exclude_none=True, exclude=UNGUESSED) == {
         "id": "transaction_id",
         "time": "tx_time",
         "entity": "customer_id",

@@ -1,0 +1,25 @@
+"""Writes a commented configuration from what `nightscore init` found in a source."""
+
+import json
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from tasks.operations.source_look import SourceLook
+
+
+def render_toml(look: SourceLook, name: str) -> str:
+    """Returns a commented configuration that loads without changes, each guess with its evidence."""
+    environment = Environment(
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 (no HTML)
+    )
+    # JSON strings and arrays are valid TOML.
+    environment.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)
+    template = environment.from_string(
+        (Path(__file__).parent / "templates" / "nightscore.toml.j2").read_text(encoding="utf-8")
+    )
+    missing = (look.dates[-1] - look.dates[0]).days + 1 - len(look.dates)
+    return template.render(look=look, name=name, missing=missing, roles=("time", "entity", "label", "weight"))
