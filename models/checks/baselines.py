@@ -20,7 +20,7 @@ from models.detector import neighbours as nearest
 from models.detector.calibration import LEAST_DEVIATION
 from models.detector.detector import Detector
 from models.detector.fit_score import fit_score
-from models.detector.score_kinds import SCORES, parts_of
+from models.detector.score_kinds import SCORES
 from models.detector.scorer import Scorer, run
 from models.device import tf
 from models.encoding.layout import Layout
@@ -51,7 +51,7 @@ def untrained_network(detector: Detector) -> Score:
     the detector's score that depends on them, and by their error where none does.
     """
     settings, layout, seed = detector.settings, detector.encoder.layout, detector.training.seed
-    of_residual = [name for name in parts_of(settings, layout) if SCORES[name].contributions]
+    of_residual = [name for name in detector.parts if SCORES[name].contributions]
     parts = tuple(of_residual or ["error"])
     networks = tuple(
         ARCHITECTURES[settings.architecture](layout, settings, seed + member)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from models.detector.calibration import Calibration
 from models.detector.detector import Detector
 from models.detector.manifest import MANIFEST, fingerprint, network_file, sha256_of, verify
+from models.detector.score_kinds import parts_of
 from models.device import keras
 from models.encoding.encoder import Encoder
 from models.encoding.samples import Samples
@@ -39,13 +40,15 @@ class _Description(BaseModel):
     """The content of detector.json.
 
     format: changes when older versions of Nightscore cannot read the folder. Format 1 has only the moments of
-    residuals of a `Normality`, format 2 has no tails.
+    residuals of a `Normality`, format 2 has no tails, format 3 no parts.
+    parts: of a Detector; in formats without them, those of `parts_of`, whose rule was the same then.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    format: Literal[1, 2, 3] = 3
+    format: Literal[1, 2, 3, 4] = 4
     encoder: Encoder
     settings: ModelSettings
+    parts: tuple[str, ...] | None = None
     training: TrainingSettings
     history: tuple[Epoch, ...]
     device: str
@@ -105,6 +108,7 @@ def load(folder: Path, sha256: str | None = None) -> Detector:
         networks=networks,
         calibration=Calibration(**calibration | numbers),
         settings=description.settings,
+        parts=description.parts or parts_of(description.settings, description.encoder.layout),
         training=description.training,
         history=description.history,
         device=description.device,
@@ -118,6 +122,7 @@ def _write(detector: Detector, folder: Path) -> None:
     description = _Description(
         encoder=detector.encoder,
         settings=detector.settings,
+        parts=detector.parts,
         training=detector.training,
         history=detector.history,
         device=detector.device,

@@ -46,6 +46,7 @@ class Scores:
 @dataclass(frozen=True)
 class Detector:
     """settings: with the score that was used, also where none was set or `auto` chose it.
+    parts: names in SCORES of what the score is made of; see `score_kinds.parts_of`.
     history: every epoch of every network. device: the device of the training.
     samples: rows of each part, capped, for baselines and the model card.
     """
@@ -54,6 +55,7 @@ class Detector:
     networks: tuple[keras.Model, ...]
     calibration: Calibration
     settings: ModelSettings
+    parts: tuple[str, ...]
     training: TrainingSettings
     history: tuple[Epoch, ...]
     device: str
@@ -62,8 +64,7 @@ class Detector:
     @cached_property
     def scorer(self) -> Scorer:
         """The compiled graphs for encoded rows."""
-        parts = parts_of(self.settings, self.encoder.layout)
-        return Scorer(self.networks, self.encoder.layout, parts, self.settings.draws, self.calibration)
+        return Scorer(self.networks, self.encoder.layout, self.parts, self.settings.draws, self.calibration)
 
     @cached_property
     def reference(self) -> Reference:
@@ -192,6 +193,7 @@ def train(
             ranges=None if layout.image else find_ranges(encoder.numeric, fit),
         ),
         settings=model,
+        parts=parts_of(model, layout),
         training=training,
         history=tuple(epoch for _, history in fitted for epoch in history),
         device=describe_device(),

@@ -110,8 +110,7 @@ def score_of(model: ModelSettings, layout: Layout) -> str:
 
 def parts_of(model: ModelSettings, layout: Layout) -> tuple[str, ...]:
     """Returns the names in SCORES of what the score is made of: itself, or for COMBINED the score of the
-    residual and `neighbours`; see `residual_weight`. Stored versions are scored by this rule too: another
-    rule is another format of the artifact.
+    residual and `neighbours`; see `residual_weight`. A detector keeps those that it was trained with.
 
     The score of the residual is `reconstruction_probability` of a variational network, `error` of a denoiser,
     else `whitened`, or `error` for rows too wide for a covariance.

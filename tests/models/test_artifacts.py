@@ -53,7 +53,7 @@ def test_a_reloaded_detector_is_the_same(detector: Detector, stored: tuple[Path,
     for name in ("training", "held_out", "anomalies"):
         assert (getattr(again.samples, name) == getattr(detector.samples, name)).all()
     assert again.calibration.normals == detector.calibration.normals
-    for name in ("encoder", "settings", "training", "history", "device"):
+    for name in ("encoder", "settings", "parts", "training", "history", "device"):
         assert getattr(again, name) == getattr(detector, name)
 
 
@@ -65,11 +65,12 @@ def test_a_folder_of_an_earlier_format_scores_without_what_came_later(
 ) -> None:
     """In the first format the calibration has the moments alone: a far row has no term for its distance."""
     folder, frame = tmp_path / "v0", rows(50, seed=2).with_columns(b=pl.lit(1e4))
-    whitened = replace(detector, settings=detector.settings.model_copy(update={"score": "whitened"}))
+    settings = detector.settings.model_copy(update={"score": "whitened"})
+    whitened = replace(detector, settings=settings, parts=("whitened",))
     save(whitened, folder)
     stored = pl.read_parquet(folder / "calibration.parquet")
     stored.filter(~pl.col("name").is_in(later)).write_parquet(folder / "calibration.parquet")
-    description = json.loads((folder / "detector.json").read_text()) | {"format": number}
+    description = json.loads((folder / "detector.json").read_text()) | {"format": number, "parts": None}
     (folder / "detector.json").write_text(json.dumps(description))
     listed = {name: sha256_of(folder / name) for name in FILES}
     (folder / "manifest.json").write_text(json.dumps(listed))
@@ -77,6 +78,17 @@ def test_a_folder_of_an_earlier_format_scores_without_what_came_later(
     earlier = replace(whitened, calibration=replace(whitened.calibration, far_weight=weight))
     assert (load(folder).score(frame).score == earlier.score(frame).score).all()
     assert (earlier.score(frame).score < whitened.score(frame).score).all() == (number == 1)
+
+
+def test_a_stored_detector_keeps_the_parts_that_it_was_trained_with(
+    detector: Detector, tmp_path: Path
+) -> None:
+    """Whatever the rule says that chooses them for a new one."""
+    other = replace(detector, parts=("mae",))
+    save(other, tmp_path / "v0")
+    again, frame = load(tmp_path / "v0"), rows(50, seed=2)
+    assert (again.score(frame).score == other.score(frame).score).all()
+    assert (again.score(frame).score != detector.score(frame).score).any()
 
 
 def test_the_folder_holds_only_the_files_that_the_manifest_lists(stored: tuple[Path, str]) -> None:
