@@ -26,7 +26,13 @@ class WarehouseSettings(Section):
     @field_validator("uri")
     @classmethod
     def _known_kind(cls, uri: str) -> str:
-        parse_lake(uri)
+        lake = parse_lake(uri)
+        file = lake.file if lake else Path(uri)
+        if file is not None and "?" in str(file):
+            raise ValueError(
+                f"DuckDB cannot write below {file}, since it reads options after a ?; set warehouse.uri to a "
+                "path without one"
+            )
         return uri
 
     @property

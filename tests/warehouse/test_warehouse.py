@@ -278,6 +278,13 @@ def test_what_is_no_warehouse_is_refused_and_not_repeated(uri: str, tmp_path: Pa
     assert "hunter2" not in problem["msg"]
 
 
+@pytest.mark.parametrize("uri", ["/cards?/w.duckdb", "ducklake:sqlite:/cards?/w.sqlite"])
+def test_a_file_whose_path_duckdb_would_cut_is_refused(uri: str) -> None:
+    """It would write the log of a transaction into another folder."""
+    with pytest.raises(ValidationError, match=r"below /cards\?/w.*set warehouse.uri to a path without one"):
+        WarehouseSettings(uri=uri)
+
+
 def test_without_the_extra_a_lake_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
