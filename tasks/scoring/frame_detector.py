@@ -6,7 +6,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.settings import ImageSettings, ModelSettings, ThresholdSettings, TrainingSettings
+from pydantic import ValidationError
+
+from models.settings import ImageSettings, ModelSettings, Section, ThresholdSettings, TrainingSettings
 from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings
 from tasks.core.errors import NoChampion
 from tasks.registry.artifact_store import load
@@ -20,7 +22,8 @@ if TYPE_CHECKING:  # TensorFlow starts with the first detector, not with the imp
     from tasks.features.build import FeatureBatch
 
 F = TypeVar("F")
-Section = Mapping[str, Any]  # keys of a section of the configuration
+S = TypeVar("S", bound=Section)
+Keys = Mapping[str, Any]  # of a section of the configuration
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class FittedDetector:
     threshold: ThresholdSettings = field(default_factory=ThresholdSettings)
     columns: ColumnSettings | None = None
 
-    def score(self, frame: F, threshold: Section | None = None) -> F:
+    def score(self, frame: F, threshold: Keys | None = None) -> F:
         """Returns id (if the frame has it), error, score, p_value and is_flagged, as in the view `scores`.
 
         threshold: strategy and value, as in [threshold]. The strategies that depend on the night
@@ -56,7 +59,7 @@ class FittedDetector:
         if entities is not None and ids is not None:
             entities = entities.fill_null(ids)
         night = NightScores(scores.score, p_values, entities, ids)
-        rule = ThresholdSettings.model_validate(threshold) if threshold else self.threshold
+        rule = _checked(ThresholdSettings, threshold) if threshold else self.threshold
         flags = decide(night, self.detector.calibration, rule)
         found = {
             "error": scores.error,
@@ -103,15 +106,18 @@ class Detector:
         numeric: Sequence[str] = (),
         categorical: Sequence[str] = (),
         *,
-        image: Section | None = None,
-        model: Section | None = None,
-        training: Section | None = None,
+        image: Keys | None = None,
+        model: Keys | None = None,
+        training: Keys | None = None,
     ) -> None:
         """Raises ValueError where a key is unknown, or no feature is named."""
-        pixels = ImageSettings.model_validate(image) if image else None
-        self.features = FeatureSettings(numeric=tuple(numeric), categorical=tuple(categorical), image=pixels)
-        self.model = ModelSettings.model_validate(model or {})
-        self.training = TrainingSettings.model_validate(training or {})
+        pixels = _checked(ImageSettings, image) if image else None
+        self.features = _checked(
+            FeatureSettings,
+            {"numeric": tuple(numeric), "categorical": tuple(categorical), "image": pixels},
+        )
+        self.model = _checked(ModelSettings, model or {})
+        self.training = _checked(TrainingSettings, training or {})
 
     def fit(self, frame: Any, frauds: Any = None) -> FittedDetector:
         """Learns from normal rows; the same rows in the same order give the same detector.
@@ -166,6 +172,15 @@ def load_champion(dataset: Dataset, warehouse: Warehouse, day: date) -> FittedDe
     return FittedDetector(
         load(version.path, version.sha256), dataset.features, dataset.threshold, dataset.columns
     )
+
+
+def _checked(kind: type[S], keys: Keys) -> S:
+    """Raises ValueError, one line, where a key is unknown or its value is wrong."""
+    try:
+        return kind.model_validate(keys)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise ValueError("; ".join(problem.removeprefix(": ") for problem in problems)) from error
 
 
 def _beside_ids(batch: "FeatureBatch", columns: Mapping[str, Any]) -> "pl.DataFrame":

@@ -101,6 +101,19 @@ def test_a_frame_that_cannot_be_scored_is_refused_in_one_line(frame: Any, messag
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": {"hiden": [3]}, "training": {}}, "hiden: Extra inputs are not permitted"),
+        ({"training": {"epochs": 0}}, "epochs: Input should be greater than or equal to 1"),
+        ({"numeric": ()}, "Value error, name at least one numeric or categorical feature, or an image"),
+    ],
+)
+def test_a_wrong_key_is_a_value_error_in_one_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        ns.Detector(**({"numeric": ["a"]} | settings))
+
+
 @pytest.mark.slow
 def test_values_of_private_features_are_masked_in_reasons_and_refusals() -> None:
     columns = ColumnSettings(id="id", private=("a", "noise"))
