@@ -5,7 +5,7 @@ from typing import Any, TypeVar, cast
 import duckdb
 import polars as pl
 
-from sql import identifier
+from sql import identifier, literal
 from tasks.core.canonical import canonical_text
 from tasks.core.dataset import ColumnSettings, FeatureSettings
 from tasks.core.errors import FrameRefused, first_line
@@ -21,12 +21,14 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def read_frame(frame: Any, features: FeatureSettings, columns: ColumnSettings | None = None) -> FeatureBatch:
+def read_frame(
+    frame: Any, features: FeatureSettings, columns: ColumnSettings | None = None, timezone: str = "UTC"
+) -> FeatureBatch:
     """Returns the features of all rows in their order, cast as those of a night are, and the keys id and
     entity where the frame has their columns.
 
-    columns: without it there are no keys. With feature SQL, the frame holds what the SQL returns: the SQL
-    looks back, so it cannot be run on a frame alone.
+    columns: without it there are no keys. timezone: in which instants become text. With feature SQL, the
+    frame holds what the SQL returns: the SQL looks back, so it cannot be run on a frame alone.
     Raises FrameRefused where a column is missing, or a numeric one has text that is no number.
     """
     rows = as_polars(frame)
@@ -34,6 +36,7 @@ def read_frame(frame: Any, features: FeatureSettings, columns: ColumnSettings | 
     keys = {name: getattr(columns, name, None) for name in ("id", "entity")}
     found = {name: column for name, column in keys.items() if column in rows.columns}
     with duckdb.connect(config=CONFIG) as con:
+        con.execute(f"set timezone = {literal(timezone)}")
         con.register("rows", rows.select(*dict.fromkeys([*found.values(), *features.names])).to_arrow())
         table = con.table("rows")
         types = dict(zip(table.columns, table.types, strict=True))

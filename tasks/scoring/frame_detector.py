@@ -32,13 +32,15 @@ class FittedDetector:
     their order.
 
     columns: where the frame has their columns, the answer has the id, and `budget` counts entities.
-    threshold: which rows are flagged, where `score` is not given another rule.
+    threshold: which rows are flagged, where `score` is not given another rule. timezone: in which instants
+    become text, where they are categories.
     """
 
     detector: "detectors.Detector"
     features: FeatureSettings
     threshold: ThresholdSettings = field(default_factory=ThresholdSettings)
     columns: ColumnSettings | None = None
+    timezone: str = "UTC"
 
     def score(self, frame: F, threshold: Keys | None = None) -> F:
         """Returns id (if the frame has it), error, score, p_value and is_flagged, as in the view `scores`.
@@ -95,7 +97,7 @@ class FittedDetector:
     def _read(self, frame: Any) -> "FeatureBatch":
         from tasks.features.frames import read_frame
 
-        return read_frame(frame, self.features, self.columns)
+        return read_frame(frame, self.features, self.columns, self.timezone)
 
 
 class Detector:
@@ -170,7 +172,11 @@ def load_champion(dataset: Dataset, warehouse: Warehouse, day: date) -> FittedDe
             "run `nightscore train --as-of DATE --promote`"
         )
     return FittedDetector(
-        load(version.path, version.sha256), dataset.features, dataset.threshold, dataset.columns
+        load(version.path, version.sha256),
+        dataset.features,
+        dataset.threshold,
+        dataset.columns,
+        dataset.source.timezone,
     )
 
 

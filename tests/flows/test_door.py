@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pandas as pd
 import polars as pl
 import pytest
 from banks import NIGHT, Bank
-from detectors import FRAUDS, NASTY, NORMAL, tabular
+from detectors import FRAUDS, NASTY, NORMAL, images, photographs, tabular
 from polars.testing import assert_frame_equal
 
 import nightscore as ns
 from tasks.core.dataset import ColumnSettings, FeatureSettings
 from tasks.core.errors import EvaluationError, FrameRefused, NoChampion
+from tasks.features.frames import read_frame
 
 README = Path(__file__).parents[2] / "README.md"
 KINDS: dict[str, Callable[[pl.DataFrame], Any]] = {
@@ -83,6 +85,22 @@ def test_values_count_as_in_a_night_whatever_their_type_is() -> None:
     assert "'7'" in str(first["reasons"].to_list())
     for other in others:
         assert_frame_equal(other, first, check_exact=True)
+
+
+def test_instants_become_text_in_the_zone_of_the_source() -> None:
+    features, instant = FeatureSettings(categorical=("at",)), datetime(2026, 1, 2, 23, 30, tzinfo=UTC)
+    rows = pl.DataFrame({"at": [instant]})
+    texts = [read_frame(rows, features, timezone=zone).features["at"][0] for zone in ("UTC", "Europe/Berlin")]
+    assert texts == ["2026-01-02 23:30:00+00", "2026-01-03 00:30:00+01"]
+
+
+@pytest.mark.slow
+def test_images_are_scored_as_by_the_detector_itself() -> None:
+    rows, image = photographs(8, seed=4), images().encoder.image
+    assert image
+    fitted = ns.FittedDetector(images(), FeatureSettings(image=image.image))
+    assert (fitted.score(rows)["score"].to_numpy() == images().score(rows).score).all()
+    assert len(fitted.explain(rows.to_pandas())["reasons"][0]) == 3
 
 
 @pytest.mark.slow
