@@ -21,6 +21,7 @@ ARG LOCK=requirements.lock EXTRAS="--extra s3 --extra lake --extra dask"
 # installed.
 RUN uv pip install --require-hashes --constraints $LOCK --requirements pyproject.toml $EXTRAS
 COPY README.md LICENSE ./
+COPY nightscore nightscore
 COPY flows flows
 COPY tasks tasks
 COPY models models

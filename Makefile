@@ -51,8 +51,9 @@ bench-start: env  ## time commands from the shell: a night, the same night again
 bench-size: env  ## publish 365 nights of 10,000 rows: bytes per row on disk, and of the same rows in Parquet
 	@$(BIN)/python benchmarks/size.py
 
-docs: env  ## write docs/configuration.md from the settings
+docs: env  ## write docs/configuration.md from the settings, docs/tables.md from the schema
 	@$(BIN)/python -m flows.settings_reference > docs/configuration.md
+	@$(BIN)/python -m tasks.warehouse.tables_page > docs/tables.md
 
 lock: env  ## pin every dependency again
 	@$(COMPILE) --group dev --upgrade --output-file requirements.lock

@@ -4,6 +4,7 @@ failure.
 
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -128,12 +129,23 @@ def print_json(content: Any) -> None:
 
 
 def json_text(content: Any) -> str:
-    """A value as JSON in one line."""
+    """A value as JSON in one line; JSON has no NaN and no infinite number, so they are null."""
 
     def plain(value: Any) -> Any:
         return value.isoformat() if isinstance(value, date) else str(value)
 
-    return json.dumps(content, default=plain)
+    try:
+        return json.dumps(content, default=plain, allow_nan=False)
+    except ValueError:  # as json refuses them
+        return json.dumps(_finite(content), default=plain, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def data_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:

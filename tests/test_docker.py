@@ -118,7 +118,7 @@ def test_the_steps_of_the_build_make_a_nightscore_that_starts(built: Path, tmp_p
     assert not {path.name for path in packages.iterdir()} & {"pytest", "mypy", "moto"}, (
         "what tests need is not part of the image"
     )
-    for room in ("flows", "tasks", "models", "sql"):
+    for room in ("nightscore", "flows", "tasks", "models", "sql"):
         ours = {
             path.relative_to(ROOT)
             for path in (ROOT / room).rglob("*")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("flows", "tasks", "models", "sql")
+ROOMS = ("nightscore", "flows", "tasks", "models", "sql")
 HEAVY = {"tensorflow", "keras", "great_expectations", "prefect", "sklearn", "scipy", "pandas"}
 OWN_FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 

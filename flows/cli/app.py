@@ -5,7 +5,6 @@ Imports nothing large, so that `--help` and `sql` answer at once.
 
 import os
 import sys
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ from flows.cli import configuration, maintenance, nights, registry, results, ser
 from flows.cli.groups import Grouped
 from flows.cli.streams import open_streams
 from flows.console import end_progress, say
+from tasks.warehouse.schema import product_version
 
 app = typer.Typer(
     cls=Grouped,
@@ -29,7 +29,7 @@ app.add_typer(configuration.app, name="config")
 
 def _show_version(value: bool) -> None:
     if value:
-        say(f"nightscore {metadata.version('nightscore')}")
+        say(f"nightscore {product_version()}")
         raise typer.Exit
 
 

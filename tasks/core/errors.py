@@ -33,6 +33,10 @@ class FeatureError(NightError):
     """The feature SQL failed, or did not return each clean row exactly once."""
 
 
+class FrameRefused(NightError):
+    """A frame is of an unknown kind, lacks columns of the features, or has values that are none of theirs."""
+
+
 class WarehouseError(NightError):
     """The warehouse cannot be opened, or the transaction failed."""
 

@@ -20,7 +20,7 @@ from models.encoding.layout import rows_at_once
 from sql import identifier, literal
 from tasks.core.atomic_files import atomic_path
 from tasks.core.canonical import as_number, canonical_text
-from tasks.core.dataset import Dataset
+from tasks.core.dataset import Dataset, FeatureSettings
 from tasks.core.errors import FeatureError, SourceError, first_line
 from tasks.core.filesystem import exact_pattern
 from tasks.core.masking import mask_quoted
@@ -121,7 +121,7 @@ def _batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[
         return
     with connect(dataset.source) as con, readable(dataset.source, features.date):
         clean = create_clean(con, dataset, features.validated)
-        selected = ", ".join([*_keys(clean), *_cast_features(dataset, clean.types)])
+        selected = ", ".join([*_keys(clean), *cast_features(dataset.features, clean.types)])
         reader = con.execute(f"select {selected} from clean").to_arrow_reader(batch_rows)
         try:
             yield from map(_frame, reader)
@@ -160,7 +160,7 @@ def _write(
             copy (
                 select computed.{clean.id} as id, {keys}, computed.* exclude ({clean.id})
                 from (
-                    select {", ".join([f"{row_id} as {clean.id}", *_cast_features(dataset, types)])}
+                    select {", ".join([f"{row_id} as {clean.id}", *cast_features(dataset.features, types)])}
                     from ({query}\n)
                 ) as computed
                 left join clean on clean.{clean.id} = computed.{clean.id}
@@ -238,9 +238,8 @@ def _keys(clean: SourceView) -> list[str]:
     return [f"{getattr(clean, key)} as {key}" for key in KEYS]
 
 
-def _cast_features(dataset: Dataset, types: Types) -> list[str]:
+def cast_features(features: FeatureSettings, types: Types) -> list[str]:
     """Returns the features as SQL expressions, their names after FEATURE."""
-    features = dataset.features
     values = {name: as_number(identifier(name), types[name]) for name in features.numeric}
     values |= {name: canonical_text(identifier(name), types[name]) for name in features.categorical}
     values |= {features.image.column: identifier(features.image.column)} if features.image else {}

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -14,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 from tasks.core.errors import first_line
 
 IMPORT_SECONDS = 120
+PACKAGES = ("nightscore", "flows", "tasks", "models", "sql")
 OFF = ("0", "false", "no", "off")
 
 
@@ -64,6 +66,21 @@ def check_packages() -> Check:
             "install the locked versions: pip install --require-hashes -r requirements.lock",
         )
     return Check("packages", True, f"{len(needed)} as declared")
+
+
+def check_modules() -> Check:
+    """Looks on the path for other modules with the name of one of our packages: one hides the other."""
+    home = Path(__file__).resolve().parents[2]
+    specs = [PathFinder.find_spec(name, [place or "."]) for name in PACKAGES for place in sys.path]
+    found = [Path(spec.origin).resolve() for spec in specs if spec and spec.origin]
+    if others := [str(path) for path in dict.fromkeys(found) if not path.is_relative_to(home)]:
+        return Check(
+            "modules",
+            None,
+            f"{', '.join(others)} beside {home}",
+            "install Nightscore in an environment of its own: of two modules of a name, Python finds one",
+        )
+    return Check("modules", True, f"{', '.join(PACKAGES)} are those of {home}")
 
 
 def check_device() -> Check:
@@ -142,6 +159,7 @@ INSTALLATION: tuple[Callable[[], Check], ...] = (
     check_python,
     check_packages,
     check_device,
+    check_modules,
     check_prefect,
     check_telemetry,
 )

@@ -17,7 +17,6 @@ from models.settings import ThresholdSettings
 from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
-from tasks.core.masking import MASK
 from tasks.core.progress import advance
 from tasks.core.references import Features, Scored, ScoringModels
 from tasks.core.row_sums import sum_of_ids
@@ -26,6 +25,7 @@ from tasks.features.build import FeatureBatch, feature_batches, read_clean_ids
 from tasks.features.row_details import read_details
 from tasks.registry.artifact_store import load
 from tasks.scoring.drift_profile import Profiler
+from tasks.scoring.masked_reasons import mask_reasons
 from tasks.scoring.shadow_scoring import Shadows
 
 log = logging.getLogger(__name__)
@@ -166,23 +166,8 @@ def _reasons(dataset: Dataset, detector: Detector, explained: Sequence[FeatureBa
     """The reasons of these rows: id, reasons. Values of private features are masked."""
     ids = pl.concat([batch.keys["id"] for batch in explained])
     rows = pl.concat([batch.features for batch in explained])
-    found = pl.DataFrame({"id": ids, "reasons": detector.reasons(rows)})
-    if not dataset.columns.private:
-        return found
-    reason = pl.element().struct
-    image = dataset.features.image  # whose pixels are the features
-    is_private = (
-        pl.lit(image.column in dataset.columns.private)
-        if image
-        else reason.field("feature").is_in(dataset.columns.private)
-    )
-    masked = {
-        name: pl.when(is_private & reason.field(name).is_not_null())
-        .then(pl.lit(MASK))
-        .otherwise(reason.field(name))
-        for name in ("observed", "expected", "usual")
-    }
-    return found.with_columns(pl.col("reasons").list.eval(reason.with_fields(**masked)))
+    reasons = mask_reasons(detector.reasons(rows), dataset.columns.private, dataset.features.image)
+    return pl.DataFrame({"id": ids, "reasons": reasons})
 
 
 def _with_details(dataset: Dataset, features: Features, rows: pl.DataFrame) -> pl.DataFrame:

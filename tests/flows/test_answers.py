@@ -69,6 +69,11 @@ def test_json_and_its_lines_are_row_objects() -> None:
     assert rows[1] == dict(zip(ANSWER.columns, ['c,\t"d\n', "1.10", None, None, None, [], None], strict=True))
 
 
+def test_json_has_null_for_what_is_no_number() -> None:
+    answer = Answer(["a"], [(float("nan"),), ([1.5, {"b": float("-inf")}],)])
+    assert FORMATS[Format.json](answer) == '[{"a": null}, {"a": [1.5, {"b": null}]}]\n'
+
+
 @pytest.mark.parametrize("form", [Format.json, Format.jsonl])
 def test_an_object_never_loses_one_of_two_columns_of_a_name(form: Format) -> None:
     with pytest.raises(typer.BadParameter, match="several columns id; name them apart"):

@@ -247,3 +247,14 @@ def test_a_silent_prefect_server_and_enabled_telemetry_are_reported(
         assert installation.check_telemetry().ok is True
         monkeypatch.delenv("DO_NOT_TRACK")
         assert installation.check_telemetry().fix == "set DO_NOT_TRACK=1"
+
+
+def test_another_module_with_the_name_of_a_package_of_ours_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert installation.check_modules().ok
+    (tmp_path / "models.py").touch()
+    (tmp_path / "sql").mkdir()  # without __init__.py it hides nothing
+    monkeypatch.syspath_prepend(tmp_path)
+    check = installation.check_modules()
+    assert (check.ok, check.found.split(" ")[0]) == (None, str(tmp_path / "models.py"))
