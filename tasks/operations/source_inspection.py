@@ -6,11 +6,8 @@ correct by hand.
 """
 
 import json
-import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import date
-from os.path import commonprefix
 from pathlib import Path
 
 import duckdb
@@ -19,14 +16,12 @@ from jinja2 import Environment, StrictUndefined
 
 from sql import identifier
 from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
-from tasks.core.date_path import FIELD, unescaped
+from tasks.core.date_path import unescaped
 from tasks.core.duckdb_types import is_bytes, is_date, is_float, is_number, is_timestamp
 from tasks.core.errors import SourceError
-from tasks.core.filesystem import exact_pattern
 from tasks.operations.column_roles import MAX_CATEGORIES, ColumnLook, guess_features, guess_roles
-from tasks.operations.path_dates import split_at_date
+from tasks.operations.file_source import file_source
 from tasks.source.connection import connect, list_dates, readable
-from tasks.source.listing import find_files
 from tasks.source.tables import columns_of, find_table, list_tables
 from tasks.source.view import SourceView, create_view
 
@@ -54,16 +49,16 @@ class SourceLook:
 
 
 def look_at(path: str | None, database: str | None, table: str | None) -> SourceLook:
-    """Inspects a folder or pattern of Parquet files, or a table of a DuckDB file.
+    """Inspects a folder or pattern of Parquet or CSV files, or a table of a DuckDB file.
 
     Raises SourceError if there are no dates or no rows, or if no column can be the id or a feature.
     """
     if path is not None and database is None:
-        source = _parquet_source(path)
+        source = file_source(path)
     elif database is not None and path is None:
         source = _table_source(database, table)
     else:
-        raise SourceError("name one source: a folder of Parquet files, or a DuckDB file and its table")
+        raise SourceError("name one source: a folder of Parquet or CSV files, or a DuckDB file and its table")
     dates = list_dates(source)
     if not dates:
         raise SourceError(
@@ -99,43 +94,6 @@ def render_toml(look: SourceLook, name: str) -> str:
     )
     missing = (look.dates[-1] - look.dates[0]).days + 1 - len(look.dates)
     return template.render(look=look, name=name, missing=missing, roles=("time", "entity", "label", "weight"))
-
-
-def _parquet_source(path: str) -> SourceSettings:
-    """Returns the source whose path is the pattern of a folder's files, with fields in place of their dates.
-
-    Raises SourceError if there are no files, files without a date, or files of several kinds.
-    """
-    if FIELD.search(path):
-        return SourceSettings(path=path)
-    is_pattern = re.search(r"[*?[]", path) and not Path(path).is_dir()
-    folder = re.split(r"[*?[]", path)[0].rpartition("/")[0] if is_pattern else path.rstrip("/")
-    if path.endswith(".parquet") and not is_pattern:
-        folder = path.rpartition("/")[0]
-    below = path if is_pattern or path.endswith(".parquet") else f"{exact_pattern(folder)}/**/*.parquet"
-    files = [file for file in find_files([below]) if file.endswith(".parquet")]
-    if not files:
-        raise SourceError(f"there are no .parquet files in {path}")
-    found = Counter(split_at_date(file.removeprefix(folder).lstrip("/"), ".parquet") for file in files)
-    if undated := found.pop(None, 0):
-        raise SourceError(
-            f"{undated} of {len(files)} files in {path} have no YYYY-MM-DD or YYYYMMDD in their path below "
-            f"it, such as {files[0]}"
-        )
-    shared = commonprefix([after for _, after in filter(None, found)])  # noqa: RUF071 (characters are meant)
-    patterns = {
-        (before, shared + "*.parquet" if "/" not in after and len(found) > 1 else after)
-        for before, after in filter(None, found)
-    }
-    if len(patterns) > 1:
-        several = ", ".join(sorted(before + after for before, after in patterns)[:3])
-        raise SourceError(
-            f"{path} holds several kinds of files ({several}); give the path of one kind, with "
-            "{date} for the date"
-        )
-    ((before, after),) = patterns
-    place = exact_pattern(folder) + "/" if folder or path.startswith("/") else ""
-    return SourceSettings(path=place + before + after)
 
 
 def _table_source(database: str, table: str | None) -> SourceSettings:
