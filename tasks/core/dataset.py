@@ -16,13 +16,11 @@ from models.settings import (
     TrainingSettings,
 )
 from sql import folded
-from tasks.core.csv_settings import SUFFIXES, ColumnType, CsvSettings
+from tasks.core.csv_settings import SUFFIXES, ColumnType, CsvSettings, check_types
 from tasks.core.date_path import FIELD, date_path
 from tasks.core.dates import TimeZone
 
 RESERVED = ("main", "information_schema", "pg_catalog")  # schemas that every database of DuckDB has
-
-
 LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # a dataset's name
 
 
@@ -37,7 +35,8 @@ class SourceSettings(Section):
     """Daily partitions: Parquet or CSV files with the date in their path (`tasks.core.date_path`) or in a
     column, or a table in a DuckDB file.
 
-    types: of the columns of CSV files; a column that is not named is text.
+    times: what timestamps without a zone are, local time of `timezone` or UTC. types: of the columns of CSV
+    files; a column that is not named is text.
     """
 
     path: str | None = None
@@ -46,6 +45,7 @@ class SourceSettings(Section):
     date_column: str | None = None
     lookback_days: int = Field(0, ge=0)
     timezone: TimeZone = "UTC"
+    times: Literal["local", "utc"] = "local"
     start: date | None = None
     types: dict[str, ColumnType] = Field(default_factory=dict)
     csv: CsvSettings | None = None
@@ -77,15 +77,10 @@ class SourceSettings(Section):
 
     @model_validator(mode="after")
     def _types_of_csv(self) -> Self:
-        if self.is_csv and not self.types:
-            raise ValueError(
-                "a CSV file has no types of its own, so that [source.types] must give one to each column "
-                'that is not text, such as amount = "DOUBLE"; `nightscore init` finds and writes them'
-            )
-        if not self.is_csv and (self.types or self.csv):
+        if self.is_csv:
+            check_types(self.types)
+        elif self.types or self.csv:
             raise ValueError("types and csv are for the path of CSV files; remove them, or add [source.csv]")
-        if len({folded(name) for name in self.types}) < len(self.types):
-            raise ValueError("types names a column twice, in capital letters and in small ones")
         return self
 
 

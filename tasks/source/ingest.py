@@ -77,6 +77,7 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
         columns, left_out = list(hashed_columns(look_back.view, dataset)), look_back.left_out
         may_differ = left_out or look_back.view.is_mixed or look_back.view.is_query
         may_differ = may_differ and not (dataset.source.path and (dataset.source.date_column or view.checked))
+        may_differ = may_differ and dataset.source.times == "local"
         earlier = _earlier_fingerprint(con, dataset, [*before, day]) if may_differ else None
     fingerprint = _fingerprint(columns, look_back.contents, left_out)
     return Partition(

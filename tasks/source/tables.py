@@ -12,6 +12,7 @@ from sql import folded, identifier, literal
 from tasks.core.dataset import SourceSettings
 from tasks.core.errors import SourceError, first_line
 from tasks.core.masking import mask_unconverted
+from tasks.source.part import Part, in_zone
 
 SHOWN = 10  # names of tables in a message
 OTHER_CATALOG = re.compile(r'(?:Catalog|because schema) "(.+)" does not exist')
@@ -114,6 +115,12 @@ def columns_of(
             f"table {source.table} of {source.database} cannot be read: {reason}; fix the view"
         ) from error
     return dict(zip(found.columns, found.types, strict=True))
+
+
+def table_part(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> Part:
+    """Returns all rows of the source's table. Raises SourceError if it cannot be read."""
+    types, table = columns_of(con, source), find_table(con, source)
+    return in_zone(Part(table.relation, types, is_view=table.is_view), source.times)
 
 
 def _catalog(con: duckdb.DuckDBPyConnection) -> str:
