@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
-COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --extra s3 --extra lake --extra dask
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --extra s3 --extra lake --extra lakehouse --extra dask
 
 .PHONY: help env demo test lint unit soak bench-speed bench-quality bench-start bench-size docs lock clean
 

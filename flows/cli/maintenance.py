@@ -98,7 +98,7 @@ def prune(
 @app.command()
 def init(
     path: Annotated[
-        str | None, typer.Option("--path", help="A folder of Parquet partitions, or a pattern with {date}.")
+        str | None, typer.Option("--path", help="A folder of Parquet or CSV files, or a pattern with {date}.")
     ] = None,
     database: Annotated[str | None, typer.Option("--database", help="A DuckDB file.")] = None,
     table: Annotated[str | None, typer.Option("--table", help="The table in the DuckDB file.")] = None,

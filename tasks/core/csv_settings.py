@@ -1,11 +1,13 @@
 """The configuration of CSV files: their dialect, and the types of their columns."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from models.settings import Section
+from sql import folded
 
 SUFFIXES = tuple(f".{kind}{packed}" for kind in ("csv", "tsv", "txt") for packed in ("", ".gz"))
 NAMES = {"TEXT": "VARCHAR", "INT": "INTEGER", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ", "BOOL": "BOOLEAN"}
@@ -23,6 +25,17 @@ def _check_type(text: str) -> str:
             "TIMESTAMP or TIMESTAMPTZ"
         )
     return name
+
+
+def check_types(types: Mapping[str, str]) -> None:
+    """Raises ValueError unless the columns of CSV files have types, each column one."""
+    if not types:
+        raise ValueError(
+            "a CSV file has no types of its own, so that [source.types] must give one to each column that is "
+            'not text, such as amount = "DOUBLE"; `nightscore init` finds and writes them'
+        )
+    if len(set(map(folded, types))) < len(types):
+        raise ValueError("types names a column twice, in capital letters and in small ones")
 
 
 ColumnType = Annotated[str, AfterValidator(_check_type)]

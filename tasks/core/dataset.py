@@ -16,13 +16,11 @@ from models.settings import (
     TrainingSettings,
 )
 from sql import folded
-from tasks.core.csv_settings import SUFFIXES, ColumnType, CsvSettings
+from tasks.core.csv_settings import SUFFIXES, ColumnType, CsvSettings, check_types
 from tasks.core.date_path import FIELD, date_path
 from tasks.core.dates import TimeZone
 
 RESERVED = ("main", "information_schema", "pg_catalog")  # schemas that every database of DuckDB has
-
-
 LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # a dataset's name
 
 
@@ -54,6 +52,8 @@ class SourceSettings(Section):
     """Days of history before the date that the feature SQL may read."""
     timezone: TimeZone = "UTC"
     """Which instant belongs to which date."""
+    times: Literal["local", "utc"] = "local"
+    """What timestamps without a zone are: local time of `timezone`, or UTC."""
     start: date | None = None
     """First date that catch-up expects. Unset: the first committed one, else the first one found."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
@@ -88,15 +88,10 @@ class SourceSettings(Section):
 
     @model_validator(mode="after")
     def _types_of_csv(self) -> Self:
-        if self.is_csv and not self.types:
-            raise ValueError(
-                "a CSV file has no types of its own, so that [source.types] must give one to each column "
-                'that is not text, such as amount = "DOUBLE"; `nightscore init` finds and writes them'
-            )
-        if not self.is_csv and (self.types or self.csv):
+        if self.is_csv:
+            check_types(self.types)
+        elif self.types or self.csv:
             raise ValueError("types and csv are for the path of CSV files; remove them, or add [source.csv]")
-        if len({folded(name) for name in self.types}) < len(self.types):
-            raise ValueError("types names a column twice, in capital letters and in small ones")
         return self
 
 

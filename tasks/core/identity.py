@@ -63,7 +63,7 @@ TRAINING = (  # without the keys for when to train, how to promote and which gat
     "training.max_rows",
 )
 THRESHOLD = ("threshold.strategy", "threshold.value")
-SOURCE = ("source.types", "source.csv")  # what the values of CSV files are
+SOURCE = ("source.times", "source.types", "source.csv")  # what values are
 ROLES = ("columns.id", "columns.entity", "columns.time")
 
 Formats = Mapping[int, Sequence[str]]
@@ -96,7 +96,12 @@ FORMER_DEFAULTS = {
     "model.score": Former("whitened", 3, 2),
 }
 # A key added to a format later, with the value for which it is left out of the hash.
-NEUTRAL: dict[str, Any] = {"source.types": {}, "source.csv": None, "columns.label_positive": []}
+NEUTRAL: dict[str, Any] = {
+    "source.times": "local",
+    "source.types": {},
+    "source.csv": None,
+    "columns.label_positive": [],
+}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Partition:
     earlier_fingerprints: what earlier versions of Nightscore would have stored, where that differs.
     look_back: the dates of the look-back whose rows features may use. repeating: those of them with an id
         that occurs more than once. left_out: the dates that fail the gate.
-    listing: hash of the names, sizes and times of the files that were read.
+    listing: hash of the names, sizes and times of the files that were read; None where they are not known.
     """
 
     date: date
@@ -37,7 +37,7 @@ class Partition:
     look_back: Dates = ()
     repeating: Dates = ()
     left_out: tuple[DateLeftOut, ...] = ()
-    listing: str = field(default="", compare=False)
+    listing: str | None = field(default=None, compare=False)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:

@@ -2,49 +2,42 @@
 probable role of each column.
 """
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from datetime import date
-from os.path import commonprefix
-from pathlib import Path
 
 import duckdb
 
 from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
-from tasks.core.date_path import FIELD, unescaped
+from tasks.core.date_path import unescaped
 from tasks.core.duckdb_types import is_date, is_timestamp
 from tasks.core.errors import SourceError
-from tasks.core.filesystem import exact_pattern
 from tasks.operations.column_features import guess_features, warnings_of
 from tasks.operations.column_looks import create_sample, look_at_columns, words_of
 from tasks.operations.column_roles import guess_roles
-from tasks.operations.path_dates import split_at_date
+from tasks.operations.file_source import file_source
 from tasks.operations.second_labels import find_second_labels
 from tasks.operations.source_look import SourceLook
 from tasks.source.connection import connect, list_dates, readable
-from tasks.source.listing import find_files
 from tasks.source.look_back import unreadable_dates
 from tasks.source.tables import columns_of, find_table, list_tables
 from tasks.source.view import SourceView, create_view
 
 SAMPLED_DATES = 7
-STRAYS = 0.1  # files of other kinds, as a share of those of one kind, that do not stop it
 BIRTHS = frozenset({"dob", "birth", "born", "birthday", "birthdate"})
 
 
 def look_at(path: str | None, database: str | None, table: str | None) -> SourceLook:
-    """Inspects a folder or pattern of Parquet files, or a table of a DuckDB file.
+    """Inspects a folder or pattern of Parquet or CSV files, or a table of a DuckDB file.
 
     Raises SourceError if there are no dates or no rows, or if no column can be the id or a feature.
     """
     ignored: list[str] = []
     if path is not None and database is None:
-        source = _parquet_source(path, ignored)
+        source = file_source(path, ignored)
     elif database is not None and path is None:
         source = _table_source(database, table)
     else:
-        raise SourceError("name one source: a folder of Parquet files, or a DuckDB file and its table")
+        raise SourceError("name one source: a folder of Parquet or CSV files, or a DuckDB file and its table")
     dates = list_dates(source)
     if not dates:
         raise SourceError(
@@ -102,64 +95,6 @@ def _sample(
         ignored.extend(f"{each.date} was not looked at: {each.reason}" for each in broken)
         return _sample(con, dataset, usable, ignored)
     return view, days
-
-
-def _parquet_source(path: str, ignored: list[str]) -> SourceSettings:
-    """Returns the source whose path is the pattern of a folder's files, with fields in place of their dates.
-
-    ignored: gets a sentence about the files that are left aside. Raises SourceError if there are no files,
-    none with a date, or files of several kinds.
-    """
-    if FIELD.search(path):
-        return SourceSettings(path=path)
-    is_pattern = re.search(r"[*?[]", path) and not Path(path).is_dir()
-    folder = re.split(r"[*?[]", path)[0].rpartition("/")[0] if is_pattern else path.rstrip("/")
-    if path.endswith(".parquet") and not is_pattern:
-        folder = path.rpartition("/")[0]
-    below = path if is_pattern or path.endswith(".parquet") else f"{exact_pattern(folder)}/**/*.parquet"
-    files = [file for file in find_files([below]) if file.endswith(".parquet")]
-    if not files:
-        raise SourceError(f"there are no .parquet files in {path}")
-    split = {file: split_at_date(file.removeprefix(folder).lstrip("/"), ".parquet") for file in files}
-    found = Counter(split.values())
-    if undated := found.pop(None, 0):
-        example = next(file for file in files if not split[file])
-        without = (
-            f"{undated} of {len(files)} files in {path} have no YYYY-MM-DD or YYYYMMDD in their path below it"
-        )
-        if not found:
-            raise SourceError(f"{without}, such as {example}")
-        ignored.append(f"{without} and are not read, such as {example}")
-    _leave_strays(found, path, ignored)
-    shared = commonprefix([after for _, after in filter(None, found)])  # noqa: RUF071 (characters are meant)
-    patterns = {
-        (before, shared + "*.parquet" if "/" not in after and len(found) > 1 else after)
-        for before, after in filter(None, found)
-    }
-    if len(patterns) > 1:
-        several = ", ".join(sorted(before + after for before, after in patterns)[:3])
-        raise SourceError(
-            f"{path} holds several kinds of files ({several}); give the path of one kind, with "
-            "{date} for the date"
-        )
-    ((before, after),) = patterns
-    place = exact_pattern(folder) + "/" if folder or path.startswith("/") else ""
-    return SourceSettings(path=place + before + after)
-
-
-def _leave_strays(found: Counter[tuple[str, str] | None], path: str, ignored: list[str]) -> None:
-    """Removes the kinds of files, by what is before their date, of which there are few beside one other."""
-    kinds: Counter[str] = Counter()
-    for before, after in filter(None, found):
-        kinds[before] += found[before, after]
-    (most, count), *others = kinds.most_common()
-    strays = sum(kinds.values()) - count
-    if not others or strays > STRAYS * count:
-        return
-    example = next(f"{before}{after}" for before, after in filter(None, found) if before != most)
-    ignored.append(f"{strays} files of another kind in {path} are not read, such as {example}")
-    for key in [key for key in filter(None, found) if key[0] != most]:
-        del found[key]
 
 
 def _table_source(database: str, table: str | None) -> SourceSettings:

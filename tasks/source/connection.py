@@ -21,7 +21,7 @@ from tasks.source.file_parts import file_parts
 from tasks.source.listing import find_files, match_files
 from tasks.source.part import Part
 from tasks.source.row_dates import row_date
-from tasks.source.tables import attach, columns_of, find_table
+from tasks.source.tables import attach, table_part
 
 # DuckDB downloads nothing at run time, and a large day spills to disk instead of filling the memory.
 DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -127,7 +127,7 @@ def list_dates(source: SourceSettings) -> list[date]:
 def _undated_parts(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> list[Part]:
     """Returns all rows of a source with a date column."""
     if source.path is None:
-        return [Part(find_table(con, source).relation, columns_of(con, source))]
+        return [table_part(con, source)]
     files = list_files(source, ())
     return list(file_parts(con, source, dict.fromkeys(files))) if files else []
 

@@ -9,7 +9,7 @@ from tasks.core.dataset import SourceSettings
 from tasks.core.filesystem import is_file
 from tasks.source.csv_files import csv_parts
 from tasks.source.parquet_files import parquet_parts
-from tasks.source.part import Part
+from tasks.source.part import Part, in_zone
 
 
 def file_parts(
@@ -21,4 +21,5 @@ def file_parts(
     """
     if odd := next((file for file in dated if not is_file(file)), None):
         raise duckdb.IOException(f"{odd} is a folder or a pipe, and no file")
-    yield from csv_parts(con, source, dated) if source.is_csv else parquet_parts(con, dated)
+    parts = csv_parts(con, source, dated) if source.is_csv else parquet_parts(con, dated)
+    yield from (in_zone(part, source.times) for part in parts)

@@ -77,6 +77,7 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
         columns, left_out = list(hashed_columns(look_back.view, dataset)), look_back.left_out
         may_differ = left_out or look_back.view.is_mixed or look_back.view.is_query
         may_differ = may_differ and not (dataset.source.path and (dataset.source.date_column or view.checked))
+        may_differ = may_differ and dataset.source.times == "local"
         earlier = _earlier_fingerprint(con, dataset, [*before, day]) if may_differ else None
     fingerprint = _fingerprint(columns, look_back.contents, left_out)
     return Partition(
@@ -87,7 +88,7 @@ def read_partition(dataset: Dataset, day: date, files: Path | None = None) -> Pa
         look_back=tuple(sorted(each for each in look_back.contents if each != day)),
         repeating=look_back.repeating,
         left_out=left_out,
-        listing=listing,
+        listing=None if look_back.view.is_query else listing,
     )
 
 
@@ -152,9 +153,10 @@ def _has_partition(dataset: Dataset, day: date) -> bool:
 
 def require_same_source(dataset: Dataset, partition: Partition, files: Path) -> None:
     """Raises SourceError if the source is no longer what it was when the partition was read: if the names,
-    sizes or times of its files differ, the fingerprint is taken again.
+    sizes or times of its files differ, the fingerprint is taken again. So it is of a view, which may read
+    other files than those of its database.
     """
-    if list_content(dataset, partition.date) == partition.listing:
+    if partition.listing is not None and list_content(dataset, partition.date) == partition.listing:
         return
     if read_partition(dataset, partition.date, files).fingerprint != partition.fingerprint:
         raise SourceError(

@@ -8,10 +8,11 @@ from duckdb.sqltypes import SQLNULL
 
 from sql import folded, identifier, literal
 from tasks.core.filesystem import exact_pattern
-from tasks.source.part import Part, date_literal
+from tasks.source.part import Part, as_utc, date_literal
 
 NULL = '"NULL"'  # the type of a Parquet column that was written without one, since all its values are null
-Column = tuple[str, str | None, int]  # of a file: its name, its type, and how many columns are its parts
+# Of a file: its name, its type, how many columns are its parts, and whether it is INT96.
+Column = tuple[str, str | None, int, bool]
 Columns = tuple[Column, ...]
 
 
@@ -24,13 +25,14 @@ def parquet_parts(con: duckdb.DuckDBPyConnection, dated: Mapping[str, date | Non
         listed = [literal(exact_pattern(file)) for file in alike]
         relation = f"read_parquet([{', '.join(listed)}], hive_partitioning = false)"
         one = con.sql(f"from read_parquet({listed[-1]}, hive_partitioning = false)")
-        untyped = [kind == NULL for _, kind, _ in _top_level(columns)] or [False] * len(one.columns)
+        untyped = [kind == NULL for _, kind, _, _ in _top_level(columns)] or [False] * len(one.columns)
         types = {
             name: SQLNULL if is_null else kind
             for name, kind, is_null in zip(one.columns, one.types, untyped, strict=True)
         }
         # Literals instead of parameters: DuckDB reads a relation with parameters into memory for a view.
-        yield Part(relation, types, date_literal(day), files=tuple(alike))
+        part = Part(relation, types, date_literal(day), files=tuple(alike))
+        yield as_utc(part, [name for name, _, _, is_int96 in _top_level(columns) if is_int96])
 
 
 def united_part(con: duckdb.DuckDBPyConnection, dated: Mapping[str, date]) -> Part:
@@ -60,7 +62,10 @@ def _files_by_columns(
         f"""
         select
             file_name,
-            list((name, duckdb_type, coalesce(num_children, 0)) order by column_id) filter (column_id > 0),
+            list(
+                (name, duckdb_type, coalesce(num_children, 0), coalesce(type = 'INT96', false))
+                order by column_id
+            ) filter (column_id > 0),
         from parquet_schema([{exact}])
         group by file_name
         """

@@ -14,7 +14,7 @@ from tasks.source.file_parts import file_parts
 from tasks.source.parquet_files import united_part
 from tasks.source.part import Part
 from tasks.source.row_dates import of_dates, with_rows
-from tasks.source.tables import columns_of, find_table
+from tasks.source.tables import table_part
 
 
 def read_parts(
@@ -45,9 +45,7 @@ def _parts(
     con: duckdb.DuckDBPyConnection, source: SourceSettings, days: Sequence[date], united: bool
 ) -> Iterator[Part]:
     if source.path is None:
-        types, table = columns_of(con, source), find_table(con, source)
-        rows = Part(table.relation, types, is_view=table.is_view)
-        yield of_dates(source, rows, f"table {source.table}", days)
+        yield of_dates(source, table_part(con, source), f"table {source.table}", days)
         return
     if source.date_column is not None:
         if not (every := list_files(source, days)):

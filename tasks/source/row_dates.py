@@ -9,7 +9,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from sql import folded, identifier, literal
 from tasks.core.dataset import SourceSettings
-from tasks.core.duckdb_types import has_time_zone, is_timestamp
+from tasks.core.duckdb_types import has_time_zone, is_text, is_timestamp
 from tasks.core.errors import SourceError
 from tasks.source.part import Part
 
@@ -22,6 +22,11 @@ def row_date(source: SourceSettings, columns: Mapping[str, DuckDBPyType], place:
     Raises SourceError if the date column is not among them.
     """
     kind, column = _date_column(source, columns, place)
+    if is_text(kind) and source.times == "utc":
+        raise SourceError(
+            f"{place}: column {source.date_column} is text, and source.times is utc; deliver timestamps, or "
+            "a column of dates for source.date_column"
+        )
     if has_time_zone(kind):
         return f"cast(timezone({literal(source.timezone)}, {column}) as date)"
     return f"cast({column} as date)"

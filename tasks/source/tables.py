@@ -11,9 +11,13 @@ from duckdb.sqltypes import DuckDBPyType
 from sql import folded, identifier, literal
 from tasks.core.dataset import SourceSettings
 from tasks.core.errors import SourceError, first_line
+from tasks.core.extensions import load_extension
 from tasks.core.masking import mask_unconverted
+from tasks.source.part import Part, in_zone
 
 SHOWN = 10  # names of tables in a message
+LAKEHOUSE = {"delta": ("delta",), "iceberg": ("avro", "iceberg")}  # the extensions of each, in order
+LACKING = re.compile(rf"it exists in the ({'|'.join(LAKEHOUSE)}) extension")
 OTHER_CATALOG = re.compile(r'(?:Catalog|because schema) "(.+)" does not exist')
 
 
@@ -104,6 +108,9 @@ def columns_of(
     try:
         found = con.sql(f"from {table.relation}")
     except duckdb.Error as error:
+        if lacking := LACKING.search(str(error)):
+            _load_lakehouse(con, source, lacking[1])
+            return columns_of(con, source, failed)
         # A view has the name of the file written out that it was made in.
         if failed is None and source.database and (other := OTHER_CATALOG.search(str(error))):
             con.execute(f"set search_path = 'memory.main'; detach {identifier(table.catalog)}")
@@ -114,6 +121,27 @@ def columns_of(
             f"table {source.table} of {source.database} cannot be read: {reason}; fix the view"
         ) from error
     return dict(zip(found.columns, found.types, strict=True))
+
+
+def _load_lakehouse(con: duckdb.DuckDBPyConnection, source: SourceSettings, name: str) -> None:
+    """Loads what a view over a table of Delta or Iceberg needs.
+
+    Raises SourceError if the extra is not installed.
+    """
+    try:
+        for each in LAKEHOUSE[name]:
+            load_extension(con, each)
+    except ImportError as error:
+        raise SourceError(
+            f"table {source.table} of {source.database} reads {name.capitalize()}; pip install "
+            "nightscore[lakehouse]"
+        ) from error
+
+
+def table_part(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> Part:
+    """Returns all rows of the source's table. Raises SourceError if it cannot be read."""
+    types, table = columns_of(con, source), find_table(con, source)
+    return in_zone(Part(table.relation, types, is_view=table.is_view), source.times)
 
 
 def _catalog(con: duckdb.DuckDBPyConnection) -> str:

@@ -5,19 +5,20 @@ its canonical id and, where an id occurs twice on a date, its copy; never its po
 query of DuckDB may give its rows in another order each time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 import duckdb
-from duckdb.sqltypes import BLOB, INTEGER, SQLNULL, TIMESTAMP, VARCHAR, DuckDBPyType
+from duckdb.sqltypes import SQLNULL, TIMESTAMP, VARCHAR, DuckDBPyType
 
 from sql import identifier, literal
 from tasks.core.canonical import canonical_text, converted, is_exact
 from tasks.core.dataset import Dataset
 from tasks.core.date_path import unescaped
-from tasks.core.duckdb_types import has_time_zone, is_boolean, is_float, is_integer, is_number, is_time
+from tasks.core.duckdb_types import has_time_zone, is_boolean, is_float, is_number
 from tasks.core.errors import SourceError
+from tasks.source.column_types import kinds_of, target_type, type_if_null
 from tasks.source.connection import connect, list_dates, readable
 from tasks.source.part import Part
 from tasks.source.parts import read_parts
@@ -107,12 +108,12 @@ def create_view(
     """
     parts = read_parts(con, dataset, days, united)
     names = list(dict.fromkeys(name for part in parts for name in part.types))
-    found = {name: _kinds(part.types.get(name, SQLNULL) for part in parts) for name in names}
+    found = {name: kinds_of(part.types.get(name, SQLNULL) for part in parts) for name in names}
     lacking = {
         name: tuple(file for part in parts if name not in part.types for file in part.files) for name in names
     }
     zone = dataset.source.timezone if dataset.columns.time else None
-    targets = {name: _target(kinds, name == dataset.columns.time) for name, kinds in found.items()}
+    targets = {name: target_type(kinds, name == dataset.columns.time) for name, kinds in found.items()}
     targets |= {column: kind for column, kind in (types or {}).items() if column in found}
     mark = "_" * (1 + max((len(column) - len(column.lstrip("_")) for column in names), default=0))
     is_query = any(part.is_view for part in parts)
@@ -215,7 +216,7 @@ def _select(
 ) -> str:
     columns, kinds, values = dataset.columns, dict(part.types), {n: identifier(n) for n in part.types}
     for name in [name for name, kind in kinds.items() if kind == SQLNULL]:
-        kinds[name] = targets.get(name) or next(iter(view.found[name]), _type_if_null(dataset, name))
+        kinds[name] = targets.get(name) or next(iter(view.found[name]), type_if_null(dataset, name))
         values[name] = f"cast(null as {kinds[name]})"
     if columns.time is not None and columns.time in kinds and has_time_zone(kinds[columns.time]):
         values[columns.time] = f"timezone({literal(zone or 'UTC')}, {values[columns.time]})"
@@ -235,25 +236,3 @@ def _select(
     own |= {view.unfit(name): part.unfit.get(name, "cast(null as varchar)") for name in view.checked}
     added = [f"{value} as {name}" for name, value in own.items()]
     return f"select {', '.join([*shown, *added])} from {part.relation} where {part.where}"
-
-
-def _kinds(kinds: Iterable[DuckDBPyType]) -> tuple[DuckDBPyType, ...]:
-    """The different types among these, but for those of columns without a value."""
-    return tuple({str(kind): kind for kind in kinds if kind != SQLNULL}.values())
-
-
-def _type_if_null(dataset: Dataset, name: str) -> DuckDBPyType:
-    """The type of a column that is null in all files: one that its role can have."""
-    if name == dataset.columns.time:
-        return TIMESTAMP
-    image = dataset.features.image
-    return BLOB if image and image.column == name and dataset.features.sql is None else INTEGER
-
-
-def _target(kinds: Sequence[DuckDBPyType], is_event_time: bool) -> DuckDBPyType | None:
-    """The type of a column whose files have these types; None if it is theirs."""
-    if not kinds:
-        return None
-    if all(map(is_time, kinds)):
-        return TIMESTAMP if is_event_time and len(kinds) > 1 else None
-    return None if len(kinds) == 1 or all(map(is_integer, kinds)) else VARCHAR

@@ -2,7 +2,6 @@
 every text.
 """
 
-import importlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import duckdb
 
 import sql
 from tasks.core.errors import WarehouseError
+from tasks.core.extensions import load_extension
 
 EXTENSIONS = {
     "duckdb": ("ducklake",),
@@ -93,20 +93,17 @@ def resolve_uri(uri: str, folder: Path) -> str:
 
 
 def load_extensions(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
-    """Loads what the lake needs from the installed wheels: nothing is downloaded, and nothing is written into
-    a home folder.
+    """Loads what the lake needs from the installed wheels.
 
     Raises WarehouseError where the extra is not installed.
     """
     for name in EXTENSIONS[lake.engine]:
         try:
-            wheel = importlib.import_module(f"duckdb_extension_{name}")
+            load_extension(con, name)
         except ImportError as error:
             raise WarehouseError(
                 "a DuckLake as the warehouse needs its extensions; pip install nightscore[lake]"
             ) from error
-        file = Path(wheel.__path__[0]) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
-        con.execute(f"load {sql.literal(str(file))}")
     if (
         lake.password is not None
     ):  # as a secret of this connection DuckDB prints it nowhere, in no error and no listing

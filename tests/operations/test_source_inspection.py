@@ -1,5 +1,6 @@
 """`nightscore init`: an inspected source becomes a configuration that loads without changes."""
 
+import gzip
 import tomllib
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 from flows.settings import Settings
+from tasks.core.dataset import SourceSettings
 from tasks.core.errors import SourceError
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.operations.new_configuration import render_toml
@@ -17,6 +19,7 @@ from tasks.operations.source_inspection import look_at
 from tasks.operations.source_look import SourceLook
 from tasks.source.connection import list_dates
 from tasks.source.ingest import read_partition
+from tasks.validation.validate import validate_partition
 
 ROWS = 300
 UNGUESSED = {"private", "details", "label_positive"}
@@ -171,6 +174,50 @@ def test_a_table_of_a_duckdb_file(tmp_path: Path, table: str | None) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "separator", "decimal"),
+    [
+        ("tx_{date:%Y%m%d}.csv", ",", "."),
+        ("{date:%Y}/{date:%m}/{date:%d}.csv.gz", ";", ","),
+        ("part-{date.day}.tsv", "\t", "."),
+    ],
+)
+def test_csv_gets_its_dialect_and_the_types_that_keep_every_value(
+    tmp_path: Path, name: str, separator: str, decimal: str
+) -> None:
+    for day in DAYS:
+        rows = day_of_rows(day).with_columns(
+            cardId=pl.format("{}{}", pl.lit("00"), pl.col("cardId")),
+            created_at=pl.col("created_at").dt.strftime("%d/%m/%Y %H:%M:%S"),
+            age=pl.when(pl.col("age") > 80).then(None).otherwise("age").cast(pl.String).fill_null("NULL"),
+        )
+        file = tmp_path / name.format(date=day)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = rows.write_csv(separator=separator, decimal_comma=decimal == ",").encode()
+        file.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    look = look_at(str(tmp_path), None, None)
+    data = load(look)
+    assert (
+        look.source.types | {"created_at": "TIMESTAMP", "cardId": "VARCHAR", "age": "BIGINT"}
+        == look.source.types
+    )
+    assert (look.source.types["amount"], look.source.dialect.decimal) == ("DOUBLE", decimal)
+    assert (data.columns.time, data.columns.entity) == ("created_at", "cardId")
+    assert look.source.date_column == ("created_at" if name.startswith("part") else None)
+    assert list(look.dates) == DAYS
+    found = validate_partition(data, read_partition(data, DAYS[0]), tmp_path)
+    assert (found.partition.rows, found.rows_quarantined) == (ROWS, 0)
+
+
+def test_files_without_a_date_in_their_path_are_dated_by_a_column(tmp_path: Path) -> None:
+    for number, day in enumerate(DAYS):
+        day_of_rows(day).write_parquet(tmp_path / f"part-{number}.parquet")
+    look = look_at(str(tmp_path), None, None)
+    assert look.source == SourceSettings(path=f"{tmp_path}/**/*.parquet", date_column="created_at")
+    assert list(look.dates) == DAYS
+    assert read_partition(load(look), DAYS[1]).rows == ROWS
+
+
 def test_a_label_that_is_not_known_yet_is_still_found(tmp_path: Path) -> None:
     day_of_rows(DAYS[0]).with_columns(pl.lit(None, pl.Int8).alias("is_fraud")).write_parquet(
         tmp_path / f"{DAYS[0]}.parquet"
@@ -186,7 +233,7 @@ def test_an_unusable_source_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write_days(tmp_path / "mixed", "a_{date}.parquet")
     write_days(tmp_path / "mixed", "b/{date}.parquet")
-    day_of_rows(DAYS[0]).write_parquet(tmp_path / "undated.parquet")
+    day_of_rows(DAYS[0]).drop("created_at").write_parquet(tmp_path / "undated.parquet")
     for name, columns in {"no_id": ["amount"], "no_feature": ["payment_id", "comment"]}.items():
         (tmp_path / name).mkdir()
         day_of_rows(DAYS[0]).select(columns).write_parquet(tmp_path / name / f"{DAYS[0]}.parquet")
@@ -197,10 +244,11 @@ def test_an_unusable_source_is_refused_in_one_line(tmp_path: Path) -> None:
     refused: list[tuple[str | None, str | None, str | None, str]] = [
         (None, None, None, "name one source"),
         ("x", "y", None, "name one source"),
-        ("empty", None, None, "no .parquet files"),
-        ("absent", None, None, "no .parquet files"),
+        ("empty", None, None, "no .parquet or .csv files"),
+        ("absent", None, None, "no .parquet or .csv files"),
         ("mixed", None, None, "several kinds of files"),
-        ("undated.parquet", None, None, "no YYYY-MM-DD"),
+        ("undated.parquet", None, None, "neither a date such as YYYY-MM-DD"),
+        (".", None, None, "1 of 10 files in"),
         ("no_id", None, None, "can identify the rows"),
         ("no_feature", None, None, "no column looks like a feature"),
         ("torn", None, None, "cannot be read"),
