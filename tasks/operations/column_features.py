@@ -3,7 +3,15 @@ detector the answer, the date or nothing.
 """
 
 from tasks.core.dataset import ColumnSettings, FeatureSettings
-from tasks.core.duckdb_types import is_boolean, is_bytes, is_integer, is_list_of, is_number, is_text
+from tasks.core.duckdb_types import (
+    is_boolean,
+    is_bytes,
+    is_integer,
+    is_list_of,
+    is_number,
+    is_text,
+    is_timestamp,
+)
 from tasks.core.errors import SourceError
 from tasks.operations.column_looks import ColumnLook
 from tasks.operations.column_roles import ENTITIES, Guess, is_identifier
@@ -22,16 +30,18 @@ def guess_features(
     columns: tuple[ColumnLook, ...],
     roles: ColumnSettings,
     separations: dict[str, Separation],
+    rivals: frozenset[str],
     date_column: str | None = None,
 ) -> tuple[FeatureSettings, list[Guess]]:
     """Returns the guessed features, and a guess for each column that has no other role.
 
-    separations: the columns that tell known frauds from the other rows. date_column: by which a table's rows
-    are assigned to dates. Raises SourceError if no feature is left.
+    separations: the columns that tell known frauds from the other rows. rivals: those that look like the
+    label too. date_column: by which a table's rows are assigned to dates. Raises SourceError if no feature is
+    left.
     """
     taken = {roles.id, roles.time, roles.entity, roles.label, roles.weight}
     guesses = [
-        _guess(column, roles, separations.get(column.name), date_column)
+        _guess(column, roles, separations.get(column.name), rivals, date_column)
         for column in columns
         if column.name not in taken
     ]
@@ -47,10 +57,16 @@ def guess_features(
 
 
 def _guess(
-    column: ColumnLook, roles: ColumnSettings, separation: Separation | None, date_column: str | None
+    column: ColumnLook,
+    roles: ColumnSettings,
+    separation: Separation | None,
+    rivals: frozenset[str],
+    date_column: str | None,
 ) -> Guess:
     if column.name == date_column:
         return Guess(column.name, "left out", "it is the date of the row", "high")
+    if column.name in rivals and not (separation and separation.is_proof):
+        return Guess(column.name, "left out", "it looks like a label, too", "medium", ("label",))
     if found := _why_no_feature(column, roles, separation):
         reason, sure, *alternatives = found
         return Guess(column.name, "left out", reason, sure, tuple(alternatives))
@@ -75,6 +91,9 @@ def _why_no_feature(
         return "its name suggests an outcome, known only when the label is", "high", "label"
     if is_bytes(column.type) or is_list_of(column.type, is_number):
         return f"{column.type}, perhaps images: then set features.image instead", "medium", "image"
+    if column.is_of(is_timestamp) and roles.time is None:
+        share = f"only {column.on_day:.3g} of its values lie on the date of their partition"
+        return f"{share}: to use it as the time, see source.timezone", "medium", "time"
     if column.distinct <= 1:
         return "it is the same in every row", "high"
     if column.moves:

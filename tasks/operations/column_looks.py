@@ -24,7 +24,7 @@ from tasks.core.duckdb_types import (
 from tasks.source.view import SourceView
 
 MOST_CELLS, MOST_ROWS = 20_000_000, 200_000  # of the sample
-FEW_VALUES = 30  # different values that are listed, with their numbers of rows
+FEW_VALUES, SHOWN = 30, 12  # different values that are counted each, and that are shown in a message
 RARE = 0.2  # the share of the rows up to which one of two values is rare
 ROW_NUMBERS = 20  # rows of a date, from which on integers without a gap are numbers of rows
 HASH = "[0-9A-Za-z+/=_-]{16,}"
@@ -95,8 +95,8 @@ class ColumnLook:
     @property
     def counted_values(self) -> str:
         """The values with their numbers of rows, for a message."""
-        shown = [f"{value} in {rows:,} rows" for value, rows in self.values[:5]]
-        return ", ".join([*shown, *["..."] * (len(self.values) > 5)])
+        shown = [f"{value} in {rows:,} rows" for value, rows in self.values[:SHOWN]]
+        return ", ".join([*shown, *["..."] * (len(self.values) > SHOWN)])
 
     def is_of(self, *predicates: Callable[[DuckDBPyType], bool]) -> bool:
         return any(predicate(self.type) for predicate in predicates)

@@ -65,8 +65,8 @@ def is_identifier(column: ColumnLook) -> bool:
     return column.is_of(is_integer, is_text) and ID.fullmatch(column.words[-1]) is not None
 
 
-def guess_roles(columns: tuple[ColumnLook, ...]) -> tuple[ColumnSettings, list[Guess]]:
-    """Returns the guessed roles, and a guess for each.
+def guess_roles(columns: tuple[ColumnLook, ...]) -> tuple[ColumnSettings, list[Guess], frozenset[str]]:
+    """Returns the guessed roles, a guess for each, and the columns that look like the label too.
 
     Raises SourceError if no column of integers or text can identify the rows.
     """
@@ -76,14 +76,15 @@ def guess_roles(columns: tuple[ColumnLook, ...]) -> tuple[ColumnSettings, list[G
     free = [column for column in columns if column.name not in taken]
     guesses = [key, *_guess_time(free), *_guess_entity(free), *_label(labels), *_guess_weight(free)]
     roles = {guess.role: guess.column for guess in guesses}
-    return ColumnSettings(
+    settings = ColumnSettings(
         id=roles["id"],
         time=roles.get("time"),
         entity=roles.get("entity"),
         label=roles.get("label"),
         label_positive=labels[0].positive if labels else (),
         weight=roles.get("weight"),
-    ), guesses
+    )
+    return settings, guesses, frozenset(each.column.name for each in labels[1:] if each.sure != "low")
 
 
 def _guess_id(columns: Sequence[ColumnLook]) -> Guess:

@@ -25,7 +25,7 @@ from tasks.source.label_values import MOST_LABELS, count_labels
 from tasks.source.look_back import check_dates, read_contents, unreadable_dates
 from tasks.source.view import create_view
 
-SHOWN = 5  # values, rules or dates in a message
+SHOWN, LABELS_SHOWN = 5, 20  # rules or dates in a message; values of a label
 CLOSE = 1e-6  # relative: sums of the same numbers in another order differ in their last digits
 BATCH_ROWS = 250_000
 ID = "\0id"  # no feature has such a name
@@ -85,9 +85,9 @@ def check_labels(night: Rehearsal) -> Check:
     private = name in dataset.columns.private
     values = ", ".join(
         f"{MASK if private else value} {MEANINGS[meaning]} in {rows:,} rows"
-        for value, meaning, rows in found[:SHOWN]
+        for value, meaning, rows in found[:LABELS_SHOWN]
     )
-    values += ", ..." * (len(found) > SHOWN)
+    values += ", ..." * (len(found) > LABELS_SHOWN)
     fix = "say with columns.label_positive which values mean fraud, or deliver 1, 0 and null"
     meanings = {meaning for _, meaning, _ in found}
     if meanings == {None}:
