@@ -19,7 +19,7 @@ from tasks.operations.second_labels import Separation
 
 MAX_CATEGORIES = 100  # distinct texts that a categorical feature may have
 MAX_CODES = 10  # an integer column with more distinct values is numeric, not categorical
-LARGE = 1e12  # integers from here on are codes
+LARGE = 1e12  # integers that are all at least so large are codes
 OUTCOMES = frozenset(
     {"fraud", "label", "anomaly", "outlier", "attack", "chargeback", "disposition", "verdict", "dispute"}
 )
@@ -95,14 +95,14 @@ def _why_no_feature(
         share = f"only {column.on_day:.3g} of its values lie on the date of their partition"
         return f"{share}: to use it as the time, see source.timezone", "medium", "time"
     if column.distinct <= 1:
-        return "it is the same in every row", "high"
+        return "it is the same in every row" if column.present else "it is null in every row", "high"
     if column.moves:
         return "its values only move with the date, as those of a clock or a counter do", "high"
     if column.counts_rows:
         return "it numbers the rows", "high"
     if is_identifier(column):
         return ("it is an identifier", "high", *["entity"] * (column.rows_each >= 2))
-    if column.is_of(is_integer) and max(map(abs, (column.smallest or 0, column.largest or 0))) >= LARGE:
+    if column.is_of(is_integer) and (column.smallest or 0) >= LARGE:
         return "its integers are so large that they are codes", "medium", "numeric"
     if column.is_of(is_integer) and CODES & set(column.words) and column.distinct > MAX_CATEGORIES:
         return "it is a code, not a quantity", "medium", "numeric"
