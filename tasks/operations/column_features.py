@@ -96,7 +96,7 @@ def _why_no_feature(
         return f"{share}: to use it as the time, see source.timezone", "medium", "time"
     if column.distinct <= 1:
         return "it is the same in every row" if column.present else "it is null in every row", "high"
-    if column.moves:
+    if column.moves and not column.is_of(is_text):
         return "its values only move with the date, as those of a clock or a counter do", "high"
     if column.counts_rows:
         return "it numbers the rows", "high"
@@ -121,10 +121,10 @@ def _why_no_category(column: ColumnLook, roles: ColumnSettings) -> tuple[str, ..
             "label",
             "categorical",
         )
-    if column.distinct <= MAX_CATEGORIES and not (column.hashlike and column.rows_each < 2):
-        return None
     if column.timelike == 1:
         return "it holds times as text: deliver timestamps to use it as the time", "high", "time"
+    if column.distinct <= MAX_CATEGORIES and not (column.hashlike and column.rows_each < 2):
+        return ("none of its texts occurs on two dates", "high") if column.moves else None
     if column.numberlike == 1:
         return "it holds numbers as text: deliver numbers to use it", "high", "numeric"
     if column.hashlike:
