@@ -94,6 +94,11 @@ class Settings(Dataset):
         return Path(self.warehouse.files) / self.name
 
 
+def is_configured() -> bool:
+    """Whether a configuration is found where none is named by --config."""
+    return "NIGHTSCORE_CONFIG" in os.environ or Path(DEFAULT_FILE).is_file()
+
+
 def find_config(config: Path | None) -> Path:
     """`--config`, else `$NIGHTSCORE_CONFIG`, else `./nightscore.toml`.
 

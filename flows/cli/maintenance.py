@@ -9,20 +9,29 @@ import typer
 
 from flows.cli.options import AsJson, Config, Debug
 from flows.console import print_json, say
-from flows.settings import load_settings
+from flows.settings import is_configured, load_settings
 
 app = typer.Typer()
 
 
 @app.command()
 def doctor(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Check versions, configuration, source, warehouse, disk and device.  Example: nightscore doctor"""
-    settings = load_settings(config)
+    """Check versions, device, source, labels, what the next night would refuse, warehouse and disk; without a
+    configuration, only the installation.
+
+    Example: nightscore doctor
+    """
+    settings = load_settings(config) if config or is_configured() else None
     from flows.cli.tables import health_line
     from tasks.operations.doctor import Setup, checks
+    from tasks.operations.installation import checks_without_configuration
 
     found = []
-    for check in checks(Setup(settings, settings.open_warehouse(), settings.notify)):
+    for check in (
+        checks(Setup(settings, settings.open_warehouse(), settings.notify))
+        if settings
+        else checks_without_configuration()
+    ):
         found.append(check)
         if not as_json:
             health_line(check)

@@ -82,9 +82,9 @@ def explanation_table(row: "ExplainedRow", names: Mapping[str, str]) -> None:
 def health_line(check: "Check") -> None:
     """Prints the result of a check and what it found, and on a second line what to do, if anything."""
     state = {True: "ok", False: "failed", None: "note"}[check.ok]
-    say(f"{state:<6}  {check.name:<11}  {check.found}")
+    say(f"{state:<6}  {check.name:<12}  {check.found}")
     if check.fix:
-        say(f"{'':<21}What to do: {check.fix}")
+        say(f"{'':<22}What to do: {check.fix}")
 
 
 def guesses_table(look: "SourceLook") -> None:

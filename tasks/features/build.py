@@ -62,7 +62,14 @@ def features(dataset: Dataset, validated: Validated, label_delay_days: int, stag
     return build_features(dataset, validated, label_delay_days, staging)
 
 
-def build_features(dataset: Dataset, validated: Validated, label_delay_days: int, staging: Path) -> Features:
+def build_features(
+    dataset: Dataset,
+    validated: Validated,
+    label_delay_days: int,
+    staging: Path,
+    *,
+    reordered: bool = False,
+) -> Features:
     """Returns the reference to the features of one day's clean rows; with feature SQL, they are written to
     `staging`/features.parquet.
 
@@ -70,6 +77,7 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
     clean rows of the day. It may use the parameters $partition_date and $label_delay_days, and returns the id
     and the features, one row per clean row. Labels of dates after `partition date - label_delay_days` are
     null, because they were not known on the night.
+    reordered: whether the SQL reads the same rows in another order.
     Raises FeatureError if the SQL fails, lacks a feature, or does not return each clean row once; SourceError
     if the source cannot be read.
     """
@@ -79,6 +87,8 @@ def build_features(dataset: Dataset, validated: Validated, label_delay_days: int
     with connect(dataset.source) as con:
         with readable(dataset.source, *validated.partition.look_back, day):
             clean = create_history(con, dataset, validated, label_delay_days)
+            if reordered:
+                _reorder_history(con, dataset)
         with atomic_path(path) as staged:
             _write(con, dataset, clean, day, label_delay_days, staged)
         _check(con, dataset, clean, validated, path)
@@ -172,6 +182,13 @@ def _write(
         )
     except duckdb.Error as error:
         raise _failed(dataset, day, error) from error
+
+
+def _reorder_history(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
+    """Gives the view `history` its rows in an order that follows neither the source nor any column."""
+    by = f"hash({identifier(dataset.columns.id)})"
+    con.execute(f"create or replace temp table reordered as from history order by {by}")
+    con.execute("create or replace view history as from reordered")
 
 
 def _feature_sql(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date) -> tuple[str, set[str]]:

@@ -3,7 +3,15 @@ detector the answer, the date or nothing.
 """
 
 from tasks.core.dataset import ColumnSettings, FeatureSettings
-from tasks.core.duckdb_types import is_boolean, is_bytes, is_integer, is_list_of, is_number, is_text
+from tasks.core.duckdb_types import (
+    is_boolean,
+    is_bytes,
+    is_integer,
+    is_list_of,
+    is_number,
+    is_text,
+    is_timestamp,
+)
 from tasks.core.errors import SourceError
 from tasks.operations.column_looks import ColumnLook
 from tasks.operations.column_roles import ENTITIES, Guess, is_identifier
@@ -11,7 +19,7 @@ from tasks.operations.second_labels import Separation
 
 MAX_CATEGORIES = 100  # distinct texts that a categorical feature may have
 MAX_CODES = 10  # an integer column with more distinct values is numeric, not categorical
-LARGE = 1e12  # integers from here on are codes
+LARGE = 1e12  # integers that are all at least so large are codes
 OUTCOMES = frozenset(
     {"fraud", "label", "anomaly", "outlier", "attack", "chargeback", "disposition", "verdict", "dispute"}
 )
@@ -22,16 +30,18 @@ def guess_features(
     columns: tuple[ColumnLook, ...],
     roles: ColumnSettings,
     separations: dict[str, Separation],
+    rivals: frozenset[str],
     date_column: str | None = None,
 ) -> tuple[FeatureSettings, list[Guess]]:
     """Returns the guessed features, and a guess for each column that has no other role.
 
-    separations: the columns that tell known frauds from the other rows. date_column: by which a table's rows
-    are assigned to dates. Raises SourceError if no feature is left.
+    separations: the columns that tell known frauds from the other rows. rivals: those that look like the
+    label too. date_column: by which a table's rows are assigned to dates. Raises SourceError if no feature is
+    left.
     """
     taken = {roles.id, roles.time, roles.entity, roles.label, roles.weight}
     guesses = [
-        _guess(column, roles, separations.get(column.name), date_column)
+        _guess(column, roles, separations.get(column.name), rivals, date_column)
         for column in columns
         if column.name not in taken
     ]
@@ -47,10 +57,16 @@ def guess_features(
 
 
 def _guess(
-    column: ColumnLook, roles: ColumnSettings, separation: Separation | None, date_column: str | None
+    column: ColumnLook,
+    roles: ColumnSettings,
+    separation: Separation | None,
+    rivals: frozenset[str],
+    date_column: str | None,
 ) -> Guess:
     if column.name == date_column:
         return Guess(column.name, "left out", "it is the date of the row", "high")
+    if column.name in rivals and not (separation and separation.is_proof):
+        return Guess(column.name, "left out", "it looks like a label, too", "medium", ("label",))
     if found := _why_no_feature(column, roles, separation):
         reason, sure, *alternatives = found
         return Guess(column.name, "left out", reason, sure, tuple(alternatives))
@@ -75,15 +91,18 @@ def _why_no_feature(
         return "its name suggests an outcome, known only when the label is", "high", "label"
     if is_bytes(column.type) or is_list_of(column.type, is_number):
         return f"{column.type}, perhaps images: then set features.image instead", "medium", "image"
+    if column.is_of(is_timestamp) and roles.time is None:
+        share = f"only {column.on_day:.3g} of its values lie on the date of their partition"
+        return f"{share}: to use it as the time, see source.timezone", "medium", "time"
     if column.distinct <= 1:
-        return "it is the same in every row", "high"
-    if column.moves:
+        return "it is the same in every row" if column.present else "it is null in every row", "high"
+    if column.moves and not column.is_of(is_text):
         return "its values only move with the date, as those of a clock or a counter do", "high"
     if column.counts_rows:
         return "it numbers the rows", "high"
     if is_identifier(column):
         return ("it is an identifier", "high", *["entity"] * (column.rows_each >= 2))
-    if column.is_of(is_integer) and max(map(abs, (column.smallest or 0, column.largest or 0))) >= LARGE:
+    if column.is_of(is_integer) and (column.smallest or 0) >= LARGE:
         return "its integers are so large that they are codes", "medium", "numeric"
     if column.is_of(is_integer) and CODES & set(column.words) and column.distinct > MAX_CATEGORIES:
         return "it is a code, not a quantity", "medium", "numeric"
@@ -102,10 +121,10 @@ def _why_no_category(column: ColumnLook, roles: ColumnSettings) -> tuple[str, ..
             "label",
             "categorical",
         )
-    if column.distinct <= MAX_CATEGORIES and not (column.hashlike and column.rows_each < 2):
-        return None
     if column.timelike == 1:
         return "it holds times as text: deliver timestamps to use it as the time", "high", "time"
+    if column.distinct <= MAX_CATEGORIES and not (column.hashlike and column.rows_each < 2):
+        return ("none of its texts occurs on two dates", "high") if column.moves else None
     if column.numberlike == 1:
         return "it holds numbers as text: deliver numbers to use it", "high", "numeric"
     if column.hashlike:

@@ -24,7 +24,7 @@ from tasks.core.duckdb_types import (
 from tasks.source.view import SourceView
 
 MOST_CELLS, MOST_ROWS = 20_000_000, 200_000  # of the sample
-FEW_VALUES = 30  # different values that are listed, with their numbers of rows
+FEW_VALUES, SHOWN = 30, 12  # different values that are counted each, and that are shown in a message
 RARE = 0.2  # the share of the rows up to which one of two values is rare
 ROW_NUMBERS = 20  # rows of a date, from which on integers without a gap are numbers of rows
 HASH = "[0-9A-Za-z+/=_-]{16,}"
@@ -36,7 +36,8 @@ class ColumnLook:
 
     nulls: number of nulls, NaN included. distinct: number of distinct values. smallest, largest: of a column
     of numbers; otherwise None. values: where they are few, each as canonical text with its number of rows.
-    moves: whether the values of each date lie above (or each below) those of the date before.
+    moves: whether the values of each date lie above (or all below) those of the date before; of texts,
+    whether none occurs on two dates. whole: whether all numbers are whole.
     unique_by_day: whether no value occurs twice on a date. counts_rows: whether the integers of each date are
     different and without gaps. on_day: of timestamps, the share that lies on the date of their partition.
     spaced, timelike, numberlike: of texts, the share with blanks, and that reads as a time or as a number.
@@ -52,6 +53,7 @@ class ColumnLook:
     largest: float | None
     values: tuple[tuple[str, int], ...] = ()
     moves: bool = False
+    whole: bool = False
     unique_by_day: bool = False
     counts_rows: bool = False
     on_day: float = 0.0
@@ -64,6 +66,11 @@ class ColumnLook:
     def words(self) -> tuple[str, ...]:
         """The words of its name in lower case, the same for `terminal_id` and `terminalId`."""
         return words_of(self.name)
+
+    @property
+    def may_be_key(self) -> bool:
+        """Whether it can be an id or an entity: text, or whole numbers, also as floats, which hold nulls."""
+        return self.is_of(is_integer, is_text) or (self.is_of(is_number) and self.whole)
 
     @property
     def present(self) -> int:
@@ -95,8 +102,8 @@ class ColumnLook:
     @property
     def counted_values(self) -> str:
         """The values with their numbers of rows, for a message."""
-        shown = [f"{value} in {rows:,} rows" for value, rows in self.values[:5]]
-        return ", ".join([*shown, *["..."] * (len(self.values) > 5)])
+        shown = [f"{value} in {rows:,} rows" for value, rows in self.values[:SHOWN]]
+        return ", ".join([*shown, *["..."] * (len(self.values) > SHOWN)])
 
     def is_of(self, *predicates: Callable[[DuckDBPyType], bool]) -> bool:
         return any(predicate(self.type) for predicate in predicates)
@@ -147,6 +154,10 @@ def _look_at_column(
     more = _by_day(con, view, column, kind, present) | _of_times(con, view, column, kind, timezone)
     if is_text(kind):
         more |= _of_texts(con, column)
+    if is_number(kind):
+        more["whole"] = con.sql(
+            f"select bool_and({column} = trunc({column})) from sample where {present}"
+        ).fetchall()[0][0]
     if is_listed and distinct <= FEW_VALUES:
         text = canonical_text(column, kind)
         listed = con.sql(
@@ -170,6 +181,9 @@ def _by_day(
         """
     ).fetchall()
     measured: dict[str, object] = {"unique_by_day": all(rows == distinct for rows, distinct, *_ in found)}
+    if is_text(kind):
+        (distinct,) = con.sql(f"select count(distinct {column}) from sample").fetchall()[0]
+        return measured | {"moves": len(found) > 1 and sum(day[1] for day in found) == distinct}
     if not (is_number(kind) or is_time(kind)):
         return measured
     pairs = list(pairwise(found))

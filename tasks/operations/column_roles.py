@@ -61,12 +61,12 @@ class Guess:
 
 
 def is_identifier(column: ColumnLook) -> bool:
-    """Whether it is a column of integers or text with the name of an identifier."""
-    return column.is_of(is_integer, is_text) and ID.fullmatch(column.words[-1]) is not None
+    """Whether it is a column of whole numbers or text with the name of an identifier."""
+    return column.may_be_key and ID.fullmatch(column.words[-1]) is not None
 
 
-def guess_roles(columns: tuple[ColumnLook, ...]) -> tuple[ColumnSettings, list[Guess]]:
-    """Returns the guessed roles, and a guess for each.
+def guess_roles(columns: tuple[ColumnLook, ...]) -> tuple[ColumnSettings, list[Guess], frozenset[str]]:
+    """Returns the guessed roles, a guess for each, and the columns that look like the label too.
 
     Raises SourceError if no column of integers or text can identify the rows.
     """
@@ -76,18 +76,19 @@ def guess_roles(columns: tuple[ColumnLook, ...]) -> tuple[ColumnSettings, list[G
     free = [column for column in columns if column.name not in taken]
     guesses = [key, *_guess_time(free), *_guess_entity(free), *_label(labels), *_guess_weight(free)]
     roles = {guess.role: guess.column for guess in guesses}
-    return ColumnSettings(
+    settings = ColumnSettings(
         id=roles["id"],
         time=roles.get("time"),
         entity=roles.get("entity"),
         label=roles.get("label"),
         label_positive=labels[0].positive if labels else (),
         weight=roles.get("weight"),
-    ), guesses
+    )
+    return settings, guesses, frozenset(each.column.name for each in labels[1:] if each.sure != "low")
 
 
 def _guess_id(columns: Sequence[ColumnLook]) -> Guess:
-    keys = [column for column in columns if column.is_of(is_integer, is_text)]
+    keys = [column for column in columns if column.is_of(is_integer, is_text) or is_identifier(column)]
     if not keys:
         raise SourceError(
             "no column of integers or text can identify the rows; add one that is different in every row"
@@ -128,7 +129,7 @@ def _guess_entity(columns: Sequence[ColumnLook]) -> list[Guess]:
     repeating = [
         column
         for column in columns
-        if column.is_of(is_integer, is_text)
+        if column.may_be_key
         and 2 < column.distinct < column.rows
         and column.rows_each >= ROWS_EACH
         and not column.moves
@@ -139,7 +140,7 @@ def _guess_entity(columns: Sequence[ColumnLook]) -> list[Guess]:
         if is_identifier(column) or (column.words[-1] in ENTITIES and column.distinct > 5)
     ]
     unnamed = [column for column in repeating if column not in named and _may_be_entity(column)]
-    ranked = sorted(named, key=lambda each: (_rank(each, ENTITIES), -each.distinct))
+    ranked = sorted(named, key=lambda each: (_rank(each, ENTITIES), each.nulls > 0, -each.distinct))
     ranked += sorted(unnamed, key=lambda each: -each.distinct)
     if not ranked:
         return []

@@ -17,7 +17,8 @@ from tasks.core.dataset import Dataset
 from tasks.core.date_path import unescaped
 from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line, shown
 from tasks.notifications.settings import NotifySettings
-from tasks.operations.installation import INSTALLATION, Check
+from tasks.operations.installation import Check, check_installation, guarded
+from tasks.operations.rehearsal import REHEARSED, rehearse
 from tasks.publishing.held import set_aside
 from tasks.publishing.integrity import violations
 from tasks.publishing.publish import waiting_folders
@@ -40,11 +41,13 @@ class Setup:
 
 def checks(setup: Setup) -> Iterator[Check]:
     """Runs every check in turn, and yields its result; one that raises an exception counts as failed."""
-    made = {check.__name__: check for check in INSTALLATION} | {
-        check.__name__: partial(check, setup) for check in CHECKS
-    }
-    for name, check in made.items():
-        yield _guarded(name.removeprefix("check_").replace("_", " "), check)
+    yield from check_installation()
+    with rehearse(setup.dataset) as night:
+        made = {check.__name__: partial(check, setup) for check in SOURCE}
+        made |= {check.__name__: partial(check, night) for check in REHEARSED}
+        made |= {check.__name__: partial(check, setup) for check in RESULTS}
+        for name, check in made.items():
+            yield guarded(name, check)
 
 
 def check_source(setup: Setup) -> Check:
@@ -201,13 +204,6 @@ def check_webhooks(setup: Setup) -> Check:
     return Check("webhooks", True, found)
 
 
-def _guarded(name: str, look: Callable[[], Check]) -> Check:
-    try:
-        return look()
-    except Exception as error:
-        return Check(name, False, first_line(error), "fix the error, then run `nightscore doctor` again")
-
-
 def _columns_of(dataset: Dataset, query: str) -> set[str]:
     """Returns the columns that the feature SQL would return for the newest partition, in lower case."""
     newest = list_dates(dataset.source)[-1]
@@ -229,10 +225,8 @@ def _existing(folder: Path) -> Path:
     return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
 
 
-CHECKS: tuple[Callable[[Setup], Check], ...] = (
-    check_source,
-    check_columns,
-    check_feature_sql,
+SOURCE: tuple[Callable[[Setup], Check], ...] = (check_source, check_columns, check_feature_sql)
+RESULTS: tuple[Callable[[Setup], Check], ...] = (
     check_warehouse,
     check_results,
     check_waiting,

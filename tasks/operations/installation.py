@@ -1,9 +1,9 @@
-"""Checks of the installation for `nightscore doctor`: versions, device, Prefect, telemetry."""
+"""Checks of the installation for `nightscore doctor`: versions, device, home, caches, Prefect, telemetry."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.machinery import PathFinder
@@ -12,6 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from models.graph_cache import open_cache
 from tasks.core.errors import first_line
 
 IMPORT_SECONDS = 120
@@ -34,6 +35,29 @@ class Check:
     def to_json(self) -> dict[str, str | bool | None]:
         """Returns the object that `nightscore doctor --json` prints, where `mend` is the fix."""
         return {"name": self.name, "ok": self.ok, "found": self.found, "mend": self.fix}
+
+
+def checks_without_configuration() -> Iterator[Check]:
+    """Runs every check of the installation, and says that there is no configuration."""
+    yield from check_installation()
+    yield Check(
+        "config", None, "there is none here", "write one with `nightscore init`, or name it with --config"
+    )
+
+
+def check_installation() -> Iterator[Check]:
+    """Runs every check that needs no configuration, and yields its result."""
+    for check in INSTALLATION:
+        yield guarded(check.__name__, check)
+
+
+def guarded(function: str, look: Callable[[], Check]) -> Check:
+    """Returns the result of a check, named after its function; one that raises counts as failed."""
+    name = function.removeprefix("check_").replace("_", " ")
+    try:
+        return look()
+    except Exception as error:
+        return Check(name, False, first_line(error), "fix the error, then run `nightscore doctor` again")
 
 
 def check_python() -> Check:
@@ -129,6 +153,39 @@ def check_prefect() -> Check:
     return Check("prefect", True, f"{url} answers")
 
 
+def check_prefect_home() -> Check:
+    """Checks that Prefect's home can be written, where its local server keeps its database."""
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    if problem := _unwritable(home):
+        fix = "set PREFECT_HOME to a folder that can be written; without it, only runs without Prefect work"
+        return Check("prefect home", None, f"{home} cannot be written: {problem}", fix)
+    return Check("prefect home", True, f"{home} can be written")
+
+
+def check_home() -> Check:
+    """Checks that there is a home folder."""
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        return Check("home", None, first_line(error), "set HOME to a folder that can be written")
+    if problem := _unwritable(home):
+        return Check("home", None, f"{home} cannot be written: {problem}", "set HOME to a folder that can be")
+    return Check("home", True, f"{home} can be written")
+
+
+def check_graph_cache() -> Check:
+    """Checks that compiled graphs are kept from one process to the next."""
+    folder = open_cache()
+    if folder is None:
+        return Check(
+            "graph cache",
+            None,
+            "compiled graphs are not kept, so that each process compiles its own, for some seconds",
+            "set XDG_CACHE_HOME to a folder of this user alone, without blanks, with 1 GiB of free space",
+        )
+    return Check("graph cache", True, f"compiled graphs are kept in {folder}")
+
+
 def check_telemetry() -> Check:
     """Checks that no library sends usage reports."""
     from prefect.settings import get_current_settings
@@ -141,6 +198,16 @@ def check_telemetry() -> Check:
     if wanted := [setting for setting, on in reports.items() if on]:
         return Check("telemetry", False, "not switched off everywhere", f"set {' '.join(wanted)}")
     return Check("telemetry", True, "off in Prefect and Great Expectations")
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Returns why nothing can be written in a folder, or in its nearest parent that exists; else None."""
+    there = next(
+        (each for each in (folder.absolute(), *folder.absolute().parents) if each.exists()), Path("/")
+    )
+    if not there.is_dir():
+        return f"{there} is no folder"
+    return None if os.access(there, os.W_OK | os.X_OK) else f"no permission in {there}"
 
 
 def _wrong_version(needed: Requirement) -> str | None:
@@ -160,6 +227,9 @@ INSTALLATION: tuple[Callable[[], Check], ...] = (
     check_packages,
     check_device,
     check_modules,
+    check_home,
+    check_graph_cache,
     check_prefect,
+    check_prefect_home,
     check_telemetry,
 )

@@ -18,6 +18,7 @@ def render_toml(look: SourceLook, name: str) -> str:
     )
     # JSON strings and arrays are valid TOML.
     environment.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)
+    environment.filters["line"] = lambda text: " ".join(text.split())  # a comment ends with its line
     template = environment.from_string(
         (Path(__file__).parent / "templates" / "nightscore.toml.j2").read_text(encoding="utf-8")
     )

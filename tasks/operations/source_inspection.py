@@ -51,9 +51,9 @@ def look_at(path: str | None, database: str | None, table: str | None) -> Source
     with connect(source) as con, readable(source, dates[-1]):
         view, days = _sample(con, unknown, spread(dates), ignored)
         columns = look_at_columns(con, view, source.timezone)
-        roles, guesses = guess_roles(columns)
+        roles, guesses, rivals = guess_roles(columns)
         separations = find_second_labels(con, view, unknown, roles, columns)
-    features, others = guess_features(columns, roles, separations, source.date_column)
+    features, others = guess_features(columns, roles, separations, rivals, source.date_column)
     warnings = warnings_of(columns, features, separations)
     return SourceLook(
         source,

@@ -15,8 +15,9 @@ from tasks.core.dataset import Dataset
 from tasks.notifications.settings import NotifySettings
 from tasks.operations import doctor as health
 from tasks.operations import installation
-from tasks.operations.doctor import CHECKS, Setup, checks
-from tasks.operations.installation import INSTALLATION, Check
+from tasks.operations.doctor import RESULTS, SOURCE, Setup, checks
+from tasks.operations.installation import INSTALLATION, Check, checks_without_configuration, guarded
+from tasks.operations.rehearsal import REHEARSED
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 
@@ -61,9 +62,10 @@ def look(name: str, setup: Setup, dataset: Dataset | None = None) -> Check:
 def test_a_correct_setup_passes_and_is_not_changed(setup: Setup, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     found = list(checks(setup))
-    assert len(found) == len(CHECKS) + len(INSTALLATION)
+    assert len(found) == len(INSTALLATION) + len(SOURCE) + len(REHEARSED) + len(RESULTS)
     assert all(check.found for check in found)
-    assert not [check for check in found if check.ok is False and check.name not in {"telemetry", "disk"}]
+    besides = {"telemetry", "disk", "training"}  # there is one date, so none to learn from
+    assert not [check for check in found if check.ok is False and check.name not in besides]
     assert all(bool(check.fix) == (check.ok is False) for check in found if check.ok is not None)
     assert sorted(tmp_path.iterdir()) == before
 
@@ -72,7 +74,7 @@ def test_no_check_ever_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def broken() -> Check:
         raise RuntimeError("it fell over\nwith a long story")
 
-    monkeypatch.setattr(health, "INSTALLATION", (broken,))
+    monkeypatch.setattr(installation, "INSTALLATION", (broken,))
     nowhere = cards(WarehouseSettings(uri=str(tmp_path), files=str(tmp_path / "files")))
     found = list(checks(Setup(dataset_of(tmp_path / "absent"), nowhere, NotifySettings())))
     assert found[0] == Check(
@@ -100,7 +102,7 @@ def test_the_dates_of_the_source_are_counted_and_the_newest_is_read(setup: Setup
 
 def checks_of(name: str, setup: Setup) -> Check:
     """The check as `checks` runs it, with its exceptions caught."""
-    return health._guarded(name, lambda: look(name, setup))
+    return guarded(name, lambda: look(name, setup))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_a_new_an_existing_and_a_broken_warehouse(setup: Setup) -> None:
     Path(setup.warehouse.settings.uri).write_bytes(b"no database at all" * 999)
     assert checks_of("warehouse", setup).ok is False
     lake = WarehouseSettings(uri="ducklake:postgres:host=127.0.0.1 port=9 dbname=x password=secret")
-    unreachable = health._guarded(
+    unreachable = guarded(
         "warehouse", lambda: look("warehouse", Setup(setup.dataset, cards(lake), setup.notify))
     )
     assert unreachable.ok is False
@@ -258,3 +260,22 @@ def test_another_module_with_the_name_of_a_package_of_ours_is_named(
     monkeypatch.syspath_prepend(tmp_path)
     check = installation.check_modules()
     assert (check.ok, check.found.split(" ")[0]) == (None, str(tmp_path / "models.py"))
+
+
+def test_without_a_configuration_the_installation_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "INSTALLATION", (installation.check_python,))
+    assert [(check.name, check.ok) for check in checks_without_configuration()] == [
+        ("python", True),
+        ("config", None),
+    ]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "deep" / "below"))
+    assert (installation.check_home().ok, installation.check_prefect_home().ok) == (True, True)
+    (tmp_path / "deep").write_text("a file")
+    assert "is no folder" in installation.check_prefect_home().found
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "with a blank"))
+    assert installation.check_graph_cache().ok is None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert str(tmp_path / "cache") in installation.check_graph_cache().found

@@ -3,6 +3,7 @@
 The rows are drawn here; names, types and how values repeat are those of the published descriptions.
 """
 
+import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli.app import app
 from flows.settings import Settings
 from tasks.core.dataset import ColumnSettings, FeatureSettings, SourceSettings
 from tasks.operations.new_configuration import render_toml
@@ -131,6 +134,9 @@ def bank_transfers(day: int, draw: Draw, label: str = "disposition") -> pl.DataF
             "instant": pl.Series(np.where(draw.random(ROWS) < 0.05, "Y", "N")),
             "purpose": [f"invoice {number} of May" for number in draw.integers(0, 10**6, ROWS)],
             "line": np.arange(ROWS),
+            "booked_on": [str(FIRST + timedelta(days=day))] * ROWS,
+            "batch": [f"batch {day} {number % 3}" for number in range(ROWS)],
+            "branch_id": np.where(draw.random(ROWS) < 0.1, np.nan, draw.integers(0, 30, ROWS)),
             "checksum": [f"{number:032x}" for number in draw.integers(0, 2**62, ROWS)],
             "refunded_eur": np.where(fraud, 10.0, 0.0),
             "closed_as": pl.Series(np.where(fraud, draw.choice(["A7", "B2"], ROWS), "-")),
@@ -156,7 +162,7 @@ SCHEMAS = {
         {"id": "nameOrig", "entity": "nameDest", "label": "isFraud"},
         "amount oldbalanceOrg newbalanceOrig oldbalanceDest newbalanceDest",
         "type",
-        {"step": "only move with the date", "isFlaggedFraud": "suggests an outcome"},
+        {"step": "only move with the date", "isFlaggedFraud": "looks like a label, too"},
     ),
     "IEEE-CIS": Expected(
         ieee_cis,
@@ -192,6 +198,9 @@ SCHEMAS = {
             "creditor_iban": "identifier",
             "purpose": "free text",
             "line": "numbers the rows",
+            "booked_on": "times as text",
+            "batch": "none of its texts occurs on two dates",
+            "branch_id": "identifier",
             "checksum": "hashes",
             "refunded_eur": "predicts the label",
             "closed_as": "predicts the label",
@@ -296,3 +305,28 @@ def test_the_name_is_that_of_the_folder_or_table(source: dict[str, str], name: s
     columns, features = ColumnSettings(id="id"), FeatureSettings(numeric=("x",))
     look = SourceLook(SourceSettings(**source), (), (), (), columns, features, (), {}, ())
     assert look.name == name
+
+
+def test_a_time_of_another_zone_is_no_time_and_a_second_label_no_feature(tmp_path: Path) -> None:
+    def rows(day: int, draw: Draw) -> pl.DataFrame:
+        frame = bank_transfers(day, draw)
+        said = np.where(draw.random(ROWS) < 0.02, "suspicious", "cleared")
+        late = pl.col("booked_at") - timedelta(hours=3)
+        return frame.with_columns(late, pl.Series(said).alias("review_status"))
+
+    look = look_at(str(write(tmp_path / "bank", rows)), None, None)
+    assert (look.roles.time, look.roles.label) == (None, "disposition")
+    assert "only 0.873 of its values lie on the date of their partition" in look.left_out["booked_at"]
+    assert look.left_out["review_status"] == "it looks like a label, too"
+
+
+def test_the_command_shows_each_column_with_its_reason(tmp_path: Path) -> None:
+    folder, out = write(tmp_path / "bank", bank_transfers, days=2), tmp_path / "mine.toml"
+    arguments = ["init", "--path", str(folder), "--out", str(out)]
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert (found["name"], found["dates_read"]) == ("bank", ["2024-03-01", "2024-03-02"])
+    assert found["columns"][0].keys() == {"column", "role", "why", "sure", "alternatives", "warning"}
+    out.unlink()
+    shown = CliRunner().invoke(app, arguments).stdout
+    assert shown.startswith("Looked at 2 of 2 dates: 2024-03-01, 2024-03-02.\n")
+    assert all(guess["column"] in shown and guess["why"] in shown for guess in found["columns"])

@@ -276,3 +276,31 @@ def test_the_public_card_transactions(shared_data: Path) -> None:
     }
     assert dataset.features.names == ("amount",)
     assert "second label" in look.left_out["fraud_scenario"]
+
+
+ODD = """
+    d || '-' || i as "an 'id'",
+    case when i = 3 then 'infinity' else timestamp '2024-03-01' + interval (d) day end as ts,
+    case when i % 9 = 0 then 'infinity'::date else date '2020-01-01' + i::int end as day,
+    {'a': i, 'b\nc': 'x'} as struct, [i, i + 1] as list, map {'a': i} as map,
+    make_time(i % 24, 0, 0) as clock, interval (i) day as span, uuid() as uuid,
+    i::hugeint * 1000000000000 as huge, (i / 7)::decimal(18, 4) as dec,
+    case when i % 9 = 0 then 'infinity' when i % 7 = 0 then 'nan' else i::double end as float,
+    'a' || chr(10) || (i % 2) as "two\nlines", null as nothing, ''::blob as bytes, '{"a": 1}'::json as json,
+    case when i % 30 = 0 then 'Y' else 'N' end as "is_fraud\n"
+"""
+
+
+def test_columns_of_every_type_and_with_any_name(tmp_path: Path) -> None:
+    with duckdb.connect(tmp_path / "odd.duckdb") as con:
+        con.execute(
+            f"create table odd as select date '2024-03-01' + d::int as booked, {ODD} "
+            "from range(3) as d(d), range(60) as i(i)"
+        )
+    look = look_at(None, str(tmp_path / "odd.duckdb"), None)
+    settings = Settings.model_validate(tomllib.loads(render_toml(look, look.name)))
+    assert settings.columns == look.roles
+    assert (look.roles.id, look.roles.label, look.roles.label_positive) == ("an 'id'", "is_fraud\n", ("Y",))
+    others = {"booked", "day", "struct", "list", "map", "clock", "span", "uuid", "nothing", "bytes", "json"}
+    assert look.left_out.keys() == others
+    assert look.left_out["nothing"] == "it is null in every row"
