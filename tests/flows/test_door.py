@@ -151,6 +151,12 @@ def test_the_lines_of_the_readme_run(scored_bank: Bank, monkeypatch: pytest.Monk
     exec(lines.replace("2018-07-25", str(NIGHT)), {})
 
 
+def test_it_has_the_names_that_it_lists_and_no_others() -> None:
+    assert [name for name in dir(ns) if not hasattr(ns, name)] == []
+    with pytest.raises(AttributeError, match="module 'nightscore' has no attribute 'laod'"):
+        ns.laod  # noqa: B018
+
+
 def test_it_starts_without_what_is_slow_and_as_a_module_is_the_command(tmp_path: Path) -> None:
     heavy = "{'tensorflow', 'keras', 'sklearn', 'scipy', 'pandas', 'prefect', 'polars'}"
     code = f"import sys, nightscore; print(nightscore.__version__, *{heavy} & set(sys.modules))"
