@@ -13,12 +13,14 @@ from tasks.core.duckdb_types import (
     is_timestamp,
 )
 from tasks.core.errors import SourceError
+from tasks.operations.column_labels import PERHAPS
 from tasks.operations.column_looks import ColumnLook
 from tasks.operations.column_roles import ENTITIES, Guess, is_identifier
 from tasks.operations.second_labels import Separation
 
 MAX_CATEGORIES = 100  # distinct texts that a categorical feature may have
 MAX_CODES = 10  # an integer column with more distinct values is numeric, not categorical
+AFTERWARDS = "its name suggests an outcome"
 LARGE = 1e12  # integers that are all at least so large are codes
 OUTCOMES = frozenset(
     {"fraud", "label", "anomaly", "outlier", "attack", "chargeback", "disposition", "verdict", "dispute"}
@@ -114,6 +116,8 @@ def _why_no_feature(
 
 
 def _why_no_category(column: ColumnLook, roles: ColumnSettings) -> tuple[str, ...] | None:
+    if roles.label is None and is_afterwards(column):
+        return f"{AFTERWARDS}; nothing could be checked without a label", "low", "label", "categorical"
     if roles.label is None and column.rare_value:
         return (
             f"{rare_warning(column)}; nothing could be checked without a label",
@@ -132,6 +136,11 @@ def _why_no_category(column: ColumnLook, roles: ColumnSettings) -> tuple[str, ..
     if column.spaced > 0.5:
         return f"{column.distinct:,} different texts, which look like free text", "high"
     return f"{column.distinct:,} different texts", "high", *["entity"] * (column.rows_each >= 2)
+
+
+def is_afterwards(column: ColumnLook) -> bool:
+    """Whether a text column has the name of what is known after the row, such as a status."""
+    return column.is_of(is_text) and bool(set(PERHAPS) & set(column.words))
 
 
 def rare_warning(column: ColumnLook) -> str:
@@ -153,6 +162,8 @@ def warnings_of(
             found[column.name] = (
                 f"it tells all known frauds from the other rows, but they are few: {separation.found}"
             )
+        elif is_afterwards(column):
+            found[column.name] = AFTERWARDS
         elif column.rare_value and column.is_of(is_text):
             found[column.name] = rare_warning(column)
     return {name: f"{why}; remove it if it is known only after the row" for name, why in found.items()}

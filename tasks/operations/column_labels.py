@@ -20,7 +20,7 @@ LABELS = (
     "outlier",
     "attack",
 )
-PERHAPS = ("status", "outcome", "result", "decision", "review", "investigation", "flag")
+PERHAPS = ("status", "outcome", "result", "decision", "review", "investigation")
 SECOND_HAND = frozenset({"flagged", "predicted", "prediction", "score", "model", "rule", "alert"})
 FRAUD = re.compile(
     r"fraud|illicit|suspicio|anomal|attack|stolen|scam|launder|chargeback|malicious|outlier", re.IGNORECASE
@@ -109,9 +109,9 @@ def _guess_of_texts(column: ColumnLook, named: bool) -> LabelGuess | None:
         positive = said or (YES[plain[values[0]]],)
         return LabelGuess(column, positive, f"its name and values: {column.counted_values}", "high")
     normal = [value for value in values if plain[value] in NORMAL]
-    if named and normal and len(normal) < len(values):
-        others = tuple(value for value in values if value not in normal)
-        return LabelGuess(column, others, f"its name and values: {column.counted_values}", "medium")
+    if (named or perhaps) and normal and len(normal) < len(values):
+        others, sure = tuple(value for value in values if value not in normal), "medium" if named else "low"
+        return LabelGuess(column, others, f"its name and values: {column.counted_values}", sure)
     if (named or perhaps) and (rare := column.rare_value):
         why = f"its name, and one of two values is rare: {column.counted_values}"
         return LabelGuess(column, (rare[0],), why, "medium" if named else "low")

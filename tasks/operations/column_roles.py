@@ -161,7 +161,10 @@ def _label(labels: Sequence[LabelGuess]) -> list[Guess]:
     if not labels:
         return []
     chosen, *others = labels
-    meaning = f"; {', '.join(map(str, chosen.positive))} means fraud" if chosen.positive else ""
+    said = len(chosen.positive)
+    meaning = f"; {said} of its values mean fraud" if said else ""
+    if said == 1:
+        meaning = f"; {chosen.positive[0]} means fraud"
     alternatives = tuple(each.column.name for each in others[:3])
     return [Guess(chosen.column.name, "label", chosen.why + meaning, chosen.sure, alternatives)]
 

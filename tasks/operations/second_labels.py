@@ -16,11 +16,8 @@ from tasks.source.view import SourceView
 
 MAX_VALUES = 100  # with more, a majority by value says nothing
 ROWS_EACH = 5  # with fewer rows of a value, neither
-FEWEST, PROOF, PROOF_DATES = (
-    5,
-    20,
-    2,
-)  # frauds: with fewer, almost any rare value tells them; enough for a proof
+FEWEST = 5  # frauds: with fewer, almost any rare value tells them
+PROOF, PROOF_DATES = 20, 2  # frauds, and dates with some, that are proof enough
 
 
 @dataclass(frozen=True)
@@ -54,22 +51,30 @@ def find_second_labels(
         f"create or replace temp table labelled as select *, {label} as {view.own('label')} from sample"
     )
     con.execute(f"delete from labelled where {view.own('label')} is null")
-    frauds, dates = con.sql(
-        f"select count(*), count(distinct {view.date}) from labelled where {view.own('label')}"
+    frauds, dates, normals = con.sql(
+        f"""
+        select
+            count(*) filter ({view.own("label")}),
+            count(distinct {view.date}) filter ({view.own("label")}),
+            count(*) filter (not {view.own("label")}),
+        from labelled
+        """
     ).fetchall()[0]
-    if frauds < FEWEST:
+    if min(frauds, normals) < FEWEST:
         return {}
     return {
         column.name: Separation(frauds, dates)
         for column in columns
-        if column.name not in (roles.label, roles.id, roles.time) and _tells(con, view, column, frauds)
+        if column.name not in (roles.label, roles.id, roles.time)
+        and _tells(con, view, column, min(frauds, normals))
     }
 
 
-def _tells(con: duckdb.DuckDBPyConnection, view: SourceView, column: ColumnLook, frauds: int) -> bool:
+def _tells(con: duckdb.DuckDBPyConnection, view: SourceView, column: ColumnLook, rarer: int) -> bool:
+    """rarer: the number of frauds or of normal rows, whichever are fewer."""
     label, name = view.own("label"), identifier(column.name)
     few = column.distinct <= MAX_VALUES and column.rows_each >= ROWS_EACH
-    if _mistakes(con, label, name if few else f"{name} is null") * 20 <= frauds:
+    if _mistakes(con, label, name if few else f"{name} is null") * 20 <= rarer:
         return True
     if not column.is_of(is_number):
         return False

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from flows.cli.app import app
 from flows.cli.groups import GROUPS
 from models.detector.explanation import REASON_FIELDS
+from tasks.operations import installation
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
 
@@ -88,6 +89,20 @@ def test_init_writes_a_configuration_that_doctor_accepts_and_never_overwrites_on
     assert status == 0, checks
     assert all(check.keys() == {"name", "ok", "found", "mend"} for check in checks)
     assert all(check["ok"] is not False for check in checks)
+
+
+def test_doctor_without_a_configuration_checks_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NIGHTSCORE_CONFIG", raising=False)
+    monkeypatch.setattr(installation, "INSTALLATION", (installation.check_python,))
+    status, output, _ = invoke("doctor")
+    assert (status, [line.split()[:2] for line in output.splitlines()[:2]]) == (
+        0,
+        [["ok", "python"], ["note", "config"]],
+    )
+    assert "write one with `nightscore init`" in output
 
 
 def test_a_failed_init_leaves_no_file(tmp_path: Path) -> None:

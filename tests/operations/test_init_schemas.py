@@ -131,6 +131,7 @@ def bank_transfers(day: int, draw: Draw, label: str = "disposition") -> pl.DataF
             "creditor_iban": [f"FR{number:018d}" for number in draw.integers(0, 300, ROWS)],
             "amount_eur": draw.lognormal(5, 1, ROWS).round(2),
             "channel": draw.choice(["web", "branch", "phone"], ROWS),
+            "status": draw.choice(["booked", "pending", "returned"], ROWS),
             "instant": pl.Series(np.where(draw.random(ROWS) < 0.05, "Y", "N")),
             "purpose": [f"invoice {number} of May" for number in draw.integers(0, 10**6, ROWS)],
             "line": np.arange(ROWS),
@@ -193,7 +194,7 @@ SCHEMAS = {
         bank_transfers,
         {"id": "transfer_id", "time": "booked_at", "entity": "debtor_iban", "label": "disposition"},
         "amount_eur",
-        "channel instant",
+        "channel status instant",
         {
             "creditor_iban": "identifier",
             "purpose": "free text",
@@ -230,7 +231,7 @@ def test_the_columns_of_public_data_get_their_roles(tmp_path: Path, name: str) -
         assert part in look.left_out[column], column
     assert {guess.column for guess in look.guesses} == {column.name for column in look.columns}
     assert look.roles.label_positive == (("Fraud",) if name == "bank transfers" else ())
-    rare = {"IEEE-CIS": {"M1"}, "bank transfers": {"instant"}}
+    rare = {"IEEE-CIS": {"M1"}, "bank transfers": {"instant", "status"}}
     assert look.warnings.keys() == rare.get(name, set())
     settings = Settings.model_validate(tomllib.loads(render_toml(look, look.name)))
     assert (settings.name, settings.columns) == (name.replace(" ", "-"), look.roles)
@@ -248,6 +249,7 @@ def test_the_columns_of_public_data_get_their_roles(tmp_path: Path, name: str) -
         ("label", "neptune", "normal", ("neptune",), "medium"),
         ("status", "confirmed fraud", "not fraud", ("confirmed fraud",), "high"),
         ("status", "R", "B", ("R",), "low"),
+        ("status", "neptune", "normal", ("neptune",), "low"),
         ("class", 2, 1, (2,), "low"),
         ("card_present", 1, 0, None, ""),
         ("international", "Y", "N", None, ""),
