@@ -14,7 +14,7 @@ from tasks.core.errors import SourceError, first_line
 from tasks.core.filesystem import exact_pattern
 from tasks.source.connection import connect
 from tasks.source.csv_files import read_header, read_lines
-from tasks.source.csv_types import does_not_fit
+from tasks.source.csv_types import does_not_fit, typed
 
 SAMPLED_FILES, SAMPLED_ROWS = 7, 20_000
 KINDS = ("BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMPTZ")  # the first that all values fit
@@ -123,7 +123,7 @@ def _look(con: duckdb.DuckDBPyConnection, names: Sequence[str], dialect: CsvSett
 
 def _fits(text: str, kind: str, dialect: CsvSettings) -> str:
     """Returns an SQL expression, BOOLEAN, for whether a column has values, and all of them fit a type."""
-    odd = does_not_fit(text, kind, dialect)
+    odd = does_not_fit(text, typed(text, kind, dialect))
     if kind == "DOUBLE":
         odd = f"({odd} or not coalesce(regexp_full_match(trim({text}), {literal(PLAIN)}), true))"
     if kind == "BOOLEAN":

@@ -168,11 +168,14 @@ def _part(
     checked = [name for name, kind in types.items() if kind != "VARCHAR"]
     prefix = "_" * (1 + max(len(name) - len(name.lstrip("_")) for name in names))
     unfit = {name: identifier(f"{prefix}unfit {name}") for name in checked}
-    dialect, quoted = source.dialect, {name: identifier(name) for name in types}
-    values = [f"{typed(quoted[name], kind, dialect)} as {quoted[name]}" for name, kind in types.items()]
-    odd = {name: does_not_fit(quoted[name], types[name], dialect) for name in checked}
+    value = {name: identifier(f"{prefix}value {name}") for name in checked}
+    quoted = {name: identifier(name) for name in types}
+    values = [f"{typed(quoted[name], types[name], source.dialect)} as {value[name]}" for name in checked]
+    selected = [f"{value.get(name, each)} as {each}" for name, each in quoted.items()]
+    odd = {name: does_not_fit(quoted[name], value[name]) for name in checked}
     texts = [f"case when {odd[name]} then {quoted[name]} end as {unfit[name]}" for name in checked]
-    relation = f"(select {', '.join([*values, *texts])} from {read_lines(names, files, source.dialect)})"
+    lines = f"(select {', '.join(['*', *values])} from {read_lines(names, files, source.dialect)})"
+    relation = f"(select {', '.join([*selected, *texts])} from {lines})"
     return Part(
         relation,
         {name: con.sqltype(kind) for name, kind in types.items()},

@@ -9,7 +9,6 @@ import re
 from sql import literal
 from tasks.core.csv_settings import CsvSettings
 
-INTEGER = "-?(0|[1-9][0-9]*)"
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)"
 NO_NUMBER = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
 DATE = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
@@ -26,34 +25,48 @@ def typed(column: str, kind: str, csv: CsvSettings) -> str:
         return f"try_cast({text} as boolean)"
     if kind in ("DATE", "TIMESTAMP", "TIMESTAMPTZ"):
         return _time(text, kind, csv)
-    if kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL"):
-        return _fraction(text if csv.decimal == "." else f"replace({text}, ',', '.')", kind)
-    return _where(text, INTEGER, f"try_cast({text} as {kind})")
+    if kind in ("FLOAT", "DOUBLE"):
+        return _float(column if csv.decimal == "." else f"replace({column}, ',', '.')", kind)
+    if kind.startswith("DECIMAL"):
+        return _decimal(text if csv.decimal == "." else f"replace({text}, ',', '.')", kind)
+    return _integer(text, kind)
 
 
-def does_not_fit(column: str, kind: str, csv: CsvSettings) -> str:
+def does_not_fit(column: str, value: str) -> str:
     """Returns an SQL expression, BOOLEAN, for whether a quoted column of text holds what is no value of a
-    type; blanks alone are a null.
+    type; blanks alone are a null. value: the column as that type.
     """
-    return f"coalesce(trim({column}) <> '' and {typed(column, kind, csv)} is null, false)"
+    return f"({value} is null and coalesce(trim({column}) <> '', false))"
 
 
-def _fraction(text: str, kind: str) -> str:
+def _integer(text: str, kind: str) -> str:
     number = f"try_cast({text} as {kind})"
-    if scale := re.search(r", ?(\d+)\)", kind):
-        digits = f"length(rtrim(split_part({text}, '.', 2), '0')) <= {scale[1]}"
-        return _where(text, NUMBER, f"case when {digits} then {number} end")
-    named = ", ".join(map(literal, NO_NUMBER))
-    whole = _where(text, f"{NUMBER}([eE][+-]?[0-9]+)?", f"case when isfinite({number}) then {number} end")
-    return f"case when lower({text}) in ({named}) then {number} else {whole} end"
+    return f"case when cast({number} as varchar) = {text} then {number} end"
+
+
+def _decimal(text: str, kind: str) -> str:
+    scale = re.search(r", ?(\d+)\)", kind)
+    assert scale is not None
+    digits = f"length(rtrim(split_part({text}, '.', 2), '0')) <= {scale[1]}"
+    return _where(text, NUMBER, f"case when {digits} then try_cast({text} as {kind}) end")
+
+
+def _float(text: str, kind: str) -> str:
+    number, named = f"try_cast({text} as {kind})", ", ".join(map(literal, NO_NUMBER))
+    # DuckDB takes 1_000 for a number, and 1e999 for infinite; all else that it takes for one is one.
+    finite = f"case when not contains({text}, '_') and isfinite({number}) then {number} end"
+    return f"coalesce({finite}, case when lower(trim({text})) in ({named}) then {number} end)"
 
 
 def _time(text: str, kind: str, csv: CsvSettings) -> str:
     written = csv.date_format if kind == "DATE" else csv.timestamp_format
     if written is not None:
         return f"cast(try_strptime({text}, {literal(written)}) as {kind})"
+    value = f"try_cast({text} as {kind})"
     shape = {"DATE": DATE, "TIMESTAMP": f"{DATE}({CLOCK})?", "TIMESTAMPTZ": f"{DATE}{CLOCK}{ZONE}"}[kind]
-    return _where(text, shape, f"try_cast({text} as {kind})")
+    # Most values are as DuckDB writes them, which is found sooner than their shape.
+    plain = f"isfinite({value}) and cast({value} as varchar) = {text}" if kind != "TIMESTAMPTZ" else "false"
+    return f"case when {plain} or regexp_full_match({text}, {literal(shape)}) then {value} end"
 
 
 def _where(text: str, shape: str, value: str) -> str:

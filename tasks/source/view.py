@@ -195,7 +195,7 @@ def hashed_columns(view: SourceView, dataset: Dataset) -> dict[str, str]:
     """
     late = (dataset.columns.label, dataset.columns.weight)
     named = {name: _comparable(view, name) for name in view.types if name not in late}
-    named |= {f"{name} (as written)": view.unfit(name) for name in view.checked if name not in late}
+    named |= {f"\0{name}": view.unfit(name) for name in view.checked if name not in late}
     return dict(sorted((named | {"_partition_date": view.date}).items()))
 
 

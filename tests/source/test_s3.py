@@ -3,6 +3,7 @@ it cannot be read.
 """
 
 import faulthandler
+import gzip
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import s3fs
 from buckets import SECRET, s3_server
 from polars.testing import assert_frame_equal
 
-from tasks.core.dataset import Dataset
+from tasks.core.dataset import Dataset, SourceSettings
 from tasks.core.errors import SourceError
 from tasks.core.filesystem import filesystem_of
 from tasks.features.build import build_features, feature_batches
@@ -120,6 +121,17 @@ def test_a_bucket_of_hive_s_folders_is_read_like_a_folder(local: Path, bucket: s
     assert list_dates(data.source) == [FIRST, DAY]
     assert read_partition(data, FIRST).rows == read_partition(dataset(local), FIRST).rows
     assert look_at(f"{bucket}/hive", None, None).source == data.source
+
+
+def test_packed_csv_and_files_dated_by_a_column_are_read_from_a_bucket(local: Path, bucket: str) -> None:
+    files, rows = fsspec.filesystem("s3"), pl.read_parquet(f"{local}/date={DAY}/part-0.parquet")
+    files.pipe(f"bank/csv/x_{DAY:%Y%m%d}.csv.gz", gzip.compress(rows.write_csv().encode()))
+    found = look_at(f"{bucket}/csv", None, None).source
+    assert found.path == f"{bucket}/csv/x_{{date:%Y%m%d}}.csv.gz"
+    for source in (found, SourceSettings(path=f"{bucket}/transactions/*/*.parquet", date_column="tx_time")):
+        data = Dataset.model_validate({**dataset(local).model_dump(), "source": source})
+        assert list_dates(source)[-1] == DAY
+        assert read_partition(data, DAY).rows == rows.height
 
 
 def test_a_partition_that_arrives_later_is_found(local: Path, bucket: str) -> None:
