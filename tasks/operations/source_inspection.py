@@ -3,6 +3,7 @@ probable role of each column.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 import duckdb
@@ -94,7 +95,7 @@ def _sample(
             raise SourceError(f"{broken[-1].date}: {broken[-1].reason}; deliver it again") from error
         ignored.extend(f"{each.date} was not looked at: {each.reason}" for each in broken)
         return _sample(con, dataset, usable, ignored)
-    return view, days
+    return replace(view, checked=()), days  # the sample has what fits the types of CSV files alone
 
 
 def _table_source(database: str, table: str | None) -> SourceSettings:

@@ -248,7 +248,7 @@ def test_an_unusable_source_is_refused_in_one_line(tmp_path: Path) -> None:
         ("absent", None, None, "no .parquet or .csv files"),
         ("mixed", None, None, "several kinds of files"),
         ("undated.parquet", None, None, "neither a date such as YYYY-MM-DD"),
-        (".", None, None, "1 of 10 files in"),
+        (".", None, None, "several kinds of files"),
         ("no_id", None, None, "can identify the rows"),
         ("no_feature", None, None, "no column looks like a feature"),
         ("torn", None, None, "cannot be read"),
