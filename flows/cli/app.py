@@ -13,7 +13,6 @@ from flows.cli import configuration, maintenance, nights, registry, results, ser
 from flows.cli.groups import Grouped
 from flows.cli.streams import open_streams
 from flows.console import end_progress, say
-from tasks.warehouse.schema import product_version
 
 app = typer.Typer(
     cls=Grouped,
@@ -29,6 +28,8 @@ app.add_typer(configuration.app, name="config")
 
 def _show_version(value: bool) -> None:
     if value:
+        from tasks.warehouse.schema import product_version
+
         say(f"nightscore {product_version()}")
         raise typer.Exit
 

@@ -2,11 +2,11 @@
 
 import typer
 
+from flows.cli.configured import find_config, load_settings
 from flows.cli.groups import WholeSummaries
 from flows.cli.options import AsJson, Config, Debug
 from flows.console import print_json, say
 from flows.errors import SettingsError
-from flows.settings import find_config, load_settings
 
 app = typer.Typer(
     cls=WholeSummaries,

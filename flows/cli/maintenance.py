@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.configured import is_configured, load_settings
 from flows.cli.options import AsJson, Config, Debug
 from flows.console import print_json, say
-from flows.settings import is_configured, load_settings
 
 app = typer.Typer()
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from flows.cli.configured import find_config, load_settings
 from flows.cli.options import AsJson, AsOf, Config, Day, Debug, First, Last, UsePrefect
 from flows.cli.running import chosen_runs
 from flows.console import print_json, say, show_progress
-from flows.settings import find_config, load_settings
 from tasks.core.errors import NightError
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.configured import load_settings
 from flows.cli.options import AsJson, Config, Debug, Instant
 from flows.console import print_json, say
-from flows.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from flows.settings import Settings
     from tasks.registry.promotions import Change
 
 app = typer.Typer()
@@ -95,7 +96,7 @@ def rollback(why: Why = None, config: Config = None, as_json: AsJson = False, de
     )
 
 
-def _notify_and_show(settings: Settings, change: "Change", as_json: bool) -> None:
+def _notify_and_show(settings: "Settings", change: "Change", as_json: bool) -> None:
     from tasks.core.identity import training_identity
     from tasks.notifications.notify import notify_promotion
 

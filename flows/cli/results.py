@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.answers import Format, chosen_format, write_answer
+from flows.cli.configured import find_config, load_settings
 from flows.cli.options import (
     AsJson,
     Config,
@@ -22,7 +23,6 @@ from flows.cli.options import (
 )
 from flows.cli.running import chosen_runs
 from flows.console import begin, print_json, say
-from flows.settings import find_config, load_settings
 
 if TYPE_CHECKING:
     from tasks.core.evaluation_result import Evaluation

@@ -4,17 +4,19 @@ functions below them.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows import plain
 from flows.console import begin
 from flows.errors import ServingError
 from flows.serving.prefect_server import is_api_configured, starting_server
-from flows.settings import Settings
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
 
 
 @contextmanager
-def chosen_runs(settings: Settings, what: str, *, prefect: bool, spread: bool = False) -> Iterator[Any]:
+def chosen_runs(settings: "Settings", what: str, *, prefect: bool, spread: bool = False) -> Iterator[Any]:
     """Yields the module whose `nightly`, `catch_up`, `retrain`, `backfill`, `evaluate`, `report` a command
     calls, after a first line of progress.
 

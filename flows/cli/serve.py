@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 import typer
 
+from flows.cli.configured import find_config, load_settings
 from flows.cli.options import Config, Debug
 from flows.console import say
-from flows.settings import find_config, load_settings
 
 app = typer.Typer()
 
