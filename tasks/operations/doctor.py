@@ -15,7 +15,7 @@ import sql
 from sql import identifier
 from tasks.core.dataset import Dataset
 from tasks.core.date_path import unescaped
-from tasks.core.errors import WarehouseHeld, WarehouseMissing, first_line, shown
+from tasks.core.errors import NightError, WarehouseHeld, WarehouseMissing, first_line, shown
 from tasks.notifications.settings import NotifySettings
 from tasks.operations.installation import Check, check_installation, guarded
 from tasks.operations.rehearsal import REHEARSED, rehearse
@@ -42,12 +42,22 @@ class Setup:
 def checks(setup: Setup) -> Iterator[Check]:
     """Runs every check in turn, and yields its result; one that raises an exception counts as failed."""
     yield from check_installation()
-    with rehearse(setup.dataset) as night:
+    with rehearse(setup.dataset, _has_champion(setup.warehouse)) as night:
         made = {check.__name__: partial(check, setup) for check in SOURCE}
         made |= {check.__name__: partial(check, night) for check in REHEARSED}
         made |= {check.__name__: partial(check, setup) for check in RESULTS}
         for name, check in made.items():
             yield guarded(name, check)
+
+
+def _has_champion(warehouse: Warehouse) -> bool:
+    try:
+        with warehouse.waiting(0).reading() as con:
+            return bool(con.execute("select count(*) from champion").fetchall()[0][0])
+    except WarehouseMissing:
+        return False
+    except NightError:  # another check says what is wrong with it
+        return True
 
 
 def check_source(setup: Setup) -> Check:

@@ -34,10 +34,14 @@ MEANINGS = {True: "(fraud)", False: "(normal)", None: "(no label)"}
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A night of the newest partition. staging: a folder for what its steps write."""
+    """A night of the newest partition. staging: a folder for what its steps write.
+
+    has_champion: whether it can be scored without a training.
+    """
 
     dataset: Dataset
     staging: Path
+    has_champion: bool = False
 
     @cached_property
     def dates(self) -> list[date]:
@@ -59,10 +63,10 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearse(dataset: Dataset) -> Iterator[Rehearsal]:
+def rehearse(dataset: Dataset, has_champion: bool) -> Iterator[Rehearsal]:
     """Yields the night of a dataset's newest partition; what it wrote is removed at the end."""
     with TemporaryDirectory(prefix="nightscore-") as staging:
-        yield Rehearsal(dataset, Path(staging))
+        yield Rehearsal(dataset, Path(staging), has_champion)
 
 
 def check_labels(night: Rehearsal) -> Check:
@@ -184,15 +188,15 @@ def _differing(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, int]:
 
 
 def check_training(night: Rehearsal) -> Check:
-    """Looks for the dates that a first version would learn from, and whether they pass the gate."""
-    dataset, day = night.dataset, night.dates[-1]
+    """Looks for the dates that a version would learn from, and whether they pass the gate."""
+    dataset, day, refused = night.dataset, night.dates[-1], None if night.has_champion else False
     first, last = dataset.training_window(day)
     window, delay = f"{first}..{last}", f"training.label_delay_days is {dataset.label_delay_days}"
     days = [each for each in night.dates if first <= each <= last]
     if not days:
         return Check(
             "training",
-            False,
+            refused,
             f"a version for {day} learns from {window} ({delay}), and none of these dates has a partition",
             "deliver earlier dates, or shorten the delay",
         )
@@ -203,7 +207,7 @@ def check_training(night: Rehearsal) -> Check:
         found = (
             f"{len(left_out)} of {len(days)} dates of the training window {window} cannot be used: {reasons}"
         )
-        return Check("training", False, found, fix)
+        return Check("training", refused, found, fix)
     if left_out:
         return Check("training", None, f"left out of the training window {window}: {reasons}", fix)
     return Check(

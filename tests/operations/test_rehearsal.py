@@ -36,7 +36,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def checked(name: str, folder: Path, newest: pl.DataFrame | None = None, **sections: Any) -> Check:
+def checked(
+    name: str,
+    folder: Path,
+    newest: pl.DataFrame | None = None,
+    *,
+    has_champion: bool = False,
+    **sections: Any,
+) -> Check:
     """One check of a dataset. newest: the rows of its newest partition, if they are others."""
     if newest is not None:
         newest.write_parquet(folder / f"{FIRST + timedelta(days=DAYS - 1)}.parquet")
@@ -47,7 +54,7 @@ def checked(name: str, folder: Path, newest: pl.DataFrame | None = None, **secti
         "features": {"numeric": ["amount"], "categorical": ["shop"]},
         "training": {"window_days": 2, "label_delay_days": 1},
     }
-    with rehearsal.rehearse(Dataset.model_validate(content | sections)) as night:
+    with rehearsal.rehearse(Dataset.model_validate(content | sections), has_champion) as night:
         check: Check = getattr(rehearsal, f"check_{name}")(night)
         staging = night.staging
     assert not staging.exists()
@@ -143,6 +150,10 @@ def test_a_first_version_needs_dates_that_can_be_learnt_from(folder: Path) -> No
     late = checked("training", folder, training={"window_days": 2, "label_delay_days": 7})
     assert late.ok is False
     assert "none of these dates has a partition" in late.found
+    served = checked(
+        "training", folder, has_champion=True, training={"window_days": 2, "label_delay_days": 7}
+    )
+    assert (served.ok, served.found) == (None, late.found)
     (folder / f"{FIRST}.parquet").write_bytes(b"PAR1 torn")
     assert checked("training", folder).ok is None
     day_of_rows(1).drop("amount").write_parquet(folder / f"{FIRST + timedelta(days=1)}.parquet")
