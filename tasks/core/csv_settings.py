@@ -46,14 +46,23 @@ class CsvSettings(Section):
     """How CSV files are written. A format is of strptime; without one, dates and times are as in ISO 8601."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
+    """What stands between two values."""
     quote: Character = '"'
+    """What stands around a value that holds a delimiter."""
     escape: Character = '"'
+    """What stands before a quote in a quoted value."""
     header: bool = True
+    """Whether the first line has the names of the columns; else they are those of `[source.types]`, in order."""
     encoding: str = Field("utf-8", pattern=r"^(utf-8|utf-16|latin-1)$")
+    """utf-8, utf-16 or latin-1."""
     decimal: str = Field(".", pattern=r"^[.,]$")
+    """The decimal point or comma."""
     date_format: str | None = None
+    """Of every DATE, such as `%d.%m.%Y`. Unset: ISO 8601."""
     timestamp_format: str | None = None
+    """Of every TIMESTAMP and TIMESTAMPTZ, such as `%d.%m.%Y %H:%M:%S`. Unset: ISO 8601."""
     nulls: tuple[str, ...] = ()
+    """Texts that are null beside the empty one, such as `NULL`."""
 
     @model_validator(mode="after")
     def _decimals_are_no_delimiters(self) -> Self:
