@@ -46,23 +46,23 @@ class CsvSettings(Section):
     """How CSV files are written. A format is of strptime; without one, dates and times are as in ISO 8601."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
-    """Between two values of a line."""
+    """What stands between two values."""
     quote: Character = '"'
-    """Around a value that holds delimiters or line ends."""
+    """What stands around a value that holds a delimiter."""
     escape: Character = '"'
-    """Before a quote inside a quoted value."""
+    """What stands before a quote in a quoted value."""
     header: bool = True
-    """Whether the first line names the columns."""
+    """Whether the first line has the names of the columns; else they are those of `[source.types]`, in order."""
     encoding: str = Field("utf-8", pattern=r"^(utf-8|utf-16|latin-1)$")
-    """Of the characters: utf-8, utf-16 or latin-1."""
+    """utf-8, utf-16 or latin-1."""
     decimal: str = Field(".", pattern=r"^[.,]$")
-    """Before the decimals of a number."""
+    """The decimal point or comma."""
     date_format: str | None = None
-    """Of dates, such as `%d.%m.%Y`. Unset: ISO 8601."""
+    """Of every DATE, such as `%d.%m.%Y`. Unset: ISO 8601."""
     timestamp_format: str | None = None
-    """Of times, such as `%d.%m.%Y %H:%M:%S`. Unset: ISO 8601."""
+    """Of every TIMESTAMP and TIMESTAMPTZ, such as `%d.%m.%Y %H:%M:%S`. Unset: ISO 8601."""
     nulls: tuple[str, ...] = ()
-    """Texts that stand for null, besides the empty value."""
+    """Texts that are null beside the empty one, such as `NULL`."""
 
     @model_validator(mode="after")
     def _decimals_are_no_delimiters(self) -> Self:

@@ -34,10 +34,10 @@ def csv_parts(
     columns = {file: _columns(source, file) for file in dated}
     headers = {file: read_header(file, source.dialect) for file in dated}
     filled = [file for file, head in headers.items() if head.has_more or not source.dialect.header]
-    groups: dict[tuple[date | None, tuple[str, ...]], list[str]] = {}
+    groups: dict[tuple[date | None, tuple[str, ...], bool], list[str]] = {}
     for file in filled or dated:
-        groups.setdefault((dated[file], columns[file]), []).append(file)
-    for (day, names), alike in groups.items():
+        groups.setdefault((dated[file], columns[file], _is_packed(file)), []).append(file)
+    for (day, names, _), alike in groups.items():
         yield _part(con, source, day, names, alike)
 
 
@@ -61,7 +61,10 @@ def csv_reason(error: duckdb.Error) -> str | None:
 
 
 def read_lines(names: Sequence[str], files: Sequence[str], dialect: CsvSettings) -> str:
-    """Returns a relation with the values of CSV files as text, null where a field is empty, quoted or not."""
+    """Returns a relation with the values of CSV files as text, null where a field is empty, quoted or not.
+
+    files: all of them packed, or none.
+    """
     listed = ", ".join(literal(exact_pattern(file)) for file in files)
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     nulls = ", ".join(map(literal, ("", *dialect.nulls)))
@@ -69,6 +72,7 @@ def read_lines(names: Sequence[str], files: Sequence[str], dialect: CsvSettings)
         f"read_csv([{listed}], auto_detect = false, header = {str(dialect.header).lower()}, "
         f"columns = {{{columns}}}, delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)}, "
         f"escape = {literal(dialect.escape)}, encoding = {literal(dialect.encoding)}, nullstr = [{nulls}], "
+        f"compression = {literal('gzip' if _is_packed(files[0]) else 'none')}, "
         "allow_quoted_nulls = true, null_padding = false, strict_mode = true, hive_partitioning = false)"
     )
 
@@ -98,7 +102,7 @@ def _header(file: str, size: int, changed: str, dialect_json: str) -> Header:
     """size, changed: of the file, so that a second delivery is read again."""
     dialect = CsvSettings.model_validate_json(dialect_json)
     try:
-        if file.endswith(".gz"):
+        if _is_packed(file):
             _require_whole(file)
         with _open_text(file, dialect) as lines:
             escape = dialect.escape if dialect.escape != dialect.quote else None
@@ -120,9 +124,18 @@ def _has_more(lines: Iterator[list[str]]) -> bool:
 def _open_text(file: str, dialect: CsvSettings) -> IO[str]:
     # Bytes that are no text are replaced here, since DuckDB names their line.
     encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
-    how = {"compression": "infer", "encoding": encoding, "errors": "replace", "newline": ""}
+    how = {
+        "compression": "gzip" if _is_packed(file) else None,
+        "encoding": encoding,
+        "errors": "replace",
+        "newline": "",
+    }
     opened: IO[str] = filesystem_of(file).open(file, "rt", **how)
     return opened
+
+
+def _is_packed(file: str) -> bool:
+    return file.lower().endswith(".gz")
 
 
 def _require_whole(file: str) -> None:

@@ -1,5 +1,6 @@
 """CSV sources: no value changes from day to day, and what does not fit is seen."""
 
+import csv
 import gzip
 from collections.abc import Callable
 from datetime import date, datetime
@@ -10,6 +11,8 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from sql import identifier
 from tasks.core.csv_settings import CsvSettings
@@ -117,12 +120,12 @@ def test_formats_of_the_dialect(kind: str, text: str, csv: dict[str, str], value
 
 
 @pytest.mark.parametrize(
-    ("names", "suffix"), [("2024-03-06.csv", "csv"), ("2024-03-06.csv.gz", "csv.gz")], ids=["csv", "gz"]
+    ("names", "suffix"), [("2024-03-06.csv", "csv"), ("2024-03-06.CSV.GZ", "CSV.GZ")], ids=["csv", "gz"]
 )
 def test_a_day_of_csv_is_its_rows_by_name(tmp_path: Path, names: str, suffix: str) -> None:
     """Leading zeros stay, columns may change their order, and new ones are text."""
     data, file = dataset(tmp_path, f"{{date}}*.{suffix}"), tmp_path / names
-    pack: Callable[[bytes], bytes] = gzip.compress if suffix.endswith("gz") else bytes
+    pack: Callable[[bytes], bytes] = gzip.compress if suffix.endswith("GZ") else bytes
     file.write_bytes(pack((HEADER + "".join(ROWS[:6])).encode()))
     first = read_partition(data, DAY)
     assert rows_of(data)["channel"].to_list() == [f"00{n}" for n in range(6)]
@@ -241,3 +244,28 @@ def test_a_file_without_a_header_has_the_columns_in_the_order_of_the_types(tmp_p
 def test_a_configuration_that_leaves_values_open_is_refused(source: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         SourceSettings.model_validate(source)
+
+
+@settings(
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    texts=st.lists(st.text(st.sampled_from("a0 ,;\"'\\\n\r\t#é|"), max_size=6), min_size=1, max_size=6),
+    dialect=st.sampled_from([{}, {"delimiter": ";"}, {"delimiter": "\t", "quote": "'", "escape": "'"}]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_every_text_is_read_as_it_was_written(
+    tmp_path: Path, texts: list[str], dialect: dict[str, str], quoting: int
+) -> None:
+    if quoting == csv.QUOTE_MINIMAL:  # Python quotes no carriage return
+        texts = [text.replace("\r", "") for text in texts]
+    data = dataset(tmp_path, csv=dialect)
+    written = {"delimiter": data.source.dialect.delimiter, "quotechar": data.source.dialect.quote}
+    with (tmp_path / "2024-03-06.csv").open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out, quoting=quoting, lineterminator="\n", **written)
+        writer.writerow(["id", "channel"])
+        writer.writerows(enumerate(texts))
+    assert rows_of(data)["channel"].to_list() == [text or None for text in texts]
