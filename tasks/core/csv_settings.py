@@ -52,7 +52,7 @@ class CsvSettings(Section):
     escape: Character = '"'
     """What stands before a quote in a quoted value."""
     header: bool = True
-    """Whether the first line has the names of the columns; else they are those of `[source.types]`, in order."""
+    """Whether the first line names the columns; else they are those of `[source.types]`, in order."""
     encoding: str = Field("utf-8", pattern=r"^(utf-8|utf-16|latin-1)$")
     """utf-8, utf-16 or latin-1."""
     decimal: str = Field(".", pattern=r"^[.,]$")
