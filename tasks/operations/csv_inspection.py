@@ -9,9 +9,9 @@ import duckdb
 
 from sql import identifier, literal
 from tasks.core.csv_settings import CsvSettings
-from tasks.core.dataset import SourceSettings
 from tasks.core.errors import SourceError, first_line
 from tasks.core.filesystem import exact_pattern
+from tasks.core.source_settings import SourceSettings
 from tasks.source.connection import connect
 from tasks.source.csv_files import read_header, read_lines
 from tasks.source.csv_types import does_not_fit, typed

@@ -6,11 +6,11 @@ from os.path import commonprefix
 from pathlib import Path
 
 from tasks.core.csv_settings import SUFFIXES, CsvSettings
-from tasks.core.dataset import SourceSettings
 from tasks.core.date_path import FIELD, date_path
 from tasks.core.duckdb_types import is_date, is_timestamp
 from tasks.core.errors import SourceError
 from tasks.core.filesystem import exact_pattern
+from tasks.core.source_settings import SourceSettings
 from tasks.operations.csv_inspection import look_at_csv
 from tasks.operations.path_dates import split_at_date
 from tasks.source.connection import connect

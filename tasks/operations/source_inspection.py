@@ -8,10 +8,11 @@ from datetime import date
 
 import duckdb
 
-from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings, SourceSettings
+from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings
 from tasks.core.date_path import unescaped
 from tasks.core.duckdb_types import is_date, is_timestamp
 from tasks.core.errors import SourceError
+from tasks.core.source_settings import SourceSettings
 from tasks.operations.column_features import guess_features, warnings_of
 from tasks.operations.column_looks import create_sample, look_at_columns, words_of
 from tasks.operations.column_roles import guess_roles

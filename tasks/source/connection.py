@@ -11,11 +11,12 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from sql import literal
-from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.dataset import Dataset
 from tasks.core.date_path import date_path, unescaped
 from tasks.core.errors import DiskFull, SourceError, first_line, is_full
 from tasks.core.filesystem import filesystem_of, is_remote
 from tasks.core.masking import mask_unconverted
+from tasks.core.source_settings import SourceSettings
 from tasks.source.csv_files import csv_reason
 from tasks.source.file_parts import file_parts
 from tasks.source.listing import find_files, match_files

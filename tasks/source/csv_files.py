@@ -14,9 +14,9 @@ import duckdb
 
 from sql import folded, identifier, literal
 from tasks.core.csv_settings import CsvSettings
-from tasks.core.dataset import SourceSettings
 from tasks.core.errors import first_line, shown
 from tasks.core.filesystem import exact_pattern, filesystem_of
+from tasks.core.source_settings import SourceSettings
 from tasks.source.csv_types import does_not_fit, typed
 from tasks.source.part import Part, date_literal
 

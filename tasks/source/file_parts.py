@@ -5,8 +5,8 @@ from datetime import date
 
 import duckdb
 
-from tasks.core.dataset import SourceSettings
 from tasks.core.filesystem import is_file
+from tasks.core.source_settings import SourceSettings
 from tasks.source.csv_files import csv_parts
 from tasks.source.parquet_files import parquet_parts
 from tasks.source.part import Part, in_zone

@@ -7,8 +7,9 @@ from datetime import date
 import duckdb
 
 from sql import folded
-from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.dataset import Dataset
 from tasks.core.errors import PartitionMissing
+from tasks.core.source_settings import SourceSettings
 from tasks.source.connection import list_dated_files, list_dates, list_files, place
 from tasks.source.file_parts import file_parts
 from tasks.source.parquet_files import united_part

@@ -8,9 +8,9 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from sql import folded, identifier, literal
-from tasks.core.dataset import SourceSettings
 from tasks.core.duckdb_types import has_time_zone, is_text, is_timestamp
 from tasks.core.errors import SourceError
+from tasks.core.source_settings import SourceSettings
 from tasks.source.part import Part
 
 MARGIN = timedelta(days=2)  # more than any zone is from UTC

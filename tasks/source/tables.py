@@ -9,10 +9,10 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from sql import folded, identifier, literal
-from tasks.core.dataset import SourceSettings
 from tasks.core.errors import SourceError, first_line
 from tasks.core.extensions import load_extension
 from tasks.core.masking import mask_unconverted
+from tasks.core.source_settings import SourceSettings
 from tasks.source.part import Part, in_zone
 
 SHOWN = 10  # names of tables in a message

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from flows.settings import Settings
-from tasks.core.dataset import SourceSettings
 from tasks.core.errors import SourceError
+from tasks.core.source_settings import SourceSettings
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.operations.new_configuration import render_toml
 from tasks.operations.source_inspection import look_at

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from sql import identifier
 from tasks.core.csv_settings import CsvSettings
-from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError, PartitionRejected, SourceError
+from tasks.core.source_settings import SourceSettings
 from tasks.source.connection import connect, list_dates
 from tasks.source.csv_types import does_not_fit, typed
 from tasks.source.ingest import read_partition

@@ -8,9 +8,10 @@ import duckdb
 import polars as pl
 import pytest
 
-from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.dataset import Dataset
 from tasks.core.dates import date_range
 from tasks.core.errors import PartitionMissing, SourceError
+from tasks.core.source_settings import SourceSettings
 from tasks.source.connection import connect, list_dates
 from tasks.source.ingest import read_partition
 from tasks.source.simulation import simulate

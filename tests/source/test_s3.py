@@ -16,9 +16,10 @@ import s3fs
 from buckets import SECRET, s3_server
 from polars.testing import assert_frame_equal
 
-from tasks.core.dataset import Dataset, SourceSettings
+from tasks.core.dataset import Dataset
 from tasks.core.errors import SourceError
 from tasks.core.filesystem import filesystem_of
+from tasks.core.source_settings import SourceSettings
 from tasks.features.build import build_features, feature_batches
 from tasks.labels.source_labels import read_labels
 from tasks.operations.source_inspection import look_at
