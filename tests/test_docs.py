@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_links_lead_to_a_file_and_a_heading(page: Path) -> None:
         file = page.parent / path if path else page
         assert file.exists(), target
         assert not anchor or anchor in anchors(file), target
+
+
+def test_the_layers_of_the_architecture_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    section = (ROOT / "docs" / "architecture.md").read_text().split("## The layers")[1].split("\n## ")[0]
+    for contract in (each for each in contracts if "containers" in each):
+        (room,) = contract["containers"]
+        (shown,) = re.findall(rf"^    {room} +(.*?)\n\n", section, re.MULTILINE | re.DOTALL)
+        assert [line.strip() for line in shown.splitlines()] == contract["layers"]
 
 
 def anchors(page: Path) -> set[str]:
