@@ -16,6 +16,7 @@ from models.settings import (
     TrainingSettings,
 )
 from sql import folded
+from tasks.core.alert_settings import AlertSettings
 from tasks.core.csv_settings import SUFFIXES, ColumnType, CsvSettings
 from tasks.core.date_path import FIELD, date_path
 from tasks.core.dates import TimeZone
@@ -248,6 +249,8 @@ class Dataset(Section):
     """Which rows are flagged."""
     drift: DriftSettings = DriftSettings()
     """When rows no longer look like the training rows."""
+    alerts: AlertSettings = AlertSettings()
+    """Which alerts an analyst sees."""
 
     @field_validator("name")
     @classmethod
