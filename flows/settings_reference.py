@@ -56,6 +56,7 @@ MORE = {  # what a section means in full
     "training": "[versions](versions.md)",
     "threshold": "[detectors](detectors.md)",
     "drift": "[drift](drift.md)",
+    "alerts": "[answers](answers.md)",
     "challenger": "[versions](versions.md)",
     "evaluation": "[evaluation](evaluation.md)",
     "warehouse": "[warehouse](warehouse.md)",

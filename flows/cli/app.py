@@ -1,4 +1,4 @@
-"""The `nightscore` command: collects the commands of six files.
+"""The `nightscore` command: collects the commands of seven files.
 
 Imports nothing large, so that `--help` and `sql` answer at once.
 """
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import configuration, maintenance, nights, registry, results, serve
+from flows.cli import answering, configuration, maintenance, nights, registry, results, serve
 from flows.cli.groups import Grouped
 from flows.cli.streams import open_streams
 from flows.console import end_progress, say
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (nights, results, registry, serve, maintenance):
+for commands in (nights, results, answering, registry, serve, maintenance):
     app.add_typer(commands.app)
 app.add_typer(configuration.app, name="config")
 

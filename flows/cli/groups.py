@@ -8,7 +8,7 @@ from flows.console import Failing
 GROUPS = {
     "To begin": ("demo", "init", "doctor", "config"),
     "Nights": ("run", "train", "backfill", "catch-up", "publish", "serve"),
-    "For analysts": ("sql", "explain", "labels", "replay"),
+    "For analysts": ("sql", "explain", "answer", "labels", "replay"),
     "How good it is": ("evaluate", "report"),
     "Versions": ("models", "promote", "rollback"),
     "Upkeep": ("prune", "notify"),

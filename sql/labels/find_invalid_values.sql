@@ -19,7 +19,7 @@ with invalid as (
     select line, 'source', lines.source
     from reported
     join lines using (line)
-    where reported.source is null or lower(reported.source) = 'source'
+    where reported.source is null or lower(reported.source) in ('source', 'answer')
     union all
     select line, 'partition_date', lines.partition_date
     from reported

@@ -9,6 +9,34 @@ from labels
 where known_at <= cutoff and recorded_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
 qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1;
 
+-- Grain: one row per id, partition_date and other source whose newest label known at the end of the cutoff is not the
+-- one in force, that of labels_known_at. label, source, known_at: the one in force; other_*: the one that it overrules.
+create or replace macro label_conflicts_known_at(cutoff) as table
+with newest_of_source as (
+    select id, partition_date, label, known_at, source
+    from labels
+    where known_at <= cutoff and recorded_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+    qualify row_number() over (
+        partition by id, partition_date, source
+        order by known_at desc, recorded_at desc
+    ) = 1
+)
+select
+    in_force.partition_date,
+    in_force.id,
+    in_force.label,
+    in_force.source,
+    in_force.known_at,
+    other.label as other_label,
+    other.source as other_source,
+    other.known_at as other_known_at,
+from labels_known_at(cutoff) as in_force
+join newest_of_source as other
+    on other.id = in_force.id
+    and other.partition_date = in_force.partition_date
+    and other.source <> in_force.source
+    and other.label <> in_force.label;
+
 -- Grain: one row per run and scored source row, with its label and weight if both were known at the end of the
 -- cutoff. is_new: whether its entity was not known to be compromised on the date; null while that is not
 -- determined.

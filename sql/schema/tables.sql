@@ -115,8 +115,30 @@ create table if not exists labels (
     label boolean,                  -- true = fraud
     weight double,                  -- sample weight, used by metrics only; null = not known: in no metric
     known_at date,                  -- known from the end of this date
-    source varchar,                 -- `source`: the source's label column; else who labelled, such as analyst
+    source varchar,                 -- `source`: the source's label column; `answer`: the table `answers`; else who labelled
     recorded_at timestamptz,        -- when it was written to this table
+);
+
+-- Grain: one row per answer of an analyst to a scored row; append-only. In force is the newest recorded_at of a row.
+-- Each one is a label in `labels` as well, with the source `answer`.
+create table if not exists answers (
+    run_id varchar,                 -- the run whose row was answered
+    partition_date date,
+    id varchar,
+    is_flagged boolean,             -- whether that run had flagged the row
+    answer varchar,                 -- fraud | normal
+    answered_by varchar,
+    note varchar,
+    known_at date,                  -- the day of the answer: the label is known from its end
+    recorded_at timestamptz,
+);
+
+-- Grain: one row per change of the section [alerts], written by the next commit or answer; append-only. In force is
+-- the newest written_at; none means that no alert is quiet.
+create table if not exists alert_rules (
+    quiet_days bigint,              -- dates for which a dismissed entity is not shown again
+    quiet_factor double,            -- unless it is so much stranger
+    written_at timestamptz,
 );
 
 -- Grain: one row per trained version.

@@ -29,6 +29,18 @@ semi join current_runs using (run_id);
 create or replace view latest_labels as
 from labels_known_at('infinity'::date);
 
+-- Grain: one row per id, partition_date and other source whose newest label is not the one in force; see the macro
+-- label_conflicts_known_at.
+create or replace view label_conflicts as
+from label_conflicts_known_at('infinity'::date);
+
+-- Grain: one row per answered id and partition_date: its newest answer.
+create or replace view latest_answers as
+select *
+from answers
+where recorded_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+qualify row_number() over (partition by id, partition_date order by recorded_at desc) = 1;
+
 -- Grain: one row per bad source row of the current runs and rule that it broke.
 create or replace view quarantined as
 select quarantine.*
@@ -76,7 +88,13 @@ order by runs.partition_date desc, is_over desc, feature;
 -- rows_flagged: the entity's flagged rows of this date; flagged_last_30_days: of the 30 dates before it.
 -- because: the reasons as one text, each value with what is usual on the training rows (of a pixel, and before
 -- format 4, with its reconstruction where that is another value).
-create or replace view alerts as
+-- status: confirmed where the newest answer to one of the entity's flagged rows of the date is fraud; else dismissed
+-- where that to its strangest row is normal; else open. answered_by, note: of the newest answer to these rows.
+-- is_quiet: whether an open alert is not shown, by the section [alerts]: the entity was dismissed on one of the
+-- quiet_days dates before it, was not confirmed since, and is not so much stranger: its score is at most quiet_factor
+-- times that of the dismissed alert (of another version, its p_value is not below that one's divided by the factor),
+-- and its p_value is not the lowest that its version gives, unless that of the dismissed alert was.
+create or replace view all_alerts as
 with flagged as (
     select *, coalesce(entity, id) as alert_entity
     from scores
@@ -115,12 +133,71 @@ described as (
                 end
         ) as reason_texts,
     from worst
+),
+answered as (
+    select
+        flagged.partition_date,
+        flagged.alert_entity,
+        bool_or(answer = 'fraud') as is_fraud,
+        arg_max(answered_by, recorded_at) as answered_by,
+        arg_max(coalesce(note, ''), recorded_at) as note,
+    from flagged
+    join latest_answers on latest_answers.id = flagged.id and latest_answers.partition_date = flagged.partition_date
+    group by flagged.partition_date, flagged.alert_entity
+),
+with_status as (
+    select
+        described.*,
+        case
+            when answered.is_fraud then 'confirmed'
+            when latest_answers.answer = 'normal' then 'dismissed'
+            else 'open'
+        end as status,
+        answered.answered_by,
+        nullif(answered.note, '') as note,
+        p_value <= 1.000001 / (1 + try_cast(models.metrics ->> 'held_out' as double)) as is_lowest,
+    from described
+    left join answered
+        on answered.partition_date = described.partition_date and answered.alert_entity = described.alert_entity
+    left join latest_answers
+        on latest_answers.id = described.id and latest_answers.partition_date = described.partition_date
+    left join models on models.version = described.model_version
+),
+rule_in_force as (
+    select quiet_days, quiet_factor
+    from alert_rules
+    where written_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+    order by written_at desc
+    limit 1
+),
+quiet as (
+    select distinct tonight.partition_date, tonight.alert_entity
+    from with_status as tonight
+    cross join rule_in_force
+    join with_status as dismissed
+        on dismissed.alert_entity = tonight.alert_entity
+        and dismissed.partition_date < tonight.partition_date
+        and date_diff('day', dismissed.partition_date, tonight.partition_date) <= quiet_days
+    left join with_status as confirmed
+        on confirmed.alert_entity = tonight.alert_entity
+        and confirmed.status = 'confirmed'
+        and confirmed.partition_date > dismissed.partition_date
+        and confirmed.partition_date < tonight.partition_date
+    where
+        tonight.status = 'open'
+        and dismissed.status = 'dismissed'
+        and confirmed.id is null
+        and case
+            when tonight.model_version = dismissed.model_version then tonight.score <= dismissed.score * quiet_factor
+            else tonight.p_value >= dismissed.p_value / quiet_factor
+        end
+        and (coalesce(not tonight.is_lowest, true) or coalesce(dismissed.is_lowest, false))
 )
 select
-    partition_date,
-    row_number() over (partition by partition_date order by rank, id) as alert,
-    alert_entity as entity,
-    id,
+    with_status.partition_date,
+    row_number() over (partition by with_status.partition_date order by rank, with_status.id) as alert,
+    with_status.alert_entity as entity,
+    with_status.id,
     event_time,
     score,
     p_value,
@@ -130,8 +207,29 @@ select
     details,
     model_version,
     reasons,
-from described
-join nightly_flags using (partition_date, alert_entity)
+    status,
+    quiet.partition_date is not null as is_quiet,
+    answered_by,
+    note,
+from with_status
+join nightly_flags
+    on nightly_flags.partition_date = with_status.partition_date
+    and nightly_flags.alert_entity = with_status.alert_entity
+left join quiet
+    on quiet.partition_date = with_status.partition_date and quiet.alert_entity = with_status.alert_entity
+order by with_status.partition_date desc, alert;
+
+-- Grain: one row per open alert that is not quiet: what to work tonight, with the columns of `all_alerts`.
+-- alert: its number in the whole night, so that it stays what it is while others are answered.
+-- quiet_tonight: so many alerts of the date are open and quiet, by which the list is shorter; see `all_alerts`.
+create or replace view alerts as
+with counted as (
+    select *, count(*) filter (is_quiet) over (partition by partition_date) as quiet_tonight
+    from all_alerts
+)
+select * exclude (status, is_quiet, answered_by, note)
+from counted
+where status = 'open' and not is_quiet
 order by partition_date desc, alert;
 
 -- Grain: one row per current run, newest date first.

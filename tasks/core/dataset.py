@@ -16,6 +16,7 @@ from models.settings import (
     TrainingSettings,
 )
 from sql import folded
+from tasks.core.alert_settings import AlertSettings
 from tasks.core.source_settings import SourceSettings
 
 RESERVED = ("main", "information_schema", "pg_catalog")  # schemas that every database of DuckDB has
@@ -177,6 +178,8 @@ class Dataset(Section):
     """Which rows are flagged."""
     drift: DriftSettings = DriftSettings()
     """When rows no longer look like the training rows."""
+    alerts: AlertSettings = AlertSettings()
+    """Which alerts an analyst sees."""
 
     @field_validator("name")
     @classmethod

@@ -8,7 +8,7 @@ import duckdb
 
 from tasks.core.errors import LabelsRefused
 from tasks.core.masking import MASK
-from tasks.labels.label_lines import LabelLines, read_label_lines
+from tasks.labels.label_lines import LABELS, LabelLines, read_label_lines
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import execute, row, rows
 
@@ -18,7 +18,7 @@ VALID = {
     "id": "write an id",
     "label": "write 0, 1, true or false",
     "known_at": A_DATE,
-    "source": "write who says so; `source` is the source's own column",
+    "source": "write who says so; `source` is the source's own column, `answer` is for `nightscore answer`",
     "partition_date": A_DATE,
 }
 
@@ -42,13 +42,13 @@ def record_labels(warehouse: Warehouse, path: Path, *, is_private: bool = False)
     cannot be meant.
 
     Columns: id; label (0, 1, true or false); known_at (a date: known from its end); source (who says so, such
-    as analyst or chargeback; `source` is the source's own column); and, where ids repeat from day to day,
-    partition_date. An id counts as it is written; where no row has that id, a whole number that is written
-    like 7.0 counts as 7.
+    as chargeback; `source` is the source's own column, `answer` what `nightscore answer` records); and, where
+    ids repeat from day to day, partition_date. An id counts as it is written; where no row has that id, a
+    whole number that is written like 7.0 counts as 7.
     is_private: whether ids are masked in messages.
     Raises LabelsRefused, naming the file, the line and the value; also where no line matches a scored row.
     """
-    lines = read_label_lines(path)
+    lines = read_label_lines(path, LABELS)
     return warehouse.transact(lambda con: _record(con, path, lines, is_private))
 
 

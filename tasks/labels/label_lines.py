@@ -1,4 +1,4 @@
-"""The lines of a label file as text, each with its number as an editor or a reader of the file counts it."""
+"""The lines of a file of labels or answers as text, each numbered as an editor or a reader does."""
 
 import csv
 from collections.abc import Iterator
@@ -12,21 +12,37 @@ from sql import identifier
 from tasks.core.canonical import canonical_text
 from tasks.core.errors import LabelsRefused, first_line
 
-NEEDED, DATE = ("id", "label", "known_at", "source"), "partition_date"
-COLUMNS = (*NEEDED, DATE)
 WRITE_AGAIN = "write it again"
 
 
 @dataclass(frozen=True)
+class Layout:
+    """The columns that such a file must have, and those that it may have; others are ignored."""
+
+    needed: tuple[str, ...]
+    optional: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.needed + self.optional
+
+
+LABELS = Layout(("id", "label", "known_at", "source"), ("partition_date",))
+ANSWERS = Layout(("id", "answer"), ("date", "note"))
+
+
+@dataclass(frozen=True)
 class LabelLines:
-    """frame: `line`, and the COLUMNS as text, null where a value is missing. word: what a line is called."""
+    """frame: `line`, and the columns of the layout as text, null where a value is missing. word: what a line
+    is called.
+    """
 
     frame: pl.DataFrame
     word: str
 
 
-def read_label_lines(path: Path) -> LabelLines:
-    """Returns the lines of a CSV or Parquet file of labels; empty ones are left out.
+def read_label_lines(path: Path, layout: Layout) -> LabelLines:
+    """Returns the lines of a CSV or Parquet file; empty ones are left out.
 
     Raises LabelsRefused, naming the file and the line, where it cannot be read as such.
     """
@@ -35,10 +51,10 @@ def read_label_lines(path: Path) -> LabelLines:
         raise LabelsRefused(f"{path} is neither .parquet nor .csv; write it as one of them")
     if not path.is_file():
         raise LabelsRefused(f"there is no file {path}; name an existing one")
-    return readers[path.suffix.lower()](path)
+    return readers[path.suffix.lower()](path, layout)
 
 
-def _csv(path: Path) -> LabelLines:
+def _csv(path: Path, layout: Layout) -> LabelLines:
     """The header is line 1, a quoted value may hold line breaks, and blanks around a value do not count."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -48,13 +64,15 @@ def _csv(path: Path) -> LabelLines:
     except (csv.Error, OSError) as error:
         raise LabelsRefused(f"{path} cannot be read: {first_line(error)}; {WRITE_AGAIN}") from error
     if not records:
-        raise LabelsRefused(f"{path} is empty; its first line must name the columns {', '.join(NEEDED)}")
+        raise LabelsRefused(
+            f"{path} is empty; its first line must name the columns {', '.join(layout.needed)}"
+        )
     (_, header), *lines = records
-    _require_columns(path, header)
-    places = {name: header.index(name) for name in COLUMNS if name in header}
+    _require_columns(path, header, layout)
+    places = {name: header.index(name) for name in layout.columns if name in header}
     columns = {name: [values[place] or None for _, values in lines] for name, place in places.items()}
     frame = pl.DataFrame({"line": [line for line, _ in lines]} | columns, schema=_schema(columns))
-    return LabelLines(_whole(frame), "line")
+    return LabelLines(_whole(frame, layout), "line")
 
 
 def _records(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
@@ -75,19 +93,19 @@ def _records(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, lis
         line = reader.line_num + 1  # type: ignore[attr-defined]
 
 
-def _parquet(path: Path) -> LabelLines:
+def _parquet(path: Path, layout: Layout) -> LabelLines:
     try:
         found = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise LabelsRefused(f"{path} cannot be read: {first_line(error)}; {WRITE_AGAIN}") from error
-    _require_columns(path, found.columns)
-    chosen = found.select(name for name in COLUMNS if name in found.columns)
+    _require_columns(path, found.columns, layout)
+    chosen = found.select(name for name in layout.columns if name in found.columns)
     if nested := [name for name, kind in chosen.schema.items() if kind.is_nested() or kind == pl.Binary]:
         raise LabelsRefused(
             f"{path}: column {nested[0]} has type {chosen.schema[nested[0]]}; write one value per row, "
             "as text, a number or a date"
         )
-    return LabelLines(_whole(_canonical(chosen).with_row_index("line", offset=1)), "row")
+    return LabelLines(_whole(_canonical(chosen).with_row_index("line", offset=1), layout), "row")
 
 
 def _canonical(rows: pl.DataFrame) -> pl.DataFrame:
@@ -102,19 +120,19 @@ def _canonical(rows: pl.DataFrame) -> pl.DataFrame:
         return con.sql(f"select {', '.join(values)} from rows").pl()
 
 
-def _whole(frame: pl.DataFrame) -> pl.DataFrame:
-    absent = [pl.lit(None, pl.String).alias(name) for name in COLUMNS if name not in frame.columns]
-    return frame.with_columns(absent).select(pl.col("line").cast(pl.Int64), *COLUMNS)
+def _whole(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    absent = [pl.lit(None, pl.String).alias(name) for name in layout.columns if name not in frame.columns]
+    return frame.with_columns(absent).select(pl.col("line").cast(pl.Int64), *layout.columns)
 
 
 def _schema(columns: dict[str, list[str | None]]) -> dict[str, type[pl.DataType]]:
     return {"line": pl.Int64} | dict.fromkeys(columns, pl.String)
 
 
-def _require_columns(path: Path, found: list[str]) -> None:
-    if missing := [name for name in NEEDED if name not in found]:
+def _require_columns(path: Path, found: list[str], layout: Layout) -> None:
+    if missing := [name for name in layout.needed if name not in found]:
         raise LabelsRefused(
             f"{path} has no column {', '.join(missing)} (it has {', '.join(found)}); add what is missing"
         )
-    if twice := [name for name in COLUMNS if found.count(name) > 1]:
+    if twice := [name for name in layout.columns if found.count(name) > 1]:
         raise LabelsRefused(f"{path} has the column {twice[0]} more than once; leave one of them")

@@ -86,6 +86,7 @@ def _insert(
     insert_run(con, warehouse, staged)
     before = row(con, "publish/find_current_run", **run)
     execute(con, "publish/supersede_runs", **run)
+    execute(con, "publish/insert_alert_rule", **dataset.alerts.model_dump())
     night, notes = staged.night(), _check(con, dataset, brake, staged)
     return replace(night, doubts=night.doubts + notes, replaces=before["run_id"] if before else None)
 
@@ -129,4 +130,20 @@ def _check(
     for note in notes:
         log.warning("%s  publish    %s", day, note)
         execute(con, "publish/append_note", run_id=run_id, note=note)
+    _note_quiet(con, dataset, staged)
     return tuple(notes)
+
+
+def _note_quiet(con: duckdb.DuckDBPyConnection, dataset: Dataset, staged: StagedNight) -> None:
+    """Notes by how many alerts the night's list is shorter; that is no warning."""
+    if not dataset.alerts.quiet_days:
+        return
+    found = row(con, "publish/count_quiet_alerts", partition_date=staged.date)
+    if not found or not found["quiet"]:
+        return
+    note = (
+        f"{found['quiet']:,} of {found['alerts']:,} alerts are not shown: their entities were dismissed on "
+        f"one of the {dataset.alerts.quiet_days} dates before"
+    )
+    log.info("%s  publish    %s", staged.date, note)
+    execute(con, "publish/append_note", run_id=staged.run_id, note=note)

@@ -39,7 +39,8 @@ TABLE_FUNCTIONS = frozenset(
             "duckdb_types",
         ),
         *("duckdb_views", "ducklake_snapshots", "ducklake_table_info"),
-        *("labels_known_at", "labelled_rows", "labelled_counts"),  # the macros of sql/schema/macros.sql
+        # the macros of sql/schema/macros.sql
+        *("labels_known_at", "label_conflicts_known_at", "labelled_rows", "labelled_counts"),
     }
 )
 EXPLAIN = re.compile(r"\s*(explain(?:\s+analyze)?)\b(.*)", re.IGNORECASE | re.DOTALL)

@@ -12,7 +12,7 @@ from tasks.core.errors import WarehouseError
 from tasks.warehouse.statements import execute, row
 
 CANONICAL = 3  # the first format that stores ids and entities as canonical text
-FORMAT = 4  # of the tables; sql/schema/migrate_to_<format>.sql leads there from the format before
+FORMAT = 5  # of the tables; sql/schema/migrate_to_<format>.sql leads there from the format before
 
 NumericRoles = Callable[[], Collection[str]]
 

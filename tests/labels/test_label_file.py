@@ -85,6 +85,7 @@ def test_a_file_is_recorded_once_and_its_dates_are_found(
         ),
         ("id,label,known_at,source\n,1,2026-01-05,analyst\n", "1 values of id .* line 2"),
         ("id,label,known_at,source\na,1,2026-01-05,source\n", "1 values of source .* line 2: 'source'"),
+        ("id,label,known_at,source\na,1,2026-01-05,Answer\n", "1 values of source .* line 2: 'Answer'"),
         (
             "id,label,known_at,source,partition_date\na,1,2026-01-05,analyst,5th\n",
             "1 values of partition_date .* line 2: '5th'",

@@ -111,3 +111,83 @@ def test_earlier_flags_are_those_of_current_runs_of_the_thirty_dates_before(
         (TONIGHT - timedelta(days=30), "a", 1),
         (TONIGHT - timedelta(days=31), "a", 0),
     ]
+
+
+def answer(con: duckdb.DuckDBPyConnection, day: date, name: str, said: str, at: datetime) -> None:
+    con.execute(
+        "insert into answers by name select $day as partition_date, $id as id, $said as answer, "
+        "'Ada' as answered_by, $at as recorded_at",
+        {"day": day, "id": name, "said": said, "at": at},
+    )
+
+
+def shown(con: duckdb.DuckDBPyConnection) -> list[tuple[int, str]]:
+    return con.sql("select alert, entity from alerts order by partition_date, alert").fetchall()
+
+
+def test_an_answered_alert_is_no_longer_shown_and_keeps_its_number_and_its_history(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    commit(con, TONIGHT, ("1", "a", 9.0, True), ("2", "a", 8.0, True), ("3", "b", 7.0, True))
+    assert shown(con) == [(1, "a"), (2, "b")]
+    status = "select status from all_alerts where entity = 'a'"
+    for hour, (name, said, expected) in enumerate(
+        [
+            ("2", "normal", "open"),  # not its strangest row
+            ("1", "normal", "dismissed"),
+            ("2", "fraud", "confirmed"),
+            ("2", "normal", "dismissed"),
+        ]
+    ):
+        answer(con, TONIGHT, name, said, datetime(2024, 6, 2, hour))
+        assert con.sql(status).fetchall() == [(expected,)]
+    assert shown(con) == [(2, "b")]
+    con.execute("set variable as_of = timestamptz '2024-06-02 00:30:00'")
+    assert shown(con) == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize(
+    ("dismissed", "tonight", "version", "days_before", "is_shown"),
+    [
+        ((5.0, 0.02), (9.0, 0.02), "v1", 7, False),
+        ((5.0, 0.02), (9.0, 0.02), "v1", 8, True),  # quiet for seven dates
+        ((5.0, 0.02), (10.1, 0.02), "v1", 1, True),  # more than twice the score
+        ((5.0, 0.02), (9.0, 0.01), "v1", 1, True),  # at the lowest p-value of a version with 99 held-out rows
+        ((5.0, 0.01), (9.0, 0.01), "v1", 1, False),
+        ((5.0, 0.05), (99.0, 0.03), "v2", 1, False),  # scores of two versions are not comparable
+        ((5.0, 0.05), (1.0, 0.02), "v2", 1, True),
+    ],
+)
+def test_a_dismissed_entity_is_quiet_unless_it_is_much_stranger(
+    con: duckdb.DuckDBPyConnection,
+    dismissed: tuple[float, float],
+    tonight: tuple[float, float],
+    version: str,
+    days_before: int,
+    is_shown: bool,
+) -> None:
+    earlier = TONIGHT - timedelta(days=days_before)
+    for day, (score, p_value), name, scorer in (
+        (earlier, dismissed, "e", "v1"),
+        (TONIGHT, tonight, "t", version),
+    ):
+        commit(con, day, (name, "a", score, True), (f"{name}-b", "b", 0.5, True))
+        con.execute(
+            "update score_rows set p_value = $p, model_version = $version where partition_date = $day",
+            {"p": p_value, "version": scorer, "day": day},
+        )
+    con.execute("""insert into models by name select 'v1' as version, '{"held_out": 99}' as metrics""")
+    answer(con, earlier, "e", "normal", datetime(2024, 6, 2))
+    tonights = f"select entity, quiet_tonight from alerts where partition_date = '{TONIGHT}' order by alert"
+    assert con.sql(tonights).fetchall() == [("a", 0), ("b", 0)]  # without a rule
+    con.execute("insert into alert_rules values (7, 2.0, timestamptz '2024-06-03 00:00:00')")
+    assert con.sql(tonights).fetchall() == ([("a", 0), ("b", 0)] if is_shown else [("b", 1)])
+    if not is_shown:
+        con.execute("set variable as_of = timestamptz '2024-06-02 12:00:00'")
+        assert len(con.sql(tonights).fetchall()) == 2
+        con.execute("reset variable as_of")
+        if days_before > 1:
+            between = TONIGHT - timedelta(days=1)
+            commit(con, between, ("c", "a", 1.0, True))
+            answer(con, between, "c", "fraud", datetime(2024, 6, 4))
+            assert con.sql(tonights).fetchall() == [("a", 0), ("b", 0)]  # confirmed since

@@ -12,7 +12,14 @@ from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.schema import FORMAT, product_version, read_format
 from tasks.warehouse.settings import WarehouseSettings
 
-FORMAT_3 = """
+FORMAT_4 = """
+    drop table answers;
+    drop table alert_rules;
+    drop view all_alerts;
+    update warehouse_format set format = 4;
+"""
+FORMAT_3 = f"""
+    {FORMAT_4}
     drop table compromised;
     alter table metrics drop column population;
     alter table score_rows drop column reasons.element.share;
@@ -49,6 +56,7 @@ EARLIER = {
     1: FORMAT_1,
     2: FORMAT_2,
     3: FORMAT_3,
+    4: FORMAT_4,
 }  # what makes the tables of this version those of an earlier format
 
 
