@@ -1,4 +1,4 @@
-"""A night's list without the entities that an analyst dismissed: its length is noted, and nothing else changes."""
+"""A night's list without the entities that an analyst dismissed: its length is noted, and no flag changes."""
 
 from datetime import timedelta
 from pathlib import Path
