@@ -69,10 +69,8 @@ def answer(
         print_json(dataclasses.asdict(recorded))
         return
     counts = f"{recorded.fraud:,} fraud, {recorded.normal:,} normal"
-    say(
-        f"{recorded.fraud + recorded.normal:,} answers recorded ({counts}), {recorded.known:,} were known "
-        "already."
-    )
+    added = recorded.fraud + recorded.normal
+    say(f"Answers recorded: {added:,} ({counts}); known already: {recorded.known:,}.")
     if recorded.conflicts:
-        named = f": {'; '.join(recorded.conflict_lines)}" if recorded.conflict_lines else ""
-        say(f"{recorded.conflicts:,} of these rows have labels that disagree; the newest counts{named}.")
+        named = f" ({'; '.join(recorded.conflict_lines)})" if recorded.conflict_lines else ""
+        say(f"Rows with labels that disagree, of which the newest counts: {recorded.conflicts:,}{named}.")

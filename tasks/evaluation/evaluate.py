@@ -22,6 +22,7 @@ from tasks.evaluation.stored_metrics import store_metrics
 from tasks.evaluation.window_figures import measure_populations, ranked_rows, score_distribution, with_figures
 from tasks.labels.compromised import store_compromised
 from tasks.labels.known_labels import store_labels
+from tasks.labels.origins import origin_notes
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import frame
 
@@ -78,6 +79,8 @@ def evaluate_window(
     if unknown:
         by = f"known by {window.as_of}"
         notes.append(f"{unknown:,} scored rows have no label that was {by} and are not evaluated.")
+    known = (window.first, window.last, window.as_of)
+    notes += origin_notes(dataset, warehouse, known, labelled.height)
     measured = replace(
         unlabelled,
         rows_left_out=labelled.height - evaluated.height,

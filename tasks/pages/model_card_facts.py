@@ -18,6 +18,8 @@ class CardFacts:
     threshold: rows with at least this score are flagged; None if it depends on the night.
     gates: the results of the checks of the training.
     private: columns whose values must not be shown.
+    labels: rows of the window with a label known by then. selected: those of them that are answers to flagged
+        rows for which nobody else had a label.
     """
 
     dataset: str
@@ -30,3 +32,5 @@ class CardFacts:
     threshold: float | None = None
     gates: tuple[Gate, ...] = ()
     private: tuple[str, ...] = ()
+    labels: int = 0
+    selected: int = 0

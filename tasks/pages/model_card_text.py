@@ -166,7 +166,18 @@ def _rows(detector: Detector, facts: CardFacts) -> str:
     return (
         f"The {count(facts.rows)} {kind} of the window are split at random, by the seed: the networks are "
         "trained on 80%; 10% decide when the training stops and give the moments of the residuals; 10% are "
-        f"held out for the p-values and for this page.{suspects}{known}"
+        f"held out for the p-values and for this page.{suspects}{known}{_selection(facts)}"
+    )
+
+
+def _selection(facts: CardFacts) -> str:
+    """How many labels come from flags alone; nothing where none does."""
+    if not facts.selected:
+        return ""
+    return (
+        f" {count(facts.selected)} of the {count(facts.labels)} labels of the window come from flags alone: "
+        f"answers to flagged rows. {count(facts.labels - facts.selected)} come from the source, label files "
+        "and answers to other rows."
     )
 
 

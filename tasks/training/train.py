@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tasks.core.references import DateLeftOut, Partition, Version
 from tasks.core.staging import naming_full_disk, work_folder
 from tasks.core.step import step
 from tasks.labels.known_labels import known_labels
+from tasks.labels.origins import count_selected
 from tasks.notifications.notify import notify_promotion
 from tasks.notifications.prefect_artifacts import TrainingProgress
 from tasks.notifications.settings import NotifySettings
@@ -142,7 +144,9 @@ def _trained(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Version:
             dataset, rows, as_of, staging / name, root_of(warehouse)
         )
         write_atomically(note, _ARTIFACT.dump_json(artifact).decode())
-        version = _register(dataset, warehouse, artifact, name, as_of, rows, left_out)
+        version = _register(
+            dataset, warehouse, artifact, name, as_of, rows, left_out, labels["label"].count()
+        )
         note.unlink(missing_ok=True)
         return find_version(warehouse, name) or version  # another machine may have registered it first
 
@@ -166,6 +170,7 @@ def _register(
     as_of: date,
     rows: TrainingRows,
     left_out: list[DateLeftOut],
+    labels: int,
 ) -> Version:
     """Checks what was learnt, writes its model card, and registers it."""
     learnt = load(artifact.path, artifact.sha256)
@@ -187,7 +192,10 @@ def _register(
         warehouse.files / "cards" / f"{name}.html",
         withheld=withholding_reason(gates, strict=dataset.training.gate == "strict"),
     )
-    write_card(version, learnt, _card_facts(dataset, learnt, rows, left_out, gates, as_of))
+    facts = _card_facts(dataset, learnt, rows, left_out, gates, as_of)
+    window = (version.first_date, version.last_date, as_of - timedelta(days=1))
+    selected = count_selected(warehouse, *window)
+    write_card(version, learnt, replace(facts, labels=labels, selected=selected))
     register(dataset, warehouse, version, learnt, rows.normals.height, rows.left_out, gates)
     return version
 

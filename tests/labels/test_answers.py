@@ -10,6 +10,7 @@ from publications import dataset_named
 from tasks.core.dataset import Dataset
 from tasks.core.errors import LabelsRefused
 from tasks.labels.answers import Answered, answers_of_file, one_answer, record_answers
+from tasks.labels.origins import count_selected, origin_notes
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
 from tasks.warehouse.statements import Row
@@ -158,3 +159,16 @@ def test_a_private_id_is_in_no_message(warehouse: Warehouse) -> None:
     with pytest.raises(LabelsRefused) as refused:
         record_answers(private, warehouse, one_answer("nobody", "fraud", None, None), "Ada")
     assert "nobody" not in str(refused.value)
+
+
+def test_labels_that_come_from_flags_alone_are_counted_and_conflicts_are_named(warehouse: Warehouse) -> None:
+    today = date.today()
+    dataset, window = dataset_named("bank"), (DAY, NEXT, today)
+    assert origin_notes(dataset, warehouse, window, 1) == []
+    for row_id in ("b", "7", "8"):  # flagged; not flagged; labelled by the source
+        answer(warehouse, row_id, "fraud")
+    selection, conflict = origin_notes(dataset, warehouse, window, 3)
+    assert selection.startswith("1 of the 3 labels come from flags alone")
+    assert "2 come from the source" in selection
+    assert f"1 labels disagree with another source's (8 of {NEXT}: answer against source)" in conflict
+    assert count_selected(warehouse, DAY, NEXT, today - timedelta(1)) == 0

@@ -299,6 +299,9 @@ def test_the_card_names_the_dates_that_were_learnt_from_and_the_gaps_of_the_wind
     assert "<dd>2026-01-07, 2026-01-08, 2026-01-10, 2026-01-11, 2026-01-12</dd>" in html
     assert "has gaps: 1 of its 6 dates were not learnt from: 2026-01-09 (no partition)." in html
     assert "has gaps" not in render_card(VERSION, learnt, replace(FACTS, gaps=()))
+    assert "come from flags alone" not in html
+    answered = render_card(VERSION, learnt, replace(FACTS, labels=2_000, selected=7))
+    assert "7 of the 2,000 labels of the window come from flags alone" in answered
 
 
 def test_the_card_explains_every_score() -> None:
