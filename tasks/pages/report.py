@@ -145,7 +145,7 @@ def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
         ]
         parts.append(_table(["Scored by", *map(words, names)], rows))
     if figures := evaluation.figures:
-        names = list(figures[evaluation.population])
+        names = list(next(iter(figures.values())))
         rows = [
             [POPULATIONS[population], *(_cell(found.get(name, UNKNOWN)) for name in names)]
             for population, found in figures.items()

@@ -16,7 +16,7 @@ from tasks.core.evaluation_result import AlertLine, Counts, Evaluation, Figure, 
 from tasks.pages.charts import TEMPLATES, axis, figure, log_axis, score, steps, words
 from tasks.pages.report import markdown, render, report, write_report
 from tasks.pages.report_charts import STYLES
-from tasks.pages.report_text import lead, warning, with_and_without
+from tasks.pages.report_text import POPULATIONS, lead, warning, with_and_without
 from tasks.warehouse.schema import product_version
 
 FIRST, DAYS, ROWS = date(2018, 7, 25), 3, 3000
@@ -288,6 +288,15 @@ def test_a_second_report_replaces_the_first(evaluation, tmp_path):
 def test_the_page_renders_without_any_one_part(evaluation, part):
     empty = {"curves": {}, "alerts": (), "notes": (), "nights": (), "thresholds": ()}.get(part)
     assert "card-fraud" in render(replace(evaluation, **{part: empty}))
+
+
+def test_figures_of_the_other_population_alone_are_shown(evaluation):
+    """Where each labelled row is of an entity that was known to be compromised."""
+    known = replace(evaluation, ranking=None, curves={}, figures={"all": evaluation.figures["all"]})
+    assert known.population == "new"
+    for shown in (markdown(known), render(known)):
+        assert POPULATIONS["all"] in shown
+    assert known.to_json()["populations"]["new"]["labelled"] == known.counts["new"].labelled
 
 
 def test_without_a_fraud_figures_are_dashes(evaluation):
