@@ -294,10 +294,7 @@ def test_the_whole_reference_is_searched_for_far_rows_alone_and_ranks_them_as_if
 
 def test_a_combined_score_adds_how_surprising_its_parts_are(combined: Detector) -> None:
     """Of the residual and of the distance, next to rows that nothing was fitted to."""
-    alone = [
-        replace(combined, settings=combined.settings.model_copy(update={"score": kind}))
-        for kind in ("whitened", "neighbours")
-    ]
+    alone = [replace(combined, parts=(kind,)) for kind in ("whitened", "neighbours")]
     calibration = replace(
         combined.calibration,
         far_weight=np.float32(0),
