@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import sql
 from flows.cli.app import app
 from flows.settings import load_settings
-from tasks.operations.doctor import CHECKS, Setup
+from tasks.operations.doctor import Setup, checks
 from tasks.warehouse.connection import Warehouse
 
 pytestmark = pytest.mark.slow
@@ -179,7 +179,6 @@ def test_init_and_doctor_accept_the_names(bank: Bank) -> None:
     for config in (out, bank.config):
         settings = load_settings(config)
         setup = Setup(settings, Warehouse(settings.warehouse, settings.name), settings.notify)
-        found = {check.__name__: check(setup) for check in CHECKS}
         assert not {
-            name: check.found for name, check in found.items() if check.ok is False and name != "check_disk"
+            check.name: check.found for check in checks(setup) if check.ok is False and check.name != "disk"
         }
