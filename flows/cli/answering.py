@@ -73,4 +73,4 @@ def answer(
     say(f"Answers recorded: {added:,} ({counts}); known already: {recorded.known:,}.")
     if recorded.conflicts:
         named = f" ({'; '.join(recorded.conflict_lines)})" if recorded.conflict_lines else ""
-        say(f"Rows with labels that disagree, of which the newest counts: {recorded.conflicts:,}{named}.")
+        say(f"Rows whose labels disagree, see the view label_conflicts: {recorded.conflicts:,}{named}.")

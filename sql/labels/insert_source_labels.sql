@@ -1,6 +1,6 @@
 -- Grain: one row per id whose label or weight in the source's own label column is new or has changed since it
 -- was last recorded; `found` holds the column as it is now. Labels from others (analyst, chargeback) are
--- ignored here, so they stay in force until the column itself changes.
+-- ignored here; the macro labels_known_at decides between them.
 insert into labels by name
 with recorded as (
     select id, partition_date, label, weight

@@ -1,13 +1,28 @@
 -- The macros of one dataset, over the tables of tables.sql. `cutoff` is a date: what was known at its end counts.
 -- After `set variable as_of = timestamptz '...'` only labels that were recorded by that instant count.
 
--- Grain: one row per id and partition_date: its newest label of those known at the end of the cutoff.
+-- Grain: one row per id and partition_date: its label in force of those known at the end of the cutoff. The newest
+-- one, but that the source's own column says "no fraud" overrules nobody else's label while it has never said "fraud"
+-- of the row: it may only mean that nothing was reported. weight: that of the source, where it has a label.
 -- DuckDB applies a filter on id or partition_date before it ranks the labels.
 create or replace macro labels_known_at(cutoff) as table
-select id, partition_date, label, weight, known_at, source, recorded_at
-from labels
-where known_at <= cutoff and recorded_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
-qualify row_number() over (partition by id, partition_date order by known_at desc, recorded_at desc) = 1;
+with known as (
+    select
+        *,
+        source = 'source' as is_own,
+        bool_or(source = 'source') over of_row as has_own,
+        bool_or(source = 'source' and label) over of_row as was_own_fraud,
+        arg_max_null(weight, (known_at, recorded_at)) filter (where source = 'source') over of_row as own_weight,
+    from labels
+    where known_at <= cutoff and recorded_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
+    window of_row as (partition by id, partition_date)
+)
+select id, partition_date, label, if(has_own, own_weight, weight) as weight, known_at, source, recorded_at
+from known
+qualify row_number() over (
+    partition by id, partition_date
+    order by is_own and not was_own_fraud, known_at desc, recorded_at desc
+) = 1;
 
 -- Grain: one row per id, partition_date and other source whose newest label known at the end of the cutoff is not the
 -- one in force, that of labels_known_at. label, source, known_at: the one in force; other_*: the one that it overrules.

@@ -107,8 +107,8 @@ create table if not exists quarantine (
     content varchar,                -- the row as JSON, private columns masked
 );
 
--- Grain: one row per id, source and change of its label; append-only. In force is the newest known_at, then
--- the newest recorded_at.
+-- Grain: one row per id, source and change of its label; append-only. Which one is in force: see the macro
+-- labels_known_at.
 create table if not exists labels (
     id varchar,
     partition_date date,

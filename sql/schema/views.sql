@@ -25,7 +25,7 @@ select shadow_scores.*
 from shadow_scores
 semi join current_runs using (run_id);
 
--- Grain: one row per id and partition_date: its newest label.
+-- Grain: one row per id and partition_date: its label in force; see the macro labels_known_at.
 create or replace view latest_labels as
 from labels_known_at('infinity'::date);
 

@@ -7,11 +7,10 @@ import duckdb
 import polars as pl
 
 from tasks.core.dataset import Dataset
-from tasks.labels.source_labels import read_frauds
+from tasks.labels.reported_labels import read_reported
+from tasks.labels.source_labels import KEYS, read_frauds
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import execute
-
-KEYS = ["id", "partition_date"]
 
 
 def store_compromised(dataset: Dataset, warehouse: Warehouse, first: date, last: date) -> None:
@@ -34,19 +33,19 @@ def store_compromised(dataset: Dataset, warehouse: Warehouse, first: date, last:
     frauds = read_frauds(dataset, since, max(run["partition_date"] for run in runs) - delay)
     for run in runs:
         day: date = run["partition_date"]
-        window = {"first_date": run["training_first"], "last_date": day - delay}
-        known = _known_frauds(warehouse, frauds, window, day - timedelta(days=1))
+        known = _known_frauds(dataset, warehouse, frauds, run["training_first"], day)
         _insert(warehouse, run["run_id"], known["entity"].drop_nulls().unique())
 
 
 def _known_frauds(
-    warehouse: Warehouse, own: pl.DataFrame, window: dict[str, date], as_of: date
+    dataset: Dataset, warehouse: Warehouse, own: pl.DataFrame, first: date, day: date
 ) -> pl.DataFrame:
-    """The frauds of the window: those of the source, unless somebody else has reported another label since,
-    and those that others have reported, as far as they were known at the end of `as_of`.
+    """The frauds from `first` up to those of the source that are known at the end of the day before `day`:
+    those of the source, unless somebody else's label is in force, and those that others have reported.
     """
-    reported = warehouse.frame("labels/list_reported_labels", **window, as_of=as_of)
-    dated = own.filter(pl.col("partition_date").is_between(window["first_date"], window["last_date"]))
+    last, as_of = day - timedelta(days=dataset.label_delay_days + 1), day - timedelta(days=1)
+    dated = own.filter(pl.col("partition_date").is_between(first, last))
+    reported = read_reported(dataset, warehouse, dated, first, last, as_of)
     unchanged = dated.join(reported.select(KEYS), on=KEYS, how="anti")
     return pl.concat([frauds.select(own.columns) for frauds in (unchanged, reported.filter("label"))])
 

@@ -12,7 +12,8 @@ from tasks.core.dataset import Dataset
 from tasks.core.errors import WarehouseMissing
 from tasks.core.step import step
 from tasks.labels.compromised import store_compromised
-from tasks.labels.source_labels import read_labels, read_usable_labels
+from tasks.labels.reported_labels import read_reported
+from tasks.labels.source_labels import KEYS, read_labels, read_usable_labels
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.statements import execute
 
@@ -59,20 +60,18 @@ def known_labels(
 ) -> pl.DataFrame:
     """Returns the labels of the dates first..last, in the columns of `read_labels`.
 
-    The source's own label counts, unless somebody else (an analyst, a chargeback) has reported another one
-    since, which was known at the end of `as_of`.
+    The source's own label counts, unless that of somebody else (an analyst, a chargeback) is in force at the
+    end of `as_of`; see the macro labels_known_at.
     """
     own = read_labels(dataset, first, last)
-    dates = {"first_date": first, "last_date": last}
     try:
-        reported = warehouse.frame("labels/list_reported_labels", **dates, as_of=as_of)
+        reported = read_reported(dataset, warehouse, own.filter("label"), first, last, as_of)
     except WarehouseMissing:
         return own
-    keys = ["id", "partition_date"]
-    both = own.join(reported.select(*keys, reported="label"), on=keys, how="left", maintain_order="left")
+    both = own.join(reported.select(*KEYS, reported="label"), on=KEYS, how="left", maintain_order="left")
     corrected = both.with_columns(
         label=pl.coalesce("reported", "label"), is_strange=pl.col("is_strange") & pl.col("reported").is_null()
     ).select(own.columns)
-    only_reported = reported.join(own, on=keys, how="anti", maintain_order="left")
+    only_reported = reported.join(own, on=KEYS, how="anti", maintain_order="left")
     only_reported = only_reported.with_columns(is_strange=pl.lit(False)).select(own.columns)
     return pl.concat([corrected, only_reported])

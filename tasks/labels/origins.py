@@ -43,7 +43,7 @@ def origin_notes(
         )
         notes.append(
             f"{conflicts:,} labels disagree with another source's ({row}{one['source']} against "
-            f"{one['other_source']}); the newest counts, and the view label_conflicts lists them."
+            f"{one['other_source']}); the view label_conflicts has both, and which one counts."
         )
     return notes
 

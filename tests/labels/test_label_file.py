@@ -12,7 +12,7 @@ from banks import NIGHT, Bank
 from flows.plain import nightly
 from flows.settings import load_settings
 from tasks.core.errors import LabelsRefused
-from tasks.labels.known_labels import known_labels
+from tasks.labels.known_labels import known_labels, store_labels
 from tasks.labels.label_file import Recorded, record_labels
 from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.settings import WarehouseSettings
@@ -208,3 +208,33 @@ def test_what_is_reported_in_time_is_known_to_the_next_training(scored_bank: Ban
         return set(labels.filter("label")["id"])
 
     assert frauds(known_at) - frauds(known_at - timedelta(days=1)) == {worst}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stores_labels", [False, True])
+def test_a_known_fraud_is_learnt_as_normal_by_no_default_of_the_source(
+    scored_bank: Bank, stores_labels: bool
+) -> None:
+    """An early answer `fraud` stays where the source says 0 at maturity, an early `normal` does not where it
+    says 1, whether a night has stored that or not.
+    """
+    settings = load_settings(scored_bank.config)
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    rows = pl.read_parquet(scored_bank.day_folder(NIGHT) / "part-0.parquet")
+    normal, fraud = (rows.filter(pl.col("is_fraud") == label)["id"][0] for label in (False, True))
+    said = (
+        "insert into labels by name select $id as id, $day as partition_date, $label as label, 1 as weight, "
+        "$day as known_at, 'answer' as source, now() as recorded_at"
+    )
+    for row_id, label in ((normal, True), (fraud, False)):
+        values = {"id": row_id, "day": NIGHT, "label": label}
+        warehouse.transact(lambda con, values=values: con.execute(said, values))
+    matured = NIGHT + DELAY
+    if stores_labels:
+        store_labels(settings, warehouse, NIGHT, NIGHT, as_of=matured)
+    labels = known_labels(settings, warehouse, NIGHT, NIGHT, matured)
+    assert dict(labels.filter(pl.col("id").is_in([normal, fraud])).select("id", "label").rows()) == {
+        normal: True,
+        fraud: True,
+    }
+    assert set(labels.filter("label")["id"]) == {normal, *rows.filter("is_fraud")["id"]}

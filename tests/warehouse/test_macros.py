@@ -1,9 +1,11 @@
-"""The macro `labels_known_at`: the newest label of each row among all known at a cut-off, on any engine."""
+"""The macro `labels_known_at`: the label in force of each row among all known at a cut-off, on any engine."""
 
-from datetime import date, timedelta
+import random
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 from warehouses import ENGINES
 
@@ -42,6 +44,54 @@ def test_the_newest_label_known_at_a_cut_off_counts(warehouse: WarehouseSettings
         assert {cutoff: known(con, cutoff) for cutoff in KNOWN} == KNOWN
         newest = "from latest_labels"
         assert con.sql(newest).fetchall() == con.sql("from labels_known_at('infinity'::date)").fetchall()
+
+
+def in_force(history: list[dict[str, Any]], cutoff: date) -> tuple[bool, float | None] | None:
+    """The label of a row and its weight, found one by one from what was said of it, oldest first."""
+    known = sorted(
+        (one for one in history if one["known_at"] <= cutoff),
+        key=lambda one: (one["known_at"], one["recorded_at"]),
+    )
+    own = [one for one in known if one["source"] == "source"]
+    others = [one for one in known if one["source"] != "source"]
+    silent = not any(one["label"] for one in own)  # the source never said fraud
+    counting = others if silent and others else known
+    if not counting:
+        return None
+    return counting[-1]["label"], (own or counting)[-1]["weight"]
+
+
+@every_engine
+def test_a_source_that_never_said_fraud_overrules_nobody(warehouse: WarehouseSettings) -> None:
+    """Against a rule written without SQL, on random histories of three sources."""
+    draw, said = random.Random(7), []
+    for number in range(300):
+        for nth in range(draw.randint(1, 5)):
+            said.append(
+                {
+                    "id": str(number),
+                    "partition_date": DAY,
+                    "label": draw.random() < 0.5,
+                    "weight": draw.choice([None, 1.0, 2.0]),
+                    "known_at": DAY + timedelta(days=draw.randint(0, 3)),
+                    "source": draw.choice(["source", "answer", "bank"]),
+                    "recorded_at": datetime(2026, 2, 1, 0, nth, tzinfo=UTC),
+                }
+            )
+    frame = pl.DataFrame(said, schema_overrides={"weight": pl.Float64})
+    bank = Warehouse(warehouse, "bank")
+    insert = "insert into labels by name from said"
+    bank.transact(lambda con: (con.register("said", frame.to_arrow()), con.execute(insert)))
+    for cutoff in (DAY + timedelta(days=day) for day in range(4)):
+        expected = {
+            number: found
+            for number in map(str, range(300))
+            if (found := in_force([one for one in said if one["id"] == number], cutoff))
+        }
+        with bank.reading() as con:
+            found = con.execute("select id, label, weight from labels_known_at($cutoff)", {"cutoff": cutoff})
+            assert {row_id: tuple(rest) for row_id, *rest in found.fetchall()} == expected
+    assert len({label for label, _ in expected.values()}) == 2
 
 
 def test_nightscore_sql_may_ask_for_the_labels_of_any_cut_off(warehouse: WarehouseSettings) -> None:
