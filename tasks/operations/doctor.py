@@ -24,6 +24,7 @@ from tasks.publishing.integrity import violations
 from tasks.publishing.publish import waiting_folders
 from tasks.source.connection import connect, list_dates, place, readable
 from tasks.source.ingest import read_partition
+from tasks.source.undated import undated_files, undated_rows
 from tasks.source.view import create_view
 from tasks.warehouse.connection import Warehouse, list_datasets
 
@@ -76,9 +77,10 @@ def check_source(setup: Setup) -> Check:
     newest = read_partition(
         dataset.model_copy(update={"features": without_history}), dates[-1], setup.warehouse.files
     )
-    return Check(
-        "source", True, f"{len(dates)} dates, {dates[0]} to {dates[-1]}; the newest has {newest.rows:,} rows"
-    )
+    found = f"{len(dates)} dates, {dates[0]} to {dates[-1]}; the newest has {newest.rows:,} rows"
+    if lost := undated_rows(dataset.source) or undated_files(dataset.source):
+        return Check("source", None, f"{found}; {lost}", "give them a date, or take them out of the source")
+    return Check("source", True, found)
 
 
 def check_columns(setup: Setup) -> Check:

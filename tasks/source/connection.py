@@ -113,7 +113,7 @@ def list_dates(source: SourceSettings) -> list[date]:
         return sorted(day for day in found if day is not None)
     with connect(source) as con:
         try:
-            days = [day for part in _undated_parts(con, source) for day in _dates_of(con, source, part)]
+            days = [day for part in every_part(con, source) for day in _dates_of(con, source, part)]
         except duckdb.Error as error:
             if broken := _find_unreadable_file(source, ()):
                 raise SourceError(f"{broken}; deliver it again") from error
@@ -125,7 +125,7 @@ def list_dates(source: SourceSettings) -> list[date]:
     return sorted(set(days))
 
 
-def _undated_parts(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> list[Part]:
+def every_part(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> list[Part]:
     """Returns all rows of a source with a date column."""
     if source.path is None:
         return [table_part(con, source)]

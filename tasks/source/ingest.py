@@ -24,6 +24,7 @@ from tasks.source.look_back import (
     type_families,
     unreadable_dates,
 )
+from tasks.source.undated import undated_rows
 from tasks.source.view import SourceView, create_view, hashed_columns
 
 log = logging.getLogger(__name__)
@@ -32,11 +33,13 @@ LOOK_BACK = "look-back"  # the folder below warehouse.files that keeps which dat
 
 @step
 def ingest(dataset: Dataset, day: date, files: Path) -> Partition:
-    """Returns the reference to one day, with one warning for the dates that its look-back leaves out; see
-    `read_partition`.
+    """Returns the reference to one day, with one warning for the dates that its look-back leaves out, and one
+    for rows of no date; see `read_partition`.
     """
     partition = read_partition(dataset, day, files)
-    if note := look_back_note(partition):
+    with readable(dataset.source, day):
+        lost = undated_rows(dataset.source)
+    for note in filter(None, (look_back_note(partition), lost)):
         log.warning("%s  ingest     %s", day, note)
     return partition
 
