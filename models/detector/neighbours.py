@@ -62,7 +62,8 @@ def contributions(
     in_reference = without_itself & (tf.reduce_min(distances, axis=1) == 0)
     shares = tf.concat([shares[:, :-1], tf.where(in_reference[:, None, None], shares[:, -1:], 0.0)], 1)
     among = expand(tf.convert_to_tensor(reference), layout)
-    expected = tf.reduce_mean(tf.gather(among, chosen[:, :-1]), axis=1)
+    # sliced after the gather: before it, XLA searches the neighbours once more for every column
+    expected = tf.reduce_mean(tf.gather(among, chosen)[:, :-1], axis=1)
     return tf.reduce_sum(shares, axis=1) / NEIGHBOURS, expected
 
 

@@ -3,17 +3,17 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.device import keras, strategy, tf
-from models.encoding.layout import Layout, rows_at_once
+from models.encoding.layout import Layout
 from models.encoding.samples import cap
 from models.errors import TrainingError
 from models.networks.architectures import ARCHITECTURES
 from models.networks.noise import find_noise, validation_rows
+from models.networks.passes import Passes
 from models.networks.residuals import residual
 from models.networks.reuse import Form, keep, take
 from models.networks.schedule import Schedule
@@ -24,17 +24,13 @@ log = logging.getLogger(__name__)
 PATIENCE = 5  # epochs without a lower validation loss after which training stops
 MIN_ROWS = 100
 LEAST_FIT, LEAST_VALIDATION = 80, 5  # rows of each part once unconfirmed rows are excluded
-# Batches per call into TensorFlow: half the time of one at a time; TensorFlow can do so on one device only.
-# They divide a round of the schedule, which Keras would exceed else.
-STEPS_AT_ONCE = 20
-MANY_BATCHES = 1_000  # of a whole training; with fewer, compiling takes longer than it saves
 
 OnEpoch = Callable[[int, float, float], None]
 Residuals = NDArray[np.float32]
 # From the residuals (rows, width) of rows that were trained on, and of validation rows, to how strange the
 # latter are by the score that will rank rows; lower is better.
 Criterion = Callable[[Residuals, Residuals], float]
-CRITERION, CRITERION_ROWS = "val_criterion", 10_000
+CRITERION_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -119,118 +115,75 @@ def fit_network(
     criterion: by which the best epoch is chosen; None, and for a denoiser: by the validation loss.
     Raises TrainingError where the loss is not finite, or never falls below that of the untrained network.
     """
-    history: list[Epoch] = []
-
-    def record(epoch: int, logs: dict[str, float]) -> None:
-        history.append(
-            Epoch(member, epoch + 1, float(logs["loss"]), float(logs["val_loss"]), logs.get(CRITERION))
-        )
-        if on_epoch is not None:
-            on_epoch(epoch + 1, history[-1].loss, history[-1].validation_loss)
-
     seed, schedule = training.seed + member, Schedule.of(training)
     with strategy():
-        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
-        many = schedule.most_steps(len(fit)) >= MANY_BATCHES
-        form = Form(layout, model, training.learning_rate, STEPS_AT_ONCE if alone and many else 1)
-        network = take(form, seed)
-        if (noise := find_noise(network)) is not None:
+        form = Form(layout, model, training.learning_rate, schedule.batch_size)
+        passes = take(form, seed)
+        patience = PATIENCE
+        if (noise := find_noise(passes.network)) is not None:
             noise.adapt(fit)
             criterion = None  # without noise, a network that has learnt nothing has the smallest residuals
-        seen, wanted = validation_rows(network, validation, seed)
-        before = float(network.evaluate(seen, wanted, batch_size=8192, verbose=0))
-        history.append(Epoch(member, 0, before, before))
-        network.fit(
-            **_rows_of_steps(fit, schedule, seed),
-            epochs=schedule.rounds,
-            validation_data=(seen, wanted),
-            validation_batch_size=8192,
-            callbacks=[
-                *_measuring(
-                    network,
-                    criterion,
-                    cap(fit, CRITERION_ROWS, seed),
-                    cap(validation, CRITERION_ROWS, seed),
-                    layout,
-                ),
-                keras.callbacks.LambdaCallback(on_epoch_end=record),
-                keras.callbacks.TerminateOnNaN(),
-                keras.callbacks.EarlyStopping(
-                    "val_loss" if criterion is None else CRITERION,
-                    mode="min",
-                    # the loss of a denoiser may rest for many rounds before it falls further
-                    patience=PATIENCE if noise is None else schedule.rounds,
-                    restore_best_weights=True,
-                ),
-            ],
-            verbose=0,
-        )
+            patience = schedule.rounds  # its loss may rest for many rounds before it falls further
+        seen, wanted = validation_rows(passes.network, validation, seed)
+        measure = _measuring(passes, criterion, fit, validation, layout, seed)
+        before = passes.validate(seen, wanted)
+        history, best, weights = [Epoch(member, 0, before, before)], 0, passes.network.get_weights()
+        rows = tf.constant(fit)
+        for epoch, numbers in enumerate(schedule.batches(len(fit), seed), 1):
+            losses = passes.train(rows, numbers), passes.validate(seen, wanted)
+            history.append(Epoch(member, epoch, *losses, measure()))
+            if on_epoch is not None:
+                on_epoch(epoch, *losses)
+            if best == 0 or history[epoch].kept_by < history[best].kept_by:
+                best, weights = epoch, passes.network.get_weights()
+            if not np.isfinite(losses).all() or epoch - best >= patience:
+                break
+        keep(form, passes)
     _refuse_failure(history, training)
-    best = min(history[1:], key=lambda epoch: epoch.kept_by)
     log.info(
         "network %d: validation loss %.4g at epoch %d of %d, %.4g untrained",
         member + 1,
-        best.validation_loss,
-        best.epoch,
+        history[best].validation_loss,
+        best,
         history[-1].epoch,
         before,
     )
-    copy = for_scoring(network, layout, model, seed)
-    keep(form, network)
-    return copy, tuple(history)
+    return _for_scoring(weights, layout, model, seed), tuple(history)
 
 
 def _measuring(
-    network: keras.Model,
+    passes: Passes,
     criterion: Criterion | None,
     fit: NDArray[np.float32],
     validation: NDArray[np.float32],
     layout: Layout,
-) -> list[keras.callbacks.Callback]:
-    """Returns a callback that adds the criterion to the figures of an epoch; none without a criterion."""
+    seed: int,
+) -> Callable[[], float | None]:
+    """Returns a function that gives the criterion of the network as it is; None without a criterion."""
     if criterion is None:
-        return []
-    parts = fit, validation
+        return lambda: None
+    parts = [cap(rows, CRITERION_ROWS, seed) for rows in (fit, validation)]
 
-    def measure(epoch: int, logs: dict[str, float]) -> None:
-        outputs = [_outputs(network, part) for part in parts]
-        logs[CRITERION] = np.inf
-        if all(np.isfinite(output).all() for output in outputs):
-            own, other = (
-                residual(tf.constant(part), tf.constant(output), layout, network).numpy()
-                for part, output in zip(parts, outputs, strict=True)
-            )
-            logs[CRITERION] = criterion(own, other)
+    def measure() -> float:
+        outputs = [passes.outputs(part) for part in parts]
+        if not all(np.isfinite(output).all() for output in outputs):
+            return np.inf
+        own, other = (
+            residual(tf.constant(part), tf.constant(output), layout, passes.network).numpy()
+            for part, output in zip(parts, outputs, strict=True)
+        )
+        return criterion(own, other)
 
-    return [keras.callbacks.LambdaCallback(on_epoch_end=measure)]
-
-
-def _outputs(network: keras.Model, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the outputs of encoded rows; for so few, `predict` takes longer to begin than to calculate."""
-    most = rows_at_once(8_192, rows.shape[1])
-    batches = [rows[start : start + most] for start in range(0, len(rows), most)]
-    return np.concatenate([network(batch, training=False).numpy() for batch in batches])
+    return measure
 
 
-def _rows_of_steps(fit: NDArray[np.float32], schedule: Schedule, seed: int) -> dict[str, Any]:
-    """Returns what Keras reads the training rows from."""
-    if schedule.steps is None:
-        return {"x": fit, "y": fit, "batch_size": schedule.batch_size}
-    rows = tf.constant(fit)
-
-    def read(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = tf.gather(rows, numbers)
-        return batch, batch
-
-    batches = tf.data.Dataset.from_tensor_slices(schedule.batches(len(fit), seed)).map(read)
-    return {"x": batches.prefetch(STEPS_AT_ONCE), "steps_per_epoch": schedule.steps, "shuffle": False}
-
-
-def for_scoring(network: keras.Model, layout: Layout, model: ModelSettings, seed: int) -> keras.Model:
-    """Returns a float32 copy of the network on one device, without optimiser."""
-    copy = ARCHITECTURES[model.architecture](layout, model, seed)
-    copy.set_weights(network.get_weights())
-    return copy
+def _for_scoring(
+    weights: list[NDArray[np.float32]], layout: Layout, model: ModelSettings, seed: int
+) -> keras.Model:
+    """Returns a float32 network with these weights on one device, without optimiser."""
+    network = ARCHITECTURES[model.architecture](layout, model, seed)
+    network.set_weights(weights)
+    return network
 
 
 def _refuse_failure(history: list[Epoch], training: TrainingSettings) -> None:

@@ -1,4 +1,4 @@
-"""Networks to train, of which a process keeps one of each form: its training step is traced once.
+"""Networks to train, of which a process keeps one of each form: its passes are traced once.
 
 Tracing takes longer than training a small network.
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from models.device import has_gpu, keras
 from models.encoding.layout import Layout
 from models.networks.architectures import ARCHITECTURES
+from models.networks.passes import Passes
 from models.networks.residuals import loss
 from models.settings import ModelSettings
 
@@ -16,46 +17,37 @@ MOST_KEPT = 8
 
 @dataclass(frozen=True)
 class Form:
-    """What networks have in common whose training step is the same. steps: per call into TensorFlow."""
+    """What networks have in common whose passes are the same. batch_size: rows per training step."""
 
     layout: Layout
     settings: ModelSettings
     learning_rate: float
-    steps: int
+    batch_size: int
 
 
-_kept: dict[Form, keras.Model] = {}
+_kept: dict[Form, Passes] = {}
 
 
-def take(form: Form, seed: int) -> keras.Model:
-    """Returns an untrained, compiled network, as the seed draws it."""
+def take(form: Form, seed: int) -> Passes:
+    """Returns the passes of an untrained network, as the seed draws it."""
     fresh = ARCHITECTURES[form.settings.architecture](form.layout, form.settings, seed)
+    adam = keras.optimizers.Adam(form.learning_rate)
+    fresh.compile(adam, loss=loss(form.layout, fresh), jit_compile=has_gpu())
+    fresh.optimizer.build(fresh.trainable_variables)  # no variable may be made while a step is traced
     kept = _kept.pop(form, None)
     if kept is None:
-        fresh.compile(
-            _optimizer(form, fresh),
-            loss=loss(form.layout, fresh),
-            jit_compile=has_gpu(),
-            steps_per_execution=form.steps,
-        )
-        return fresh
-    _assign(kept.variables, fresh.variables)
-    _assign(kept.optimizer.variables, _optimizer(form, fresh).variables)
+        return Passes(fresh, form.layout, form.batch_size)
+    _assign(kept.network.variables, fresh.variables)
+    _assign(kept.network.optimizer.variables, fresh.optimizer.variables)
     return kept
 
 
-def keep(form: Form, network: keras.Model) -> None:
-    """Keeps a network that is not needed any more for the next training of its form."""
-    if network.distribute_strategy.num_replicas_in_sync == 1:  # else its variables are those of one strategy
-        _kept[form] = network
+def keep(form: Form, passes: Passes) -> None:
+    """Keeps what is not needed any more for the next training of its form."""
+    if passes.replicas == 1:  # else its variables are those of one strategy
+        _kept[form] = passes
         while len(_kept) > MOST_KEPT:
             _kept.pop(next(iter(_kept)), None)
-
-
-def _optimizer(form: Form, network: keras.Model) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.Adam(form.learning_rate)
-    optimizer.build(network.trainable_variables)  # else the training step is traced twice
-    return optimizer
 
 
 def _assign(variables: list[keras.Variable], values: list[keras.Variable]) -> None:

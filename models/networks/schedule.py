@@ -4,6 +4,7 @@ Steps are enough for a thousand rows, which an epoch passes in four of them, and
 million.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ BATCH_BY_STEPS, BATCH_BY_EPOCHS = 256, 512
 class Schedule:
     """rounds: at most so many; after each, the validation loss decides whether the training goes on.
 
-    batch_size: rows per step. steps: of a round; None for as many as it takes to see every row once.
+    batch_size: rows per step. steps: of a round; None for as many as it takes to see every row.
     """
 
     rounds: int
@@ -33,17 +34,19 @@ class Schedule:
             return Schedule(training.epochs, training.batch_size or BATCH_BY_EPOCHS, None)
         return Schedule(MOST_STEPS // STEPS_PER_ROUND, training.batch_size or BATCH_BY_STEPS, STEPS_PER_ROUND)
 
-    def most_steps(self, rows: int) -> int:
-        """Returns the number of steps of the whole training."""
-        return self.rounds * (self.steps or -(-rows // self.batch_size))
-
-    def batches(self, rows: int, seed: int) -> NDArray[np.int32]:
-        """Returns the row numbers of every step, int32 (steps, batch_size): one order of all rows after the
-        other, each drawn by the seed.
+    def batches(self, rows: int, seed: int) -> Iterator[NDArray[np.int32]]:
+        """Yields the row numbers of every step of each round, int32 (steps, batch_size): one order of all
+        rows after the other, each drawn by the seed. A round goes on where the last one ended.
         """
-        random, needed = np.random.default_rng(seed), self.most_steps(rows) * self.batch_size
-        orders = [random.permutation(rows).astype(np.int32) for _ in range(-(-needed // rows))]
-        return np.concatenate(orders)[:needed].reshape(-1, self.batch_size)
+        random, left = np.random.default_rng(seed), np.zeros(0, np.int32)
+        needed = (self.steps or -(-rows // self.batch_size)) * self.batch_size
+        for _ in range(self.rounds):
+            orders = [left]
+            while sum(map(len, orders)) < needed:
+                orders.append(random.permutation(rows).astype(np.int32))
+            numbers = np.concatenate(orders)
+            left = numbers[needed:]
+            yield numbers[:needed].reshape(-1, self.batch_size)
 
     def __str__(self) -> str:
         if self.steps is None:

@@ -7,7 +7,7 @@ from models.device import reproducible
 from models.encoding.layout import Layout
 from models.networks import schedule
 from models.networks.dense import layers
-from models.networks.fitting import PATIENCE, STEPS_AT_ONCE, fit_network
+from models.networks.fitting import PATIENCE, fit_network
 from models.networks.schedule import Schedule
 from models.settings import ModelSettings, TrainingSettings
 
@@ -17,20 +17,26 @@ ROWS = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
 
 def test_epochs_decide_where_they_are_set_and_else_the_steps_do_not_depend_on_the_rows() -> None:
     by_epochs, by_steps = Schedule.of(TrainingSettings(epochs=3)), Schedule.of(TrainingSettings())
-    assert (by_epochs.batch_size, by_epochs.most_steps(1_000), by_epochs.most_steps(10_000)) == (512, 6, 60)
-    assert {by_steps.most_steps(rows) for rows in (100, 1_000_000)} == {4_000}
-    assert by_steps.steps is not None
-    assert by_steps.steps % STEPS_AT_ONCE == 0  # else Keras makes a round longer, and runs out of rows
+    assert steps_of(by_epochs, 1_000) == (3, 2, 512)
+    assert steps_of(by_epochs, 10_000) == (3, 20, 512)
+    assert steps_of(by_steps, 100) == steps_of(by_steps, 100_000) == (40, 100, 256)
     assert str(by_steps) == "at most 4,000 steps of 256 rows, an epoch being 100 of them"
 
 
-def test_the_steps_pass_all_rows_again_and_again_in_an_order_drawn_by_the_seed() -> None:
-    batches = Schedule(rounds=3, batch_size=40, steps=5).batches(100, seed=1)
-    assert batches.shape == (15, 40)
-    for rows in batches.reshape(6, 100):
-        assert sorted(rows) == list(range(100))
-    assert (Schedule(3, 40, 5).batches(100, seed=1) == batches).all()
-    assert (Schedule(3, 40, 5).batches(100, seed=2) != batches).any()
+@pytest.mark.parametrize("steps", [5, None])
+def test_rounds_pass_all_rows_again_and_again_in_an_order_drawn_by_the_seed(steps: int | None) -> None:
+    first, again, other = (
+        np.concatenate(list(Schedule(6, 40, steps).batches(100, seed))) for seed in (1, 1, 2)
+    )
+    assert first.shape == ((5 if steps else 3) * 6, 40)
+    passes = first.reshape(-1)[: first.size // 100 * 100].reshape(-1, 100)
+    assert (np.sort(passes) == np.arange(100)).all()
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def steps_of(schedule: Schedule, rows: int) -> tuple[int, ...]:
+    return schedule.rounds, *next(schedule.batches(rows, seed=1)).shape
 
 
 def test_layers_follow_the_number_of_features_unless_they_are_set() -> None:
