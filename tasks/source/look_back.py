@@ -92,16 +92,25 @@ def check_dates(
 
     cache: the folder that keeps one file per date, if any.
     """
-    return {day: _kept_check(con, dataset, day, content, cache) for day, content in contents.items()}
+    configuration = run_identity(dataset).current
+    return {
+        day: check_date(con, dataset, day, content.rows)
+        if cache is None
+        else _kept_check(con, dataset, day, content, cache, configuration)
+        for day, content in contents.items()
+    }
 
 
 def _kept_check(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date, content: Content, cache: Path | None
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    day: date,
+    content: Content,
+    cache: Path,
+    configuration: str,
 ) -> GateCheck:
-    if cache is None:
-        return check_date(con, dataset, day, content.rows)
     roles = [dataset.columns.private, dataset.columns.details, dataset.source.timezone]
-    key = [RULES, run_identity(dataset).current, roles, content.rows, str(content.hashed)]
+    key = [RULES, configuration, roles, content.rows, str(content.hashed)]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     path = cache / f"{day}.json"
     try:

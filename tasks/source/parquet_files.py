@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 
 import duckdb
-from duckdb.sqltypes import SQLNULL
+from duckdb.sqltypes import SQLNULL, DuckDBPyType
 
 from sql import folded, identifier, literal
 from tasks.core.filesystem import exact_pattern
@@ -21,18 +21,25 @@ def parquet_parts(con: duckdb.DuckDBPyConnection, dated: Mapping[str, date | Non
 
     Raises duckdb.Error if a file cannot be read.
     """
+    types: dict[Columns, dict[str, DuckDBPyType]] = {}
     for (day, columns), alike in _files_by_columns(con, dated).items():
+        if columns not in types:
+            types[columns] = _types(con, columns, alike[-1])
         listed = [literal(exact_pattern(file)) for file in alike]
         relation = f"read_parquet([{', '.join(listed)}], hive_partitioning = false)"
-        one = con.sql(f"from read_parquet({listed[-1]}, hive_partitioning = false)")
-        untyped = [kind == NULL for _, kind, _, _ in _top_level(columns)] or [False] * len(one.columns)
-        types = {
-            name: SQLNULL if is_null else kind
-            for name, kind, is_null in zip(one.columns, one.types, untyped, strict=True)
-        }
         # Literals instead of parameters: DuckDB reads a relation with parameters into memory for a view.
-        part = Part(relation, types, date_literal(day), files=tuple(alike))
+        part = Part(relation, types[columns], date_literal(day), files=tuple(alike))
         yield as_utc(part, [name for name, _, _, is_int96 in _top_level(columns) if is_int96])
+
+
+def _types(con: duckdb.DuckDBPyConnection, columns: Columns, file: str) -> dict[str, DuckDBPyType]:
+    """Returns the type of each column of a file with these columns."""
+    found = con.sql(f"from read_parquet({literal(exact_pattern(file))}, hive_partitioning = false)")
+    untyped = [kind == NULL for _, kind, _, _ in _top_level(columns)] or [False] * len(found.columns)
+    return {
+        name: SQLNULL if is_null else kind
+        for name, kind, is_null in zip(found.columns, found.types, untyped, strict=True)
+    }
 
 
 def united_part(con: duckdb.DuckDBPyConnection, dated: Mapping[str, date]) -> Part:
