@@ -1,0 +1,4 @@
+-- Replaces the message of a run.
+update runs
+set message = $message
+where run_id = $run_id;
