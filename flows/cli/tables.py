@@ -188,7 +188,7 @@ def pruning_table(pruned: "Pruning") -> None:
 def forgetting_table(forgotten: "Forgetting") -> None:
     """Prints where an entity was removed, or would be, and what still leads to it."""
     days = forgotten.dates
-    where = f"{len(days)} dates, {days[0]}..{days[-1]},"
+    where = f"{days[0]}..{days[-1]} ({len(days):,} with rows)"
     done = f"now stand under {forgotten.pseudonym}:" if forgotten.done else "would be forgotten"
     hint = "" if forgotten.done else "; nothing was changed: add --yes"
     say(f"Rows of the entity on {where} {done}{hint}")

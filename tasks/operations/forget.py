@@ -99,8 +99,8 @@ def _require_no_open_night(warehouse: Warehouse) -> None:
     waiting = [f"{folder.name} (scored)" for folder in waiting_folders(warehouse.files)]
     if found := [*held, *waiting]:
         raise NightError(
-            f"{len(found)} nights wait for their commit and may name the entity: {', '.join(found)}; commit, "
-            "accept or discard them with `nightscore publish`, then forget the entity"
+            f"{', '.join(found)}: nights that wait ({len(found)}) may name the entity; commit, accept or "
+            "discard them with `nightscore publish`, then forget the entity"
         )
 
 
@@ -111,7 +111,7 @@ def _find(con: duckdb.DuckDBPyConnection, dataset: Dataset, entity: str) -> _Ent
     if not found:
         raise NightError(
             f"no scored or quarantined row of {dataset.name} is of the entity {entity}; write it as "
-            "`nightscore alerts` shows it"
+            "the view `alerts` shows it"
         )
     return _Entity(entity, path, [each["partition_date"] for each in found], [each["id"] for each in found])
 
@@ -157,7 +157,7 @@ def _unreached(dataset: Dataset, warehouse: Warehouse, versions: int) -> Sequenc
         "the source: it keeps its rows; whoever scores one of these dates again (`run --force`, `catch-up` "
         "after a change of the source) or a later date with rows of the entity brings it back, so delete it "
         "there first",
-        f"the artifacts of {versions} versions: encoded training rows without ids, and what the networks "
+        f"artifacts of versions ({versions} kept): encoded training rows without ids, and what the networks "
         "learnt from them; train anew and prune the old ones",
         "score, rank, p-value and flag of its rows, which stay under the pseudonym: whoever has the source "
         "and a version can score a row again and compare",

@@ -88,7 +88,7 @@ def test_the_command_refuses_what_it_cannot_do_in_one_line(scored_bank: Bank) ->
     waiting = settings.open_warehouse().files / "staging" / str(NIGHT)
     waiting.mkdir(parents=True)
     (waiting / "publication.json").write_text("{}")
-    with pytest.raises(NightError, match="1 nights wait for their commit"):
+    with pytest.raises(NightError, match=r"2026-01-10 \(scored\): nights that wait \(1\)"):
         forget(settings, settings.open_warehouse(), "card-001")
 
 
