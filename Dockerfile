@@ -2,7 +2,7 @@
 #
 #   docker build -t nightscore .
 #   docker build -t nightscore:gpu --build-arg LOCK=requirements-gpu.lock \
-#       --build-arg EXTRAS="--extra s3 --extra lake --extra dask --extra gpu" .
+#       --build-arg EXTRAS="--extra s3 --extra lake --extra lakehouse --extra dask --extra gpu" .
 #   docker run --rm -v "$PWD:/nights" nightscore run --date 2018-07-25
 #
 # /nights is the folder of nightscore.toml. The warehouse (a DuckDB file) and the files folder are created in
@@ -16,7 +16,7 @@ ENV VIRTUAL_ENV=/opt/nightscore UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 UV_PYTHON_DO
 WORKDIR /build
 RUN python -m venv --without-pip /opt/nightscore
 COPY pyproject.toml requirements.lock requirements-gpu.lock ./
-ARG LOCK=requirements.lock EXTRAS="--extra s3 --extra lake --extra dask"
+ARG LOCK=requirements.lock EXTRAS="--extra s3 --extra lake --extra lakehouse --extra dask"
 # The lock is a constraint: its versions and hashes apply, but only packages that are needed to run are
 # installed.
 RUN uv pip install --require-hashes --constraints $LOCK --requirements pyproject.toml $EXTRAS

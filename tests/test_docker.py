@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -81,6 +82,13 @@ def test_the_other_lock_of_the_build_is_there() -> None:
     assert "pytest" not in re.findall(
         r"^([a-z0-9-]+)==", (ROOT / "requirements-gpu.lock").read_text(), re.MULTILINE
     )
+
+
+def test_the_image_has_every_extra_and_the_other_one_gpu_too() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    plain = " ".join(f"--extra {name}" for name in extras if name != "gpu")
+    assert settings(stages()[0], "ARG")["EXTRAS"] == plain
+    assert f'--build-arg EXTRAS="{plain} --extra gpu"' in (ROOT / "Dockerfile").read_text()
 
 
 @pytest.fixture

@@ -69,9 +69,12 @@ def notify(
 @app.command()
 def prune(
     keep_days: Annotated[
-        int,
+        int | None,
         typer.Option("--keep-days", min=0, help="Drop only what became old more than this many days ago."),
-    ],
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option("--entity", help="Instead, forget this entity, such as one card.")
+    ] = None,
     scores: Annotated[
         bool, typer.Option("--scores", help="Also drop old scores and quarantined rows of current runs.")
     ] = False,
@@ -83,21 +86,27 @@ def prune(
     debug: Debug = False,
 ) -> None:
     """List, and with --yes drop, old staging folders, reports, artifacts that no version in use needs, and
-    rows of superseded runs.
+    rows of superseded runs; or forget one entity.
 
     Example: nightscore prune --keep-days 90
     """
+    if (keep_days is None) == (entity is None):
+        raise typer.BadParameter("give either --keep-days DAYS or --entity ID")
+    if entity is not None and scores:
+        raise typer.BadParameter(
+            "--scores belongs to --keep-days; --entity forgets the scores of the entity anyway"
+        )
     settings = load_settings(config)
-    from flows.cli.tables import pruning_table
+    from flows.cli.tables import forgetting_table, pruning_table
+    from tasks.operations.forget import forget
     from tasks.operations.prune import prune
 
-    pruned = prune(
-        settings.open_warehouse(),
-        keep_days,
-        datetime.now(UTC).date(),
-        scores=scores,
-        yes=yes,
-    )
+    warehouse = settings.open_warehouse()
+    if keep_days is None:
+        forgotten = forget(settings, warehouse, entity or "", yes=yes)
+        print_json(dataclasses.asdict(forgotten)) if as_json else forgetting_table(forgotten)
+        return
+    pruned = prune(warehouse, keep_days, datetime.now(UTC).date(), scores=scores, yes=yes)
     if as_json:
         print_json(dataclasses.asdict(pruned))
         return

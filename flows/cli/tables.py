@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # some take seconds to import; the callers have imported what
     from tasks.core.evaluation_result import Evaluation, Figure, Ranking
     from tasks.evaluation.explain import ExplainedRow
     from tasks.evaluation.replay import Replay
+    from tasks.operations.forget import Forgetting
     from tasks.operations.installation import Check
     from tasks.operations.prune import Pruning
     from tasks.operations.source_look import SourceLook
@@ -182,6 +183,18 @@ def pruning_table(pruned: "Pruning") -> None:
         data_table(["what", "count", "rows", "bytes", "oldest", "newest"], lines)
     for reason in pruned.left:
         say(f"Not dropped: {reason}")
+
+
+def forgetting_table(forgotten: "Forgetting") -> None:
+    """Prints where an entity was removed, or would be, and what still leads to it."""
+    days = forgotten.dates
+    where = f"{days[0]}..{days[-1]} ({len(days):,} with rows)"
+    done = f"now stand under {forgotten.pseudonym}:" if forgotten.done else "would be forgotten"
+    hint = "" if forgotten.done else "; nothing was changed: add --yes"
+    say(f"Rows of the entity on {where} {done}{hint}")
+    data_table(["place", "count"], [(each.place, _thousands(each.count)) for each in forgotten.removed])
+    for place in forgotten.unreached:
+        say(f"Not reached: {place}.")
 
 
 def _thousands(number: int | None) -> str:

@@ -94,9 +94,11 @@ order by runs.partition_date desc, is_over desc, feature;
 -- quiet_days dates before it, was not confirmed since, and is not so much stranger: its score is at most quiet_factor
 -- times that of the dismissed alert (of another version, its p_value is not below that one's divided by the factor),
 -- and its p_value is not the lowest that its version gives, unless that of the dismissed alert was.
+-- quiet_tonight: so many alerts of the date are quiet, by which the list of the view `alerts` is shorter.
+-- With a filter on partition_date, reasons and details are read of that date alone.
 create or replace view all_alerts as
 with flagged as (
-    select *, coalesce(entity, id) as alert_entity
+    select run_id, partition_date, id, coalesce(entity, id) as alert_entity, score, p_value, rank, model_version
     from scores
     where is_flagged
 ),
@@ -119,21 +121,6 @@ worst as (
     from flagged
     qualify row_number() over (partition by partition_date, alert_entity order by rank, id) = 1
 ),
-described as (
-    select
-        *,
-        list_transform(
-            reasons,
-            lambda reason:
-                reason.feature || ' ' || reason.observed
-                || case
-                    when reason.usual is not null then ' (' || reason.usual || ')'
-                    when reason.expected <> reason.observed then ' (expected ' || reason.expected || ')'
-                    else ''
-                end
-        ) as reason_texts,
-    from worst
-),
 answered as (
     select
         flagged.partition_date,
@@ -147,7 +134,7 @@ answered as (
 ),
 with_status as (
     select
-        described.*,
+        worst.*,
         case
             when answered.is_fraud then 'confirmed'
             when latest_answers.answer = 'normal' then 'dismissed'
@@ -156,12 +143,12 @@ with_status as (
         answered.answered_by,
         nullif(answered.note, '') as note,
         p_value <= 1.000001 / (1 + try_cast(models.metrics ->> 'held_out' as double)) as is_lowest,
-    from described
+    from worst
     left join answered
-        on answered.partition_date = described.partition_date and answered.alert_entity = described.alert_entity
+        on answered.partition_date = worst.partition_date and answered.alert_entity = worst.alert_entity
     left join latest_answers
-        on latest_answers.id = described.id and latest_answers.partition_date = described.partition_date
-    left join models on models.version = described.model_version
+        on latest_answers.id = worst.id and latest_answers.partition_date = worst.partition_date
+    left join models on models.version = worst.model_version
 ),
 rule_in_force as (
     select quiet_days, quiet_factor
@@ -192,43 +179,66 @@ quiet as (
             else tonight.p_value >= dismissed.p_value / quiet_factor
         end
         and (coalesce(not tonight.is_lowest, true) or coalesce(dismissed.is_lowest, false))
+),
+numbered as (
+    select
+        with_status.*,
+        rows_flagged,
+        flagged_last_30_days,
+        row_number() over (partition by with_status.partition_date order by rank, with_status.id) as alert,
+        quiet.partition_date is not null as is_quiet,
+        count(quiet.partition_date) over (partition by with_status.partition_date) as quiet_tonight,
+    from with_status
+    join nightly_flags
+        on nightly_flags.partition_date = with_status.partition_date
+        and nightly_flags.alert_entity = with_status.alert_entity
+    left join quiet
+        on quiet.partition_date = with_status.partition_date and quiet.alert_entity = with_status.alert_entity
 )
 select
-    with_status.partition_date,
-    row_number() over (partition by with_status.partition_date order by rank, with_status.id) as alert,
-    with_status.alert_entity as entity,
-    with_status.id,
+    numbered.partition_date,
+    alert,
+    alert_entity as entity,
+    numbered.id,
     event_time,
-    score,
-    p_value,
+    numbered.score,
+    numbered.p_value,
     rows_flagged,
     flagged_last_30_days,
-    array_to_string(reason_texts, '; ') as because,
+    array_to_string(
+        list_transform(
+            reasons,
+            lambda reason:
+                reason.feature || ' ' || reason.observed
+                || case
+                    when reason.usual is not null then ' (' || reason.usual || ')'
+                    when reason.expected <> reason.observed then ' (expected ' || reason.expected || ')'
+                    else ''
+                end
+        ),
+        '; '
+    ) as because,
     details,
-    model_version,
+    numbered.model_version,
     reasons,
     status,
-    quiet.partition_date is not null as is_quiet,
+    is_quiet,
     answered_by,
     note,
-from with_status
-join nightly_flags
-    on nightly_flags.partition_date = with_status.partition_date
-    and nightly_flags.alert_entity = with_status.alert_entity
-left join quiet
-    on quiet.partition_date = with_status.partition_date and quiet.alert_entity = with_status.alert_entity
-order by with_status.partition_date desc, alert;
+    quiet_tonight,
+from numbered
+join score_rows as whole
+    on whole.run_id = numbered.run_id
+    and whole.partition_date = numbered.partition_date
+    and whole.id = numbered.id
+    and whole.is_flagged
+order by numbered.partition_date desc, alert;
 
 -- Grain: one row per open alert that is not quiet: what to work tonight, with the columns of `all_alerts`.
 -- alert: its number in the whole night, so that it stays what it is while others are answered.
--- quiet_tonight: so many alerts of the date are open and quiet, by which the list is shorter; see `all_alerts`.
 create or replace view alerts as
-with counted as (
-    select *, count(*) filter (is_quiet) over (partition by partition_date) as quiet_tonight
-    from all_alerts
-)
 select * exclude (status, is_quiet, answered_by, note)
-from counted
+from all_alerts
 where status = 'open' and not is_quiet
 order by partition_date desc, alert;
 

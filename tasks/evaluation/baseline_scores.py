@@ -12,6 +12,7 @@ from models.detector.detector import Detector
 from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import DETECTOR
+from tasks.core.forgotten import is_forgotten
 from tasks.core.references import Features, Partition, Validated, Version
 from tasks.core.row_sums import sum_of_ids
 from tasks.evaluation.scored_copies import find_scored_copies
@@ -55,8 +56,9 @@ def stored_features(
 def _validated_again(
     dataset: Dataset, warehouse: Warehouse, partition: Partition, run_id: str, folder: Path
 ) -> Validated:
-    """The partition with the rows refused that a committed run has not scored."""
-    day, scored = partition.date, warehouse.frame("evaluation/list_scored_rows", run_id=run_id)["id"]
+    """The partition with the rows refused that a committed run has not scored, or that were forgotten."""
+    day, stored = partition.date, warehouse.frame("evaluation/list_scored_rows", run_id=run_id)
+    scored = stored.filter(~is_forgotten("id"))["id"]
     with connect(dataset.source) as con, readable(dataset.source, day):
         view = create_view(con, dataset, "day", [day])
         identities = read_identities(con, dataset, view)

@@ -12,6 +12,7 @@ from tasks.core.dataset import Dataset
 from tasks.core.dates import date_range
 from tasks.core.errors import EvaluationError
 from tasks.core.evaluation_result import Evaluation
+from tasks.core.forgotten import is_forgotten
 from tasks.core.identity import run_identity
 from tasks.core.populations import ALL, NEW
 from tasks.core.step import step
@@ -94,6 +95,8 @@ def evaluate_window(
         return replace(measured, notes=(*uncommitted, note))
     compared, missing = find_comparisons(dataset, warehouse, runs, with_reduced)
     scored = add_scores(dataset, warehouse, runs, compared, staging, evaluated)
+    if forgotten := evaluated.filter(is_forgotten("id")).height:
+        notes.append(f"{forgotten:,} rows were forgotten: no other detector is compared on them.")
     evaluation = with_figures(dataset, settings.top_k, measured, scored)
     evaluation = replace(evaluation, notes=(*notes, *missing, *_undefined(evaluation)))
     store_metrics(warehouse, evaluation)

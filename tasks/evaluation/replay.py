@@ -11,6 +11,7 @@ import polars as pl
 from models.errors import ModelError
 from tasks.core.dataset import Dataset
 from tasks.core.errors import EvaluationError, FeatureError, PartitionRejected, SourceError
+from tasks.core.forgotten import is_forgotten
 from tasks.core.references import Features, ScoringModels, Version
 from tasks.evaluation.baseline_scores import require_unchanged, stored_features
 from tasks.evaluation.replay_text import moment, reasons, words
@@ -176,8 +177,10 @@ def _frauds(known: Snapshot, rows: pl.DataFrame) -> int | None:
 
 
 def _differences(stored: pl.DataFrame, computed: pl.DataFrame) -> tuple[Difference, ...]:
-    """By the lower p-value first: scores of two versions are not comparable."""
-    joined = stored.join(computed, on="id", how="full", coalesce=True, suffix="_now")
+    """By the lower p-value first: scores of two versions are not comparable. Forgotten rows are left out."""
+    joined = stored.filter(~is_forgotten("id")).join(
+        computed, on="id", how="full", coalesce=True, suffix="_now"
+    )
     flags = [pl.col(name).fill_null(False) for name in ("is_flagged", "is_flagged_now")]
     strange = joined.filter(flags[0] != flags[1]).sort(pl.min_horizontal("p_value", "p_value_now"), "id")
     rows = strange.with_columns(pl.coalesce("entity", "entity_now").alias("entity"))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from models.settings import ThresholdSettings
 from tasks.core.dataset import Dataset
+from tasks.core.forgotten import is_forgotten
 from tasks.core.identity import run_identity, training_identity
 from tasks.evaluation.snapshot import Snapshot
 
@@ -27,7 +28,10 @@ def reasons(known: Snapshot, dataset: Dataset, other_threshold: bool, other_rows
     run, champion = known.run, known.champion
     if run is None or champion is None:
         return
-    name, found = champion.version.name, False
+    name = champion.version.name
+    forgotten = known.rows.filter(is_forgotten("id")).height
+    if forgotten:
+        yield f"{forgotten:,} stored rows were forgotten since, and are not computed or compared"
     if found := run.version != name:
         yield (
             f"the run used {run.version}; the champion of {known.date} at {moment(known.as_of)} was {name}, "

@@ -27,6 +27,7 @@ from tasks.core.evaluation_result import (
     Figure,
     Ranking,
 )
+from tasks.core.forgotten import is_forgotten
 from tasks.core.populations import ALL, NEW
 from tasks.evaluation.baseline_scores import REDUCED
 
@@ -91,13 +92,16 @@ def with_figures(
 ) -> Evaluation:
     """The evaluation with its ranking, curves, confusion matrix and distribution, all on the rows of its
     population, which have a column of scores for each of the others.
+
+    Rows that were forgotten have none, and are in the figures of the detector alone.
     """
     by_score = {name: metric for name, metric in metrics(top_k).items() if name not in FLAG_METRICS}
     own = found.figures[found.population]
-    ranking, reduced = (_compared(dataset, scored, prefix, by_score) for prefix in ("", REDUCED))
+    kept = scored.filter(~is_forgotten("id"))
+    ranking, reduced = (_compared(dataset, kept, prefix, by_score) for prefix in ("", REDUCED))
     rows = _labelled_rows(dataset, scored, "ranked_by")
     lines = {DETECTOR: curves(rows)} | {
-        name: curves(_labelled_rows(dataset, scored, name)) for name in _columns(scored, "")
+        name: curves(_labelled_rows(dataset, kept, name)) for name in _columns(kept, "")
     }
     return replace(
         found,
@@ -142,7 +146,7 @@ def _compared(
 
 def _columns(scored: pl.DataFrame, prefix: str) -> dict[str, str]:
     """Name of each compared scorer to its column."""
-    names = [column for column in scored.columns if column not in KEYS]
+    names = [column for column in scored.columns if column not in KEYS and scored.height]
     chosen = [name for name in names if name.startswith(REDUCED) == bool(prefix)]
     return {name.removeprefix(prefix): name for name in chosen}
 

@@ -57,7 +57,7 @@ def old_files(files: Path, registered: Registered, oldest: date) -> tuple[list[O
     found: list[OldFile] = []
     left: list[str] = []
     for folder, kind_of in _folders(registered):
-        if not _is_own(files, files / folder):
+        if not is_own(files, files / folder):
             left.append(f"{files / folder} is a link; nothing in it is removed")
             continue
         for path in sorted((files / folder).iterdir()) if (files / folder).is_dir() else ():
@@ -73,7 +73,7 @@ def old_files(files: Path, registered: Registered, oldest: date) -> tuple[list[O
 
 def remove_file(files: Path, old: OldFile) -> bool:
     """Removes a file or folder; returns False if by now it is in use, a link or a scored night."""
-    if not _is_own(files, old.path):
+    if not is_own(files, old.path):
         return False
     if old.kind == STAGED:
         with abandoned(old.path) as free:
@@ -121,12 +121,12 @@ def _why_left(files: Path, path: Path) -> str | None:
         return "is a link; remove it by hand"
     if (path / FILE).exists():
         return "is a scored night that waits for its commit; `nightscore publish` commits it"
-    if _is_used(path) or _is_used(training):
+    if is_used(path) or is_used(training):
         return "is in use by a running process"
     return None
 
 
-def _is_used(folder: Path) -> bool:
+def is_used(folder: Path) -> bool:
     """Whether a running process has locked the folder; unlike `abandoned`, this creates no file in it."""
     try:
         with (folder / RUNNING).open("r+") as file:
@@ -138,7 +138,7 @@ def _is_used(folder: Path) -> bool:
     return False
 
 
-def _is_own(files: Path, path: Path) -> bool:
+def is_own(files: Path, path: Path) -> bool:
     """Whether the path is really below the dataset's folder, with no link on the way."""
     return path.resolve() == files.resolve() / path.relative_to(files)
 

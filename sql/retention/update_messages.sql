@@ -1,0 +1,4 @@
+-- Replaces a message of runs.
+update runs
+set message = $replacement
+where message = $text;

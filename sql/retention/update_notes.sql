@@ -1,0 +1,4 @@
+-- Deletes a note of answers.
+update answers
+set note = null
+where note = $text;

@@ -1,0 +1,4 @@
+-- Replaces the reason of promotions.
+update promotions
+set why = $replacement
+where why = $text;

@@ -1,0 +1,10 @@
+"""The pseudonyms of what was forgotten; see tasks.operations.forget."""
+
+import polars as pl
+
+_ID = r"^forgotten-\d+-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+
+def is_forgotten(column: str) -> pl.Expr:
+    """Whether a column of ids holds the pseudonym of a forgotten row; no row of the source has it."""
+    return pl.col(column).str.contains(_ID)
