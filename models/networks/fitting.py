@@ -12,7 +12,7 @@ from models.device import keras, strategy, tf
 from models.encoding.layout import Layout, rows_at_once
 from models.encoding.samples import cap
 from models.errors import TrainingError
-from models.networks.architectures import ARCHITECTURES
+from models.networks import architectures
 from models.networks.noise import find_noise, validation_rows
 from models.networks.residuals import residual
 from models.networks.reuse import Form, keep, take
@@ -228,7 +228,7 @@ def _rows_of_steps(fit: NDArray[np.float32], schedule: Schedule, seed: int) -> d
 
 def for_scoring(network: keras.Model, layout: Layout, model: ModelSettings, seed: int) -> keras.Model:
     """Returns a float32 copy of the network on one device, without optimiser."""
-    copy = ARCHITECTURES[model.architecture](layout, model, seed)
+    copy = architectures.build(layout, model, seed)
     copy.set_weights(network.get_weights())
     return copy
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.device import has_gpu, keras
 from models.encoding.layout import Layout
-from models.networks.architectures import ARCHITECTURES
+from models.networks import architectures
 from models.networks.residuals import loss
 from models.settings import ModelSettings
 
@@ -29,7 +29,7 @@ _kept: dict[Form, keras.Model] = {}
 
 def take(form: Form, seed: int) -> keras.Model:
     """Returns an untrained, compiled network, as the seed draws it."""
-    fresh = ARCHITECTURES[form.settings.architecture](form.layout, form.settings, seed)
+    fresh = architectures.build(form.layout, form.settings, seed)
     kept = _kept.pop(form, None)
     if kept is None:
         fresh.compile(
