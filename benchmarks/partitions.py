@@ -64,6 +64,13 @@ def creditcard_2013(rows: pl.DataFrame) -> Partitions:
     return {TRAINING: ordered[:training], NIGHT: ordered[training:]}
 
 
+def creditcard_2013_random(rows: pl.DataFrame) -> Partitions:
+    """Training: 67% of the rows, drawn by seed 0, frauds and all. Night: the rest."""
+    drawn = np.random.default_rng(0).permutation(rows.height)
+    numbered, training = rows.with_row_index("id"), rows.height * 67 // 100
+    return {TRAINING: numbered[np.sort(drawn[:training])], NIGHT: numbered[np.sort(drawn[training:])]}
+
+
 def fashion_mnist(rows: pl.DataFrame) -> Partitions:
     """One pair of classes after the other: a date with training images of the normal class, and the next one,
     its night.
@@ -123,6 +130,7 @@ def _file(name: str) -> Callable[[Path], pl.DataFrame]:
 SETS = {
     "kddcup99": UndatedSet(_file("kddcup99/kddcup_10_percent.parquet"), kddcup99),
     "creditcard_2013": UndatedSet(_file("creditcard_2013/day1.parquet"), creditcard_2013),
+    "creditcard_2013_random": UndatedSet(_file("creditcard_2013/day1.parquet"), creditcard_2013_random),
     "fashion_mnist": UndatedSet(_file("fashion_mnist/test_10k.parquet"), fashion_mnist),
     "generated": UndatedSet(lambda data: generate(), generated),
 }

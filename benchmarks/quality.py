@@ -1,78 +1,55 @@
 """How good the detectors are: the public protocols, each through the same flow as every night, from the files
-of examples/.
+of examples/, and the tabular sets of ADBench from the defaults.
 
-Prints one JSON line per figure, and at the end a Markdown table on standard error; `make bench-quality` runs
-it. A baseline has no threshold, so its precision, recall, F1 and accuracy are those of as many flags as the
-detector's.
+Prints one JSON line per figure, the mean over trainings with several random seeds, and at the end a Markdown
+table on standard error; `make bench-quality` runs it. A baseline has no threshold, so its precision, recall,
+F1 and accuracy are those of as many flags as the detector's.
 """
 
 import argparse
 import json
 import os
 import re
-import shutil
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
+import tabular_sets
 from partitions import SETS, DataMissing, public_data, write
 from protocols import PROTOCOLS, Protocol
+from quality_figures import Figures, figures_of, mean, mean_over_seeds, spread
+from quality_rows import Row, table
 
-from tasks.core.evaluation_result import DETECTOR, Confusion, Curve, Evaluation, Figure
+from tasks.core.evaluation_result import DETECTOR, Evaluation
+from tasks.core.populations import ALL
+from tasks.registry.listing import ListedVersion, list_versions
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-PRECISION = 0.60  # recall is told at this precision
-TIE = 1e-9  # a figure is better than another by more than the rounding of their sums
-
-SHOWN = (
-    "no_model",
-    "untrained_network",
-    "isolation_forest",
-)  # baselines with a column of their own in the table
-
-Figures = dict[str, Figure]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure of one detector; low and high bound its 95% interval, rows and positives are what it was
-    measured on.
-    """
-
-    data: str
-    protocol: str
-    config: str
-    detector: str
-    score: str | None
-    metric: str
-    value: float | None
-    low: float | None
-    high: float | None
-    published: float | None
-    reach: float | None
-    reached: bool | None
-    rows: int
-    positives: int
-    chosen_on: str
+TIE = 1e-9  # a figure is worse than another by more than the rounding of their sums
+# Members of an ensemble have the seeds that follow: the steps are so wide that no two trainings share one.
+SEEDS = tuple(range(42, 1_000, 100))
 
 
 def main() -> None:
     """Runs the protocols that are asked for, one after the other; status 1 where one of them could not be
     run.
     """
-    names = sorted({name for protocol in PROTOCOLS for name in (protocol.data, protocol.config)})
+    names = {name for protocol in PROTOCOLS for name in (protocol.data, protocol.config)}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--only",
-        choices=names,
+        choices=sorted({*names, tabular_sets.DATA}),
         action="append",
         help="this data set or configuration alone; may be given more than once",
+    )
+    parser.add_argument(
+        "--seeds", type=int, choices=range(1, len(SEEDS) + 1), default=3, help="trainings of each protocol"
     )
     parser.add_argument(
         "--folder",
@@ -85,18 +62,23 @@ def main() -> None:
         for protocol in PROTOCOLS
         if not asked.only or {protocol.data, protocol.config} & set(asked.only)
     ]
+    seeds = SEEDS[: asked.seeds]
     with TemporaryDirectory(prefix="nightscore-quality-") as temporary:
-        rows, failures = run_all(chosen, (asked.folder or Path(temporary)).absolute())
+        rows, failures = run_all(chosen, (asked.folder or Path(temporary)).absolute(), seeds)
+    if not asked.only or tabular_sets.DATA in asked.only:
+        rows += kept(lambda: tabular_sets.rows(seeds), tabular_sets.DATA, failures)
     print(table(rows), file=sys.stderr)
     if failures:
         raise SystemExit("\n".join(f"quality: {failure}" for failure in failures))
 
 
-def run_all(protocols: Iterable[Protocol], folder: Path) -> tuple[list[Row], list[str]]:
+def run_all(
+    protocols: Iterable[Protocol], folder: Path, seeds: tuple[int, ...]
+) -> tuple[list[Row], list[str]]:
     """Prints the lines of each protocol as soon as it is judged; gives all of them, and why a protocol could
     not be run.
     """
-    from flows.console import EXPECTED, show_progress
+    from flows.console import show_progress
     from flows.serving.prefect_server import starting_server
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,22 +90,26 @@ def run_all(protocols: Iterable[Protocol], folder: Path) -> tuple[list[Row], lis
     rows: list[Row] = []
     failures: list[str] = []
     for protocol in protocols:
-        try:
-            found = list(run(protocol, folder))
-        except (*EXPECTED, DataMissing) as error:
-            failures.append(f"{protocol.config} was not judged: {error}")
-            continue
-        for row in found:
-            print(json.dumps(asdict(row)), flush=True)
-        rows += found
+        rows += kept(lambda protocol=protocol: run(protocol, folder, seeds), protocol.config, failures)
     return rows, failures
 
 
-def run(protocol: Protocol, folder: Path) -> Iterator[Row]:
-    """Scores and judges the nights of a protocol in a warehouse of their configuration's own."""
-    from flows.serving.deployments import evaluate
-    from flows.settings import load_settings
+def kept(found: Callable[[], Iterable[Row]], name: str, failures: list[str]) -> list[Row]:
+    """Prints and returns the lines that were found; adds to the failures why there are none."""
+    from flows.console import EXPECTED
 
+    try:
+        rows = list(found())
+    except (*EXPECTED, DataMissing) as error:
+        failures.append(f"{name} was not judged: {error}")
+        return []
+    for row in rows:
+        print(json.dumps(asdict(row)), flush=True)
+    return rows
+
+
+def run(protocol: Protocol, folder: Path, seeds: tuple[int, ...]) -> Iterator[Row]:
+    """Scores and judges the nights of a protocol, for each seed in a warehouse of its own."""
     if protocol.data in SETS:
         write(protocol.data, public_data(), folder / "partitions")
     elif not (public_data() / protocol.data).is_dir():
@@ -131,15 +117,14 @@ def run(protocol: Protocol, folder: Path) -> Iterator[Row]:
             f"there is no {public_data() / protocol.data}; set NIGHTSCORE_DATA to the folder of public "
             "data that has it"
         )
-    config = folder / protocol.config / "nightscore.toml"
-    config.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(EXAMPLES / f"{protocol.config}.toml", config)
-    settings = load_settings(config)
-    windows = [
-        evaluate(config, *window, window[1] + timedelta(days=protocol.label_delay_days))[0]
-        for window in protocol.windows
+    configs = [seeded(EXAMPLES / f"{protocol.config}.toml", folder, seed) for seed in seeds]
+    delay = timedelta(days=protocol.label_delay_days)
+    judged = [
+        [evaluated(config, *window, window[1] + delay) for window in protocol.windows] for config in configs
     ]
-    found = mean([figures_of(window) for window in windows])
+    by_seed = [mean([figures_of(window) for window in windows]) for windows in judged]
+    version = newest_version(configs[0])
+    found = mean_over_seeds(by_seed)
     for detector, figures in found.items():
         own = detector == DETECTOR
         for metric in protocol.metrics:
@@ -149,19 +134,45 @@ def run(protocol: Protocol, folder: Path) -> Iterator[Row]:
                 data=protocol.data,
                 protocol=protocol.about,
                 config=protocol.config,
-                detector=settings.model.architecture if own else detector,
-                score=settings.model.score if own else None,
+                detector=version.architecture if own else detector,
+                score=version.score if own else None,
                 metric=metric,
                 value=figure.value,
+                spread=spread([each[detector][metric].value for each in by_seed]),
                 low=figure.low,
                 high=figure.high,
                 published=protocol.published.get(metric) if own else None,
                 reach=reach,
                 reached=reached,
-                rows=sum(window.rows for window in windows),
-                positives=sum(window.positives or 0 for window in windows),
-                chosen_on=chosen_on(config.read_text()),
+                seeds=len(seeds),
+                rows=sum(window.rows for window in judged[0]),
+                positives=sum(window.positives or 0 for window in judged[0]),
+                chosen_on=chosen_on(configs[0].read_text()),
             )
+
+
+def seeded(example: Path, folder: Path, seed: int) -> Path:
+    """Writes the configuration with this random seed into a folder of its own, and gives its path."""
+    config = folder / example.stem / f"seed-{seed}" / "nightscore.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(example.read_text().replace("[training]\n", f"[training]\nseed = {seed}\n"))
+    return config
+
+
+def newest_version(config: Path) -> ListedVersion:
+    """What was trained with a configuration."""
+    from flows.settings import load_settings
+
+    return list_versions(load_settings(config).open_warehouse(), ALL)[0]
+
+
+@cache
+def evaluated(config: Path, first: date, last: date, as_of: date) -> Evaluation:
+    """A window of nights, which several protocols may have."""
+    from flows.serving.deployments import evaluate
+
+    found: Evaluation = evaluate(config, first, last, as_of)[0]
+    return found
 
 
 def chosen_on(text: str) -> str:
@@ -177,139 +188,16 @@ def chosen_on(text: str) -> str:
     return " ".join(line.lstrip("# ") for line in comment[1].splitlines())
 
 
-def figures_of(judged: Evaluation) -> dict[str, Figures]:
-    """Every figure of the detector (DETECTOR) and of each baseline, by name."""
-    assert judged.ranking is not None
-    assert judged.confusion is not None
-    own = judged.confusion
-    frauds, flags = own.tp + own.fn, own.tp + own.fp
-    found = {}
-    for name, ranked in {DETECTOR: judged.ranking.detector, **judged.ranking.baselines}.items():
-        counts = (
-            own if name == DETECTOR else confusion_at(judged.curves[name].roc, frauds, own.fp + own.tn, flags)
-        )
-        at_precision = Figure(recall_at_precision(judged.curves[name].precision_recall, PRECISION))
-        found[name] = {**verdicts(counts), f"recall_at_precision_{PRECISION:.2f}": at_precision, **ranked}
-    return found
-
-
-def confusion_at(roc: Curve, frauds: float, normals: float, flags: float) -> Confusion:
-    """The confusion matrix of the `flags` highest rows; of rows with equal scores an equal share is
-    flagged.
-    """
-    true_rate = float(np.interp(flags, np.array(roc.x) * normals + np.array(roc.y) * frauds, roc.y))
-    tp = true_rate * frauds
-    return Confusion(tp=tp, fp=flags - tp, fn=frauds - tp, tn=normals - flags + tp)
-
-
-def verdicts(counts: Confusion) -> Figures:
-    """Precision, recall, F1 and accuracy from a confusion matrix with frauds and flags in it."""
-    rows = counts.tp + counts.fp + counts.fn + counts.tn
-    return {
-        "precision": Figure(counts.tp / (counts.tp + counts.fp)),
-        "recall": Figure(counts.tp / (counts.tp + counts.fn)),
-        "f1": Figure(2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn)),
-        "accuracy": Figure((counts.tp + counts.tn) / rows),
-    }
-
-
-def recall_at_precision(curve: Curve, precision: float) -> float:
-    """The highest recall of a precision-recall curve at this precision or a higher one; 0 where it is never
-    reached.
-    """
-    return max(
-        (recall for recall, reached in zip(curve.x, curve.y, strict=True) if reached >= precision),
-        default=0.0,
-    )
-
-
-def mean(windows: list[dict[str, Figures]]) -> dict[str, Figures]:
-    """The mean of every figure over the windows; one window keeps its intervals, and of several there are
-    none.
-    """
-    first = windows[0]
-    if len(windows) == 1:
-        return first
-    return {
-        name: {metric: _mean([window[name][metric].value for window in windows]) for metric in first[name]}
-        for name in first
-    }
-
-
-def _mean(values: list[float | None]) -> Figure:
-    known = [value for value in values if value is not None]
-    return Figure(sum(known) / len(known) if len(known) == len(values) else None)
-
-
 def _reach(protocol: Protocol, found: dict[str, Figures], metric: str) -> tuple[float | None, bool | None]:
-    """What the detector is to reach, a figure or more than the best of its rivals, and whether it does."""
+    """What the detector is to reach, a figure or the best of its rivals, and whether it does."""
     value = found[DETECTOR][metric].value
-    if metric in protocol.reach:
-        return protocol.reach[metric], value is not None and value >= protocol.reach[metric]
-    if metric not in protocol.beat:
-        return None, None
-    rivals = protocol.rivals or [name for name in found if name != DETECTOR]
-    best = max(other for name in rivals if (other := found[name][metric].value) is not None)
-    return best, value is not None and value > best + TIE
-
-
-def table(rows: list[Row]) -> str:
-    """One Markdown line for each figure of a detector: its value beside those of baselines, the published one
-    and the one to reach.
-
-    What a line shares with the one above is not repeated.
-    """
-    head = [
-        "data",
-        "protocol",
-        "detector",
-        "metric",
-        "value (95% interval)",
-        *map(_words, SHOWN),
-        "best baseline",
-        "published",
-        "to reach",
-    ]
-    lines = [head, ["---"] * len(head)]
-    above: list[str] = []
-    for row in (row for row in rows if row.score is not None):
-        rivals = {
-            other.detector: other.value
-            for other in rows
-            if other.score is None
-            and (other.config, other.protocol, other.metric) == (row.config, row.protocol, row.metric)
-        }
-        best = max(rivals, key=lambda name: rivals[name] or 0.0)
-        interval = "" if row.low is None or row.high is None else f" ({row.low:.3f}-{row.high:.3f})"
-        where = [row.data, row.protocol, f"{row.detector}, {row.score}"]
-        figures = [
-            _shown(row.value) + interval,
-            *(_shown(rivals[name]) for name in SHOWN),
-            f"{_shown(rivals[best])} {_words(best)}",
-        ]
-        lines.append(
-            [
-                *(where if where != above else ["", "", ""]),
-                _words(row.metric),
-                *figures,
-                _shown(row.published),
-                _to_reach(row),
-            ]
-        )
-        above = where
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def _to_reach(row: Row) -> str:
-    return "" if row.reach is None else f"{row.reach:.3f}: {'reached' if row.reached else 'not reached'}"
+    reach = protocol.reach.get(metric)
+    if reach is None:
+        if metric not in protocol.unbeaten:
+            return None, None
+        rivals = protocol.rivals or [name for name in found if name != DETECTOR]
+        reach = max(other for name in rivals if (other := found[name][metric].value) is not None)
+    return reach, value is not None and value >= reach - TIE
 
 
 if __name__ == "__main__":

@@ -68,6 +68,12 @@ class Settings(Dataset):
 
     @model_validator(mode="after")
     def _unit_of_a_fixed_threshold(self) -> Self:
+        unnamed = self.model.named_architecture is None and self.features.image is None
+        if self.threshold.strategy == "fixed" and self.model.score and unnamed:
+            raise ValueError(
+                "threshold.strategy fixed flags from a value in units of the score, which depend on the "
+                'network, so model.architecture must be set; until the default changed, it was "dense"'
+            )
         if self.threshold.strategy == "fixed" and self.model.score is None:
             raise ValueError(
                 "threshold.strategy fixed flags from a value in units of the score, so model.score must be "

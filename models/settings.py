@@ -42,8 +42,10 @@ class ModelSettings(Section):
     refused, unless it has its default.
     """
 
-    architecture: Literal["dense", "linear", "vae", "conv", "denoiser"] = "dense"
-    """The kind of network; conv is for images."""
+    architecture: Literal["dense", "linear", "vae", "conv", "denoiser"] | None = None
+    """The kind of network; conv is for images. Unset: denoiser; but dense for images, and where hidden,
+    input_noise, dropout or activity_regularisation is set.
+    """
     hidden: tuple[int, ...] | None = Field(None, min_length=1)
     """All but conv: units per layer; the narrowest, or the first of several, is the latent layer. Unset: 128,
     half the number of features (2 to 64), 128. Of denoiser: units per block; unset: 128, 128.
@@ -82,18 +84,29 @@ class ModelSettings(Section):
             raise ValueError(
                 f'score reconstruction_probability needs architecture "vae"; got {self.architecture!r}'
             )
+        architecture = self.architecture or OF_KEYS
         for key, architectures in USED_BY.items():
-            if (
-                self.architecture not in architectures
-                and getattr(self, key) != type(self).model_fields[key].default
-            ):
+            if architecture not in architectures and self._sets(key):
                 raise ValueError(
-                    f"{key} has no meaning for architecture {self.architecture!r}, only for "
+                    f"{key} has no meaning for architecture {architecture!r}, only for "
                     f"{', '.join(architectures)}; remove it"
                 )
         return self
 
+    @property
+    def named_architecture(self) -> str | None:
+        """The architecture that the keys name: without its own, OF_KEYS where a key of OF_BOTTLENECKS is set;
+        None where the features decide.
+        """
+        return self.architecture or (OF_KEYS if any(map(self._sets, OF_BOTTLENECKS)) else None)
 
+    def _sets(self, key: str) -> bool:
+        """Whether a key has another value than its default."""
+        return bool(getattr(self, key) != type(self).model_fields[key].default)
+
+
+OF_KEYS = "dense"  # the architecture that keys without one are for
+OF_BOTTLENECKS = ("hidden", "input_noise", "dropout", "activity_regularisation")
 USED_BY = {
     "hidden": ("dense", "linear", "vae", "denoiser"),
     "filters": ("conv",),
@@ -140,7 +153,9 @@ class ThresholdSettings(Section):
     strategy: Literal[
         "fixed", "train_quantile", "batch_quantile", "midpoint", "best_f1", "cost", "budget", "fdr"
     ] = "train_quantile"
-    """How rows are chosen. midpoint, best_f1 and cost need `columns.label`; fixed needs `model.score`."""
+    """How rows are chosen. midpoint, best_f1 and cost need `columns.label`; fixed needs `model.score` and
+    `model.architecture`.
+    """
     value: float = 0.99
     """A score (fixed), a quantile (train_quantile, batch_quantile), the cost of a missed fraud in false
     alarms (cost), a number of entities (budget) or a tolerated share of false alarms (fdr); not used by the

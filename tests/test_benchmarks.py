@@ -13,12 +13,15 @@ import polars as pl
 import protocols
 import pytest
 import quality
+import quality_figures
+import quality_rows
 import size
+import tabular_sets
 
 from flows.settings import load_settings
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves
-from models.evaluation.metrics import Figure, LabelledRows, confusion
+from models.evaluation.metrics import Confusion, Figure, LabelledRows, confusion
 
 EXAMPLES = sorted(quality.EXAMPLES.glob("*.toml"))
 
@@ -41,7 +44,7 @@ def test_every_protocol_has_its_example_and_its_set() -> None:
     assert {protocol.config for protocol in protocols.PROTOCOLS} <= {example.stem for example in EXAMPLES}
     assert {protocol.data for protocol in protocols.PROTOCOLS} == {*partitions.SETS, "card_transactions"}
     for protocol in protocols.PROTOCOLS:
-        assert {*protocol.published, *protocol.reach, *protocol.beat} <= set(protocol.metrics)
+        assert {*protocol.published, *protocol.reach, *protocol.unbeaten} <= set(protocol.metrics)
 
 
 def kdd(rows: int = 500) -> pl.DataFrame:
@@ -71,6 +74,14 @@ def test_the_credit_card_night_is_later_than_what_it_learns_from() -> None:
     assert training["Time"].max() <= night["Time"].min()
     assert sorted(pl.concat([training, night])["Amount"]) == list(range(101))
     assert not set(training["id"]) & set(night["id"])
+
+
+def test_the_random_split_of_credit_cards_has_each_row_once() -> None:
+    split = partitions.creditcard_2013_random(pl.DataFrame({"Amount": np.arange(200.0)}))
+    training, night = split[partitions.TRAINING], split[partitions.NIGHT]
+    assert (training.height, night.height) == (134, 66)
+    assert sorted(pl.concat([training, night])["Amount"]) == list(range(200))
+    assert training["id"].max() > night["id"].min()
 
 
 def test_every_pair_of_image_classes_has_a_training_date_and_the_night_after_it() -> None:
@@ -104,6 +115,7 @@ def test_the_nights_that_are_judged_are_those_that_are_written() -> None:
         for protocol in protocols.PROTOCOLS
     }
     assert judged["kddcup99"] == judged["creditcard_2013"] == judged["generated"] == {partitions.NIGHT}
+    assert judged["creditcard_2013_random"] == {partitions.NIGHT}
     assert judged["fashion_mnist"] == {
         partitions.TRAINING + timedelta(days=2 * number + 1) for number in range(len(partitions.PAIRS))
     }
@@ -149,7 +161,8 @@ def test_written_partitions_are_what_the_example_reads(
 
 @pytest.mark.parametrize("name", sorted({*partitions.SETS} - {"generated"}))
 def test_what_is_missing_is_said(name: str, tmp_path: Path) -> None:
-    with pytest.raises(partitions.DataMissing, match=f"{tmp_path}/{name}/.*set NIGHTSCORE_DATA"):
+    folder = name.removesuffix("_random")  # another split of the same file
+    with pytest.raises(partitions.DataMissing, match=f"{tmp_path}/{folder}/.*set NIGHTSCORE_DATA"):
         partitions.write(name, tmp_path, tmp_path)
     assert not any(tmp_path.iterdir())
 
@@ -174,12 +187,12 @@ def test_as_many_flags_by_the_same_scores_give_the_same_confusion_matrix(weighte
     rows = judged(weighted=weighted)
     own, drawn = confusion(rows), curves(rows, points=100_000)
     assert drawn is not None
-    found = quality.confusion_at(drawn.roc, own.tp + own.fn, own.fp + own.tn, own.tp + own.fp)
+    found = quality_figures.confusion_at(drawn.roc, own.tp + own.fn, own.fp + own.tn, own.tp + own.fp)
     assert [found.tp, found.fp, found.fn, found.tn] == pytest.approx([own.tp, own.fp, own.fn, own.tn])
 
 
 def test_verdicts_are_those_of_the_confusion_matrix() -> None:
-    found = quality.verdicts(quality.Confusion(tp=30, fp=10, fn=20, tn=140))
+    found = quality_figures.verdicts(Confusion(tp=30, fp=10, fn=20, tn=140))
     assert {name: figure.value for name, figure in found.items()} == pytest.approx(
         {"precision": 0.75, "recall": 0.6, "f1": 2 / 3, "accuracy": 0.85}
     )
@@ -195,17 +208,25 @@ def test_recall_at_a_precision_is_the_best_that_some_threshold_gives() -> None:
         if rows.weight[flagged & rows.labels].sum() >= 0.6 * rows.weight[flagged].sum():
             best = max(best, (flagged & rows.labels).sum() / rows.labels.sum())
     assert 0 < best < 1
-    assert quality.recall_at_precision(drawn.precision_recall, 0.6) == pytest.approx(best)
-    assert quality.recall_at_precision(drawn.precision_recall, 1.01) == 0
+    assert quality_figures.recall_at_precision(drawn.precision_recall, 0.6) == pytest.approx(best)
+    assert quality_figures.recall_at_precision(drawn.precision_recall, 1.01) == 0
 
 
 def test_several_windows_are_their_mean_and_one_is_itself() -> None:
     one, other = ({"detector": {"recall": Figure(value, 0.1, 0.9)}} for value in (0.4, 0.8))
-    assert quality.mean([one]) == one
-    assert quality.mean([one, other]) == {"detector": {"recall": Figure(pytest.approx(0.6))}}
-    assert quality.mean([one, {"detector": {"recall": Figure(None)}}]) == {
+    assert quality_figures.mean([one]) == one
+    assert quality_figures.mean([one, other]) == {"detector": {"recall": Figure(pytest.approx(0.6))}}
+    assert quality_figures.mean([one, {"detector": {"recall": Figure(None)}}]) == {
         "detector": {"recall": Figure(None)}
     }
+
+
+def test_several_seeds_are_their_mean_with_the_mean_interval_and_a_spread() -> None:
+    one, other = ({"detector": {"recall": Figure(value, 0.1, value + 0.1)}} for value in (0.4, 0.8))
+    found = quality_figures.mean_over_seeds([one, other])["detector"]["recall"]
+    assert (found.value, found.low, found.high) == pytest.approx((0.6, 0.1, 0.7))
+    assert quality_figures.spread([0.4, 0.8]) == pytest.approx(0.2)
+    assert quality_figures.spread([0.4]) is quality_figures.spread([0.4, None]) is None
 
 
 @pytest.mark.slow
@@ -248,7 +269,7 @@ def test_a_protocol_runs_as_a_night_and_gives_a_line_for_every_detector_and_figu
     monkeypatch.setattr(quality, "EXAMPLES", tmp_path)
     monkeypatch.setenv("NIGHTSCORE_PARTITIONS", str(tmp_path / "partitions"))
     (protocol,) = (protocol for protocol in protocols.PROTOCOLS if protocol.config == "generated")
-    rows = list(quality.run(protocol, tmp_path))
+    rows = list(quality.run(protocol, tmp_path, (42, 142)))
     own = {row.metric: row for row in rows if row.score}
     assert tuple(own) == protocol.metrics
     assert {row.detector for row in rows} == {"dense", *BASELINES}
@@ -256,4 +277,24 @@ def test_a_protocol_runs_as_a_night_and_gives_a_line_for_every_detector_and_figu
     assert {(row.rows, row.positives) for row in rows} == {(1000, 200)}
     assert own["recall"].reached == (own["recall"].value == 1.0)
     assert json.loads(json.dumps(asdict(own["accuracy"])))["published"] == 0.694
-    assert quality.table(rows).count("\n") == 1 + len(own)
+    assert all(row.seeds == 2 and row.spread is not None for row in rows)
+    assert quality_rows.table(rows).count("\n") == 1 + len(own)
+
+
+def test_the_tabular_sets_have_a_line_for_each_set_and_for_their_mean(
+    monkeypatch: pytest.MonkeyPatch, no_data: Path
+) -> None:
+    (no_data / "adbench").mkdir()
+    for name, anomalies in (("one", 30), ("two", 60)):
+        labels = [k < anomalies for k in range(200)]
+        pl.DataFrame({"x": range(200), "anomaly": labels}).write_parquet(no_data / f"adbench/{name}.parquet")
+    figures = {"detector": (0.9, 0.5), **dict.fromkeys(BASELINES, (0.95, 0.4))}
+    monkeypatch.setattr(tabular_sets, "judge", lambda *_, **__: figures.items())
+    rows = list(tabular_sets.rows((42, 142)))
+    own = {(row.protocol, row.metric): row for row in rows if row.score}
+    assert len(rows) == 3 * 2 * (1 + len(BASELINES))
+    assert own["one", "auc_roc"].reach == pytest.approx(0.93)
+    assert [own["one", metric].reached for metric in tabular_sets.METRICS] == [False, None]
+    mean = own[tabular_sets.MEAN, "average_precision"]
+    assert (mean.value, mean.reach, mean.reached, mean.seeds) == (0.5, 0.65, False, 2)
+    assert mean.rows == own["one", "auc_roc"].rows + own["two", "auc_roc"].rows == 120

@@ -26,7 +26,7 @@ from models.device import tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded, cap
 from models.graphs import Graph
-from models.networks.architectures import ARCHITECTURES
+from models.networks import architectures
 
 EXPLAINED = 0.9  # share of the variance that the principal components of `pca_residual` explain at most
 MOST_AXES = 200  # principal components computed; images have thousands, which take minutes
@@ -54,8 +54,7 @@ def untrained_network(detector: Detector) -> Score:
     of_residual = [name for name in detector.parts if SCORES[name].contributions]
     parts = tuple(of_residual or ["error"])
     networks = tuple(
-        ARCHITECTURES[settings.architecture](layout, settings, seed + member)
-        for member in range(settings.members)
+        architectures.build(layout, settings, seed + member) for member in range(settings.members)
     )
     sample = detector.samples.training
     normality = fit_score(networks, layout, parts, settings.draws, sample, sample, seed)

@@ -24,6 +24,7 @@ from models.detector.manifest import MANIFEST, fingerprint, network_file, sha256
 from models.detector.score_kinds import parts_of
 from models.device import keras
 from models.encoding.encoder import Encoder
+from models.encoding.layout import Layout
 from models.encoding.samples import Samples
 from models.errors import ArtifactError
 from models.networks.fitting import Epoch
@@ -41,7 +42,7 @@ class _Description(BaseModel):
 
     format: changes when older versions of Nightscore cannot read the folder. Format 1 has only the moments of
     residuals of a `Normality`, format 2 has no tails, format 3 no parts.
-    parts: of a Detector; in formats without them, those of `parts_of`, whose rule was the same then.
+    parts: of a Detector; in formats without them, those of `_former_parts`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -108,12 +109,18 @@ def load(folder: Path, sha256: str | None = None) -> Detector:
         networks=networks,
         calibration=Calibration(**calibration | numbers),
         settings=description.settings,
-        parts=description.parts or parts_of(description.settings, description.encoder.layout),
+        parts=description.parts or _former_parts(description.settings, description.encoder.layout),
         training=description.training,
         history=description.history,
         device=description.device,
         samples=Samples(**_read_arrays(folder / "samples.parquet")),
     )
+
+
+def _former_parts(settings: ModelSettings, layout: Layout) -> tuple[str, ...]:
+    """Returns the parts of a score in formats without them: a denoiser's combined one had always `error`."""
+    parts = parts_of(settings, layout)
+    return ("error", *parts[1:]) if settings.architecture == "denoiser" and len(parts) > 1 else parts
 
 
 def _write(detector: Detector, folder: Path) -> None:

@@ -22,7 +22,7 @@ from models.encoding.encoder import Encoder
 from models.encoding.layout import rows_at_once
 from models.encoding.samples import Encoded, Samples, cap
 from models.errors import TrainingError
-from models.networks.architectures import LAYERS
+from models.networks.architectures import LAYERS, architecture_of
 from models.networks.fitting import Epoch, OnEpoch, fit_network, split
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
 
@@ -45,7 +45,8 @@ class Scores:
 
 @dataclass(frozen=True)
 class Detector:
-    """settings: with the score that was used, also where none was set or `auto` chose it.
+    """settings: with the architecture and the score that were used, also where none was set or `auto` chose
+        the score.
     parts: names in SCORES of what the score is made of; see `score_kinds.parts_of`.
     history: every epoch of every network. device: the device of the training.
     samples: rows of each part, capped, for baselines and the model card.
@@ -60,6 +61,11 @@ class Detector:
     history: tuple[Epoch, ...]
     device: str
     samples: Samples
+
+    @property
+    def architecture(self) -> str:
+        """Returns the name of the networks in ARCHITECTURES."""
+        return architecture_of(self.settings, self.encoder.layout)
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -153,9 +159,10 @@ def train(
     reproducible(training.seed)
     encoder = Encoder.fit(frame[learnt.fit], numeric, categorical, image)
     layout = encoder.layout
-    model = model.model_copy(update={"score": score_of(model, layout)})
+    architecture = architecture_of(model, layout)
+    model = model.model_copy(update={"architecture": architecture, "score": score_of(model, layout)})
     refuse_what_is_too_wide(layout, model)
-    if find_layers := LAYERS.get(model.architecture):
+    if find_layers := LAYERS.get(architecture):
         model = model.model_copy(update={"hidden": find_layers(layout, model)})
     encoded = encoder.encode(frame)
     if not np.ptp(encoded[learnt.fit], axis=0).any():

@@ -18,6 +18,7 @@ from models.settings import ModelSettings
 NEIGHBOURS, COMBINED = "neighbours", "combined"
 DEFAULT, OF_IMAGES = COMBINED, "whitened"  # where none is set; docs/figures.md has why
 RESIDUAL_WEIGHT = 0.25  # in a combined score, where the neighbours have 1, as a denoiser has: docs/figures.md
+FEW_FEATURES = 8  # up to which a denoiser's error is weak, and its whitened residual is not: docs/figures.md
 MOST_COMPONENTS = 4_096  # of a covariance; for larger images it is not computed
 
 Moments = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -112,15 +113,17 @@ def parts_of(model: ModelSettings, layout: Layout) -> tuple[str, ...]:
     """Returns the names in SCORES of what the score is made of: itself, or for COMBINED the score of the
     residual and `neighbours`; see `residual_weight`. A detector keeps those that it was trained with.
 
-    The score of the residual is `reconstruction_probability` of a variational network, `error` of a denoiser,
-    else `whitened`, or `error` for rows too wide for a covariance.
+    The score of the residual is `reconstruction_probability` of a variational network, `error` of a denoiser
+    of more than FEW_FEATURES features, else `whitened`, or `error` for rows too wide for a covariance.
     """
     score = score_of(model, layout)
     if score != COMBINED:
         return (score,)
     if model.architecture == "vae":
         return "reconstruction_probability", NEIGHBOURS
-    by_error = model.architecture == "denoiser" or layout.width > MOST_COMPONENTS
+    by_error = layout.width > MOST_COMPONENTS
+    if model.architecture == "denoiser":
+        by_error |= layout.features > FEW_FEATURES
     return ("error" if by_error else "whitened"), NEIGHBOURS
 
 

@@ -9,6 +9,8 @@ from models.encoding.layout import Layout
 from models.networks import conv, denoiser, dense, linear, vae
 from models.settings import ModelSettings
 
+DEFAULT, OF_IMAGES = "denoiser", "dense"  # where none is set; docs/figures.md has why
+
 Build = Callable[[Layout, ModelSettings, int], keras.Model]
 
 ARCHITECTURES: dict[str, Build] = {
@@ -25,3 +27,15 @@ LAYERS: dict[str, Callable[[Layout, ModelSettings], tuple[int, ...]]] = {
     "vae": dense.layers,
     "denoiser": denoiser.layers,
 }
+
+
+def build(layout: Layout, model: ModelSettings, seed: int) -> keras.Model:
+    """Returns an untrained network of the architecture of the settings; see `architecture_of`."""
+    return ARCHITECTURES[architecture_of(model, layout)](layout, model, seed)
+
+
+def architecture_of(model: ModelSettings, layout: Layout) -> str:
+    """Returns the architecture that the settings name; where they name none, DEFAULT, and OF_IMAGES for
+    images.
+    """
+    return model.named_architecture or (OF_IMAGES if layout.image else DEFAULT)

@@ -7,7 +7,7 @@ The other architectures use its parts as well. Every network has a layer named L
 from models.device import keras
 from models.encoding.layout import Layout
 from models.errors import TrainingError
-from models.settings import ModelSettings
+from models.settings import OF_KEYS, ModelSettings
 
 LATENT = "latent"
 WIDE, LATENT_UNITS = 128, (2, 64)  # without model.hidden
@@ -30,7 +30,9 @@ def build(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
         latent = {"name": LATENT, "activity_regularizer": _activity(settings)} if depth == narrowest else {}
         hidden = dense(units, seed + depth, activation=settings.activation, **latent)(hidden)
     return keras.Model(
-        encoded, reconstruction(hidden, layout, seed + len(hidden_units)), name=settings.architecture
+        encoded,
+        reconstruction(hidden, layout, seed + len(hidden_units)),
+        name=settings.architecture or OF_KEYS,
     )
 
 

@@ -11,7 +11,7 @@ from models.device import keras, strategy, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import cap
 from models.errors import TrainingError
-from models.networks.architectures import ARCHITECTURES
+from models.networks import architectures
 from models.networks.noise import find_noise, validation_rows
 from models.networks.passes import Passes
 from models.networks.residuals import residual
@@ -181,7 +181,7 @@ def _for_scoring(
     weights: list[NDArray[np.float32]], layout: Layout, model: ModelSettings, seed: int
 ) -> keras.Model:
     """Returns a float32 network with these weights on one device, without optimiser."""
-    network = ARCHITECTURES[model.architecture](layout, model, seed)
+    network = architectures.build(layout, model, seed)
     network.set_weights(weights)
     return network
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.device import has_gpu, keras
 from models.encoding.layout import Layout
-from models.networks.architectures import ARCHITECTURES
+from models.networks import architectures
 from models.networks.passes import Passes
 from models.networks.residuals import loss
 from models.settings import ModelSettings
@@ -30,7 +30,7 @@ _kept: dict[Form, Passes] = {}
 
 def take(form: Form, seed: int) -> Passes:
     """Returns the passes of an untrained network, as the seed draws it."""
-    fresh = ARCHITECTURES[form.settings.architecture](form.layout, form.settings, seed)
+    fresh = architectures.build(form.layout, form.settings, seed)
     adam = keras.optimizers.Adam(form.learning_rate)
     fresh.compile(adam, loss=loss(form.layout, fresh), jit_compile=has_gpu())
     fresh.optimizer.build(fresh.trainable_variables)  # no variable may be made while a step is traced

@@ -72,11 +72,13 @@ RUN_FORMATS: dict[int, Sequence[str]] = {
     2: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
     3: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
     4: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE),
+    5: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE),
 }
 TRAINING_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
     2: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
     3: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE, "columns.label_positive"),
+    4: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE, "columns.label_positive"),
 }
 
 
@@ -94,6 +96,7 @@ FORMER_DEFAULTS = {
     "training.epochs": Former(40, 2, 1),
     "training.batch_size": Former(512, 2, 1),
     "model.score": Former("whitened", 3, 2),
+    "model.architecture": Former("dense", 4, 3),
 }
 # A key added to a format later, with the value for which it is left out of the hash.
 NEUTRAL: dict[str, Any] = {

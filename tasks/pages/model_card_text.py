@@ -51,7 +51,7 @@ OF_PIXELS = "Pixels are standardised by the mean and standard deviation of the t
 
 def lead(version: Version, detector: Detector, facts: CardFacts) -> str:
     """Returns a summary of the version."""
-    architecture = detector.settings.architecture
+    architecture = detector.architecture
     rows = "normal rows" if detector.training.rows == "normal" else "rows, known frauds included,"
     return (
         f"A {KINDS.get(architecture, architecture)} autoencoder ({_network(detector)}), trained on "
@@ -76,7 +76,7 @@ def settings(version: Version, detector: Detector, facts: CardFacts) -> list[tup
         ("Window", f"{_window(version)}; scores dates from {long_date(version.as_of)} on"),
         (
             "Networks",
-            "; ".join([f"{model.members}, {model.architecture}", _network(detector), *_options(detector)]),
+            "; ".join([f"{model.members}, {detector.architecture}", _network(detector), *_options(detector)]),
         ),
         ("Noise in training", _noise(detector)),
         (
@@ -208,11 +208,11 @@ def _window(version: Version) -> str:
 
 
 def _network(detector: Detector) -> str:
-    model = detector.settings
-    if model.architecture == "conv":
+    model, architecture = detector.settings, detector.architecture
+    if architecture == "conv":
         return f"convolutions {'-'.join(map(str, model.filters))}, latent layer {model.latent}"
-    units = "-".join(map(str, LAYERS[model.architecture](detector.encoder.layout, model)))
-    return f"{'residual blocks' if model.architecture == 'denoiser' else 'hidden layers'} {units}"
+    units = "-".join(map(str, LAYERS[architecture](detector.encoder.layout, model)))
+    return f"{'residual blocks' if architecture == 'denoiser' else 'hidden layers'} {units}"
 
 
 def _noise(detector: Detector) -> str:
@@ -231,7 +231,7 @@ def _options(detector: Detector) -> list[str]:
     keys = [
         key
         for key in ("activation", "activity_regularisation", "kl_weight")
-        if model.architecture in USED_BY[key]
+        if detector.architecture in USED_BY[key]
     ]
     return [f"{key.replace('_', ' ')} {value}" for key in keys if (value := getattr(model, key))]
 

@@ -91,7 +91,7 @@ def register(
         "known_frauds": left_out.known_frauds,
         "unconfirmed": left_out.unconfirmed,
         "contamination": left_out.contamination,
-        "architecture": learnt.settings.architecture,
+        "architecture": learnt.architecture,
         "score": learnt.settings.score,
         "training_hash": training_identity(dataset).current,
         "metrics": json.dumps(learning),

@@ -46,7 +46,7 @@ def leaves(prefix: str, section: type[BaseModel]) -> set[str]:
 
 def test_every_key_that_decides_scores_or_training_is_listed() -> None:
     """Add a new key of one of these sections to tasks/core/identity.py, or to NOT_LISTED."""
-    listed = {key for keys in (identity.RUN_FORMATS[4], identity.TRAINING_FORMATS[3]) for key in keys}
+    listed = {key for keys in (identity.RUN_FORMATS[5], identity.TRAINING_FORMATS[4]) for key in keys}
     for name in ("features", "quality", "model", "training", "threshold"):
         section = Settings.model_fields[name].annotation
         assert section is not None
@@ -67,15 +67,18 @@ def test_keys_that_are_not_set_are_in_earlier_formats_what_they_then_were(settin
         unset = changed(unset, "training", keys, None)
         written = changed(written, "training", keys, value)
     for found in (run_identity, training_identity):
-        assert found(unset).hashes[2:] == found(written).hashes[2:]
-        assert not {*found(unset).hashes[:2]} & {*found(written).hashes}
+        assert found(unset).hashes[3:] == found(written).hashes[3:]
+        assert not {*found(unset).hashes[:3]} & {*found(written).hashes}
 
 
-def test_a_score_that_is_not_set_was_whitened_until_the_newest_formats(settings: Settings) -> None:
-    unset, written = (changed(settings, "model", "score", value) for value in (None, "whitened"))
+@pytest.mark.parametrize(("key", "former", "newer"), [("score", "whitened", 2), ("architecture", "dense", 1)])
+def test_a_default_is_another_one_from_some_format_on(
+    settings: Settings, key: str, former: str, newer: int
+) -> None:
+    unset, written = (changed(settings, "model", key, value) for value in (None, former))
     for found in (run_identity, training_identity):
-        assert found(unset).hashes[1:] == found(written).hashes[1:]
-        assert found(unset).current not in found(written)
+        assert found(unset).hashes[newer:] == found(written).hashes[newer:]
+        assert not {*found(unset).hashes[:newer]} & {*found(written).hashes}
 
 
 @pytest.mark.parametrize(("role", "other"), [("id", "at"), ("entity", "channel"), ("time", None)])
@@ -91,8 +94,8 @@ def test_a_key_added_with_a_neutral_default_keeps_the_hash(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = run_identity(settings)
-    added = (*identity.RUN_FORMATS[4], "schedule.offset_days")  # a key of no format, as if it were new
-    monkeypatch.setitem(identity.RUN_FORMATS, 4, added)
+    added = (*identity.RUN_FORMATS[5], "schedule.offset_days")  # a key of no format, as if it were new
+    monkeypatch.setitem(identity.RUN_FORMATS, 5, added)
     assert run_identity(settings).current != before.current
     monkeypatch.setitem(identity.NEUTRAL, "schedule.offset_days", 1)
     assert run_identity(settings) == before
@@ -108,9 +111,9 @@ def test_a_new_format_makes_no_night_due_and_no_champion_outdated(
     settings = load_settings(scored_bank.config)
     warehouse = Warehouse(settings.warehouse, settings.name)
     (run,) = scored_bank.table("from current_runs").to_dicts()
-    monkeypatch.setitem(identity.RUN_FORMATS, 5, (*identity.RUN_FORMATS[4], "columns.label"))
-    monkeypatch.setitem(identity.TRAINING_FORMATS, 4, (*identity.TRAINING_FORMATS[3], "columns.label"))
-    assert run_identity(settings).current.startswith("5:")
+    monkeypatch.setitem(identity.RUN_FORMATS, 6, (*identity.RUN_FORMATS[5], "columns.label"))
+    monkeypatch.setitem(identity.TRAINING_FORMATS, 5, (*identity.TRAINING_FORMATS[4], "columns.label"))
+    assert run_identity(settings).current.startswith("6:")
     assert training_due(settings, warehouse, NIGHT) is None
     models = select_models(settings, warehouse, NIGHT)
     assert models

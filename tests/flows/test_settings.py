@@ -172,6 +172,11 @@ def test_every_problem_is_found_at_once(tmp_path: Path) -> None:
         ),
         (
             "[features]",
+            "[threshold]\nstrategy = 'fixed'\n[model]\nscore = 'error'\n[features]",
+            'so model.architecture must be set; until the default changed, it was "dense"',
+        ),
+        (
+            "[features]",
             "[threshold]\nstrategy = 'best_f1'\n[features]",
             "threshold.strategy best_f1 needs columns.label; name it, or choose",
         ),

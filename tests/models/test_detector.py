@@ -22,6 +22,7 @@ from models.detector.fit_score import fit_score
 from models.detector.neighbours import FIRST_ROWS, NEIGHBOURS, contributions, padded
 from models.detector.score_kinds import (
     COMBINED,
+    FEW_FEATURES,
     MOST_COMPONENTS,
     RESIDUAL_WEIGHT,
     SCORES,
@@ -35,7 +36,7 @@ from models.device import keras
 from models.encoding.layout import Layout
 from models.errors import ModelError, TrainingError
 from models.networks import passes
-from models.networks.architectures import ARCHITECTURES
+from models.networks.architectures import ARCHITECTURES, architecture_of
 from models.networks.fitting import split
 from models.settings import ModelSettings, TrainingSettings
 
@@ -111,26 +112,47 @@ def by_kind(
 
 
 def test_every_name_of_the_settings_is_in_its_registry() -> None:
-    assert set(ARCHITECTURES) == set(get_args(ModelSettings.model_fields["architecture"].annotation))
+    architectures, _ = get_args(ModelSettings.model_fields["architecture"].annotation)
+    assert set(ARCHITECTURES) == set(get_args(architectures))
     scores, _ = get_args(ModelSettings.model_fields["score"].annotation)
     assert {*SCORES, COMBINED, "auto"} == set(get_args(scores))
 
 
 def test_the_default_score_is_combined_but_for_images() -> None:
-    table = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))
-    image = replace(table, image=(2, 2, 1))
-    for architecture, part in (
-        ("dense", "whitened"),
-        ("vae", "reconstruction_probability"),
-        ("denoiser", "error"),
+    few = Layout(numeric=FEW_FEATURES, indicators=0, categories=(), owners=())
+    many, image = replace(few, numeric=FEW_FEATURES + 1), replace(few, image=(2, 2, 1))
+    for architecture, of_few, of_many in (
+        ("dense", "whitened", "whitened"),
+        ("vae", "reconstruction_probability", "reconstruction_probability"),
+        ("denoiser", "whitened", "error"),
     ):
         model = ModelSettings.model_validate({"architecture": architecture})
-        assert score_of(model, table) == COMBINED
-        assert parts_of(model, table) == (part, "neighbours")
+        for table, part in ((few, of_few), (many, of_many)):
+            assert score_of(model, table) == COMBINED
+            assert parts_of(model, table) == (part, "neighbours")
     assert [residual_weight(each) for each in (MODEL, DENOISER)] == [RESIDUAL_WEIGHT, 1]
     assert parts_of(ModelSettings(), image) == ("whitened",)
-    wide = replace(table, numeric=MOST_COMPONENTS + 1)
+    wide = replace(few, numeric=MOST_COMPONENTS + 1)
     assert parts_of(ModelSettings(), wide) == ("error", "neighbours")
+
+
+@pytest.mark.parametrize(
+    ("keys", "of_table", "of_images"),
+    [
+        ({}, "denoiser", "dense"),
+        ({"activation": "tanh", "members": 2}, "denoiser", "dense"),
+        ({"hidden": (8, 2, 8)}, "dense", "dense"),
+        ({"input_noise": 0.3}, "dense", "dense"),
+        ({"architecture": "vae"}, "vae", "vae"),
+    ],
+)
+def test_the_default_architecture_is_a_denoiser_but_for_images_and_keys_of_a_bottleneck(
+    keys: dict[str, object], of_table: str, of_images: str
+) -> None:
+    table = Layout(numeric=4, indicators=0, categories=(), owners=(0, 1, 2, 3))
+    model = ModelSettings.model_validate(keys)
+    assert architecture_of(model, table) == of_table
+    assert architecture_of(model, replace(table, image=(2, 2, 1))) == of_images
 
 
 def test_scores_are_finite_and_not_negative_for_any_rows(by_kind: Detector) -> None:
