@@ -1,6 +1,7 @@
 """The command line as a new user sees it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -130,7 +131,8 @@ def test_a_night_in_its_own_process_prints_its_outcome_and_nothing_else(
     scored_bank: Bank, tmp_path: Path
 ) -> None:
     program = [sys.executable, "-m", "flows.cli.app", "run", "--config", str(scored_bank.config)]
-    environment = {"PATH": "/usr/bin:/bin", "PREFECT_HOME": str(tmp_path / "prefect"), "HOME": str(tmp_path)}
+    kept = {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]}  # compiled graphs
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)} | kept
     done = subprocess.run(
         [*program, "--date", str(NIGHT + timedelta(days=1))],
         capture_output=True,
