@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flows.console import data_table, json_text
+from flows.console import json_text
 
 if TYPE_CHECKING:
     from tasks.warehouse.query import Answer
@@ -53,6 +53,8 @@ def chosen_format(asked: Format | None, as_json: bool, file: Path | None) -> For
 def write_answer(answer: "Answer", form: Format, file: Path | None) -> None:
     """Writes the answer to the file, or to standard output."""
     if form is Format.table and file is None and sys.stdout.isatty():
+        from flows.data_table import data_table  # loads rich
+
         data_table(answer.columns, answer.rows)
         return
     text = FORMATS[form](answer)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flows.console import data_table, say
+from flows.console import say
+from flows.data_table import data_table
 
 if TYPE_CHECKING:  # some take seconds to import; the callers have imported what they pass
     from tasks.core.evaluation_result import Evaluation, Figure, Ranking

@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from flows.console import data_table, say
+from flows.console import say
+from flows.data_table import data_table
 from tasks.registry.listing import ChampionPeriod, LatestFigures, ListedVersion
 
 CARDS = "card_precision_at_"

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from flows.console import data_table
+from flows.data_table import data_table
 
 COLUMNS = ("entity", "amount", "because")
 LONG = "amount 950 (expected 42); terminal_risk_7d 1 (expected 0.007386)"
