@@ -88,7 +88,7 @@ def _why_no_feature(
 ) -> tuple[str, ...] | None:
     """Returns why a column is no feature, how sure that is, and what else it may be."""
     if separation and separation.is_proof:
-        return f"it predicts the label almost perfectly, as a second label does: {separation.found}", "high"
+        return separation.why, "low" if separation.possible else "high"
     if OUTCOMES & set(column.words):
         return "its name suggests an outcome, known only when the label is", "high", "label"
     if is_bytes(column.type) or is_list_of(column.type, is_number):

@@ -9,6 +9,8 @@ from tasks.operations.column_looks import ColumnLook
 # In order of preference: words of a name that is a label's, and of one that may be.
 LABELS = (
     "fraud",
+    "fraude",
+    "betrug",
     "disposition",
     "verdict",
     "laundering",
@@ -23,7 +25,8 @@ LABELS = (
 PERHAPS = ("status", "outcome", "result", "decision", "review", "investigation")
 SECOND_HAND = frozenset({"flagged", "predicted", "prediction", "score", "model", "rule", "alert"})
 FRAUD = re.compile(
-    r"fraud|illicit|suspicio|anomal|attack|stolen|scam|launder|chargeback|malicious|outlier", re.IGNORECASE
+    r"fraud|betrug|betrüg|illicit|suspicio|anomal|attack|stolen|scam|launder|chargeback|malicious|outlier",
+    re.IGNORECASE,
 )
 NOT = re.compile(r"(non|not|no|un)[\W_]|non|unsus|legit", re.IGNORECASE)
 NORMAL = frozenset(
@@ -43,12 +46,15 @@ NORMAL = frozenset(
         "-",
         "n",
         "no",
+        "nein",
+        "non",
         "f",
         "false",
         "0",
     ]
 )
-YES = {"n": "Y", "no": "yes", "f": "T"}  # of each no, the yes that belongs to it
+YES = {"n": "Y", "no": "yes", "f": "T", "nein": "ja", "non": "oui"}  # of each no, the yes that belongs to it
+MORE_YES = frozenset({"j", "s", "si", "sí"})
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def _guess_of_texts(column: ColumnLook, named: bool) -> LabelGuess | None:
             return None
         sure = "high" if column.distinct == 2 else "medium"
         return LabelGuess(column, frauds, f"its values: {column.counted_values}", sure)
-    if named and set(plain.values()) <= {*YES, *(yes.lower() for yes in YES.values())}:
+    if named and set(plain.values()) <= {*YES, *MORE_YES, *(yes.lower() for yes in YES.values())}:
         said = tuple(value for value in values if plain[value] not in YES)
         positive = said or (YES[plain[values[0]]],)
         return LabelGuess(column, positive, f"its name and values: {column.counted_values}", "high")

@@ -38,8 +38,9 @@ class ColumnLook:
     of numbers; otherwise None. values: where they are few, each as canonical text with its number of rows.
     moves: whether the values of each date lie above (or all below) those of the date before; of texts,
     whether none occurs on two dates. whole: whether all numbers are whole.
-    unique_by_day: whether no value occurs twice on a date. counts_rows: whether the integers of each date are
-    different and without gaps. on_day: of timestamps, the share that lies on the date of their partition.
+    repeats: number of rows whose value an earlier row of their date has. counts_rows: whether the integers
+    of each date are different and without gaps. on_day: of timestamps, the share that lies on the date of
+    their partition.
     spaced, timelike, numberlike: of texts, the share with blanks, and that reads as a time or as a number.
     hashlike: whether all texts are long codes of one length.
     """
@@ -54,7 +55,7 @@ class ColumnLook:
     values: tuple[tuple[str, int], ...] = ()
     moves: bool = False
     whole: bool = False
-    unique_by_day: bool = False
+    repeats: int = 0
     counts_rows: bool = False
     on_day: float = 0.0
     spaced: float = 0.0
@@ -79,6 +80,11 @@ class ColumnLook:
     @property
     def unique(self) -> bool:
         return self.distinct == self.rows
+
+    @property
+    def unique_by_day(self) -> bool:
+        """Whether no value occurs twice on a date."""
+        return not self.repeats
 
     @property
     def rows_each(self) -> float:
@@ -111,7 +117,8 @@ class ColumnLook:
 
 def words_of(name: str) -> tuple[str, ...]:
     """Returns the words of a column's name in lower case."""
-    return tuple(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())) or (name,)
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return tuple(re.findall(r"[^\W\d_]+", parted)) or (name,)
 
 
 def create_sample(con: duckdb.DuckDBPyConnection, view: SourceView, days: Sequence[date]) -> None:
@@ -180,7 +187,7 @@ def _by_day(
         from sample where {present} group by {view.date} order by {view.date}
         """
     ).fetchall()
-    measured: dict[str, object] = {"unique_by_day": all(rows == distinct for rows, distinct, *_ in found)}
+    measured: dict[str, object] = {"repeats": sum(rows - distinct for rows, distinct, *_ in found)}
     if is_text(kind):
         (distinct,) = con.sql(f"select count(distinct {column}) from sample").fetchall()[0]
         return measured | {"moves": len(found) > 1 and sum(day[1] for day in found) == distinct}

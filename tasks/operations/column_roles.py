@@ -16,6 +16,8 @@ from tasks.operations.column_looks import ColumnLook
 TIMES = ("time", "timestamp", "datetime", "ts", "at")
 ENTITIES = (
     *("customer", "card", "cc", "account", "client", "user", "debtor", "payer", "sender", "orig"),
+    *("kunde", "kunden", "kundennummer", "karte", "karten", "kartennummer", "konto", "kontonummer"),
+    *("cliente", "tarjeta", "cuenta", "carte", "compte"),
     *("iban", "pan", "terminal", "merchant", "device", "host", "ip", "creditor", "payee", "receiver", "dest"),
 )
 ATTRIBUTES = frozenset(  # repeated texts that are no entities
@@ -38,9 +40,11 @@ ATTRIBUTES = frozenset(  # repeated texts that are no entities
     ]
 )
 ID = re.compile(
-    rf"((transaction|tx|payment|order|event|{'|'.join(ENTITIES)})?id|uuid|guid|key|number|num|nr|no|row|iban|pan)"
+    rf"((transaction|tx|payment|order|event|{'|'.join(ENTITIES)})?id|uuid|guid|key|number|num|nr|no|row|iban|pan"
+    r"|\w*nummer)"
 )
 MOSTLY = 0.95  # the share of the times that lie on the date of their partition, so that one can be the time
+MOST_REPEATS = 0.05  # of the rows, as max_bad_share: with more, every night would be refused
 ROWS_EACH = 2  # of an entity, on average
 MANY_VALUES = 100  # texts that an entity has at least if its name is not an entity's
 
@@ -70,8 +74,10 @@ def guess_roles(columns: tuple[ColumnLook, ...]) -> tuple[ColumnSettings, list[G
 
     Raises SourceError if no column of integers or text can identify the rows.
     """
-    key = _guess_id(columns)
-    labels = guess_labels(tuple(column for column in columns if column.name != key.column))
+    labels = guess_labels(columns)
+    likely = {label.column.name for label in labels if label.sure != "low"}
+    key = _guess_id([column for column in columns if column.name not in likely])
+    labels = [label for label in labels if label.column.name != key.column]
     taken = {key.column, *(label.column.name for label in labels[:1])}
     free = [column for column in columns if column.name not in taken]
     guesses = [key, *_guess_time(free), *_guess_entity(free), *_label(labels), *_guess_weight(free)]
@@ -99,7 +105,7 @@ def _guess_id(columns: Sequence[ColumnLook]) -> Guess:
             each.unique,
             each.unique_by_day and not each.nulls,
             is_identifier(each),
-            each.distinct,
+            -each.repeats - each.nulls,
         ),
         reverse=True,
     )
@@ -109,7 +115,13 @@ def _guess_id(columns: Sequence[ColumnLook]) -> Guess:
         return Guess(key.name, "id", "different in every row", named, others)
     if key.unique_by_day and not key.nulls:
         return Guess(key.name, "id", "different in every row of a date", "medium")
-    repeats = key.rows - key.distinct
+    repeats = key.repeats + key.nulls
+    if repeats > MOST_REPEATS * key.rows and not is_identifier(key):
+        raise SourceError(
+            f"no column can identify the rows: {key.name} comes nearest, and {repeats:,} of {key.rows:,} "
+            "rows have no value of their own in it; add a column that is different in every row, such as the "
+            "number of the row in its export"
+        )
     why = f"none is different in every row; {repeats:,} of {key.rows:,} rows have no value of their own"
     return Guess(key.name, "id", why, "low")
 

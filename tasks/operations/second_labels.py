@@ -3,13 +3,13 @@ a column is probably known only when the label is.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
 from sql import identifier
 from tasks.core.dataset import ColumnSettings, Dataset
-from tasks.core.duckdb_types import is_number
+from tasks.core.duckdb_types import is_number, is_text
 from tasks.operations.column_looks import ColumnLook
 from tasks.source.label_values import label_value
 from tasks.source.view import SourceView
@@ -22,10 +22,14 @@ PROOF, PROOF_DATES = 20, 2  # frauds, and dates with some, that are proof enough
 
 @dataclass(frozen=True)
 class Separation:
-    """A column that tells known frauds from other rows: of how many frauds, on how many dates."""
+    """A column that tells known frauds from other rows: of how many frauds, on how many dates.
+
+    possible: the column that these frauds are told by, where it is not sure that it is the label.
+    """
 
     frauds: int
     dates: int
+    possible: str | None = None
 
     @property
     def is_proof(self) -> bool:
@@ -35,6 +39,13 @@ class Separation:
     def found(self) -> str:
         return f"of {self.frauds} frauds on {self.dates} dates"
 
+    @property
+    def why(self) -> str:
+        """Why the column is no feature, where this is proof."""
+        if self.possible is None:
+            return f"it predicts the label almost perfectly, as a second label does: {self.found}"
+        return f"it predicts {self.possible}, which may be the label, almost perfectly: {self.found}"
+
 
 def find_second_labels(
     con: duckdb.DuckDBPyConnection,
@@ -43,9 +54,31 @@ def find_second_labels(
     roles: ColumnSettings,
     columns: Sequence[ColumnLook],
 ) -> dict[str, Separation]:
-    """Returns the columns of the table `sample` that tell the frauds from the other rows, by their names."""
-    if roles.label is None:
-        return {}
+    """Returns the columns of the table `sample` that tell the frauds from the other rows, by their names.
+
+    Without a label, each rare one of two texts may be a fraud: then only what is proof of it counts.
+    """
+    if roles.label is not None:
+        return _separations(con, view, dataset, roles, columns)
+    taken = (roles.id, roles.time, roles.entity, roles.weight)
+    found: dict[str, Separation] = {}
+    for column in columns:
+        if column.name in taken or not column.is_of(is_text) or column.rare_value is None:
+            continue
+        possible = roles.model_copy(update={"label": column.name, "label_positive": column.rare_value[:1]})
+        separations = _separations(con, view, dataset, possible, columns)
+        proven = {name: each for name, each in separations.items() if each.is_proof}
+        found |= {name: replace(each, possible=column.name) for name, each in proven.items()}
+    return found
+
+
+def _separations(
+    con: duckdb.DuckDBPyConnection,
+    view: SourceView,
+    dataset: Dataset,
+    roles: ColumnSettings,
+    columns: Sequence[ColumnLook],
+) -> dict[str, Separation]:
     label = label_value(view, dataset.model_copy(update={"columns": roles}))
     con.execute(
         f"create or replace temp table labelled as select *, {label} as {view.own('label')} from sample"

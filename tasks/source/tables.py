@@ -1,5 +1,6 @@
 """The tables and views of a DuckDB file, found by their names as DuckDB compares them."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,13 @@ from tasks.source.part import Part, in_zone
 
 SHOWN = 10  # names of tables in a message
 LAKEHOUSE = {"delta": ("delta",), "iceberg": ("avro", "iceberg")}  # the extensions of each, in order
+AWS = {  # what an S3 secret of DuckDB is made of, from the environment: the first of these that is set
+    "key_id": ("AWS_ACCESS_KEY_ID",),
+    "secret": ("AWS_SECRET_ACCESS_KEY",),
+    "session_token": ("AWS_SESSION_TOKEN",),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+}
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 LACKING = re.compile(rf"it exists in the ({'|'.join(LAKEHOUSE)}) extension")
 OTHER_CATALOG = re.compile(r'(?:Catalog|because schema) "(.+)" does not exist')
 
@@ -129,13 +137,28 @@ def _load_lakehouse(con: duckdb.DuckDBPyConnection, source: SourceSettings, name
     Raises SourceError if the extra is not installed.
     """
     try:
-        for each in LAKEHOUSE[name]:
+        for each in (*LAKEHOUSE[name], "httpfs"):
             load_extension(con, each)
     except ImportError as error:
         raise SourceError(
             f"table {source.table} of {source.database} reads {name.capitalize()}; pip install "
             "nightscore[lakehouse]"
         ) from error
+    con.execute(s3_secret())
+
+
+def s3_secret() -> str:
+    """Returns the statement that gives a connection the credentials and the endpoint of the environment."""
+    found = {key: _variable(names) for key, names in AWS.items()}
+    given = [f"{key} {literal(value)}" for key, value in found.items() if value]
+    if endpoint := _variable(ENDPOINTS):
+        protocol, _, host = endpoint.rstrip("/").rpartition("://")
+        given += [f"endpoint {literal(host)}", "url_style 'path'", f"use_ssl {protocol != 'http'}"]
+    return f"create or replace secret nightscore_s3 ({', '.join(['type s3', *given])})"
+
+
+def _variable(names: tuple[str, ...]) -> str | None:
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
 def table_part(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> Part:

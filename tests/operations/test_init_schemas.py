@@ -147,6 +147,21 @@ def bank_transfers(day: int, draw: Draw, label: str = "disposition") -> pl.DataF
     )
 
 
+def german_transfers(day: int, draw: Draw) -> pl.DataFrame:
+    """The same with German names."""
+    names = {
+        "transfer_id": "BuchungsNr",
+        "booked_at": "Zeitpunkt",
+        "creditor_iban": "EmpfängerNr",
+        "debtor_iban": "KundenNr",
+        "amount_eur": "Betrag",
+        "closed_as": "Abschluss",
+    }
+    frame = bank_transfers(0, draw).with_columns(pl.Series(times(day)).alias("booked_at"))
+    said = pl.when(pl.col("disposition") == "Fraud").then(pl.lit("ja")).otherwise(pl.lit("nein"))
+    return frame.select(*names, said.alias("Betrug")).rename(names)
+
+
 @dataclass(frozen=True)
 class Expected:
     """The roles, and for each column that is left out a part of the reason."""
@@ -208,7 +223,15 @@ SCHEMAS = {
             "closed_as": "predicts the label",
         },
     ),
+    "German names": Expected(
+        german_transfers,
+        {"id": "BuchungsNr", "time": "Zeitpunkt", "entity": "KundenNr", "label": "Betrug"},
+        "Betrag",
+        "",
+        {"EmpfängerNr": "identifier", "Abschluss": "predicts the label"},
+    ),
 }
+POSITIVE = {"bank transfers": ("Fraud",), "German names": ("ja",)}
 
 
 def write(folder: Path, rows: Callable[[int, Draw], pl.DataFrame], days: int = 7) -> Path:
@@ -231,7 +254,7 @@ def test_the_columns_of_public_data_get_their_roles(tmp_path: Path, name: str) -
     for column, part in expected.left_out.items():
         assert part in look.left_out[column], column
     assert {guess.column for guess in look.guesses} == {column.name for column in look.columns}
-    assert look.roles.label_positive == (("Fraud",) if name == "bank transfers" else ())
+    assert look.roles.label_positive == POSITIVE.get(name, ())
     rare = {"IEEE-CIS": {"M1"}, "bank transfers": {"instant", "status"}}
     assert look.warnings.keys() == rare.get(name, set())
     settings = Settings.model_validate(tomllib.loads(render_toml(look, look.name)))
@@ -271,6 +294,17 @@ def test_labels_are_found_by_name_and_by_values(
         return
     assert (look.roles.label, look.roles.label_positive) == (name, positive)
     assert look.guess(name).sure == sure
+
+
+def test_a_label_that_is_not_recognised_teaches_no_other_column(tmp_path: Path) -> None:
+    def rows(day: int, draw: Draw) -> pl.DataFrame:
+        kept = bank_transfers(day, draw, "remark").drop("status", "instant", "refunded_eur")
+        return kept.with_columns(pl.col("remark").replace({"Fraud": "R2", "Legit": "R1"}))
+
+    look = look_at(str(write(tmp_path / "bank", rows, days=3)), None, None)
+    assert look.roles.label is None
+    assert "label" in look.guess("remark").alternatives
+    assert "predicts remark, which may be the label, almost perfectly" in look.left_out["closed_as"]
 
 
 def test_few_frauds_prove_no_second_label_but_warn(tmp_path: Path) -> None:

@@ -234,7 +234,12 @@ def test_an_unusable_source_is_refused_in_one_line(tmp_path: Path) -> None:
     write_days(tmp_path / "mixed", "a_{date}.parquet")
     write_days(tmp_path / "mixed", "b/{date}.parquet")
     day_of_rows(DAYS[0]).drop("created_at").write_parquet(tmp_path / "undated.parquet")
-    for name, columns in {"no_id": ["amount"], "no_feature": ["payment_id", "comment"]}.items():
+    for name, columns in {
+        "no_id": ["amount"],
+        "repeats": ["age", "amount"],
+        "label": ["is_fraud", "amount"],
+        "no_feature": ["payment_id", "comment"],
+    }.items():
         (tmp_path / name).mkdir()
         day_of_rows(DAYS[0]).select(columns).write_parquet(tmp_path / name / f"{DAYS[0]}.parquet")
     (tmp_path / "torn").mkdir()
@@ -250,6 +255,8 @@ def test_an_unusable_source_is_refused_in_one_line(tmp_path: Path) -> None:
         ("undated.parquet", None, None, "neither a date such as YYYY-MM-DD"),
         (".", None, None, "several kinds of files"),
         ("no_id", None, None, "can identify the rows"),
+        ("repeats", None, None, "age comes nearest, and 228 of 300 rows have no value of their own"),
+        ("label", None, None, "can identify the rows"),
         ("no_feature", None, None, "no column looks like a feature"),
         ("torn", None, None, "cannot be read"),
         (None, "absent.duckdb", "a", "no DuckDB file"),

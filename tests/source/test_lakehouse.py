@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from buckets import SECRET, s3_server
 from lakehouse import write_delta, write_iceberg
 
 from tasks.core.dataset import Dataset
@@ -15,7 +16,7 @@ from tasks.core.extensions import load_extension
 from tasks.source.connection import list_dates
 from tasks.source.ingest import read_partition, require_same_source
 from tasks.source.simulation import simulate
-from tasks.source.tables import LAKEHOUSE
+from tasks.source.tables import LAKEHOUSE, s3_secret
 
 FIRST, DAY = date(2024, 3, 1), date(2024, 3, 4)
 FRAME = simulate(FIRST, 4, customers=30, terminals=60, seed=5)
@@ -50,6 +51,22 @@ def test_a_lakehouse_table_is_read_like_a_table(tmp_path: Path, kind: str) -> No
         con.execute("create table rows as from frame; create view t as from rows")
     assert list_dates(data.source) == date_range(FIRST, DAY)
     assert read_partition(data, DAY) == read_partition(dataset(tmp_path / "bank.duckdb"), DAY)
+
+
+@pytest.mark.slow
+def test_a_table_of_delta_is_read_from_s3_with_what_the_environment_gives(tmp_path: Path) -> None:
+    write_delta(FRAME, tmp_path / "lake")
+    with s3_server() as bucket, duckdb.connect(str(tmp_path / "views.duckdb")) as con:
+        bucket.mkdir("bank")
+        bucket.put(str(tmp_path / "lake"), "bank/lake", recursive=True)
+        for name in ("delta", "httpfs"):
+            load_extension(con, name)
+        con.execute(s3_secret())
+        con.execute("create view t as from delta_scan('s3://bank/lake')")
+        con.close()
+        remote = read_partition(dataset(tmp_path / "views.duckdb"), DAY)
+    assert SECRET not in (tmp_path / "views.duckdb").read_bytes().decode("latin-1")
+    assert remote == read_partition(view_of(tmp_path / "here", "delta"), DAY)
 
 
 def test_a_table_that_grows_while_a_night_runs_is_seen(tmp_path: Path) -> None:
