@@ -55,6 +55,7 @@ MORE = {  # what a section means in full
     "quality": "[quality gates](quality-gates.md), which lists the rules that apply without any key",
     "model": "[detectors](detectors.md)",
     "training": "[versions](versions.md)",
+    "head": "[detectors](detectors.md#the-head)",
     "threshold": "[detectors](detectors.md)",
     "drift": "[drift](drift.md)",
     "alerts": "[answers](answers.md)",

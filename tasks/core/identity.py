@@ -62,6 +62,7 @@ TRAINING = (  # without the keys for when to train, how to promote and which gat
     "training.seed",
     "training.max_rows",
 )
+HEAD = ("head.kind", "head.window_days", "head.least_frauds", "head.weight")  # none of them without a head
 THRESHOLD = ("threshold.strategy", "threshold.value")
 SOURCE = ("source.times", "source.types", "source.csv")  # what values are
 ROLES = ("columns.id", "columns.entity", "columns.time")
@@ -71,12 +72,12 @@ RUN_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD),
     2: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
     3: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
-    4: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE),
+    4: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE, *HEAD),
 }
 TRAINING_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
     2: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
-    3: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE, "columns.label_positive"),
+    3: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE, "columns.label_positive", *HEAD),
 }
 
 
@@ -101,6 +102,7 @@ NEUTRAL: dict[str, Any] = {
     "source.types": {},
     "source.csv": None,
     "columns.label_positive": [],
+    **dict.fromkeys(HEAD),
 }
 
 
@@ -137,6 +139,8 @@ def _identity(dataset: Dataset, formats: Formats, until: Mapping[str, int]) -> I
     content = dataset.model_dump(mode="json")
     if dataset.features.sql:
         content["features"]["sql"] = sql.read(dataset.features.sql)
+    if dataset.head.kind == "none":
+        content["head"] = dict.fromkeys(content["head"])
     former = {
         number: _with_former_defaults(content, [key for key, last in until.items() if number <= last])
         for number in formats

@@ -47,7 +47,7 @@ def leaves(prefix: str, section: type[BaseModel]) -> set[str]:
 def test_every_key_that_decides_scores_or_training_is_listed() -> None:
     """Add a new key of one of these sections to tasks/core/identity.py, or to NOT_LISTED."""
     listed = {key for keys in (identity.RUN_FORMATS[4], identity.TRAINING_FORMATS[3]) for key in keys}
-    for name in ("features", "quality", "model", "training", "threshold"):
+    for name in ("features", "quality", "model", "training", "head", "threshold"):
         section = Settings.model_fields[name].annotation
         assert section is not None
         expected = leaves(name, section) - NOT_LISTED
