@@ -1,5 +1,6 @@
 """A head through whole nights: what it learns from, and that evaluations and explanations have it."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from models.networks.fitting import split
 from tasks.core.identity import run_identity, training_identity
 from tasks.evaluation.explain import explain_row
 from tasks.labels.known_labels import known_labels
+from tasks.monitoring.settings import ChallengerSettings
+from tasks.monitoring.without_head import tell_heads
 from tasks.registry.versions import find_champion
 from tasks.training.head_rows import head_training, read_head_window
 from tasks.training.window import KEYS, prepare, read_window, training_rows
@@ -95,6 +98,12 @@ def test_a_version_with_a_head_goes_through_night_evaluation_and_explanation(
     better = found.ranking.differences["without_head"]["average_precision"]
     assert better.value is not None
     assert better.value > 0.2
+    both = {"champion": version.name, "challenger": version.name}
+    known = NIGHT + timedelta(days=DELAY)
+    rows = warehouse.frame("monitoring/list_shared_scores", **both, dates=[NIGHT], as_of=known)
+    told = tell_heads(settings, warehouse, ChallengerSettings(), {"challenger": version}, rows)
+    assert told.startswith("; without its head the challenger has 0.")
+    assert re.search(r"interval \+0\.\d+\.\.\+0\.\d+ of what the head adds$", told)
     frauds = source(bank).filter(pl.col("partition_date") == NIGHT, "is_fraud")["id"]
     explained = explain_row(settings, warehouse, NIGHT, frauds[0], tmp_path)
     assert {explained.shares[0].feature, explained.shares[1].feature} == {"channel", "distance"}
