@@ -5,11 +5,11 @@ from tasks.pages.charts import count
 from tasks.pages.model_card_facts import CardFacts
 
 
-def head_settings(detector: Detector) -> list[tuple[str, str]]:
+def head_settings(detector: Detector, facts: CardFacts) -> list[tuple[str, str]]:
     """Returns whether there is a head, and why: (term, text); nothing where none was asked for."""
     report = detector.head_report
     if report is None:
-        return []
+        return [("Head", f"left out: {facts.why_no_head}")] if facts.why_no_head else []
     return [("Head", report.why if report.used else f"left out: {report.why}")]
 
 

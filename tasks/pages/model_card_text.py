@@ -86,7 +86,7 @@ def settings(version: Version, detector: Detector, facts: CardFacts) -> list[tup
             f"{training.learning_rate:g}, seed {training.seed}; weights kept from epoch {kept}",
         ),
         ("Score", _score(detector)),
-        *head_settings(detector),
+        *head_settings(detector, facts),
         ("Threshold", facts.rule),
         *_encoding(detector.encoder),
         ("Artifact", f"SHA-256 of its manifest: {version.sha256}"),

@@ -28,7 +28,7 @@ class HeadWindow:
 
     first, last: its dates. earlier: the partitions of those before the training window.
     labels: of all of its dates, known by the time of the training. unconfirmed: keys of the flagged rows that
-    none of them explains.
+    none of them explains. why_none: why no head is learnt, in a sentence; None where one is to be.
     """
 
     first: date
@@ -36,29 +36,42 @@ class HeadWindow:
     earlier: list[Partition]
     labels: pl.DataFrame
     unconfirmed: pl.DataFrame
+    why_none: str | None = None
 
 
 def read_head_window(dataset: Dataset, warehouse: Warehouse, as_of: date) -> HeadWindow | None:
     """Returns what a head may learn from, by the labels known at the start of `as_of`; None where none is
-    asked for, or where none is learnt: of images, and where the networks learn all rows.
+    asked for.
 
     Dates before the training window that cannot be read are left out, with a warning.
     """
     if dataset.head.kind == "none":
         return None
-    if dataset.features.image or dataset.training.rows == "all":
-        why = "it is not for images" if dataset.features.image else 'training.rows is "all"'
-        log.info("%s  train      head.kind auto is off: %s", as_of, why)
-        return None
     start, last = dataset.training_window(as_of)
     first = last - timedelta(days=dataset.head.window_days - 1)
     before = start - timedelta(days=1)
+    labels = known_labels(dataset, warehouse, first, last, as_of - timedelta(days=1))
+    unconfirmed = find_unconfirmed(dataset, warehouse, first, last, labels)
+    if why := _why_none(dataset, labels):
+        log.info("%s  train      no head: %s", as_of, why)
+        return HeadWindow(first, last, [], labels, unconfirmed, why)
     earlier: list[Partition] = []
     if any(first <= day <= before for day in list_dates(dataset.source)):
         earlier, _ = read_window(dataset, first, before, warehouse.files)
-    labels = known_labels(dataset, warehouse, first, last, as_of - timedelta(days=1))
-    unconfirmed = find_unconfirmed(dataset, warehouse, first, last, labels)
     return HeadWindow(first, last, earlier, labels, unconfirmed)
+
+
+def _why_none(dataset: Dataset, labels: pl.DataFrame) -> str | None:
+    """Why `auto` learns no head, before its dates are read for nothing; None where it may learn one."""
+    if dataset.features.image:
+        return "it is not for images."
+    if dataset.training.rows == "all":
+        return 'the networks learn all rows (training.rows = "all").'
+    frauds, least = labels.filter("label").height, dataset.head.least_frauds
+    if dataset.head.kind == "auto" and frauds < least:
+        days = dataset.head.window_days
+        return f"{frauds:,} known frauds in {days} dates are too few: at least {least:,} are needed."
+    return None
 
 
 def head_training(

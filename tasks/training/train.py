@@ -145,7 +145,9 @@ def _trained(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Version:
         note = warehouse.files / "models" / f"{name}.json"
         artifact = _learnt_earlier(note, as_of)
         if artifact is None:
-            head = None if window is None else head_training(dataset, window, days, rows, staging)
+            head = None
+            if window is not None and window.why_none is None:
+                head = head_training(dataset, window, days, rows, staging)
             artifact = _learn(dataset, rows, head, as_of, staging / name, root_of(warehouse))
         write_atomically(note, _ARTIFACT.dump_json(artifact).decode())
         known_count = labels["label"].count()
@@ -201,7 +203,8 @@ def _register(
     facts = replace(facts, labels=labels, selected=count_selected(warehouse, *window))
     if head is not None:
         selected = count_selected(warehouse, head.first, head.last, window[2])
-        facts = replace(facts, head_labels=head.labels["label"].count(), head_selected=selected)
+        count = head.labels["label"].count()
+        facts = replace(facts, head_labels=count, head_selected=selected, why_no_head=head.why_none)
     write_card(version, learnt, facts)
     register(dataset, warehouse, version, learnt, rows.normals.height, rows.left_out, gates)
     return version

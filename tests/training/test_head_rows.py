@@ -111,6 +111,21 @@ def test_a_version_with_a_head_goes_through_night_evaluation_and_explanation(
     assert nightly(bank.config, NIGHT).status == "already committed"
 
 
+def test_no_date_is_read_for_a_head_that_is_not_learnt(bank: Bank) -> None:
+    bank.config.write_text(bank.config.read_text() + HEAD.replace("= 10", "= 1000"))
+    settings = load_settings(bank.config)
+    window = read_head_window(settings, settings.open_warehouse(), NIGHT)
+    assert window is not None
+    assert window.why_none == "70 known frauds in 9 dates are too few: at least 1,000 are needed."
+    assert window.earlier == []
+    everything = settings.model_copy(
+        update={"training": settings.training.model_copy(update={"rows": "all"})}
+    )
+    of_all = read_head_window(everything, settings.open_warehouse(), NIGHT)
+    assert of_all is not None
+    assert of_all.why_none == 'the networks learn all rows (training.rows = "all").'
+
+
 def test_the_keys_of_a_head_belong_to_the_identity_only_where_there_is_one(bank: Bank) -> None:
     without = load_settings(bank.config)
     bank.config.write_text(bank.config.read_text() + HEAD.replace("auto", "none"))
