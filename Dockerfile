@@ -31,6 +31,8 @@ RUN uv build --wheel --require-hashes --build-constraints requirements.lock --ou
 FROM python:3.11-slim
 ARG USER_ID=1000
 RUN useradd --uid $USER_ID --create-home nightscore && mkdir /nights && chown nightscore /nights
+# libgomp1: what LightGBM, the library of the head, is linked with
+RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/nightscore /opt/nightscore
 ENV PATH=/opt/nightscore/bin:$PATH PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1 GX_ANALYTICS_ENABLED=false
 USER nightscore

@@ -50,10 +50,12 @@ MORE = {  # what a section means in full
     "source": "[sources](sources.md)",
     "columns": "[sources](sources.md)",
     "features": "[`sql/features/card_transactions.sql`](../sql/features/card_transactions.sql), a worked "
-    "example, and [bad days](sources.md#a-bad-day-spoils-itself-alone)",
+    "example, [an entity against its own past](features.md), and "
+    "[bad days](sources.md#a-bad-day-spoils-itself-alone)",
     "quality": "[quality gates](quality-gates.md), which lists the rules that apply without any key",
     "model": "[detectors](detectors.md)",
     "training": "[versions](versions.md)",
+    "head": "[detectors](detectors.md#the-head)",
     "threshold": "[detectors](detectors.md)",
     "drift": "[drift](drift.md)",
     "alerts": "[answers](answers.md)",

@@ -15,3 +15,7 @@ class ArtifactError(ModelError):
 
 class ThresholdError(ModelError):
     """The threshold strategy cannot be applied to these scores."""
+
+
+class HeadUnavailable(ModelError):
+    """The library that heads need cannot be loaded."""

@@ -1,5 +1,5 @@
-"""The sections of the configuration that the detectors consume: [model], [training], [threshold] and
-[drift].
+"""The sections of the configuration that the detectors consume: [model], [training], [head],
+[threshold] and [drift].
 """
 
 from typing import Literal, Self
@@ -145,6 +145,24 @@ class TrainingSettings(Section):
     """What becomes of a version that is no better than no model at all; strict: it is kept out of service."""
     promotion: Literal["automatic", "manual"] = "automatic"
     """Who makes a version champion: the rule of `[challenger]`, or only a person."""
+
+
+class HeadSettings(Section):
+    """A head beside the networks: gradient boosted trees that learn from the known frauds of a window of
+    their own. The score is then the head's log odds plus `weight` times how surprising the networks find the
+    row. It is not for images, and needs `training.rows = "normal"`.
+    """
+
+    kind: Literal["none", "boosted", "auto"] = "none"
+    """auto, which `nightscore init` writes: where enough frauds are known and it ranked better on the newest
+    matured dates; boosted: also where that cannot be measured.
+    """
+    window_days: int = Field(25, ge=1)
+    """Number of dates whose labels it learns from, up to the last one of the training window."""
+    least_frauds: int = Field(50, ge=1)
+    """auto: known frauds in its window, at least."""
+    weight: float = Field(1.0, gt=0)
+    """Of the networks' score, -log of the share of normal rows with a higher one, beside the log odds."""
 
 
 class ThresholdSettings(Section):

@@ -138,27 +138,42 @@ def init(
     """
     from flows.cli.tables import guesses_table
     from flows.errors import SettingsError
+    from tasks.operations.entity_behaviour import offer_behaviour
     from tasks.operations.new_configuration import render_toml
     from tasks.operations.source_inspection import look_at
 
     if out.exists():
-        raise SettingsError(
-            f"{out} exists and was not overwritten; remove it, or name another file with --out"
-        )
+        raise _not_overwritten(out)
     if out.resolve().parent != Path.cwd():  # a relative path in a configuration is relative to its file
         path, database = (
             str(Path(place).resolve()) if place and "://" not in place else place
             for place in (path, database)
         )
     look = look_at(path, database, table)
-    out.write_text(render_toml(look, name or look.name), encoding="utf-8")
+    offer, statement = offer_behaviour(look), out.with_suffix(".entity_behaviour.sql")
+    if offer and statement.exists() and statement.read_text(encoding="utf-8") != offer.statement:
+        raise _not_overwritten(statement)
+    out.write_text(render_toml(look, name or look.name, offer, statement.name), encoding="utf-8")
     try:
         load_settings(out)
     except SettingsError:
         out.unlink()
         raise
+    if offer:
+        statement.write_text(offer.statement, encoding="utf-8")
     if as_json:
-        print_json({"file": str(out), "name": name or look.name} | look.to_json())
+        offered = {"file": str(statement), "features": offer.features} if offer else None
+        print_json(
+            {"file": str(out), "name": name or look.name, "entity_behaviour": offered} | look.to_json()
+        )
         return
     guesses_table(look)
+    if offer:
+        say(f"Wrote {statement}: each row against the past of its own entity; {out} says how to use it.")
     say(f"Wrote {out}. Check its guesses, then run `nightscore doctor --config {out}`.")
+
+
+def _not_overwritten(file: Path) -> Exception:
+    from flows.errors import SettingsError
+
+    return SettingsError(f"{file} exists and was not overwritten; remove it, or name another file with --out")

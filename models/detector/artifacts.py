@@ -5,6 +5,7 @@ network_0.keras ...    the networks, read in Keras' safe mode
 detector.json          encoder, settings, history, device
 calibration.parquet    one array per row: name, shape, values
 samples.parquet        encoded rows, in the same form
+head.txt               the trees of the head, where there is one, as LightGBM writes them
 manifest.json          the SHA-256 of each of the files above
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from models.detector.blend import Blend
 from models.detector.calibration import Calibration
 from models.detector.detector import Detector
 from models.detector.manifest import MANIFEST, fingerprint, network_file, sha256_of, verify
@@ -27,9 +29,12 @@ from models.encoding.encoder import Encoder
 from models.encoding.layout import Layout
 from models.encoding.samples import Samples
 from models.errors import ArtifactError
+from models.head.boosted import Boosted
+from models.head.rows import HeadReport
 from models.networks.fitting import Epoch
 from models.settings import ModelSettings, TrainingSettings
 
+HEAD = "head.txt"
 NUMBERS = {
     "normals": int,
     "refine_above": np.float32,
@@ -37,22 +42,56 @@ NUMBERS = {
 }  # of a calibration, beside its arrays
 
 
+class _Head(BaseModel):
+    """The head beside its trees: the report of its training and, where it is used, the numbers of its
+    Blend.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    report: HeadReport
+    least: float | None = None
+    tail: tuple[float, ...] = ()
+    far_weight: float = 0.0
+
+    @staticmethod
+    def of(detector: Detector) -> "_Head | None":
+        if detector.head_report is None:
+            return None
+        if detector.blend is None:
+            return _Head(report=detector.head_report)
+        return _Head(
+            report=detector.head_report,
+            least=detector.blend.head.least,
+            tail=tuple(detector.blend.tail.tolist()),
+            far_weight=float(detector.blend.far_weight),
+        )
+
+    def read(self, folder: Path) -> Blend | None:
+        """Returns the blend with the trees that are in the folder; None where the head is not used."""
+        if self.least is None:
+            return None
+        head = Boosted((folder / HEAD).read_text(encoding="utf-8"), self.least)
+        return Blend(head, np.array(self.tail, np.float32), np.float32(self.far_weight))
+
+
 class _Description(BaseModel):
     """The content of detector.json.
 
     format: changes when older versions of Nightscore cannot read the folder. Format 1 has only the moments of
-    residuals of a `Normality`, format 2 has no tails, format 3 no parts.
+    residuals of a `Normality`, format 2 has no tails, format 3 no parts. Format 5 has a head, or the
+    report of one that was left out; what has neither is written in format 4.
     parts: of a Detector; in formats without them, those of `_former_parts`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    format: Literal[1, 2, 3, 4] = 4
+    format: Literal[1, 2, 3, 4, 5] = 4
     encoder: Encoder
     settings: ModelSettings
     parts: tuple[str, ...] | None = None
     training: TrainingSettings
     history: tuple[Epoch, ...]
     device: str
+    head: _Head | None = None
 
 
 def save(detector: Detector, folder: Path) -> str:
@@ -114,6 +153,8 @@ def load(folder: Path, sha256: str | None = None) -> Detector:
         history=description.history,
         device=description.device,
         samples=Samples(**_read_arrays(folder / "samples.parquet")),
+        blend=description.head.read(folder) if description.head else None,
+        head_report=description.head.report if description.head else None,
     )
 
 
@@ -126,7 +167,10 @@ def _former_parts(settings: ModelSettings, layout: Layout) -> tuple[str, ...]:
 def _write(detector: Detector, folder: Path) -> None:
     for member, network in enumerate(detector.networks):
         network.save(folder / network_file(member))
+    head = _Head.of(detector)
     description = _Description(
+        format=5 if head else 4,
+        head=head,
         encoder=detector.encoder,
         settings=detector.settings,
         parts=detector.parts,
@@ -134,7 +178,10 @@ def _write(detector: Detector, folder: Path) -> None:
         history=detector.history,
         device=detector.device,
     )
-    (folder / "detector.json").write_text(description.model_dump_json(indent=1), encoding="utf-8")
+    written = description.model_dump_json(indent=1, exclude=None if head else {"head"})
+    (folder / "detector.json").write_text(written, encoding="utf-8")
+    if detector.blend:
+        (folder / HEAD).write_text(detector.blend.head.text, encoding="utf-8")
     _write_arrays(detector.calibration, folder / "calibration.parquet")
     _write_arrays(detector.samples, folder / "samples.parquet")
 

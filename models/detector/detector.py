@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.detector.blend import Blend, BlendedScorer
 from models.detector.calibrate import calibrate, choose_score, refuse_what_is_too_wide
 from models.detector.calibration import Calibration
 from models.detector.explanation import Explanation, reasons
 from models.detector.far import find_ranges
+from models.detector.learn_head import learn_head
 from models.detector.score_kinds import SCORES, parts_of, score_of
 from models.detector.scorer import Scorer
 from models.detector.usual import usual_values
@@ -22,6 +24,7 @@ from models.encoding.encoder import Encoder
 from models.encoding.layout import rows_at_once
 from models.encoding.samples import Encoded, Samples, cap
 from models.errors import TrainingError
+from models.head.rows import HeadReport, HeadTraining
 from models.networks.architectures import LAYERS, architecture_of
 from models.networks.fitting import Epoch, OnEpoch, fit_network, split
 from models.settings import ImageSettings, ModelSettings, TrainingSettings
@@ -50,6 +53,8 @@ class Detector:
     parts: names in SCORES of what the score is made of; see `score_kinds.parts_of`.
     history: every epoch of every network. device: the device of the training.
     samples: rows of each part, capped, for baselines and the model card.
+    blend: the head, and how its log odds are added to the networks' score; None without one.
+    head_report: what came of the training of a head; None where none was asked for.
     """
 
     encoder: Encoder
@@ -61,6 +66,8 @@ class Detector:
     history: tuple[Epoch, ...]
     device: str
     samples: Samples
+    blend: Blend | None = None
+    head_report: HeadReport | None = None
 
     @property
     def architecture(self) -> str:
@@ -68,8 +75,13 @@ class Detector:
         return architecture_of(self.settings, self.encoder.layout)
 
     @cached_property
-    def scorer(self) -> Scorer:
-        """The compiled graphs for encoded rows."""
+    def scorer(self) -> Scorer | BlendedScorer:
+        """What scores encoded rows: the networks, and the head where there is one."""
+        return BlendedScorer(self.autoencoder, self.blend) if self.blend else self.autoencoder
+
+    @cached_property
+    def autoencoder(self) -> Scorer:
+        """The compiled graphs of the networks, without a head."""
         return Scorer(self.networks, self.encoder.layout, self.parts, self.settings.draws, self.calibration)
 
     @cached_property
@@ -141,6 +153,7 @@ def train(
     image: ImageSettings | None = None,
     anomalies: pl.DataFrame | None = None,
     unconfirmed: NDArray[np.bool_] | None = None,
+    head: HeadTraining | None = None,
 ) -> Detector:
     """Trains a detector on normal rows; the same rows, in the same order, with the same settings and device
     give the same scores.
@@ -152,6 +165,7 @@ def train(
     never by a network.
     unconfirmed: bool (rows,), suspect rows without a confirming label: neither encoder nor networks nor the
         moments of the residuals are fitted to them, but their scores count in quantiles and p-values.
+    head: what a head is learnt with; see `learn_head`.
     Raises TrainingError with the reason where the rows, or the networks trained on them, are unusable.
     """
     parts = split(len(frame), training.seed)
@@ -185,7 +199,7 @@ def train(
         chosen = choose_score(networks, layout, model, fit, validation, known, training.seed)
         model = model.model_copy(update={"score": chosen})
     scored = Samples(encoded[cap(parts.fit, TRAINING_SCORES, training.seed)], held_out, known)
-    return Detector(
+    learnt_alone = Detector(
         encoder=encoder,
         networks=networks,
         calibration=calibrate(
@@ -206,3 +220,4 @@ def train(
         device=describe_device(),
         samples=Samples(cap(fit, TRAINING_SCORES, training.seed), held_out, known).capped(training.seed),
     )
+    return learnt_alone if head is None else learn_head(learnt_alone, head, validation, scored)

@@ -24,7 +24,8 @@ REASONS = pl.List(pl.Struct(REASON_FIELDS))
 class Explanation:
     """features: the names, in the order of the columns below.
 
-    contributions: float64 (rows, features), at least 0; a row's sum is its score.
+    contributions: float64 (rows, features); a row's sum is its score, less a constant where the detector has
+        a head. Only a head makes them less than 0, where it takes a value for a sign of a normal row.
     observed, expected: the values of the row and their reconstruction, in source units: numeric Float64,
         null where missing; categories String, null where missing (observed), or where a rare or unseen
         one is expected.
@@ -42,15 +43,17 @@ class Explanation:
         """Returns each feature's share of the contributions of its row, float64 (rows, features): what speaks
         for strangeness. A row adds up to 1, or to 0 where nothing contributes.
         """
-        total = self.contributions.sum(axis=1, keepdims=True)
-        return self.contributions / np.where(total > 0, total, 1.0)
+        strange = np.maximum(self.contributions, 0.0)
+        total = strange.sum(axis=1, keepdims=True)
+        return strange / np.where(total > 0, total, 1.0)
 
 
 def reasons(explanation: Explanation, top: int) -> pl.Series:
     """Returns the `top` features with the largest contributions, largest first: a Series of REASONS, one list
     per row.
 
-    contribution is absolute, share relative to all features of the row. Numbers are text: observed values
+    contribution is absolute, share relative to all that speaks for strangeness in the row: 0 for what speaks
+    against. Numbers are text: observed values
     with six significant digits, expected values, which are estimates, with four.
     """
     rows, count = explanation.contributions.shape

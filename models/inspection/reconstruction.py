@@ -58,6 +58,6 @@ def reconstruct(detector: Detector) -> Reconstruction:
         / layout.features
         for network, output in zip(detector.networks, outputs, strict=True)
     ]
-    error, score = detector.scorer.scores(batches)
+    error, score = detector.autoencoder.scores(batches)  # a head has learnt from these frauds
     fraud = np.repeat([False, True], [len(samples.held_out), len(samples.anomalies)])
     return Reconstruction(encoded, np.mean(outputs, axis=0), fraud, error, score, np.mean(losses, axis=0))

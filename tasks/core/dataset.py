@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from models.settings import (
     DriftSettings,
+    HeadSettings,
     ImageSettings,
     ModelSettings,
     Section,
@@ -174,6 +175,8 @@ class Dataset(Section):
     """The detector."""
     training: TrainingSettings = TrainingSettings()
     """What a version learns from, and when."""
+    head: HeadSettings = HeadSettings()
+    """What a version learns from known frauds."""
     threshold: ThresholdSettings = ThresholdSettings()
     """Which rows are flagged."""
     drift: DriftSettings = DriftSettings()
@@ -207,6 +210,17 @@ class Dataset(Section):
             raise ValueError(
                 f"features.image already defines what column {image.column} must hold; remove "
                 f"[quality.columns.{image.column}]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _head_has_rows(self) -> Self:
+        if self.head.kind == "boosted" and self.features.image:
+            raise ValueError('head.kind "boosted" is not for images; set it to "none"')
+        if self.head.kind == "boosted" and self.training.rows == "all":
+            raise ValueError(
+                'head.kind "boosted" needs training.rows = "normal": it learns from frauds that the networks '
+                "do not learn"
             )
         return self
 

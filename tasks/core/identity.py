@@ -5,8 +5,8 @@ Each list is a format, and its number is part of the stored hash. A stored hash 
 the same format, so a new format neither makes a committed night due again nor invalidates a champion.
 
 To add a key later, add it to the newest list, and to NEUTRAL with the value that changes no scores: a
-configuration with that value leaves the key out, so its hash stays the same. A change to the scores needs a
-new format and a line in the changelog.
+configuration with that value leaves the key out, so its hash stays the same; one with another value has no
+hash in the formats without the key. A change to the scores needs a new format and a line in the changelog.
 """
 
 import hashlib
@@ -62,6 +62,7 @@ TRAINING = (  # without the keys for when to train, how to promote and which gat
     "training.seed",
     "training.max_rows",
 )
+HEAD = ("head.kind", "head.window_days", "head.least_frauds", "head.weight")  # none of them without a head
 THRESHOLD = ("threshold.strategy", "threshold.value")
 SOURCE = ("source.times", "source.types", "source.csv")  # what values are
 ROLES = ("columns.id", "columns.entity", "columns.time")
@@ -72,13 +73,13 @@ RUN_FORMATS: dict[int, Sequence[str]] = {
     2: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
     3: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
     4: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE),
-    5: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE),
+    5: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE, *HEAD),
 }
 TRAINING_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
     2: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
     3: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE, "columns.label_positive"),
-    4: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE, "columns.label_positive"),
+    4: (*FEATURES, *QUALITY, *MODEL, *TRAINING, *SOURCE, "columns.label_positive", *HEAD),
 }
 
 
@@ -104,6 +105,7 @@ NEUTRAL: dict[str, Any] = {
     "source.types": {},
     "source.csv": None,
     "columns.label_positive": [],
+    **dict.fromkeys(HEAD),
 }
 
 
@@ -140,13 +142,26 @@ def _identity(dataset: Dataset, formats: Formats, until: Mapping[str, int]) -> I
     content = dataset.model_dump(mode="json")
     if dataset.features.sql:
         content["features"]["sql"] = sql.read(dataset.features.sql)
+    if dataset.head.kind == "none":
+        content["head"] = dict.fromkeys(content["head"])
     former = {
         number: _with_former_defaults(content, [key for key, last in until.items() if number <= last])
         for number in formats
     }
+    newest_first = sorted(formats, reverse=True)
     return Identity(
-        tuple(_hash(former[number], number, formats[number]) for number in sorted(formats, reverse=True))
+        tuple(
+            _hash(former[number], number, formats[number])
+            for number in newest_first
+            if _is_told(content, set(formats[newest_first[0]]) - set(formats[number]))
+        )
     )
+
+
+def _is_told(content: dict[str, Any], lacking: set[str]) -> bool:
+    """Whether a format without these keys tells the configuration from others: each has its neutral value."""
+    later = lacking & NEUTRAL.keys()
+    return all(_value(content, key.split(".")) == NEUTRAL[key] for key in later)
 
 
 def _with_former_defaults(content: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tasks.source.ingest import read_partition
 from tasks.source.view import create_view
 from tasks.warehouse.connection import Warehouse
 
+WITHOUT_HEAD = "without_head"
 REDUCED = "reduced "  # before the names of what scores without label-derived features
 
 
@@ -102,6 +103,14 @@ def fit_baselines(version: Version) -> Compared:
     """What scores the rows without the trained networks, fitted on the version's own training sample."""
     detector = load(version.path, version.sha256)
     return Compared(detector, {name: fit(detector) for name, fit in BASELINES.items()})
+
+
+def with_networks_alone(compared: Compared) -> Compared:
+    """The same, and the version's own networks without its head."""
+    alone = compared.detector.autoencoder
+    return Compared(
+        compared.detector, {WITHOUT_HEAD: lambda rows: alone.scores([rows])[1], **compared.scorers}
+    )
 
 
 def fit_reduced(version: Version) -> Compared:

@@ -7,7 +7,14 @@ import polars as pl
 
 from tasks.core.dataset import Dataset
 from tasks.core.progress import advance
-from tasks.evaluation.baseline_scores import Compared, fit_baselines, fit_reduced, score_all, stored_features
+from tasks.evaluation.baseline_scores import (
+    Compared,
+    fit_baselines,
+    fit_reduced,
+    score_all,
+    stored_features,
+    with_networks_alone,
+)
 from tasks.registry.versions import find_reduced_version, stored_version
 from tasks.warehouse.connection import Warehouse
 
@@ -23,6 +30,8 @@ def find_comparisons(
     """
     versions = {run["version"]: run for run in runs.iter_rows(named=True)}
     compared = {name: [fit_baselines(stored_version(warehouse, run))] for name, run in versions.items()}
+    if any(each.detector.blend for (each,) in compared.values()):
+        compared = {name: [with_networks_alone(each)] for name, (each,) in compared.items()}
     if not (with_reduced and dataset.features.label_derived):
         return compared, []
     reduced = {name: find_reduced_version(dataset, warehouse, run["as_of"]) for name, run in versions.items()}

@@ -100,8 +100,13 @@ def _decide(
     if scores.is_empty():
         return None
     from tasks.monitoring.promotion_rule import Decision, apply_rule  # loads scipy
+    from tasks.monitoring.without_head import tell_heads
 
     outcome = apply_rule(scores, rule, has_entities=bool(dataset.columns.entity))
+    heads = ""
+    if outcome.rule == "labels":
+        both = {"champion": champion, "challenger": challenger}
+        heads = tell_heads(dataset, warehouse, rule, both, scores)
     basis = f"dates {dates[0]}..{dates[-1]}, labels known at the end of {day}"
     return Decision(
         version=challenger.name,
@@ -110,7 +115,7 @@ def _decide(
         first_date=dates[0],
         last_date=dates[-1],
         dates=len(dates),
-        outcome=replace(outcome, why=f"{outcome.why}; {basis}"),
+        outcome=replace(outcome, why=f"{outcome.why}{heads}; {basis}"),
         promoted=outcome.promotable and dataset.training.promotion == "automatic",
     )
 

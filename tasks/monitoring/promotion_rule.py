@@ -64,7 +64,7 @@ def apply_rule(rows: pl.DataFrame, rule: ChallengerSettings, *, has_entities: bo
 def _by_labels(
     rows: pl.DataFrame, frauds: int, rule: ChallengerSettings, has_entities: bool
 ) -> PromotionDecision | None:
-    champion, challenger = (_labelled_rows(rows, who, has_entities) for who in ("champion", "challenger"))
+    champion, challenger = (labelled_rows(rows, who, has_entities) for who in ("champion", "challenger"))
     found = paired_difference(champion, challenger, metrics()[rule.metric], rule.confidence)
     if found is None:
         return None
@@ -115,7 +115,8 @@ def _alerts(rows: pl.DataFrame, who: str) -> set[tuple[object, ...]]:
     return set(flagged.select("partition_date", pl.coalesce("entity", "id")).rows())
 
 
-def _labelled_rows(rows: pl.DataFrame, who: str, has_entities: bool) -> LabelledRows:
+def labelled_rows(rows: pl.DataFrame, who: str, has_entities: bool) -> LabelledRows:
+    """Returns rows with a label as `who` has scored them: the champion or the challenger."""
     return LabelledRows(
         dates=rows["partition_date"].to_numpy(),
         entities=rows["entity"].fill_null(rows["id"]).to_numpy() if has_entities else None,

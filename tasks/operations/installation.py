@@ -12,7 +12,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from models.errors import HeadUnavailable
 from models.graph_cache import open_cache
+from models.head.library import load_library
 from tasks.core.errors import first_line
 
 IMPORT_SECONDS = 120
@@ -133,6 +135,21 @@ def check_device() -> Check:
     return Check("device", True, found)
 
 
+def check_head() -> Check:
+    """Checks that LightGBM and the system's libgomp can be loaded, which a head needs."""
+    try:
+        version = load_library().__version__
+    except HeadUnavailable as error:
+        reason = first_line(error).partition(", which")[0]
+        return Check(
+            "head",
+            None,
+            f'{reason}: head.kind "auto" is off, "boosted" fails',
+            "install lightgbm and the system's libgomp (Debian: apt-get install libgomp1)",
+        )
+    return Check("head", True, f"LightGBM {version} can be loaded")
+
+
 def check_prefect() -> Check:
     """Checks that the Prefect server answers, if Prefect's configuration names one."""
     from prefect.client.orchestration import get_client  # takes a second to import
@@ -226,6 +243,7 @@ INSTALLATION: tuple[Callable[[], Check], ...] = (
     check_python,
     check_packages,
     check_device,
+    check_head,
     check_modules,
     check_home,
     check_graph_cache,

@@ -19,7 +19,8 @@ class CardFacts:
     gates: the results of the checks of the training.
     private: columns whose values must not be shown.
     labels: rows of the window with a label known by then. selected: those of them that are answers to flagged
-        rows for which nobody else had a label.
+        rows for which nobody else had a label. head_labels, head_selected: the same of the head's window.
+    why_no_head: why no head was learnt; None where one was, or none was asked for.
     """
 
     dataset: str
@@ -34,3 +35,6 @@ class CardFacts:
     private: tuple[str, ...] = ()
     labels: int = 0
     selected: int = 0
+    head_labels: int = 0
+    head_selected: int = 0
+    why_no_head: str | None = None

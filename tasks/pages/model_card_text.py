@@ -13,6 +13,7 @@ from tasks.core.references import Version
 from tasks.pages.charts import count, share_text
 from tasks.pages.model_card_charts import best_epochs, outside
 from tasks.pages.model_card_facts import CardFacts
+from tasks.pages.model_card_head import head_methods, head_settings
 from tasks.pages.report_text import long_date
 
 # other architectures are called by their names
@@ -56,7 +57,7 @@ def lead(version: Version, detector: Detector, facts: CardFacts) -> str:
     return (
         f"A {KINDS.get(architecture, architecture)} autoencoder ({_network(detector)}), trained on "
         f"{detector.device} with {count(facts.rows)} {rows} of {_dates(facts)}. It ranks rows by their "
-        f"{_score(detector)}."
+        f"{_score(detector)}{', and by a head that learnt from known frauds' if detector.blend else ''}."
     )
 
 
@@ -85,6 +86,7 @@ def settings(version: Version, detector: Detector, facts: CardFacts) -> list[tup
             f"{training.learning_rate:g}, seed {training.seed}; weights kept from epoch {kept}",
         ),
         ("Score", _score(detector)),
+        *head_settings(detector, facts),
         ("Threshold", facts.rule),
         *_encoding(detector.encoder),
         ("Artifact", f"SHA-256 of its manifest: {version.sha256}"),
@@ -139,6 +141,7 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
             "settings and, in training, the effect of the noise on the input.",
         ),
         ("Score", SCORES[_kind(detector)].format(weight=residual_weight(detector.settings))),
+        *head_methods(detector, facts),
         ("Threshold", f"Rows with at least this score are flagged: {facts.rule}."),
         (
             f"Worst {worst}s",

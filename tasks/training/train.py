@@ -16,6 +16,7 @@ from models.detector import artifacts, detector
 from models.detector.detector import Detector
 from models.errors import ArtifactError, ModelError
 from models.flagging.thresholds import fixed_threshold
+from models.head.rows import HeadTraining
 from models.networks.fitting import OnEpoch
 from models.networks.schedule import Schedule
 from models.settings import TrainingSettings
@@ -36,6 +37,7 @@ from tasks.pages.model_card import CardFacts, write_card
 from tasks.registry.artifact_store import Artifact, load, put, root_of, verify
 from tasks.registry.promotions import promote
 from tasks.registry.versions import find_champion, find_version, register
+from tasks.training.head_rows import HeadWindow, head_training, read_head_window
 from tasks.training.window import (
     KEYS,
     TrainingRows,
@@ -117,8 +119,9 @@ def _trained(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Version:
     partitions, left_out = read_window(dataset, first, last, warehouse.files)
     labels = known_labels(dataset, warehouse, first, last, as_of - timedelta(days=1))
     unconfirmed = find_unconfirmed(dataset, warehouse, first, last, labels)
+    window = read_head_window(dataset, warehouse, as_of)
     names = [
-        f"{as_of}-{_digest(training_hash, partitions, labels, unconfirmed)[:8]}"
+        f"{as_of}-{_digest(training_hash, partitions, labels, unconfirmed, window)[:8]}"
         for training_hash in training_identity(dataset).hashes
     ]
     name = names[0]
@@ -140,13 +143,15 @@ def _trained(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Version:
         count = f"{rows.normals.height:,}"
         log.info("%s  train      %s rows of %s..%s; %s", as_of, count, first, last, rows.left_out)
         note = warehouse.files / "models" / f"{name}.json"
-        artifact = _learnt_earlier(note, as_of) or _learn(
-            dataset, rows, as_of, staging / name, root_of(warehouse)
-        )
+        artifact = _learnt_earlier(note, as_of)
+        if artifact is None:
+            head = None
+            if window is not None and window.why_none is None:
+                head = head_training(dataset, window, days, rows, staging)
+            artifact = _learn(dataset, rows, head, as_of, staging / name, root_of(warehouse))
         write_atomically(note, _ARTIFACT.dump_json(artifact).decode())
-        version = _register(
-            dataset, warehouse, artifact, name, as_of, rows, left_out, labels["label"].count()
-        )
+        known_count = labels["label"].count()
+        version = _register(dataset, warehouse, artifact, name, as_of, rows, left_out, known_count, window)
         note.unlink(missing_ok=True)
         return find_version(warehouse, name) or version  # another machine may have registered it first
 
@@ -171,6 +176,7 @@ def _register(
     rows: TrainingRows,
     left_out: list[DateLeftOut],
     labels: int,
+    head: HeadWindow | None,
 ) -> Version:
     """Checks what was learnt, writes its model card, and registers it."""
     learnt = load(artifact.path, artifact.sha256)
@@ -194,13 +200,19 @@ def _register(
     )
     facts = _card_facts(dataset, learnt, rows, left_out, gates, as_of)
     window = (version.first_date, version.last_date, as_of - timedelta(days=1))
-    selected = count_selected(warehouse, *window)
-    write_card(version, learnt, replace(facts, labels=labels, selected=selected))
+    facts = replace(facts, labels=labels, selected=count_selected(warehouse, *window))
+    if head is not None:
+        selected = count_selected(warehouse, head.first, head.last, window[2])
+        count = head.labels["label"].count()
+        facts = replace(facts, head_labels=count, head_selected=selected, why_no_head=head.why_none)
+    write_card(version, learnt, facts)
     register(dataset, warehouse, version, learnt, rows.normals.height, rows.left_out, gates)
     return version
 
 
-def _learn(dataset: Dataset, rows: TrainingRows, as_of: date, folder: Path, root: str) -> Artifact:
+def _learn(
+    dataset: Dataset, rows: TrainingRows, head: HeadTraining | None, as_of: date, folder: Path, root: str
+) -> Artifact:
     """Learns a detector, saves it in the folder, and copies it to the store below `root`."""
     features, training = dataset.features, dataset.training
     progress = TrainingProgress(dataset.name, as_of, dataset.model.members, Schedule.of(training).rounds)
@@ -214,6 +226,7 @@ def _learn(dataset: Dataset, rows: TrainingRows, as_of: date, folder: Path, root
         image=features.image,
         anomalies=rows.frauds,
         unconfirmed=rows.unconfirmed.to_numpy(),
+        head=head,
     )
     progress.done()
     artifacts.save(learnt, folder)
@@ -247,22 +260,28 @@ def _card_facts(
 
 
 def _digest(
-    training_hash: str, partitions: list[Partition], labels: pl.DataFrame, unconfirmed: pl.DataFrame
+    training_hash: str,
+    partitions: list[Partition],
+    labels: pl.DataFrame,
+    unconfirmed: pl.DataFrame,
+    head: HeadWindow | None,
 ) -> str:
     """Identifies what a version is trained from: configuration, partitions, known frauds and unconfirmed
-    rows.
+    rows, and those of the head where there is one.
     """
 
     def ids_of(rows: pl.DataFrame) -> str:
         return "\n".join(rows.select(pl.concat_str(KEYS, separator="/")).to_series().sort())
 
     strange = ids_of(labels.filter("is_strange"))
+    of_head = [] if head is None else [_digest("", head.earlier, head.labels, head.unconfirmed, None)]
     content = [
         training_hash,
         [partition.fingerprint for partition in partitions],
         ids_of(labels.filter("label")),
         ids_of(unconfirmed),
-        *([strange] if strange else []),  # a key that leaves the names of other versions as they were
+        *([strange] if strange else []),  # keys that leave the names of other versions as they were
+        *of_head,
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

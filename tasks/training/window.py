@@ -30,7 +30,8 @@ class TrainingRows:
 
     normals: all rows but the known frauds and those whose label is no label. frauds: known frauds that are
     left out. unconfirmed: bool (normals,), the rows that nothing is fitted to. strange_labels: number of rows
-    that are left out because their label is none. dates: the dates that have rows, in order.
+    that are left out because their label is none. dates: the dates that have rows, in order. keys:
+    partition_date and id of the normals.
     """
 
     normals: pl.DataFrame
@@ -38,6 +39,7 @@ class TrainingRows:
     unconfirmed: pl.Series
     strange_labels: int
     dates: tuple[date, ...]
+    keys: pl.DataFrame
 
     @property
     def left_out(self) -> LeftOut:
@@ -171,6 +173,7 @@ def training_rows(
         _among(keys, unconfirmed).filter(is_normal),
         strange_labels=int(is_strange.sum()),
         dates=tuple(keys["partition_date"].unique().sort()),
+        keys=keys.filter(is_normal),
     )
 
 

@@ -47,7 +47,7 @@ def leaves(prefix: str, section: type[BaseModel]) -> set[str]:
 def test_every_key_that_decides_scores_or_training_is_listed() -> None:
     """Add a new key of one of these sections to tasks/core/identity.py, or to NOT_LISTED."""
     listed = {key for keys in (identity.RUN_FORMATS[5], identity.TRAINING_FORMATS[4]) for key in keys}
-    for name in ("features", "quality", "model", "training", "threshold"):
+    for name in ("features", "quality", "model", "training", "head", "threshold"):
         section = Settings.model_fields[name].annotation
         assert section is not None
         expected = leaves(name, section) - NOT_LISTED
@@ -100,6 +100,20 @@ def test_a_key_added_with_a_neutral_default_keeps_the_hash(
     monkeypatch.setitem(identity.NEUTRAL, "schedule.offset_days", 1)
     assert run_identity(settings) == before
     assert run_identity(changed(settings, "schedule", "offset_days", 2)).current != before.current
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("source", "times", "utc"), ("head", "kind", "auto"), ("columns", "label_positive", ["Y"])],
+)
+def test_a_format_without_a_key_does_not_stand_for_another_value_of_it(
+    settings: Settings, section: str, key: str, value: object
+) -> None:
+    other = changed(settings, section, key, value)
+    for identify in (run_identity, training_identity):
+        own, found = identify(settings), identify(other)
+        assert found == own or not set(found.hashes) & set(own.hashes)
+    assert training_identity(other) != training_identity(settings)
 
 
 @pytest.mark.slow

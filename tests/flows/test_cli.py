@@ -85,6 +85,8 @@ def test_init_writes_a_configuration_that_doctor_accepts_and_never_overwrites_on
     text = out.read_text()
     assert invoke(*arguments)[0] == 1
     assert out.read_text() == text
+    assert '# sql = "mine.entity_behaviour.sql"' in text
+    assert '"card" as entity' in (bank.folder / "mine.entity_behaviour.sql").read_text()
     status, output, _ = invoke("doctor", "--config", str(out), "--json")
     checks = json.loads(output)
     assert status == 0, checks

@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 import polars as pl
 import pytest
+from heads import head_training
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
@@ -96,18 +97,31 @@ def combined() -> Detector:
     return trained(COMBINED, members=2)
 
 
-@pytest.fixture(scope="module", params=["error", "mae", "whitened", "neighbours", COMBINED, "denoiser"])
+@pytest.fixture(scope="module")
+def headed() -> Detector:
+    rows = normal_rows(6_000, seed=9)
+    frauds = rows.select((pl.col("age") > 52) & (pl.col("channel") == "web")).to_series().to_numpy()
+    return train(ROWS, NUMERIC, CATEGORICAL, MODEL, TRAINING, head=head_training(rows, frauds))
+
+
+@pytest.fixture(
+    scope="module", params=["error", "mae", "whitened", "neighbours", COMBINED, "denoiser", "head"]
+)
 def by_kind(
     request: pytest.FixtureRequest,
     detector: Detector,
     ensemble: Detector,
     by_distance: Detector,
     combined: Detector,
+    headed: Detector,
 ) -> Detector:
-    """One detector for each kind of score; two networks for two of them. And a denoiser, by the combined."""
+    """One detector for each kind of score; two networks for two of them. And a denoiser, by the combined, and
+    one with a head on known frauds.
+    """
     if request.param == "denoiser":
         return train(ROWS, NUMERIC, CATEGORICAL, DENOISER, TRAINING)
     shared = {"whitened": detector, "error": ensemble, "neighbours": by_distance, COMBINED: combined}
+    shared |= {"head": headed}
     return shared.get(request.param) or trained(request.param)
 
 
@@ -244,12 +258,15 @@ def test_scores_do_not_depend_on_the_order_of_rows(by_kind: Detector) -> None:
     batch_rows=st.integers(400, 3_000),
 )
 @settings(deadline=None, max_examples=6, phases=(Phase.explicit, Phase.reuse, Phase.generate))
-def test_scores_do_not_depend_on_the_batches(combined: Detector, cuts: list[int], batch_rows: int) -> None:
+def test_scores_do_not_depend_on_the_batches(
+    combined: Detector, headed: Detector, cuts: list[int], batch_rows: int
+) -> None:
     edges = [0, *sorted(cuts), len(FRESH)]
     batches = [FRESH[start:stop] for start, stop in pairwise(edges)]
-    scores = combined.score_batches(iter(batches), batch_rows)
-    assert (scores.score == combined.score(FRESH).score).all()
-    assert (scores.error == combined.score(FRESH).error).all()
+    for each in (combined, headed):
+        scores = each.score_batches(iter(batches), batch_rows)
+        assert (scores.score == each.score(FRESH).score).all()
+        assert (scores.error == each.score(FRESH).error).all()
 
 
 def test_a_long_stream_is_scored_as_its_parts(combined: Detector) -> None:
@@ -399,15 +416,20 @@ def test_what_is_expected_of_a_row_is_the_mean_of_its_neighbours(by_distance: De
 
 
 def test_contributions_are_not_negative_and_sum_to_the_score(by_kind: Detector) -> None:
-    explanation = by_kind.explain(FRESH)
+    """With a head, some speak against strangeness, and the sum lacks a constant."""
+    explanation, scores = by_kind.explain(FRESH), by_kind.score(FRESH).score
     assert explanation.contributions.shape == (len(FRESH), len(NUMERIC + CATEGORICAL))
-    assert (explanation.contributions >= 0).all()
-    np.testing.assert_allclose(explanation.contributions.sum(axis=1), by_kind.score(FRESH).score, rtol=1e-4)
+    assert (explanation.contributions >= 0).all() == (by_kind.blend is None)
+    sums = explanation.contributions.sum(axis=1)
+    constant = np.median(scores - sums) if by_kind.blend else 0.0
+    np.testing.assert_allclose(sums + constant, scores, rtol=1e-4)
 
 
 def test_shares_of_a_row_add_up_to_1_and_the_stored_ones_are_the_largest(by_kind: Detector) -> None:
     explanation = by_kind.explain(FRESH)
-    np.testing.assert_allclose(explanation.shares.sum(axis=1), 1.0, rtol=1e-9)
+    strange = (explanation.contributions > 0).any(axis=1)  # to a head, a row may be normal in every feature
+    assert strange.all() or by_kind.blend
+    np.testing.assert_allclose(explanation.shares.sum(axis=1), strange, rtol=1e-9)
     stored = by_kind.reasons(FRESH, top=3)
     shares = np.array([[reason["share"] for reason in row] for row in stored.to_list()])
     np.testing.assert_array_equal(shares, -np.sort(-explanation.shares, axis=1)[:, :3])

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from flows.settings import Settings
+from models.settings import HeadSettings
 from tasks.core.errors import SourceError
 from tasks.core.source_settings import SourceSettings
 from tasks.evaluation.settings import EvaluationSettings
@@ -61,13 +62,16 @@ def write_days(folder: Path, name: str) -> Path:
 
 
 def load(look: SourceLook) -> Settings:
-    """The configuration as the command line would read it; all but the source's own sections are defaults."""
+    """The configuration as the command line would read it; but for the head, only the source's sections are
+    not defaults.
+    """
     settings = Settings.model_validate(tomllib.loads(render_toml(look, "cards")))
     defaults = Settings(
         name="cards",
         source=settings.source,
         columns=settings.columns,
         features=settings.features,
+        head=HeadSettings(kind="auto"),
         evaluation=EvaluationSettings(outside="hold"),
     )
     assert settings == defaults

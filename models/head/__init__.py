@@ -1,0 +1,1 @@
+"""The head: gradient boosted trees on known frauds, beside the networks that learn normal rows alone."""
