@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from re import fullmatch
+from typing import Any
 
 import duckdb
 from pydantic import TypeAdapter, ValidationError
@@ -20,13 +21,18 @@ from tasks.core.atomic_files import write_atomically
 from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import family, is_image
 from tasks.core.errors import NightError, first_line
-from tasks.core.identity import run_identity
 from tasks.core.references import DateLeftOut
 from tasks.source.connection import unreadable_reason
 from tasks.source.row_rules import missing_columns, reserved_columns, typed_columns, violations
 from tasks.source.view import SourceView, create_view, hashed_columns, with_copies
 
 RULES = 2  # raised whenever the counting below changes
+DECISIVE: dict[str, Any] = {  # the keys of the configuration that it depends on
+    "quality": True,
+    "columns": True,
+    "source": {"timezone", "times", "types", "csv"},
+    "features": {"image"},
+}
 KINDS = {"time_type": duckdb_types.DATE_OR_TIMESTAMP, "number_type": duckdb_types.NUMBER_OR_BOOLEAN}
 
 
@@ -92,11 +98,11 @@ def check_dates(
 
     cache: the folder that keeps one file per date, if any.
     """
-    configuration = run_identity(dataset).current
+    decisive = dataset.model_dump(mode="json", include=DECISIVE)
     return {
         day: check_date(con, dataset, day, content.rows)
         if cache is None
-        else _kept_check(con, dataset, day, content, cache, configuration)
+        else _kept_check(con, dataset, day, content, cache, decisive)
         for day, content in contents.items()
     }
 
@@ -107,10 +113,9 @@ def _kept_check(
     day: date,
     content: Content,
     cache: Path,
-    configuration: str,
+    decisive: dict[str, Any],
 ) -> GateCheck:
-    roles = [dataset.columns.private, dataset.columns.details, dataset.source.timezone]
-    key = [RULES, configuration, roles, content.rows, str(content.hashed)]
+    key = [RULES, decisive, content.rows, str(content.hashed)]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     path = cache / f"{day}.json"
     try:

@@ -149,6 +149,11 @@ def test_the_result_is_kept_until_the_rows_change(tmp_path: Path, monkeypatch: p
     again = read_partition(data, DAY, tmp_path / "files")
     assert (first, counted) == (again, [before])
     assert (first.look_back, first.left_out) == ((before,), ())
+    model = data.model.model_copy(update={"hidden": (8, 2, 8)})
+    fewer = data.features.model_copy(update={"categorical": ()})
+    for other in ({"model": model}, {"features": fewer}):  # what the gate does not look at
+        read_partition(data.model_copy(update=other), DAY, tmp_path / "files")
+    assert counted == [before]
     deliver(before, good=False)
     spoiled = read_partition(data, DAY, tmp_path / "files")
     assert counted == [before, before]
@@ -160,6 +165,10 @@ def test_the_result_is_kept_until_the_rows_change(tmp_path: Path, monkeypatch: p
     assert "part.parquet cannot be read" in cut.left_out[0].reason
     deliver(before, good=True)
     assert read_partition(data, DAY, tmp_path / "files") == first
+    counted.clear()
+    strict = {"quality": data.quality.model_copy(update={"min_rows": 2})}
+    read_partition(data.model_copy(update=strict), DAY, tmp_path / "files")
+    assert counted == [before]
     (tmp_path / str(DAY) / "part.parquet").write_bytes(b"PAR1 half a file")
     with pytest.raises(NightError, match=f"{DAY}: .*cannot be read"):
         read_partition(data, DAY, tmp_path / "files")
