@@ -103,15 +103,15 @@ def build_features(
 
 
 def feature_batches(dataset: Dataset, features: Features, batch_rows: int) -> Iterator[FeatureBatch]:
-    """Yields the features of one day's clean rows, at most `batch_rows` at a time, or fewer if images are
-    large, so that memory does not depend on the size of the day.
+    """Yields the dataset's features of one day's clean rows, at most `batch_rows` at a time, or fewer if
+    images are large, so that memory does not depend on the size of the day.
 
     Raises SourceError if the source cannot be read.
     """
     batch_rows = _bounded(dataset, batch_rows)
+    named = {f"{FEATURE}{name}": name for name in dataset.features.names}
     for batch in _batches(dataset, features, batch_rows):
         for part in batch.iter_slices(batch_rows):  # DuckDB's batches have at least the rows of one vector
-            named = {name: name.removeprefix(FEATURE) for name in part.columns if name.startswith(FEATURE)}
             yield FeatureBatch(part.select(KEYS), part.select(*named).rename(named))
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
+from pydantic import TypeAdapter
 
 from models.errors import TrainingError
 from tasks.core.dataset import Dataset
@@ -21,6 +22,7 @@ from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 250_000
+_FEATURES = TypeAdapter(Features)
 KEYS = ["partition_date", "id"]
 
 
@@ -92,24 +94,37 @@ def _leave_out(day: date, error: Exception) -> DateLeftOut:
 
 
 def prepare(
-    dataset: Dataset, partitions: list[Partition], staging: Path
+    dataset: Dataset, partitions: list[Partition], folder: Path
 ) -> tuple[list[Features], list[DateLeftOut]]:
     """Validates every day of the window and builds its features as on its own night; a day that cannot be
     used is left out, with a warning, and so is one without its labels where known frauds are to be left out.
+
+    folder: where each usable day is kept. It is that of one dataset, with and without the features that are
+    built from labels: the days that the folder has of the first are used for the second.
     """
     days, left_out = [], []
     needs_labels = dataset.columns.label is not None and dataset.training.rows == "normal"
     for partition in partitions:
-        folder = staging / f"training-{partition.date}"
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             if needs_labels and not has_labels(dataset, partition.date):
                 raise SourceError(f"there is no label column {dataset.columns.label}; deliver the day again")
-            validated = validate_again(dataset, partition, folder)
-            days.append(build_features(dataset, validated, dataset.label_delay_days, folder))
+            days.append(_prepared(dataset, partition, folder / str(partition.date)))
         except (SourceError, PartitionRejected, FeatureError) as error:
             left_out.append(_leave_out(partition.date, error))
     return days, left_out
+
+
+def _prepared(dataset: Dataset, partition: Partition, folder: Path) -> Features:
+    kept = folder / "features.json"
+    if dataset.features.sql and kept.exists():  # else the gate has a rule for each feature
+        found = _FEATURES.validate_json(kept.read_bytes())
+        if found.validated.partition == partition:
+            return found
+    folder.mkdir(parents=True, exist_ok=True)
+    validated = validate_again(dataset, partition, folder)
+    found = build_features(dataset, validated, dataset.label_delay_days, folder)
+    kept.write_bytes(_FEATURES.dump_json(found))
+    return found
 
 
 def require_half(left_out: list[DateLeftOut], days: list[Features]) -> None:

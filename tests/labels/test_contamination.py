@@ -21,7 +21,7 @@ from models.networks.fitting import split
 from models.settings import ModelSettings, TrainingSettings
 from tasks.labels.known_labels import known_labels
 from tasks.labels.label_file import record_labels
-from tasks.training.train import train_version
+from tasks.training.new_version import train_version
 from tasks.training.window import find_unconfirmed
 from tasks.warehouse.connection import Warehouse
 
@@ -143,10 +143,13 @@ def test_flagged_rows_are_left_out_until_a_label_says_what_they_are(
 
 
 @pytest.mark.slow
-def test_a_version_says_what_was_left_out_and_another_choice_makes_another_version(scored_bank: Bank) -> None:
+def test_a_version_says_what_was_left_out_and_another_choice_makes_another_version(
+    scored_bank: Bank, tmp_path: Path
+) -> None:
     suspects = len(unlabel(scored_bank))
     settings = load_settings(scored_bank.config)
-    version = train_version(settings, Warehouse(settings.warehouse, settings.name), AS_OF)
+    warehouse = Warehouse(settings.warehouse, settings.name)
+    version = train_version(settings, warehouse, AS_OF, tmp_path)
     frauds = 5 * ROWS // 40
     result = CliRunner().invoke(app, ["models", "--json", "--config", str(scored_bank.config)])
     (model,) = [model for model in json.loads(result.stdout)["versions"] if model["version"] == version.name]
@@ -163,5 +166,5 @@ def test_a_version_says_what_was_left_out_and_another_choice_makes_another_versi
         "update score_rows set is_flagged = false where rank = (select max(rank) from score_rows "
         "where is_flagged)"
     )
-    Warehouse(settings.warehouse, settings.name).transact(lambda con: con.execute(confirmed))
-    assert train_version(settings, Warehouse(settings.warehouse, settings.name), AS_OF).name != version.name
+    warehouse.transact(lambda con: con.execute(confirmed))
+    assert train_version(settings, warehouse, AS_OF, tmp_path).name != version.name

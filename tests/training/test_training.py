@@ -84,7 +84,7 @@ def test_a_strict_gate_keeps_a_useless_version_out_of_service_and_says_why(bank:
 
 @pytest.mark.soak
 def test_a_gate_that_only_warns_lets_the_night_go_on(bank: Bank, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, "tasks.training.train")
+    caplog.set_level(logging.WARNING, "tasks.training")
     make_useless(bank)
     assert nightly(bank.config, NIGHT).status == "committed"
     assert "usefulness: Average precision on" in caplog.text
