@@ -33,9 +33,15 @@ def row_date(source: SourceSettings, columns: Mapping[str, DuckDBPyType], place:
 
 
 def of_dates(source: SourceSettings, part: Part, place: str, days: Sequence[date]) -> Part:
-    """Returns the rows of a part that belong to these dates. Raises SourceError if it has no date column."""
-    kind, column = _date_column(source, part.types, place)
-    day = row_date(source, part.types, place)
+    """Returns the rows of a part that belong to these dates.
+
+    Raises SourceError, naming the last of them, if it has no date column.
+    """
+    try:
+        kind, column = _date_column(source, part.types, place)
+        day = row_date(source, part.types, place)
+    except SourceError as error:
+        raise SourceError(f"{max(days)}: {error}") from error
     dates = ", ".join(f"date '{each}'" for each in days)
     where = f"{day} between date '{min(days)}' and date '{max(days)}' and {day} in ({dates})"
     if is_timestamp(kind):  # on the column itself, so that whole row groups are skipped
@@ -66,5 +72,5 @@ def _date_column(
     assert source.date_column is not None
     types = {folded(name): kind for name, kind in columns.items()}
     if (kind := types.get(folded(source.date_column))) is None:
-        raise SourceError(f"{place} has no column {source.date_column}; fix source.date_column")
+        raise SourceError(f"{place} has no column {source.date_column}; fix it, or source.date_column")
     return kind, identifier(source.date_column)

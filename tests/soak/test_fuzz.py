@@ -5,33 +5,26 @@ for, or refused in one line that names its date, and changes nothing but the led
 import gc
 import os
 import random
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import psutil
 import pytest
-from banks import FIRST, Bank, found_bank, small_day
+from banks import FIRST, Bank, small_day
+from forms import FORMS, Form, found_bank_in
+from label_mutations import write_lines
 from mutations import write_mutated
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from tasks.core.filesystem import exact_pattern
 
 NIGHTS = int(os.environ.get("NIGHTSCORE_FUZZED_NIGHTS", "500"))
 SEED = int(os.environ.get("NIGHTSCORE_FUZZ_SEED", "0"))
 START = FIRST + timedelta(days=10)
 WARM_UP, ROWS = 60, 120  # nights until memory is measured; rows of a night
-LABELS = [
-    "{id},{label},{day}T12:00:00,phone\n",
-    "{id},{label},,phone\n",
-    " {id} , {label} ,{day},phone\n",
-    "{id},maybe,{day},phone\n",
-    "nobody,{label},{day},phone\n",
-    "{id},{label},inf,phone\n",
-    '"{id}\n',
-    "{id},{label},{day},phone\n{id},{other},{day},phone\n",
-]
+RECORDED = {"labels", "answers", "alert_rules", "publish_lock"}  # tables that labels and answers change
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3 * 3600)]
 
 
@@ -54,11 +47,8 @@ def invoke(*arguments: str) -> tuple[int, str]:
     return result.exit_code, lines[-1] if lines else ""
 
 
-def expect_conserved(bank: Bank, day: date) -> None:
-    """Every id that was delivered is scored or in quarantine, and no other."""
-    files = [path for path in bank.day_folder(day).glob("*.parquet") if path.name[0] not in "._"]
-    listed = [exact_pattern(str(path)) for path in files]
-    (delivered,) = duckdb.sql(f"select sum(num_rows) from parquet_file_metadata({listed})").fetchall()[0]
+def expect_conserved(bank: Bank, day: date, delivered: int) -> None:
+    """Every row that was delivered is scored or in quarantine, and no other."""
     query = (
         f"select rows_source, rows_scored, rows_quarantined from daily where partition_date = date '{day}'"
     )
@@ -78,35 +68,33 @@ def expect_refused(line: str, day: date, before: dict[str, object], after: dict[
     assert changed <= {"runs"}
 
 
-def fuzz_labels(draw: random.Random, bank: Bank, day: date) -> None:
-    line = draw.choice(LABELS)
+def fuzz_answers(draw: random.Random, bank: Bank, day: date) -> None:
+    """A file of labels or answers is recorded whole, or refused and changes nothing."""
+    command = draw.choice(["labels", "answer"])
     ids = [f"{day:%m%d}-{draw.randrange(ROWS):05d}" for _ in range(draw.choice([1, 5]))]
-    known = day + timedelta(days=draw.choice([-1, 0, 3]))
-    text = "".join(line.format(id=each, label=draw.choice([0, 1]), other=2, day=known) for each in ids)
-    path = bank.folder / "labels.csv"
-    path.write_text(
-        "id,label,known_at,source\n" + text, encoding=draw.choice(["utf-8", "utf-8-sig", "utf-16"])
-    )
-    before = content(bank)
-    status, said = invoke("labels", "--file", str(path), "--config", str(bank.config))
-    assert not said.startswith("nightscore: unexpected")
+    known = day if command == "answer" else day + timedelta(days=draw.choice([-1, 0, 3]))
+    path, before = write_lines(draw, bank.folder, command, ids, known), content(bank)
+    who = ["--by", "Ada"] if command == "answer" else []
+    status, line = invoke(command, "--file", str(path), *who, "--config", str(bank.config))
+    after = content(bank)
+    assert not line.startswith("nightscore: unexpected"), path.read_bytes()
+    assert {name for name in after if after[name] != before[name]} <= RECORDED
     if status:
-        assert said.startswith("nightscore: ")
-        assert content(bank) == before
+        assert line.startswith("nightscore: "), path.read_bytes()
+        assert after == before, path.read_bytes()
 
 
-def test_a_night_is_committed_whole_or_refused_in_one_line(tmp_path: Path) -> None:
-    bank, draw, process = found_bank(tmp_path / "bank"), random.Random(SEED), psutil.Process()
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_a_night_is_committed_whole_or_refused_in_one_line(tmp_path: Path, form: Form) -> None:
+    bank, draw, process = found_bank_in(form, tmp_path / "bank"), random.Random(SEED), psutil.Process()
     bank.configure("window_days = 6", "window_days = 6\nretrain_every_days = 60")
     bank.configure("[quality.columns.amount]", "[quality]\nmax_bad_share = 0.6\n[quality.columns.amount]")
     assert invoke("run", "--date", str(START), "--config", str(bank.config))[0] == 0
     statuses, memory, handles = [], 0, 0
     for number in range(1, NIGHTS + 1):
         day = START + timedelta(days=number)
-        if (folder := bank.day_folder(day)).exists():
-            (folder / "part-0.parquet").unlink()
-            folder.rmdir()
-        names = write_mutated(draw, folder, day, small_day(day, ROWS))
+        shutil.rmtree(form.day_folder(bank, day), ignore_errors=True)
+        names = write_mutated(draw, form.day_folder(bank, day), small_day(day, ROWS), form.odd)
         before = content(bank)
         status, line = invoke("run", "--date", str(day), "--config", str(bank.config))
         statuses.append(status)
@@ -114,10 +102,12 @@ def test_a_night_is_committed_whole_or_refused_in_one_line(tmp_path: Path) -> No
             if status == 1:
                 expect_refused(line, day, before, content(bank))
             else:
-                expect_conserved(bank, day)
-                fuzz_labels(draw, bank, day)
+                expect_conserved(bank, day, form.rows(form.day_folder(bank, day), day))
+                fuzz_answers(draw, bank, day)
         except Exception as error:
             raise AssertionError(f"night {number} of seed {SEED}, {', '.join(names)}: {line}") from error
+        if form.is_shared:
+            form.write(bank, day, small_day(day, ROWS))
         if number == WARM_UP:
             gc.collect()
             memory, handles = process.memory_info().rss, process.num_fds()

@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read_or_has_no_date_is_named(tmp_path: Path) -> N
     data, file = write(tmp_path, "parquet"), tmp_path / "month=1" / "x.parquet"
     FRAME.drop("tx_time").write_parquet(file)
     for call in (lambda: list_dates(data.source), lambda: read_partition(data, DAY)):
-        with pytest.raises(SourceError, match=f"{file} has no column TX_Time; fix source.date_column"):
+        with pytest.raises(SourceError, match=f"{file} has no column TX_Time; fix it, or source.date_column"):
             call()
     file.write_bytes(b"PAR1")
     for call in (lambda: list_dates(data.source), lambda: read_partition(data, DAY)):

@@ -516,7 +516,7 @@ def test_a_wrong_table_file_or_column_is_reported(tmp_path: Path) -> None:
             dataset(database=str(bank), table=name, date_column="tx_time")
         )
     message = message_of(dataset(database=str(bank), table="transactions", date_column="tx_date"))
-    assert "table transactions has no column tx_date; fix source.date_column" in message
+    assert "table transactions has no column tx_date; fix it, or source.date_column" in message
     assert f"there is no DuckDB file {bank}x; fix source.database" in message_of(
         dataset(database=f"{bank}x", table="t", date_column="d")
     )

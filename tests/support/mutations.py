@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -31,17 +31,20 @@ NUMBERS = [float("nan"), float("inf"), -1.0, 0.0, 1e308, -1e308, 1e-308, 2.0**53
 Change = Callable[[random.Random, pl.DataFrame], pl.DataFrame]
 
 
-def write_mutated(draw: random.Random, folder: Path, day: date, frame: pl.DataFrame) -> list[str]:
-    """Writes a day after up to three changes, and returns their names."""
+Write = Callable[[random.Random, Path, pl.DataFrame], None]
+
+
+def write_mutated(draw: random.Random, folder: Path, frame: pl.DataFrame, writes: list[Write]) -> list[str]:
+    """Writes a day after up to three changes, in one of these ways, and returns the names of all."""
     chosen = draw.sample(CHANGES, draw.choice([0, 1, 1, 2, 3]))
     for change in chosen:
         if frame.width:
             frame = change(draw, frame)
-    handed = draw.choice([one_file, one_file, several_files, *FILES])
-    if handed is not no_partition:
+    write = draw.choice(writes)
+    if write is not no_partition:
         folder.mkdir(parents=True)
-        handed(draw, folder, frame)
-    return [change.__name__ for change in (*chosen, handed)]
+        write(draw, folder, frame)
+    return [change.__name__ for change in (*chosen, write)]
 
 
 def other_type(draw: random.Random, frame: pl.DataFrame) -> pl.DataFrame:
@@ -170,7 +173,16 @@ def no_partition(draw: random.Random, folder: Path, frame: pl.DataFrame) -> None
     """Nothing is delivered."""
 
 
-FILES = [empty_file_beside, damaged, damaged, no_parquet, hidden_files, folder_beside, link, no_partition]
+FILES: list[Write] = [
+    empty_file_beside,
+    damaged,
+    damaged,
+    no_parquet,
+    hidden_files,
+    folder_beside,
+    link,
+    no_partition,
+]
 
 
 def _some(draw: random.Random, frame: pl.DataFrame, name: str, value: pl.Expr) -> pl.DataFrame:
