@@ -52,7 +52,7 @@ def calibrate(
     finite, or all the same.
     """
     parts = parts_of(model, layout)
-    weight = residual_weight(model)
+    weight = residual_weight(model, parts)
     normality = fit_score(networks, layout, parts, model.draws, fit, validation, seed, weight)
     if ranges is not None:
         normality = replace(normality, ranges=ranges)
@@ -121,7 +121,7 @@ def choose_score(
     found = {}
     for kind in kinds:
         parts = parts_of(model.model_copy(update={"score": kind}), layout)
-        weight = residual_weight(model)
+        weight = residual_weight(model, parts)
         normality = fit_score(networks, layout, parts, model.draws, fit, validation[::2], seed, weight)
         scores = Scorer(networks, layout, parts, model.draws, normality).scores([rows])[1]
         found[kind] = average_precision_score(labels, scores)

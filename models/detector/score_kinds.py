@@ -17,7 +17,8 @@ from models.settings import ModelSettings
 
 NEIGHBOURS, COMBINED = "neighbours", "combined"
 DEFAULT, OF_IMAGES = COMBINED, "whitened"  # where none is set; docs/figures.md has why
-RESIDUAL_WEIGHT = 0.25  # in a combined score, where the neighbours have 1, as a denoiser has: docs/figures.md
+# in a combined score, where the neighbours have 1, and so has the error of a denoiser: docs/figures.md
+RESIDUAL_WEIGHT = 0.25
 FEW_FEATURES = 8  # up to which a denoiser's error is weak, and its whitened residual is not: docs/figures.md
 MOST_COMPONENTS = 4_096  # of a covariance; for larger images it is not computed
 
@@ -127,6 +128,6 @@ def parts_of(model: ModelSettings, layout: Layout) -> tuple[str, ...]:
     return ("error" if by_error else "whitened"), NEIGHBOURS
 
 
-def residual_weight(model: ModelSettings) -> float:
-    """Returns the weight of the residual in a combined score."""
-    return 1.0 if model.architecture == "denoiser" else RESIDUAL_WEIGHT
+def residual_weight(model: ModelSettings, parts: tuple[str, ...]) -> float:
+    """Returns the weight of the residual in a combined score of these parts."""
+    return 1.0 if (model.architecture, parts[0]) == ("denoiser", "error") else RESIDUAL_WEIGHT

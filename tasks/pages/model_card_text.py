@@ -140,7 +140,7 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
             "residuals are for the scores mae, whitened and combined. The loss includes the penalties of the "
             "settings and, in training, the effect of the noise on the input.",
         ),
-        ("Score", SCORES[_kind(detector)].format(weight=residual_weight(detector.settings))),
+        ("Score", SCORES[_kind(detector)].format(weight=residual_weight(detector.settings, detector.parts))),
         *head_methods(detector, facts),
         ("Threshold", f"Rows with at least this score are flagged: {facts.rule}."),
         (

@@ -144,7 +144,8 @@ def test_the_default_score_is_combined_but_for_images() -> None:
         for table, part in ((few, of_few), (many, of_many)):
             assert score_of(model, table) == COMBINED
             assert parts_of(model, table) == (part, "neighbours")
-    assert [residual_weight(each) for each in (MODEL, DENOISER)] == [RESIDUAL_WEIGHT, 1]
+    weights = [residual_weight(each, (part,)) for each in (MODEL, DENOISER) for part in ("error", "whitened")]
+    assert weights == [RESIDUAL_WEIGHT, RESIDUAL_WEIGHT, 1, RESIDUAL_WEIGHT]
     assert parts_of(ModelSettings(), image) == ("whitened",)
     wide = replace(few, numeric=MOST_COMPONENTS + 1)
     assert parts_of(ModelSettings(), wide) == ("error", "neighbours")
