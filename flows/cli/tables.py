@@ -71,7 +71,7 @@ def explanation_table(row: "ExplainedRow", names: Mapping[str, str]) -> None:
     lines = [
         (
             names.get(each.feature, each.feature),
-            round(each.share, 3),
+            "speaks against" if each.contribution < 0 else round(each.share, 3),
             each.observed,
             each.usual,
             each.expected,

@@ -12,6 +12,7 @@ from models.head.library import load_library
 
 Floats = NDArray[np.float64]
 ROUNDS = 200
+EVERY = 0  # processor; each row is predicted by one thread, so that their number changes no bit
 PARAMETERS = {
     "objective": "binary",
     "learning_rate": 0.05,
@@ -54,7 +55,7 @@ class Boosted:
         """
         if not len(inputs):
             return np.zeros(0)
-        raw = self._trees.predict(inputs, raw_score=True, num_threads=1)
+        raw = self._trees.predict(inputs, raw_score=True, num_threads=EVERY)
         return np.maximum(np.asarray(raw, np.float64) - self.least, 0.0)
 
     def contributions(self, inputs: NDArray[np.float32]) -> Floats:
@@ -64,7 +65,7 @@ class Boosted:
         """
         if not len(inputs):
             return np.zeros(inputs.shape)
-        found = self._trees.predict(inputs, pred_contrib=True, num_threads=1)
+        found = self._trees.predict(inputs, pred_contrib=True, num_threads=EVERY)
         return np.asarray(found, np.float64)[:, :-1]
 
 

@@ -155,7 +155,7 @@ create table if not exists models (
     architecture varchar,
     score varchar,                  -- error | mae | whitened | reconstruction_probability
     training_hash varchar,          -- hash of the configuration sections that decide what a version learns
-    metrics varchar,                -- JSON: epochs, loss, validation_loss, held_out (rows of the p-values)
+    metrics varchar,                -- JSON: epochs, loss, validation_loss, held_out (rows of the p-values), head (is one used; absent without [head])
     gates varchar,                  -- JSON list of sanity gates: name, passed (null: report only), finding
     withheld varchar,               -- why it may not be promoted; null if it may
     artifact_path varchar,          -- below warehouse.files, or a URL of the artifact store

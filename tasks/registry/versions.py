@@ -81,6 +81,8 @@ def register(
         "validation_loss": last.validation_loss,
         "held_out": len(learnt.calibration.held_out),
     }
+    if learnt.head_report is not None:
+        learning["head"] = learnt.head_report.used
     model = {
         "version": version.name,
         "as_of": version.as_of,

@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 from banks import DAYS, FIRST, NIGHT, Bank
+from typer.testing import CliRunner
 
+from flows.cli.app import app
 from flows.plain import evaluate, nightly
 from flows.settings import Settings, load_settings
 from models.networks.fitting import split
@@ -108,6 +110,12 @@ def test_a_version_with_a_head_goes_through_night_evaluation_and_explanation(
     explained = explain_row(settings, warehouse, NIGHT, frauds[0], tmp_path)
     assert {explained.shares[0].feature, explained.shares[1].feature} == {"channel", "distance"}
     assert sum(share.share for share in explained.shares) == pytest.approx(1)
+    usual = source(bank).filter(pl.col("partition_date") == NIGHT, pl.col("channel") == "chip")["id"][0]
+    shown = CliRunner().invoke(
+        app, ["explain", "--date", str(NIGHT), "--id", usual, "--config", str(bank.config)]
+    )
+    assert "speaks against" in shown.stdout
+    assert bank.table("select distinct metrics ->> 'head' from models").rows() == [("true",)]
     assert nightly(bank.config, NIGHT).status == "already committed"
 
 
