@@ -95,6 +95,7 @@ def test_a_night_with_a_version_loads_no_prefect_and_says_a_line_first(
     assert {"tensorflow", "great_expectations"} <= set(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "variables", "is_configured"),
     [

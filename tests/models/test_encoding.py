@@ -112,6 +112,7 @@ def test_numeric_features_may_have_any_numeric_type(dtype: pl.DataType) -> None:
     assert frame["x"].dtype != pl.Decimal(10, 2) or frame["x"][1] == Decimal(1)
 
 
+@pytest.mark.slow
 @given(amount=anything, age=anything, constant=anything, channel=st.one_of(st.none(), st.text()))
 @settings(deadline=None)
 def test_every_row_is_encoded_as_finite_numbers(

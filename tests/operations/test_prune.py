@@ -546,6 +546,7 @@ def violations_of(settings: Settings) -> list[Violation]:
         return list(violations(con))
 
 
+@pytest.mark.slow
 def test_a_lake_removes_the_files_of_pruned_rows(tmp_path: Path) -> None:
     lake = WarehouseSettings(uri=f"ducklake:sqlite:{tmp_path / 'lake.sqlite'}", files=str(tmp_path / "files"))
     register(lake)

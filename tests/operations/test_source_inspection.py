@@ -178,6 +178,7 @@ def test_a_table_of_a_duckdb_file(tmp_path: Path, table: str | None) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "separator", "decimal"),
     [

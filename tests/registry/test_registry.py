@@ -244,6 +244,7 @@ class Play:
         return self.champions()
 
 
+@pytest.mark.slow
 def test_after_any_promotions_and_rollbacks_the_champions_are_those_of_the_rule_then_and_for_ever(
     registry: Registry,
 ) -> None:

@@ -118,6 +118,7 @@ def test_it_can_only_read_and_only_the_warehouse(warehouse: WarehouseSettings, t
     assert files(tmp_path) == before
 
 
+@pytest.mark.slow
 @every_engine
 def test_it_answers_whatever_duckdb_parses_as_a_query(warehouse: WarehouseSettings) -> None:
     promote(warehouse, "a")

@@ -97,6 +97,7 @@ def test_a_warehouse_of_an_earlier_version_is_migrated_and_no_night_is_scored_ag
     assert scored_bank.table(written).rows() == [(product_version(), "5:")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
 @pytest.mark.parametrize("earlier", sorted(EARLIER))
 def test_a_migrated_schema_is_that_of_a_new_one(warehouse: WarehouseSettings, earlier: int) -> None:
@@ -119,6 +120,7 @@ def test_a_migrated_schema_is_that_of_a_new_one(warehouse: WarehouseSettings, ea
     assert ("quarantined", "copy", "BIGINT") in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
 @pytest.mark.parametrize("earlier", sorted(EARLIER))
 def test_rows_that_an_earlier_version_quarantined_stay_and_have_no_copy(
@@ -147,6 +149,7 @@ def test_a_warehouse_of_a_newer_version_is_refused_in_one_line(warehouse: Wareho
         bank.transact(lambda con: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warehouse", ENGINES, indirect=True)
 @pytest.mark.parametrize(
     ("numeric", "expected"),

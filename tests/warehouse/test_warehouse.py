@@ -204,6 +204,7 @@ def test_a_reader_that_stays_attached_blocks_nobody_even_with_a_query_open(
     assert reader.end() == 0
 
 
+@pytest.mark.slow
 @every_engine
 def test_a_night_is_published_once_and_gives_way_to_the_next(warehouse: WarehouseSettings) -> None:
     register(warehouse)
