@@ -50,7 +50,11 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Prefect server with a database of its own, started once."""
     from prefect.logging.handlers import APILogWorker
     from prefect.server.api.server import SubprocessASGIServer
-    from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_SERVER_DATABASE_CONNECTION_URL,
+        temporary_settings,
+    )
 
     database = tmp_path_factory.mktemp("prefect") / "server.db"
     server = SubprocessASGIServer(port=SubprocessASGIServer().find_available_port())
@@ -58,7 +62,8 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.start(timeout=120)
     try:
         yield server.api_url
-        APILogWorker.instance().drain()
+        with temporary_settings({PREFECT_API_URL: server.api_url}):  # else it starts another server
+            APILogWorker.instance().drain()
     finally:
         server.stop()
 
