@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -48,11 +49,11 @@ def write_mutated(draw: random.Random, folder: Path, frame: pl.DataFrame, writes
 
 
 def other_type(draw: random.Random, frame: pl.DataFrame) -> pl.DataFrame:
-    name, kind = draw.choice(frame.columns), draw.choice(TYPES)
-    try:
-        return frame.with_columns(pl.col(name).cast(kind, strict=False))
-    except pl.exceptions.PolarsError:  # it has no such form
-        return frame.with_columns(pl.col(name).cast(pl.String, strict=False))
+    name, chosen = draw.choice(frame.columns), draw.choice(TYPES)
+    for kind in (chosen, pl.String):
+        with suppress(pl.exceptions.PolarsError):  # it has no such form
+            return frame.with_columns(pl.col(name).cast(kind, strict=False))
+    return frame
 
 
 def nested(draw: random.Random, frame: pl.DataFrame) -> pl.DataFrame:
