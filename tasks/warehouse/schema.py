@@ -12,7 +12,8 @@ from tasks.core.errors import WarehouseError
 from tasks.warehouse.statements import execute, row
 
 CANONICAL = 3  # the first format that stores ids and entities as canonical text
-FORMAT = 5  # of the tables; sql/schema/migrate_to_<format>.sql leads there from the format before
+# of tables, macros and views; sql/schema/migrate_to_<format>.sql leads there from the format before
+FORMAT = 6
 
 NumericRoles = Callable[[], Collection[str]]
 

@@ -12,6 +12,10 @@ from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.schema import FORMAT, product_version, read_format
 from tasks.warehouse.settings import WarehouseSettings
 
+FORMAT_5 = """
+    create or replace view all_alerts as select partition_date, is_flagged from scores;
+    update warehouse_format set format = 5;
+"""
 FORMAT_4 = """
     drop table answers;
     drop table alert_rules;
@@ -57,6 +61,7 @@ EARLIER = {
     2: FORMAT_2,
     3: FORMAT_3,
     4: FORMAT_4,
+    5: FORMAT_5,
 }  # what makes the tables of this version those of an earlier format
 
 
