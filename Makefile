@@ -24,7 +24,7 @@ demo: env  ## simulate two months of card transactions, score and evaluate the l
 	@$(BIN)/nightscore demo
 
 test: lint  ## what must hold before a merge: lint, types, import layers, all tests but `make soak`
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: env
 	@$(BIN)/ruff check --quiet .
