@@ -65,7 +65,9 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with temporary_settings({PREFECT_API_URL: server.api_url}):  # else it starts another server
             APILogWorker.instance().drain()
     finally:
+        logging.disable(logging.INFO)  # it would tell a stream of a test that has ended
         server.stop()
+        logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 import s3fs
+from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 SECRET = "not-to-be-seen-anywhere"
@@ -15,6 +16,7 @@ def s3_server() -> Iterator[s3fs.S3FileSystem]:
     """A server without buckets; credentials and endpoint are in the environment and nowhere else."""
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
+    moto_api_backend.reset()  # servers of one process share their buckets
     with pytest.MonkeyPatch.context() as environment:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
             environment.delenv(name, raising=False)
