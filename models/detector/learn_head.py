@@ -21,14 +21,13 @@ from models.errors import HeadUnavailable, TrainingError
 from models.evaluation.comparison import Difference, paired_difference
 from models.evaluation.metrics import LabelledRows, metrics
 from models.head.boosted import Boosted, fit
-from models.head.rows import HeadReport, HeadTraining
+from models.head.rows import HeadReport, HeadTraining, first_tested
 
 if TYPE_CHECKING:
     from models.detector.detector import Detector
 
 log = logging.getLogger(__name__)
 METRIC, CONFIDENCE = "average_precision", 0.95
-TESTED_DATES = 7  # the newest ones, at most a third of the window
 FEWEST_FRAUDS = 10  # to learn a trial from, and to test it on
 
 
@@ -48,24 +47,22 @@ class _Encoded:
     @property
     def tested_from(self) -> Any:
         """The first of the dates that a trial is tested on."""
-        rows = self.training.rows
-        days = (rows.last - rows.first).days + 1
-        return np.datetime64(rows.last) - np.timedelta64(min(TESTED_DATES, max(1, days // 3)) - 1, "D")
+        return np.datetime64(first_tested(self.training.rows.first, self.training.rows.last))
 
-    def fitted(self, chosen: NDArray[np.bool_]) -> Boosted:
-        rows = self.training.rows
-        return fit(self.columns[chosen], rows.frauds[chosen], rows.weights[chosen], self.training.seed)
+    def fitted(self, chosen: NDArray[np.bool_], frauds: NDArray[np.bool_]) -> Boosted:
+        weights = self.training.rows.weights
+        return fit(self.columns[chosen], frauds[chosen], weights[chosen], self.training.seed)
 
     def trial(self) -> Boosted | None:
         """The head as it would have been on the first of the tested dates, by the labels known then; None
         where too few frauds are known.
         """
-        frauds = self.training.rows.frauds
+        frauds, known = self.training.rows.frauds, self.training.rows.known_then
         earlier = self.dates < self.tested_from - np.timedelta64(self.training.label_delay_days, "D")
         tested = self.dates >= self.tested_from
-        if min(np.count_nonzero(frauds[earlier]), np.count_nonzero(frauds[tested])) < FEWEST_FRAUDS:
+        if min(np.count_nonzero(known[earlier]), np.count_nonzero(frauds[tested])) < FEWEST_FRAUDS:
             return None
-        return None if frauds[earlier].all() or frauds[tested].all() else self.fitted(earlier)
+        return None if known[earlier].all() or frauds[tested].all() else self.fitted(earlier, known)
 
 
 def learn_head(
@@ -108,7 +105,7 @@ def _learnt(detector: "Detector", training: HeadTraining, validation: Encoded, r
     why = _told(seen, found)
     if not (found.value > 0 if found else training.settings.kind == "boosted"):
         return _without(detector, training, why)
-    head = seen.fitted(np.ones(len(seen.columns), bool))
+    head = seen.fitted(np.ones(len(seen.columns), bool), training.rows.frauds)
     own = replace(alone, without_itself=NEIGHBOURS in detector.parts)
     blend = _with_far_weight(own, Blend(head, tail, np.float32(0)), rows)
     log.info("head: learnt from %d frauds. %s", np.count_nonzero(training.rows.frauds), why)

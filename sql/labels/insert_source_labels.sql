@@ -21,7 +21,7 @@ stored as (
 forgotten_dates as (
     select distinct partition_date
     from stored
-    where starts_with(id, 'forgotten-')
+    where regexp_full_match(id, $pseudonym)
 )
 select
     found.id,

@@ -2,9 +2,10 @@
 
 import polars as pl
 
-_ID = r"^forgotten-\d+-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+# as a whole text: for regular expressions of DuckDB and of Polars
+PSEUDONYM = r"forgotten-\d+-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def is_forgotten(column: str) -> pl.Expr:
     """Whether a column of ids holds the pseudonym of a forgotten row; no row of the source has it."""
-    return pl.col(column).str.contains(_ID)
+    return pl.col(column).str.contains(f"^{PSEUDONYM}$")

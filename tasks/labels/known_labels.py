@@ -10,6 +10,7 @@ import polars as pl
 
 from tasks.core.dataset import Dataset
 from tasks.core.errors import WarehouseMissing
+from tasks.core.forgotten import PSEUDONYM
 from tasks.core.step import step
 from tasks.labels.compromised import store_compromised
 from tasks.labels.reported_labels import read_reported
@@ -50,7 +51,7 @@ def store_labels(dataset: Dataset, warehouse: Warehouse, first: date, last: date
 
     def insert(con: duckdb.DuckDBPyConnection) -> None:
         con.register("found", found.to_arrow())
-        execute(con, "labels/insert_source_labels", as_of=as_of)
+        execute(con, "labels/insert_source_labels", as_of=as_of, pseudonym=PSEUDONYM)
 
     warehouse.transact(insert)
 

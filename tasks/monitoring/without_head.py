@@ -14,6 +14,7 @@ from models.evaluation.comparison import paired_difference
 from models.evaluation.metrics import metrics
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
+from tasks.core.forgotten import is_forgotten
 from tasks.core.references import Version
 from tasks.core.staging import scratch_folder
 from tasks.evaluation.baseline_scores import Compared, score_all, stored_features
@@ -34,7 +35,7 @@ def tell_heads(
     rows: pl.DataFrame,
 ) -> str:
     """Returns a clause for each version with a head: the metric without it on the same rows, and the paired
-    difference; nothing where none has one.
+    difference; nothing where none has one. Rows that were forgotten cannot be scored again, and do not count.
 
     versions: by champion and challenger. rows: those of `sql/monitoring/list_shared_scores.sql` that decide.
     The decision does not depend on it: what cannot be scored again is said.
@@ -43,7 +44,7 @@ def tell_heads(
     heads = {who: detector for who, detector in found.items() if detector.blend}
     if not heads:
         return ""
-    labelled = rows.filter(pl.col("label").is_not_null())
+    labelled = rows.filter(pl.col("label").is_not_null() & ~is_forgotten("id"))
     try:
         with scratch_folder(warehouse.files) as staging:
             scored = _scored(dataset, warehouse, heads, labelled, staging)

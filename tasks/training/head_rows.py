@@ -8,14 +8,24 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.head.rows import HeadRows, HeadTraining
+from models.head.rows import HeadRows, HeadTraining, first_tested
 from models.networks.fitting import split
 from tasks.core.dataset import Dataset
 from tasks.core.references import Features, Partition
 from tasks.features.build import feature_batches
 from tasks.labels.known_labels import known_labels
 from tasks.source.connection import list_dates
-from tasks.training.window import BATCH_ROWS, KEYS, TrainingRows, find_unconfirmed, prepare, read_window
+from tasks.training.window import (
+    BATCH_ROWS,
+    KEYS,
+    TrainingRows,
+    find_kept,
+    find_unconfirmed,
+    is_among,
+    is_kept,
+    prepare,
+    read_window,
+)
 from tasks.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
@@ -27,15 +37,19 @@ class HeadWindow:
     """What a head may learn from.
 
     first, last: its dates. earlier: the partitions of those before the training window.
-    labels: of all of its dates, known by the time of the training. unconfirmed: keys of the flagged rows that
-    none of them explains. why_none: why no head is learnt, in a sentence; None where one is to be.
+    labels: of all of its dates, known by the time of the training. known_then: keys of the frauds that were
+    known at the start of the first tested date. unconfirmed: keys of the flagged rows that
+    none of them explains. kept: see `find_kept`.
+    why_none: why no head is learnt, in a sentence; None where one is to be.
     """
 
     first: date
     last: date
     earlier: list[Partition]
     labels: pl.DataFrame
+    known_then: pl.DataFrame
     unconfirmed: pl.DataFrame
+    kept: pl.DataFrame
     why_none: str | None = None
 
 
@@ -52,13 +66,17 @@ def read_head_window(dataset: Dataset, warehouse: Warehouse, as_of: date) -> Hea
     before = start - timedelta(days=1)
     labels = known_labels(dataset, warehouse, first, last, as_of - timedelta(days=1))
     unconfirmed = find_unconfirmed(dataset, warehouse, first, last, labels)
+    kept = find_kept(warehouse, first, last)
+    then = first_tested(first, last) - timedelta(days=1)
+    matured = then - timedelta(days=dataset.label_delay_days)
+    known_then = known_labels(dataset, warehouse, first, matured, then).filter("label").select(KEYS)
     if why := _why_none(dataset, labels):
         log.info("%s  train      no head: %s", as_of, why)
-        return HeadWindow(first, last, [], labels, unconfirmed, why)
+        return HeadWindow(first, last, [], labels, known_then, unconfirmed, kept, why)
     earlier: list[Partition] = []
     if any(first <= day <= before for day in list_dates(dataset.source)):
         earlier, _ = read_window(dataset, first, before, warehouse.files)
-    return HeadWindow(first, last, earlier, labels, unconfirmed)
+    return HeadWindow(first, last, earlier, labels, known_then, unconfirmed, kept)
 
 
 def _why_none(dataset: Dataset, labels: pl.DataFrame) -> str | None:
@@ -91,7 +109,7 @@ def head_training(
     taken[split(rows.keys.height, dataset.training.seed).validation] = False
     excluded = pl.concat([rows.keys.filter(taken).select(KEYS), window.unconfirmed.select(KEYS)]).unique()
     most = MOST_NORMALS // max(1, len(days))
-    chosen = [_rows_of(dataset, day, labels, excluded, most) for day in days]
+    chosen = [_rows_of(dataset, day, labels, excluded, window.kept, most) for day in days]
     keys, features = (pl.concat(parts) for parts in zip(*chosen, strict=True))
     order = keys.with_row_index("row").sort(KEYS)["row"]
     keys, features = keys[order], features[order]
@@ -103,6 +121,7 @@ def head_training(
         HeadRows(
             features,
             frauds=keys["is_fraud"].to_numpy(),
+            known_then=(keys["is_fraud"] & is_among(keys, window.known_then)).to_numpy(),
             weights=keys["weight"].to_numpy(),
             dates=keys["partition_date"].to_numpy(),
             entities=keys["entity"].fill_null(keys["id"]).to_numpy() if has_entities else None,
@@ -117,7 +136,12 @@ def head_training(
 
 
 def _rows_of(
-    dataset: Dataset, day: Features, labels: pl.DataFrame, excluded: pl.DataFrame, most: int
+    dataset: Dataset,
+    day: Features,
+    labels: pl.DataFrame,
+    excluded: pl.DataFrame,
+    kept: pl.DataFrame,
+    most: int,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The known frauds of a date and at most so many of its normal rows: keys, is_fraud and weight, which is
     how many rows of the date each stands for; and the features.
@@ -125,6 +149,7 @@ def _rows_of(
     batches = list(feature_batches(dataset, day, BATCH_ROWS))
     keys = pl.concat([batch.keys.select("id", "entity") for batch in batches]).with_row_index("row")
     keys = keys.with_columns(partition_date=pl.lit(day.date))
+    keys = keys.filter(is_kept(keys, kept))
     known = keys.join(labels, on=KEYS, how="left", maintain_order="left").filter(
         ~pl.col("is_strange").fill_null(False)
     )

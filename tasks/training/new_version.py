@@ -36,6 +36,7 @@ from tasks.training.head_rows import HeadWindow, head_training, read_head_window
 from tasks.training.window import (
     KEYS,
     TrainingRows,
+    find_kept,
     find_unconfirmed,
     prepare,
     read_window,
@@ -69,9 +70,10 @@ def _trained(dataset: Dataset, warehouse: Warehouse, as_of: date, prepared: Path
     partitions, left_out = read_window(dataset, first, last, warehouse.files)
     labels = known_labels(dataset, warehouse, first, last, as_of - timedelta(days=1))
     unconfirmed = find_unconfirmed(dataset, warehouse, first, last, labels)
+    kept = find_kept(warehouse, first, last)
     window = read_head_window(dataset, warehouse, as_of)
     names = [
-        f"{as_of}-{_digest(training_hash, partitions, labels, unconfirmed, window)[:8]}"
+        f"{as_of}-{_digest(training_hash, partitions, labels, unconfirmed, kept, window)[:8]}"
         for training_hash in training_identity(dataset).hashes
     ]
     name = names[0]
@@ -89,7 +91,7 @@ def _trained(dataset: Dataset, warehouse: Warehouse, as_of: date, prepared: Path
         days, unusable = prepare(dataset, partitions, prepared)
         left_out += unusable
         require_half(left_out, days)
-        rows = training_rows(dataset, days, labels, unconfirmed)
+        rows = training_rows(dataset, days, labels, unconfirmed, kept)
         count = f"{rows.normals.height:,}"
         log.info("%s  train      %s rows of %s..%s; %s", as_of, count, first, last, rows.left_out)
         note = warehouse.files / "models" / f"{name}.json"
@@ -214,6 +216,7 @@ def _digest(
     partitions: list[Partition],
     labels: pl.DataFrame,
     unconfirmed: pl.DataFrame,
+    kept: pl.DataFrame,
     head: HeadWindow | None,
 ) -> str:
     """Identifies what a version is trained from: configuration, partitions, known frauds and unconfirmed
@@ -224,13 +227,19 @@ def _digest(
         return "\n".join(rows.select(pl.concat_str(KEYS, separator="/")).to_series().sort())
 
     strange = ids_of(labels.filter("is_strange"))
-    of_head = [] if head is None else [_digest("", head.earlier, head.labels, head.unconfirmed, None)]
+    of_head = []
+    if head is not None:
+        of_head = [
+            _digest("", head.earlier, head.labels, head.unconfirmed, head.kept, None),
+            ids_of(head.known_then),
+        ]
     content = [
         training_hash,
         [partition.fingerprint for partition in partitions],
         ids_of(labels.filter("label")),
         ids_of(unconfirmed),
         *([strange] if strange else []),  # keys that leave the names of other versions as they were
+        *([["kept", ids_of(kept)]] if kept.height else []),
         *of_head,
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from models.errors import TrainingError
 from tasks.core.dataset import Dataset
 from tasks.core.errors import FeatureError, PartitionRejected, SourceError, WarehouseMissing, first_line
+from tasks.core.forgotten import PSEUDONYM
 from tasks.core.references import DateLeftOut, Features, LeftOut, Partition
 from tasks.features.build import build_features, feature_batches
 from tasks.labels.source_labels import has_labels
@@ -156,12 +157,35 @@ def find_unconfirmed(
     )
 
 
+def find_kept(warehouse: Warehouse, first: date, last: date) -> pl.DataFrame:
+    """`partition_date` and `id` of the rows that are known of the dates `first`..`last` on which an entity
+    was forgotten: what else the source has of them may be of that entity, whose labels lead nowhere.
+    """
+    try:
+        return warehouse.frame(
+            "training/list_kept_rows", first_date=first, last_date=last, pseudonym=PSEUDONYM
+        )
+    except WarehouseMissing:
+        return pl.DataFrame(schema={"partition_date": pl.Date, "id": pl.String})
+
+
+def is_kept(keys: pl.DataFrame, kept: pl.DataFrame) -> pl.Series:
+    """Whether each row may be learnt from, see `find_kept`; bool (keys,)."""
+    return is_among(keys, kept) | ~keys["partition_date"].is_in(kept["partition_date"].unique().implode())
+
+
 def training_rows(
-    dataset: Dataset, days: list[Features], labels: pl.DataFrame, unconfirmed: pl.DataFrame
+    dataset: Dataset,
+    days: list[Features],
+    labels: pl.DataFrame,
+    unconfirmed: pl.DataFrame,
+    kept: pl.DataFrame,
 ) -> TrainingRows:
     """The rows to learn from, and those to leave out: known frauds and `unconfirmed` rows, unless
     `training.rows` is all.
 
+    kept: of the dates on which an entity was forgotten, see `find_kept`; what else they have is left out,
+        with a warning.
     A window of more than `max_rows` is sampled by id, the same share of each date. Raises TrainingError where
     no rows are left to learn from.
     """
@@ -170,10 +194,19 @@ def training_rows(
     keys, rows = (pl.concat(parts) for parts in zip(*sampled, strict=True))
     order = keys.with_row_index("row").sort(KEYS)["row"]
     keys, rows = keys[order], rows[order]
+    if not (may_learn := is_kept(keys, kept)).all():
+        log.warning(
+            "%s..%s  train      left out of the training: %d rows of forgotten entities, or that came after "
+            "the night of their date",
+            days[0].date,
+            days[-1].date,
+            (~may_learn).sum(),
+        )
+        keys, rows = keys.filter(may_learn), rows.filter(may_learn)
     if dataset.training.rows == "all":
         labels = labels.clear()
-    is_strange = _among(keys, labels.filter("is_strange"))
-    is_fraud = _among(keys, labels.filter("label")) & ~is_strange
+    is_strange = is_among(keys, labels.filter("is_strange"))
+    is_fraud = is_among(keys, labels.filter("label")) & ~is_strange
     is_normal = ~(is_fraud | is_strange)
     if not is_normal.any():
         window = f"{days[0].date}..{days[-1].date}"
@@ -185,7 +218,7 @@ def training_rows(
     return TrainingRows(
         rows.filter(is_normal),
         rows.filter(is_fraud),
-        _among(keys, unconfirmed).filter(is_normal),
+        is_among(keys, unconfirmed).filter(is_normal),
         strange_labels=int(is_strange.sum()),
         dates=tuple(keys["partition_date"].unique().sort()),
         keys=keys.filter(is_normal),
@@ -204,7 +237,7 @@ def _sampled(dataset: Dataset, day: Features, most: int) -> tuple[pl.DataFrame, 
     return keys[chosen], rows[chosen]
 
 
-def _among(keys: pl.DataFrame, some: pl.DataFrame) -> pl.Series:
+def is_among(keys: pl.DataFrame, some: pl.DataFrame) -> pl.Series:
     """Whether each row of the keys is among some others; bool (keys,)."""
     marked = some.select(KEYS).unique().with_columns(is_among=True)
     found = keys.join(marked, on=KEYS, how="left", maintain_order="left")

@@ -1,6 +1,7 @@
 """Forgetting: nothing of a dataset names a forgotten entity, and every count and figure stays."""
 
 import json
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -10,12 +11,15 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from flows.plain import evaluate
-from flows.settings import load_settings
+from flows.settings import Settings, load_settings
 from tasks.core.errors import NightError
+from tasks.core.staging import scratch_folder
 from tasks.labels.answers import one_answer, record_answers
+from tasks.labels.known_labels import known_labels
 from tasks.operations.forget import forget
 from tasks.operations.forget_files import named_in
 from tasks.publishing.integrity import violations
+from tasks.training.window import find_kept, prepare, read_window, training_rows
 
 pytestmark = pytest.mark.slow
 FIGURES = [
@@ -122,6 +126,34 @@ def test_nothing_names_a_forgotten_entity_and_every_figure_stays(scored_bank: Ba
     after, _ = evaluate(scored_bank.config, NIGHT, NIGHT)
     assert [name for name in ids if named_in(cells(scored_bank), [name])] == []
     assert any("were forgotten" in note for note in after.notes)
+
+
+def test_a_forgotten_fraud_is_not_learnt_as_normal(
+    scored_bank: Bank, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its label and its flag are those of a pseudonym now, and the source still has the row."""
+    scored_bank.configure('label = "is_fraud"\n', "")
+    settings = load_settings(scored_bank.config)
+    card = scored_bank.table("select min(entity) from alerts").item()
+    ids = set(scored_bank.table(f"select id from score_rows where entity = '{card}'")["id"])
+    before = learnt(settings)
+    assert ids < {row_id for _, row_id in before}
+    run(scored_bank, "--entity", card, "--yes")
+    assert before - learnt(settings) == {(NIGHT, row_id) for row_id in ids}
+    assert f"left out of the training: {len(ids)} rows of forgotten entities" in caplog.text
+
+
+def learnt(dataset: Settings) -> set[tuple[date, str]]:
+    """Date and id of the rows that a training as of the day after the night learns, beside known frauds."""
+    warehouse = dataset.open_warehouse()
+    first, last = dataset.training_window(NIGHT + timedelta(days=1))
+    assert last == NIGHT
+    labels = known_labels(dataset, warehouse, first, last, NIGHT)
+    partitions, _ = read_window(dataset, first, last, warehouse.files)
+    with scratch_folder(warehouse.files) as folder:
+        days, _ = prepare(dataset, partitions, folder)
+        kept = find_kept(warehouse, first, last)
+        return set(training_rows(dataset, days, labels, labels.clear(), kept).keys.rows())
 
 
 def test_the_command_refuses_what_it_cannot_do_in_one_line(scored_bank: Bank) -> None:

@@ -20,6 +20,7 @@ def head_training(frame: pl.DataFrame, frauds: NDArray[np.bool_], **keys: object
     rows = HeadRows(
         frame,
         frauds=frauds,
+        known_then=frauds,
         weights=np.ones(len(frame)),
         dates=np.datetime64(FIRST) + np.arange(len(frame)) % DAYS,
         entities=None,

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from flows.cli.app import app
 from flows.plain import evaluate, nightly
 from flows.settings import Settings, load_settings
+from models.head.rows import first_tested
 from models.networks.fitting import split
 from tasks.core.identity import run_identity, training_identity
 from tasks.evaluation.explain import explain_row
@@ -25,6 +26,8 @@ from tasks.training.window import KEYS, prepare, read_window, training_rows
 
 HEAD = '\n[head]\nkind = "auto"\nwindow_days = 9\nleast_frauds = 10\n'
 DELAY = 2
+TESTED = first_tested(NIGHT - timedelta(days=11), NIGHT - timedelta(days=3))  # of the 9 dates of the head
+MATURED = TESTED - timedelta(days=DELAY + 1)
 
 
 def headed(bank: Bank) -> Settings:
@@ -61,7 +64,7 @@ def test_a_head_learns_from_known_frauds_and_from_normal_rows_that_no_network_le
     suspects = window.labels.filter(~pl.col("label"))[5:25].select(KEYS)
     window = type(window)(**vars(window) | {"unconfirmed": suspects})
     days = prepare(settings, read_window(settings, first, last, tmp_path)[0], tmp_path)[0]
-    rows = training_rows(settings, days, labels, suspects.clear())
+    rows = training_rows(settings, days, labels, suspects.clear(), window.kept)
     learnt = head_training(settings, window, days, rows, tmp_path / "head").rows
 
     everything = source(bank).filter(pl.col("partition_date") <= last)
@@ -74,11 +77,31 @@ def test_a_head_learns_from_known_frauds_and_from_normal_rows_that_no_network_le
     allowed = pl.concat([kept, earlier]).join(suspects, on=KEYS, how="anti")
     normals = new.filter(~pl.col("is_fraud")).join(allowed, on=KEYS, how="semi")
     assert np.count_nonzero(~learnt.frauds) == normals.height
+    assert learnt.known_then.sum() == learnt.frauds[learnt.dates <= np.datetime64(MATURED)].sum() > 5
     found = learnt.features.filter(~pl.Series(learnt.frauds))
     assert sorted(found["amount"].to_list()) == sorted(normals["amount"].to_list())
     assert (learnt.unconfirmed, learnt.compromised > 0) == (20, True)
     weights = learnt.weights[~learnt.frauds]
     assert weights[learnt.dates[~learnt.frauds] > np.datetime64(FIRST)].min() > 5 > weights.min() >= 1
+
+
+def test_a_trial_knows_no_label_that_was_reported_later(bank: Bank) -> None:
+    settings = headed(bank)
+    warehouse = settings.open_warehouse()
+    reported = """
+        insert into labels by name
+        select $id as id, $day as partition_date, true as label, $known as known_at, 'chargeback' as source,
+            now() as recorded_at
+    """
+    ids = source(bank).filter(~pl.col("is_fraud"), partition_date=FIRST)["id"]
+    for row_id, known in zip(ids[:2], (TESTED - timedelta(days=1), TESTED), strict=True):
+        given = {"id": row_id, "day": FIRST, "known": known}
+        warehouse.transact(lambda con, given=given: con.execute(reported, given))
+    window = read_head_window(settings, warehouse, NIGHT)
+    assert window is not None
+    assert set(ids[:2]) < set(window.labels.filter("label")["id"])
+    assert (ids[0] in window.known_then["id"], ids[1] in window.known_then["id"]) == (True, False)
+    assert window.known_then["partition_date"].max() == MATURED
 
 
 @pytest.mark.slow

@@ -42,4 +42,4 @@ def normals(dataset: Settings, folder: Path) -> pl.DataFrame:
     unknown = pl.DataFrame(
         schema={"partition_date": pl.Date, "id": pl.String, "label": pl.Boolean, "is_strange": pl.Boolean}
     )
-    return training_rows(dataset, days, unknown, unknown.select(KEYS)).normals
+    return training_rows(dataset, days, unknown, unknown.select(KEYS), unknown.select(KEYS)).normals
