@@ -14,12 +14,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from models.deferred_imports import defer_imports
 from models.graph_cache import flags, open_cache
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same order on every processor
 os.environ["KERAS_BACKEND"] = "tensorflow"
 GRAPHS = open_cache()
+defer_imports()
 if GRAPHS is not None:
     os.environ["TF_XLA_FLAGS"] = flags(GRAPHS, os.environ.get("TF_XLA_FLAGS", ""))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.stats import chi2, norm, wasserstein_distance
+from scipy.special import gammaincinv, ndtri
 
 from models.drift.pooling import Floats, Pooled, pool
 from models.drift.profiles import CATEGORY, ERROR, ERROR_EDGES, NUMERIC
@@ -19,7 +19,7 @@ from models.settings import DriftSettings
 
 FLOOR = 1e-4  # smallest share of a bin: an empty one would make the index infinite
 CERTAIN = 0.999
-DEVIATIONS = float(norm.ppf((1 + CERTAIN) / 2))  # of a normal distribution, around this share of it
+DEVIATIONS = float(ndtri((1 + CERTAIN) / 2))  # of a normal distribution, around this share of it
 QUANTILES = {"error_q50": 0.5, "error_q90": 0.9, "error_q99": 0.99}
 
 Certain = tuple[float, float]  # a figure, and the value nearest to 0 within its chance variation
@@ -82,11 +82,10 @@ def index_of(pooled: Pooled) -> Certain:
     """Returns the index. For rows that did not change it is chi-square, with one degree of freedom less than
     bins, times the sum of the inverse numbers of rows (Yurdakul & Naranjo, 2020).
     """
-    value, bins = (
-        stability_index(pooled.counts, pooled.reference),
-        np.count_nonzero(pooled.counts + pooled.reference),
-    )
-    return value, max(0.0, value - float(chi2.ppf(CERTAIN, max(1, bins - 1))) * _inverse_rows(pooled))
+    value = stability_index(pooled.counts, pooled.reference)
+    freedom = max(1, np.count_nonzero(pooled.counts + pooled.reference) - 1)
+    chi_square = 2 * float(gammaincinv(freedom / 2, CERTAIN))
+    return value, max(0.0, value - chi_square * _inverse_rows(pooled))
 
 
 def distance_of(pooled: Pooled) -> Certain:
@@ -95,8 +94,20 @@ def distance_of(pooled: Pooled) -> Certain:
 
     By chance it is about as large as the difference of two means of values with unit variance.
     """
-    value = float(wasserstein_distance(pooled.means, pooled.reference_means, pooled.counts, pooled.reference))
+    value = wasserstein(pooled.means, pooled.reference_means, pooled.counts, pooled.reference)
     return value, max(0.0, value - DEVIATIONS * math.sqrt(_inverse_rows(pooled)))
+
+
+def wasserstein(values: Floats, others: Floats, weights: Floats, other_weights: Floats) -> float:
+    """Returns the Wasserstein distance between two weighted samples: the area between their distribution
+    functions (Vallender, 1974).
+
+    It is that of `scipy.stats`, which takes a second to load.
+    """
+    found = np.concatenate([values, others])
+    shares = np.concatenate([weights / weights.sum(), -other_weights / other_weights.sum()])
+    order = np.argsort(found)
+    return float(np.sum(np.abs(np.cumsum(shares[order])[:-1]) * np.diff(found[order])))
 
 
 def error_shifts(pooled: Pooled) -> dict[str, Certain]:

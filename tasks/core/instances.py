@@ -17,13 +17,13 @@ _idle: dict[tuple[int, Hashable], list[duckdb.DuckDBPyConnection]] = {}
 def session(
     kind: Hashable,
     make: Callable[[], duckdb.DuckDBPyConnection],
-    clear: Callable[[duckdb.DuckDBPyConnection], object],
+    clear: Callable[[duckdb.DuckDBPyConnection], bool],
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yields a connection of its own to an instance of this kind, which nobody else uses meanwhile.
 
-    make: makes an instance of the kind. clear: undoes what the block did to the instance itself; what it did
-    to the connection, such as settings and temporary tables, ends with it. An instance is closed where the
-    block raises.
+    make: makes an instance of the kind. clear: undoes what the block did to the instance itself, and says
+    whether it can be used again; what the block did to the connection, such as temporary tables and views,
+    ends with it. An instance is closed where the block raises.
     """
     idle = _idle.setdefault((os.getpid(), kind), [])
     try:
@@ -33,11 +33,11 @@ def session(
     try:
         with instance.cursor() as connection:
             yield connection
-        clear(instance)
+        again = clear(instance)
     except BaseException:
         instance.close()
         raise
-    if len(idle) < MOST_IDLE:
+    if again and len(idle) < MOST_IDLE:
         idle.append(instance)
     else:
         instance.close()

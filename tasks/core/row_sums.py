@@ -20,6 +20,6 @@ def row_sum(con: duckdb.DuckDBPyConnection, relation: str, copy: str = "0") -> R
 
 def sum_of_ids(ids: pl.Series) -> RowSum:
     """Returns the identities of scored rows, each the copy 0 of its id."""
-    with session("sums", duckdb.connect, lambda _: None) as con:
+    with session("sums", duckdb.connect, lambda _: True) as con:
         con.register("found", pl.DataFrame({"id": ids}).to_arrow())
         return row_sum(con, "found")

@@ -188,7 +188,7 @@ def _reorder_history(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
     """Gives the view `history` its rows in an order that follows neither the source nor any column."""
     by = f"hash({identifier(dataset.columns.id)})"
     con.execute(f"create or replace temp table reordered as from history order by {by}")
-    con.execute("create or replace view history as from reordered")
+    con.execute("create or replace temp view history as from reordered")
 
 
 def _feature_sql(con: duckdb.DuckDBPyConnection, dataset: Dataset, day: date) -> tuple[str, set[str]]:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import duckdb
 from duckdb.sqltypes import BIGINT, DOUBLE, HUGEINT, DuckDBPyType
 
-from sql import identifier
+from sql import identifier, literal
 from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import is_integer, is_number, is_number_or_boolean, is_time
 from tasks.core.errors import SourceError
@@ -27,13 +27,16 @@ def create_clean(
     types: see `create_view`.
     """
     day = create_view(con, dataset, "day", [validated.partition.date], types)
-    con.read_parquet(exact_pattern(str(validated.refused))).create_view("refused", replace=True)
+    refused = f"read_parquet({literal(exact_pattern(str(validated.refused)))})"
+    con.execute(f"create or replace temp view refused as from {refused}")
     alone = f"select * from day where {day.id} is not null"
     repeats = con.sql("select count(*), count(*) filter (is_repeated) from refused").fetchall()[0]
     if repeats[0]:
         alone += f" and {day.id} not in (select id from refused where id is not null)"
     if repeats[1]:
-        con.execute("create or replace view repeated as select distinct id from refused where is_repeated")
+        con.execute(
+            "create or replace temp view repeated as select distinct id from refused where is_repeated"
+        )
         alone += f"""
             union all by name
             select * exclude ({day.copy})
@@ -41,7 +44,7 @@ def create_clean(
             anti join refused on refused.id = copies.{day.id} and refused.copy = copies.{day.copy}
             where copies.{day.id} is not null
             """
-    con.execute(f"create or replace view clean as {alone}")
+    con.execute(f"create or replace temp view clean as {alone}")
     return SourceView("clean", day.types, day.found, day.mark, checked=day.checked)
 
 
@@ -72,7 +75,7 @@ def create_history(
                 dataset, _create_look_back(con, dataset, partition, types), partition.date, label_delay_days
             )
         )
-    con.execute(f"create or replace view history as {' union all by name '.join(parts)}")
+    con.execute(f"create or replace temp view history as {' union all by name '.join(parts)}")
     return clean
 
 
@@ -106,7 +109,7 @@ def _create_look_back(
             """
     bad = violations(dataset, found, finite=dataset.features.numeric).values()
     good = " and ".join(["true", *(f"not ({condition})" for condition in bad)])
-    con.execute(f"create or replace view lookback as {rows} where {good}")
+    con.execute(f"create or replace temp view lookback as {rows} where {good}")
     return SourceView("lookback", found.types, found.found, found.mark, checked=found.checked)
 
 

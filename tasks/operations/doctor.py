@@ -222,7 +222,9 @@ def _columns_of(dataset: Dataset, query: str) -> set[str]:
     with connect(dataset.source) as con:
         view = create_view(con, dataset, "newest", [newest])
         columns = ", ".join(map(identifier, view.types))
-        con.execute(f"create view history as select {columns}, {view.date} as _partition_date from newest")
+        con.execute(
+            f"create temp view history as select {columns}, {view.date} as _partition_date from newest"
+        )
         (statement,) = con.extract_statements(query)
         values = {"partition_date": newest, "label_delay_days": 0}
         bound = {name: values[name] for name in statement.named_parameters}

@@ -5,6 +5,7 @@ pages.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -114,8 +115,11 @@ class Dots:
     bars: tuple[Bar, ...]
 
 
+@cache
 def environment() -> Environment:
-    """Returns the Jinja environment, with autoescape and an error for every undefined name."""
+    """Returns the Jinja environment, with autoescape and an error for every undefined name; it keeps the
+    templates that it has compiled.
+    """
     jinja = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -15,6 +15,7 @@ from tasks.core.dataset import Dataset
 from tasks.core.date_path import date_path, unescaped
 from tasks.core.errors import DiskFull, SourceError, first_line, is_full
 from tasks.core.filesystem import filesystem_of, is_remote
+from tasks.core.instances import session
 from tasks.core.masking import mask_unconverted
 from tasks.core.source_settings import SourceSettings
 from tasks.source.csv_files import csv_reason
@@ -28,6 +29,7 @@ from tasks.source.tables import attach, table_part
 DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "enable_external_file_cache": "false",  # an instance outlives a file, and another may have its time
     "memory_limit": "1GB",
     "python_enable_replacements": "false",  # a view of the source that names a variable of ours
 }
@@ -46,13 +48,14 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
     `source.timezone`.
     Raises SourceError if the DuckDB file is missing or held by a writer.
     """
+    remote = source.path is not None and is_remote(source.path)
+    apart = remote or source.database is not None  # what it changes in the instance itself stays there
     with (
         TemporaryDirectory(prefix="nightscore-") as spill,
-        duckdb.connect(config=DUCKDB_CONFIG | {"temp_directory": spill}) as con,
+        _made() if apart else session("files", _made, _spilled_nothing) as con,
     ):
+        con.execute(f"set temp_directory = {literal(spill)}")
         con.execute(f"set timezone = {literal(source.timezone)}")
-        # A file is opened several times: for its columns, then for its rows.
-        con.execute("set parquet_metadata_cache = true")
         if source.database is not None:
             if not Path(source.database).is_file():
                 raise SourceError(f"there is no DuckDB file {source.database}; fix source.database")
@@ -62,12 +65,25 @@ def connect(source: SourceSettings) -> Iterator[duckdb.DuckDBPyConnection]:
                 raise SourceError(
                     f"{source.database} cannot be opened for reading: {first_line(error)}"
                 ) from error
-        elif source.path is not None and is_remote(source.path):
+        elif source.path is not None and remote:
             con.register_filesystem(filesystem_of(source.path))
             # DuckDB plans a query while it holds Python's global lock; its other threads, which read through
             # fsspec, would wait for the lock forever.
             con.execute("set threads = 1")
         yield con
+
+
+def _made() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config=DUCKDB_CONFIG)
+
+
+def _spilled_nothing(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the instance can be given another folder to spill to: not after it has used one."""
+    try:
+        con.execute("set temp_directory = ''")
+    except duckdb.NotImplementedException:
+        return False
+    return True
 
 
 @contextmanager

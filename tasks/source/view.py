@@ -127,7 +127,7 @@ def create_view(
         tuple(sorted({name for part in parts for name in part.unfit})),
     )
     selects = [_select(view, dataset, part, targets, zone) for part in parts]
-    con.execute(f"create or replace view {identifier(name)} as {' union all by name '.join(selects)}")
+    con.execute(f"create or replace temp view {identifier(name)} as {' union all by name '.join(selects)}")
     created = con.sql(f"from {identifier(name)}")
     kinds_by_name = dict(zip(created.columns, created.types, strict=True))
     own = {column for column in kinds_by_name if column.startswith(mark)}

@@ -217,8 +217,9 @@ def _made(lake: Lake | None) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _detach(con: duckdb.DuckDBPyConnection) -> None:
+def _detach(con: duckdb.DuckDBPyConnection) -> bool:
     con.execute("detach warehouse")
+    return True
 
 
 def _make_file(path: Path) -> None:

@@ -22,7 +22,11 @@ def use(made: Made, kind: str) -> AbstractContextManager[duckdb.DuckDBPyConnecti
         made.append(duckdb.connect())
         return made[-1]
 
-    return session(kind, make, lambda instance: instance.execute("detach database if exists other"))
+    def clear(instance: duckdb.DuckDBPyConnection) -> bool:
+        instance.execute("detach database if exists other")
+        return kind != "used up"
+
+    return session(kind, make, clear)
 
 
 def test_what_a_use_set_registered_and_made_ends_with_it(made: Made) -> None:
@@ -49,6 +53,15 @@ def test_an_instance_whose_use_failed_is_made_anew(made: Made) -> None:
     with use(made, "fails") as con:
         assert con.sql("select 1").fetchall() == [(1,)]
     assert len(made) == 2
+
+
+def test_an_instance_that_cannot_be_used_again_is_closed(made: Made) -> None:
+    for _ in range(2):
+        with use(made, "used up") as con:
+            assert con.sql("select 1").fetchall() == [(1,)]
+    assert len(made) == 2
+    with pytest.raises(duckdb.ConnectionException):
+        made[0].execute("select 1")
 
 
 def test_uses_at_once_have_instances_of_their_own(made: Made) -> None:

@@ -93,6 +93,7 @@ def test_a_night_with_a_version_loads_no_prefect_and_says_a_line_first(
     found = loaded(tmp_path, "run", "--date", str(NIGHT), "--force", "--config", str(scored_bank.config))
     assert "prefect" not in found
     assert {"tensorflow", "great_expectations"} <= set(found)
+    assert not {"scipy.stats.distributions", "altair.vegalite"} & set(found)  # see models.deferred_imports
 
 
 @pytest.mark.slow

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from models.drift.measures import drifts, stability_index
+from models.drift.measures import drifts, stability_index, wasserstein
 from models.drift.profiles import CODES, Reference, Rows
 from models.encoding.layout import Layout
 from models.settings import DriftSettings
@@ -174,6 +175,21 @@ def test_the_wasserstein_distance_of_a_shift_is_the_shift() -> None:
     shifted = changed(AGE, rows[:, AGE] + 0.2, rows)
     everything = REFERENCE.profile(made(shifted), 1e9, 1.0)
     assert figures(everything)["age"]["wasserstein"] == pytest.approx(0.2, abs=0.01)
+
+
+@given(
+    values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30),
+    others=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_wasserstein_distance_is_that_of_scipy(
+    values: list[float], others: list[float], seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    weights, other_weights = (random.integers(1, 50, len(side)).astype(float) for side in (values, others))
+    found = wasserstein(np.array(values), np.array(others), weights, other_weights)
+    expected = stats.wasserstein_distance(values, others, weights, other_weights)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
 def test_the_stability_index_is_the_formula_and_finite_where_a_bin_is_empty() -> None:

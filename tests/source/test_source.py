@@ -1,6 +1,7 @@
 """Reading the source: what a day is, what its fingerprint depends on, and the errors if it cannot be read."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,13 @@ import duckdb
 import polars as pl
 import pytest
 
-from sql import identifier
+from sql import identifier, literal
+from tasks.core import instances
 from tasks.core.dataset import Dataset
 from tasks.core.dates import date_range
 from tasks.core.errors import SourceError
+from tasks.core.source_settings import SourceSettings
+from tasks.source import connection
 from tasks.source.connection import connect, list_dates, readable
 from tasks.source.ingest import ingest, read_partition
 from tasks.source.simulation import simulate, write_partitions
@@ -98,6 +102,39 @@ def test_a_table_and_files_of_the_same_rows_are_the_same(tmp_path: Path) -> None
     assert read_partition(files, DAY) == read_partition(rows, DAY)
     assert rows_of(files, FIRST, DAY).equals(rows_of(rows, FIRST, DAY))
     assert list_dates(files.source) == list_dates(rows.source)
+
+
+def test_a_file_in_the_place_of_another_with_its_time_is_read(tmp_path: Path) -> None:
+    data = parquet(tmp_path)
+    file = tmp_path / f"date={DAY}" / "part-0.parquet"
+    before, day = file.stat(), pl.read_parquet(file)
+    first = rows_of(data, DAY, DAY)
+    assert not first["amount"].is_in([7.25]).any()
+    day.with_columns(pl.lit(7.25).alias("amount")).write_parquet(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert rows_of(data, DAY, DAY)["amount"].unique().to_list() == [7.25]
+    with connect(data.source) as con:
+        found = con.execute(f"select count(*) from {literal(str(file))} where amount = 7.25").fetchall()
+    assert found == [(day.height,)]
+
+
+def test_rows_spill_to_a_folder_that_ends_with_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(instances, "_idle", {})
+    monkeypatch.setitem(connection.DUCKDB_CONFIG, "memory_limit", "80MB")
+    source, folders = SourceSettings(path="transactions/{date}.parquet"), []
+    for rows in (1, 6_000_000, 1):
+        with connect(source) as con:
+            con.execute(
+                f"create temp table texts as select hash(n)::text || n as found from range({rows}) r(n)"
+            )
+            (folder,) = tmp_path.iterdir()
+            folders.append(folder)
+            assert any(folder.iterdir()) == (rows > 1)
+    assert len(set(folders)) == 3
+    assert not any(tmp_path.iterdir())
 
 
 def test_how_the_rows_of_a_day_are_divided_into_files_changes_nothing(tmp_path: Path) -> None:
