@@ -83,7 +83,7 @@ def index_of(pooled: Pooled) -> Certain:
     bins, times the sum of the inverse numbers of rows (Yurdakul & Naranjo, 2020).
     """
     value = stability_index(pooled.counts, pooled.reference)
-    freedom = max(1, np.count_nonzero(pooled.counts + pooled.reference) - 1)
+    freedom = max(1, int(np.count_nonzero(pooled.counts + pooled.reference)) - 1)
     chi_square = 2 * float(gammaincinv(freedom / 2, CERTAIN))
     return value, max(0.0, value - chi_square * _inverse_rows(pooled))
 
@@ -94,6 +94,8 @@ def distance_of(pooled: Pooled) -> Certain:
 
     By chance it is about as large as the difference of two means of values with unit variance.
     """
+    assert pooled.means is not None
+    assert pooled.reference_means is not None
     value = wasserstein(pooled.means, pooled.reference_means, pooled.counts, pooled.reference)
     return value, max(0.0, value - DEVIATIONS * math.sqrt(_inverse_rows(pooled)))
 
