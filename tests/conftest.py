@@ -29,6 +29,15 @@ gc.set_threshold(
     200_000, 50, 50
 )  # each collection looks at millions of objects of the libraries: a tenth of the time of all tests
 
+IDLE_SERVICES = (
+    "CANCELLATION_CLEANUP",
+    "CLEANUP_RECONCILER",
+    "FOREMAN",
+    "LATE_RUNS",
+    "PAUSE_EXPIRATIONS",
+    "REPOSSESSOR",
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests go first, so that of several processes none is left alone with one at the end."""
@@ -47,18 +56,21 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Prefect server with a database of its own, started once."""
+    """The address of a real Prefect server with a database of its own, started once; what it would do by
+    itself every few seconds, no test waits for.
+    """
+    import prefect.settings
     from prefect.logging.handlers import APILogWorker
     from prefect.server.api.server import SubprocessASGIServer
-    from prefect.settings import (
-        PREFECT_API_URL,
-        PREFECT_SERVER_DATABASE_CONNECTION_URL,
-        temporary_settings,
-    )
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     database = tmp_path_factory.mktemp("prefect") / "server.db"
     server = SubprocessASGIServer(port=SubprocessASGIServer().find_available_port())
-    with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}"}):
+    idle = {
+        getattr(prefect.settings, f"PREFECT_SERVER_SERVICES_{name}_ENABLED"): False for name in IDLE_SERVICES
+    }
+    where = {prefect.settings.PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}"}
+    with temporary_settings(where | idle):
         server.start(timeout=120)
     try:
         yield server.api_url
