@@ -22,11 +22,12 @@ from models.detector.detector import Detector
 from models.detector.fit_score import fit_score
 from models.detector.score_kinds import SCORES
 from models.detector.scorer import Scorer, run
-from models.device import tf
+from models.device import keras, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded, cap
 from models.graphs import Graph
 from models.networks import architectures
+from models.settings import ModelSettings
 
 EXPLAINED = 0.9  # share of the variance that the principal components of `pca_residual` explain at most
 MOST_AXES = 200  # principal components computed; images have thousands, which take minutes
@@ -53,9 +54,7 @@ def untrained_network(detector: Detector) -> Score:
     settings, layout, seed = detector.settings, detector.encoder.layout, detector.training.seed
     of_residual = [name for name in detector.parts if SCORES[name].contributions]
     parts = tuple(of_residual or ["error"])
-    networks = tuple(
-        architectures.build(layout, settings, seed + member) for member in range(settings.members)
-    )
+    networks = tuple(_untrained(layout, settings, seed + member) for member in range(settings.members))
     sample = detector.samples.training
     normality = fit_score(networks, layout, parts, settings.draws, sample, sample, seed)
     scorer = Scorer(networks, layout, parts, settings.draws, normality)
@@ -153,6 +152,11 @@ TITLES = {
     "neighbours": "nearest neighbours",
     "local_outlier_factor": "local outlier factor",
 }
+
+
+@lru_cache(32)  # TensorFlow never frees all of a network: one for every evaluation would fill the memory
+def _untrained(layout: Layout, settings: ModelSettings, seed: int) -> keras.Model:
+    return architectures.build(layout, settings, seed)
 
 
 @lru_cache

@@ -113,10 +113,12 @@ def fit_network(
     history.
 
     criterion: by which the best epoch is chosen; None, and for a denoiser: by the validation loss.
-    Raises TrainingError where the loss is not finite, or never falls below that of the untrained network.
+    Raises TrainingError where a batch has fewer rows than there are devices, and where the loss is not
+    finite, or never falls below that of the untrained network.
     """
     seed, schedule = training.seed + member, Schedule.of(training)
     with strategy():
+        _refuse_empty_parts(schedule.batch_size)
         form = Form(layout, model, training.learning_rate, schedule.batch_size)
         passes = take(form, seed)
         patience = PATIENCE
@@ -184,6 +186,15 @@ def _for_scoring(
     network = architectures.build(layout, model, seed)
     network.set_weights(weights)
     return network
+
+
+def _refuse_empty_parts(batch_size: int) -> None:
+    """Raises TrainingError where some device would have no row of a batch, and so no loss."""
+    if batch_size < (devices := tf.distribute.get_strategy().num_replicas_in_sync):
+        raise TrainingError(
+            f"a batch of {batch_size} rows leaves some of the {devices} devices without a row; set "
+            f"training.batch_size to {devices} or more"
+        )
 
 
 def _refuse_failure(history: list[Epoch], training: TrainingSettings) -> None:

@@ -11,6 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from models.checks.baselines import BASELINES, MOST_AXES, TITLES
 from models.detector.detector import Detector, train
 from models.detector.fit_score import fit_score
+from models.networks import architectures
 from models.networks.architectures import ARCHITECTURES
 from models.settings import ModelSettings, TrainingSettings
 
@@ -142,3 +143,9 @@ def test_the_untrained_network_differs_from_the_trained_one_only_in_its_weights(
     )
     assert (scorer("untrained_network", detector)(frame) == alone.score(frame).score).all()
     assert (scorer("untrained_network", detector)(frame) != detector.score(frame).score).any()
+
+
+def test_the_untrained_network_is_built_once(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = scorer("untrained_network", detector)(rows(200, seed=7))
+    monkeypatch.setattr(architectures, "build", None)
+    assert (scorer("untrained_network", detector)(rows(200, seed=7)) == first).all()

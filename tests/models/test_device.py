@@ -21,6 +21,7 @@ if {devices} > 1:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * {devices})
 from models.detector.detector import train
 from models.device import describe_device, strategy
+from models.errors import TrainingError
 from models.settings import ModelSettings, TrainingSettings
 with strategy():
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -31,7 +32,14 @@ detector = train(rows, list("abcde"), [], model, training)
 scores = detector.score(rows)
 losses = [epoch.validation_loss for epoch in detector.history]
 finite = bool(np.isfinite(scores.score).all())
-print(json.dumps(dict(replicas=replicas, device=detector.device, losses=losses, finite=finite)))
+refused = ""
+if {devices} > 1:
+    try:
+        train(rows, list("abcde"), [], model, TrainingSettings(epochs=3, batch_size={devices} - 1))
+    except TrainingError as error:
+        refused = str(error)
+found = dict(replicas=replicas, device=detector.device, losses=losses, finite=finite, refused=refused)
+print(json.dumps(found))
 """
 
 
@@ -91,6 +99,8 @@ def test_a_network_is_trained_on_every_device(devices: int, architecture: str) -
     assert found["replicas"] == devices
     assert found["device"].endswith("cpu") if devices == 1 else found["device"] == f"{devices}x cpu"
     assert found["finite"]
+    if devices > 1:
+        assert "a batch of 1 rows leaves some of the 2 devices without a row" in found["refused"]
     assert found["losses"][-1] < found["losses"][0]
     assert done.stderr == ""
 
