@@ -17,7 +17,7 @@ from models.detector.far import find_ranges
 from models.detector.learn_head import learn_head
 from models.detector.score_kinds import SCORES, parts_of, score_of
 from models.detector.scorer import Scorer
-from models.detector.usual import usual_values
+from models.detector.usual import usual_texts
 from models.device import describe_device, keras, reproducible
 from models.drift.profiles import Reference, Rows
 from models.encoding.encoder import Encoder
@@ -95,12 +95,20 @@ class Detector:
         )
         return Reference(self.encoder.features, self.encoder.layout, learnt or held_out, held_out)
 
+    @cached_property
+    def _usual(self) -> tuple[pl.Expr, ...]:
+        return usual_texts(self.encoder, self.samples.training)
+
     def score(self, frame: pl.DataFrame) -> Scores:
         """Returns the scores of the rows of a frame.
 
         Raises ModelError where a feature column is missing or has the wrong type.
         """
         return self.score_batches([frame])
+
+    def score_encoded(self, encoded: Encoded) -> Scores:
+        """Returns the scores of rows that the encoder has encoded."""
+        return Scores(*self.scorer.scores([encoded]))
 
     def score_batches(self, batches: Iterable[pl.DataFrame], batch_rows: int = BATCH_ROWS) -> Scores:
         """Returns the scores of the rows of all frames, in their order; apart from the result, memory does
@@ -125,7 +133,7 @@ class Detector:
             contributions=components.astype(np.float64) @ self.encoder.layout.membership,
             observed=self.encoder.observed(frame),
             expected=self.encoder.decode(output),
-            usual=usual_values(self.encoder, self.samples.training, frame),
+            usual=self._usual,
         )
 
     def reasons(self, frame: pl.DataFrame, top: int = 3) -> pl.Series:

@@ -18,6 +18,7 @@ REASON_FIELDS = {
     "usual": pl.String,
 }
 REASONS = pl.List(pl.Struct(REASON_FIELDS))
+_NO_CELLS = pl.DataFrame(schema={name: REASON_FIELDS[name] for name in ("observed", "expected", "usual")})
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,15 @@ class Explanation:
     observed, expected: the values of the row and their reconstruction, in source units: numeric Float64,
         null where missing; categories String, null where missing (observed), or where a rare or unseen
         one is expected.
-    usual: what is usual for each value on the training rows, in words; null for pixels. See `usual_values`.
+    usual: what is usual for each value on the training rows, in words, an expression over `observed` per
+        feature; null for pixels. See `usual_texts`.
     """
 
     features: tuple[str, ...]
     contributions: NDArray[np.float64]
     observed: pl.DataFrame
     expected: pl.DataFrame
-    usual: pl.DataFrame
+    usual: tuple[pl.Expr, ...]
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -57,26 +59,52 @@ def reasons(explanation: Explanation, top: int) -> pl.Series:
     with six significant digits, expected values, which are estimates, with four.
     """
     rows, count = explanation.contributions.shape
-    top = min(top, count)
-    order = np.argsort(-explanation.contributions, axis=1, kind="stable")[:, :top]
-    used = np.union1d(order, [0])  # only few of the many pixels of an image are a reason
-    cells = pl.Series(
-        (np.searchsorted(used, order) * rows + np.arange(rows)[:, None]).ravel()
-    )  # in the used columns laid end to end
-    flat = pl.select(
-        feature=pl.Series(explanation.features, dtype=pl.String).gather(order.ravel()),
+    order = _largest(explanation.contributions, min(top, count))
+    chosen = order.ravel()
+    by_feature = np.argsort(chosen, kind="stable")  # the cells of each feature become text at once
+    used, starts = np.unique(chosen[by_feature], return_index=True)
+    stops = np.append(starts, chosen.size)[1:]
+    cells = [
+        _cells(explanation, int(k), by_feature[start:stop] // order.shape[1])
+        for k, start, stop in zip(used, starts, stops, strict=True)
+    ]
+    texts = pl.concat([_NO_CELLS, *cells]).select(pl.all().gather(pl.Series(np.argsort(by_feature))))
+    flat = texts.with_columns(
+        feature=pl.Series(explanation.features, dtype=pl.String).gather(chosen),
         contribution=np.take_along_axis(explanation.contributions, order, axis=1).ravel(),
         share=np.take_along_axis(explanation.shares, order, axis=1).ravel(),
-        observed=_text(explanation.observed[:, used.tolist()], MISSING, digits=6).gather(cells),
-        expected=_text(explanation.expected[:, used.tolist()], OTHER, digits=4).gather(cells),
-        usual=pl.concat(explanation.usual[:, used.tolist()].get_columns()).gather(cells),
     ).select(*REASON_FIELDS)
-    return flat.to_struct().reshape((rows, top)).cast(REASONS).alias("reasons")
+    return flat.to_struct().reshape((rows, order.shape[1])).cast(REASONS).alias("reasons")
+
+
+def _largest(contributions: NDArray[np.float64], top: int) -> NDArray[np.int64]:
+    """Returns the features with the `top` largest contributions of each row, int64 (rows, top), largest first;
+    among equal ones, the first feature.
+    """
+    left = contributions.copy()
+    order = np.empty((len(left), top), np.int64)
+    for place in range(top):
+        order[:, place] = left.argmax(axis=1)
+        np.put_along_axis(left, order[:, place : place + 1], -np.inf, axis=1)
+    return order
+
+
+def _cells(explanation: Explanation, k: int, rows: NDArray[np.int64]) -> pl.DataFrame:
+    """Returns what a reason says of some values of one feature: observed, expected, usual, as text."""
+    found = explanation.observed[:, [k]].select(pl.all().gather(rows))
+    expected = explanation.expected[:, [k]].select(pl.all().gather(rows))
+    return pl.DataFrame(
+        {
+            "observed": _text(found, MISSING, digits=6),
+            "expected": _text(expected, OTHER, digits=4),
+            "usual": found.select(explanation.usual[k]).to_series(),
+        }
+    )
 
 
 def _text(values: pl.DataFrame, no_category: str, digits: int) -> pl.Series:
-    """Every value as text, column after column."""
+    """The values of one feature as text."""
     numbers = (
         pl.col(pl.Float64).round_sig_figs(digits).cast(pl.String).str.strip_suffix(".0").fill_null(MISSING)
     )
-    return pl.concat(values.with_columns(numbers, pl.col(pl.String).fill_null(no_category)).get_columns())
+    return values.with_columns(numbers, pl.col(pl.String).fill_null(no_category)).to_series()

@@ -19,18 +19,16 @@ MOSTLY = 0.5  # where more training rows lack a value, that is what is usual
 OF_TRAINING = "of the training rows"
 
 
-def usual_values(encoder: Encoder, training: Encoded, frame: pl.DataFrame) -> pl.DataFrame:
-    """Returns, for each value of the frame, what is usual for its feature: String (rows, features).
+def usual_texts(encoder: Encoder, training: Encoded) -> tuple[pl.Expr, ...]:
+    """Returns an expression per feature for what is usual for each value: String, over `encoder.observed`.
 
     training: encoded training rows, or a sample of them. A number has the range of its RANGE quantiles, or,
     where most training rows lack it, their share; a missing one has the share of training rows in which it is
     missing, a category the share of training rows that have it. Null for the pixels of an image.
     """
     if encoder.image is not None:
-        return pl.DataFrame({name: pl.Series([None], dtype=pl.String) for name in encoder.features})[
-            np.zeros(frame.height, np.int64)
-        ]
-    return frame.select(*_numeric(encoder, training), *_categorical(encoder, training))
+        return (pl.repeat(None, pl.len(), dtype=pl.String),) * len(encoder.features)
+    return *_numeric(encoder, training), *_categorical(encoder, training)
 
 
 def _numeric(encoder: Encoder, training: Encoded) -> Iterator[pl.Expr]:

@@ -59,15 +59,18 @@ class NumericFeature(_Feature):
         """Returns encoded values in source units."""
         return _untransformed(encoded * self.scale + self.center, self.signed_log)
 
-    @property
-    def expression(self) -> pl.Expr:
-        """The encoded value, Float32."""
-        encoded = (_transformed(self.name, self.signed_log) - self.center) / self.scale
-        return (
-            encoded.clip(-LARGEST, LARGEST)
-            .fill_null(0.0 if self.may_be_missing else NEVER_MISSING)
-            .cast(pl.Float32)
-        )
+    def encode(self, frame: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Returns the encoded values, and which of them are missing, each (rows,)."""
+        values = pl.col(self.name).cast(pl.Float64) if not self.signed_log else _transformed(self.name, True)
+        found = frame.select(values).to_series().to_numpy()
+        missing = ~np.isfinite(found)
+        with np.errstate(all="ignore"):  # of missing values
+            encoded = np.subtract(found, self.center)
+            encoded *= 1 / self.scale
+        np.clip(encoded, -LARGEST, LARGEST, out=encoded)
+        if missing.any():
+            encoded[missing] = 0.0 if self.may_be_missing else NEVER_MISSING
+        return encoded, missing
 
 
 class CategoricalFeature(_Feature):
@@ -169,12 +172,14 @@ class Encoder(BaseModel):
             [feature.name for feature in self.categorical],
             ModelError,
         )
-        missing = [
-            _transformed(f.name, False).is_null().cast(pl.Float32) for f in self.numeric if f.may_be_missing
-        ]
-        columns = [*(f.expression for f in self.numeric), *missing, *(f.expression for f in self.categorical)]
-        encoded = frame.select(column.alias(str(k)) for k, column in enumerate(columns))
-        return np.ascontiguousarray(encoded.to_numpy(order="c"), dtype=np.float32)
+        encoded = np.empty((frame.height, self.layout.width), np.float32)
+        for k, feature in enumerate(self.numeric):
+            encoded[:, k], missing = feature.encode(frame)
+            if (indicator := self._indicators.get(k)) is not None:
+                encoded[:, indicator] = missing
+        for k, category in enumerate(self.categorical, self.layout.continuous):
+            encoded[:, k] = frame.select(category.expression).to_series().to_numpy()
+        return encoded
 
     def observed(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Returns the features in source units: numeric and pixels Float64 (null where missing), categories
@@ -195,11 +200,7 @@ class Encoder(BaseModel):
         """
         if self.image is not None:
             return self.image.decode(output)
-        layout = self.layout
-        indicator = {
-            owner: layout.numeric + k
-            for k, owner in enumerate(layout.owners[layout.numeric : layout.continuous])
-        }
+        layout, indicator = self.layout, self._indicators
         columns = {}
         for k, feature in enumerate(self.numeric):
             values = feature.source_values(output[:, k].astype(np.float64))
@@ -211,6 +212,13 @@ class Encoder(BaseModel):
                 pl.Series(output[:, start:stop].argmax(axis=1), dtype=pl.UInt32)
             )
         return pl.DataFrame(columns)
+
+    @cached_property
+    def _indicators(self) -> dict[int, int]:
+        """The column of the indicator of each numeric feature that has one, by their positions."""
+        layout = self.layout
+        owners = layout.owners[layout.numeric : layout.continuous]
+        return {owner: layout.numeric + k for k, owner in enumerate(owners)}
 
 
 def _transformed(name: str, signed_log: bool) -> pl.Expr:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from models.detector.usual import usual_values
+from models.detector.usual import usual_texts
 from models.encoding.encoder import Encoder
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -19,7 +19,8 @@ def words(training: pl.DataFrame, row: dict[str, object]) -> dict[str, str]:
     names = {kind: [name for name in training.columns if (name == "kind") == (kind == "c")] for kind in "nc"}
     encoder = Encoder.fit(training, names["n"], names["c"])
     frame = pl.DataFrame([row], schema=training.schema)
-    return usual_values(encoder, encoder.encode(training), frame).row(0, named=True)
+    texts = usual_texts(encoder, encoder.encode(training))
+    return encoder.observed(frame).select(*texts).row(0, named=True)
 
 
 @settings(phases=PHASES, deadline=None, max_examples=60)
