@@ -64,6 +64,8 @@ select
     score_rows.score,
     score_rows.p_value,
     score_rows.is_flagged,
+    score_rows.flagged_by,
+    score_rows.rank_alone,
     score_rows.reasons,
     if(known.weight is null, null, known.label) as label,
     coalesce(known.weight, 1.0) as weight,

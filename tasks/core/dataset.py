@@ -222,6 +222,11 @@ class Dataset(Section):
                 'head.kind "boosted" needs training.rows = "normal": it learns from frauds that the networks '
                 "do not learn"
             )
+        if self.head.kind == "none" and self.threshold.reserve:
+            raise ValueError(
+                "threshold.reserve shares the list between a head and the networks, and there is no head; "
+                'set head.kind = "auto", or remove threshold.reserve'
+            )
         return self
 
     @property

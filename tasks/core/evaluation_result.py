@@ -169,6 +169,7 @@ class AlertLine:
     held_out: the number of rows that the version's p-values come from, so that 1 / (held_out + 1) is the
         lowest; None for versions before format 4.
     is_fraud: the label; None if it is not known.
+    flagged_by: known pattern or unknown pattern; None where the list was not shared.
     """
 
     date: date
@@ -178,6 +179,7 @@ class AlertLine:
     reasons: tuple[Reason, ...]
     held_out: int | None = None
     is_fraud: bool | None = None
+    flagged_by: str | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ KEYS = (
     "score",
     "p_value",
     "is_flagged",
+    "flagged_by",
+    "rank_alone",
     "reasons",
     "label",
     "weight",

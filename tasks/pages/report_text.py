@@ -172,7 +172,11 @@ def methods(evaluation: Evaluation) -> list[tuple[str, str]]:
         ]
     return [
         *terms,
-        ("Threshold", "Rows with at least this score were flagged by the night that scored them."),
+        (
+            "Threshold",
+            "Rows with at least this score were flagged by the night that scored them; with a reserve in the "
+            "threshold rule, so were rows that the networks alone, without the head, find strangest.",
+        ),
         (
             "p-value",
             "The share of held-out normal rows with a score at least as high; comparable across versions.",
