@@ -123,6 +123,7 @@ create table if not exists labels (
     known_at date,                  -- known from the end of this date
     source varchar,                 -- `source`: the source's label column; `answer`: the table `answers`; else who labelled
     recorded_at timestamptz,        -- when it was written to this table
+    kind varchar,                   -- what kind of fraud it is; null where it is not known, and before format 7
 );
 
 -- Grain: one row per answer of an analyst to a scored row; append-only. In force is the newest recorded_at of a row.

@@ -34,8 +34,12 @@ MATURED = TESTED - timedelta(days=DELAY + 1)
 def headed(bank: Bank) -> Settings:
     """The bank with a head, and with frauds on every date that no network finds strange."""
     is_fraud = (pl.col("channel") == "tap") & pl.col("distance").is_between(4, 7)
+    kind = pl.when(pl.col("distance") > 5.5).then(pl.lit("far")).otherwise(pl.lit("near"))
     for offset in range(DAYS):
-        bank.change(FIRST + timedelta(days=offset), lambda day: day.with_columns(is_fraud=is_fraud))
+        bank.change(
+            FIRST + timedelta(days=offset), lambda day: day.with_columns(is_fraud=is_fraud, kind=kind)
+        )
+    bank.configure('label = "is_fraud"', 'label = "is_fraud"\nlabel_kind = "kind"')
     bank.config.write_text(bank.config.read_text() + HEAD)
     return load_settings(bank.config)
 
@@ -129,6 +133,11 @@ def test_a_version_with_a_head_goes_through_night_evaluation_and_explanation(
     assert "by a head that was learnt from the labels known before" in card
     found, page = evaluate(bank.config, NIGHT, NIGHT, NIGHT + timedelta(days=DELAY))
     assert [alert.flagged_by for alert in found.alerts] == turns
+    assert found.confusion is not None
+    assert {line.kind for line in found.kinds} == {"far", "near"}
+    assert sum(line.frauds_flagged for line in found.kinds) == found.confusion.tp
+    assert sum(line.rows for line in found.kinds) == found.positives
+    assert "<h2>Recall by kind</h2>" in page.read_text()
     assert page.read_text().count('<td class="nowrap">unknown pattern</td>') == 3
     assert found.ranking is not None
     better = found.ranking.differences["without_head"]["average_precision"]

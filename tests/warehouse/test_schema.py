@@ -18,6 +18,7 @@ FORMAT_6 = """
     alter table score_rows drop column flagged_by;
     alter table runs drop column rows_unknown;
     alter table runs drop column unknown_threshold;
+    alter table labels drop column kind;
     update warehouse_format set format = 6;
 """
 FORMAT_5 = f"""
