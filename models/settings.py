@@ -155,7 +155,7 @@ class HeadSettings(Section):
 
     kind: Literal["none", "boosted", "auto"] = "none"
     """auto, which `nightscore init` writes: where enough frauds are known and it ranked better on the newest
-    matured dates; boosted: also where that cannot be measured.
+    matured dates, beyond chance; boosted: also where chance may explain it, or it cannot be measured.
     """
     window_days: int = Field(25, ge=1)
     """Number of dates whose labels it learns from, up to the last one of the training window."""

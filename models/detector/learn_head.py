@@ -103,7 +103,7 @@ def _learnt(detector: "Detector", training: HeadTraining, validation: Encoded, r
     blend = None if trial is None else Blend(trial, tail, calibration.far_weight, normal)
     found = None if blend is None else _difference(seen, BlendedScorer(alone, blend))
     why = _told(seen, found)
-    if not (found.value > 0 if found else training.settings.kind == "boosted"):
+    if not _is_used(found, training.settings.kind):
         return _without(detector, training, why)
     head = seen.fitted(np.ones(len(seen.columns), bool), training.rows.frauds)
     own = replace(alone, without_itself=NEIGHBOURS in detector.parts)
@@ -111,6 +111,15 @@ def _learnt(detector: "Detector", training: HeadTraining, validation: Encoded, r
     log.info("head: learnt from %d frauds. %s", np.count_nonzero(training.rows.frauds), why)
     with_head = replace(detector, blend=blend, head_report=_report(training, why, used=True))
     return replace(with_head, calibration=_calibrated(with_head, blend, own, seen, trial, rows))
+
+
+def _is_used(found: Difference | None, kind: str) -> bool:
+    """Returns whether a head is used: for auto, where the whole paired interval of the difference is above 0,
+    for chance alone makes half of all heads look better; for boosted, unless it ranked worse, or no better.
+    """
+    if kind == "boosted":
+        return found is None or found.value > 0
+    return found is not None and found.low > 0
 
 
 def _seen(detector: "Detector", training: HeadTraining) -> _Encoded:
