@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from tabular_sets import find_sets, read_set
 
 from models.detector import neighbours
-from models.detector.scorer import run
+from models.detector.batches import run
 from models.device import tf
 from models.encoding.encoder import Encoder
 from models.encoding.layout import Layout

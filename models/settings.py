@@ -155,7 +155,7 @@ class HeadSettings(Section):
 
     kind: Literal["none", "boosted", "auto"] = "none"
     """auto, which `nightscore init` writes: where enough frauds are known and it ranked better on the newest
-    matured dates; boosted: also where that cannot be measured.
+    matured dates, beyond chance; boosted: also where chance may explain it, or it cannot be measured.
     """
     window_days: int = Field(25, ge=1)
     """Number of dates whose labels it learns from, up to the last one of the training window."""
@@ -179,11 +179,28 @@ class ThresholdSettings(Section):
     alarms (cost), a number of entities (budget) or a tolerated share of false alarms (fdr); not used by the
     others.
     """
+    reserve: float = Field(0.0, ge=0, le=1)
+    """Of the list, for what the networks alone find strange, where a version has a head: the list of budget,
+    fdr and both quantiles. `nightscore init` writes 0.5.
+    """
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> Self:
+        if self.reserve and self.strategy not in SHARED:
+            raise ValueError(
+                f"reserve has no meaning for strategy {self.strategy!r}, only for {', '.join(SHARED)}; "
+                "remove it"
+            )
+        return self
 
     @property
     def rule(self) -> str:
-        """The strategy and its value, such as "train_quantile 0.99"."""
-        return f"{self.strategy} {self.value:g}"
+        """The strategy and its value, such as "train_quantile 0.99", and the reserve where there is one."""
+        reserve = f", reserve {self.reserve:g}" if self.reserve else ""
+        return f"{self.strategy} {self.value:g}{reserve}"
+
+
+SHARED = ("train_quantile", "batch_quantile", "budget", "fdr")
 
 
 class DriftSettings(Section):

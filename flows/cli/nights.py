@@ -13,6 +13,7 @@ from flows.cli.options import AsJson, AsOf, Config, Day, Debug, First, Last, Use
 from flows.cli.running import chosen_runs
 from flows.console import print_json, say, show_progress
 from tasks.core.errors import NightError
+from tasks.core.references import of_unknown_pattern
 
 if TYPE_CHECKING:
     from tasks.core.references import Night
@@ -277,7 +278,8 @@ def _show_night(night: "Night") -> None:
     say(
         f"{night.date}: {night.status} as {night.run_id}. {night.rows_source:,} rows = "
         f"{night.rows_scored:,} scored"
-        f" + {night.rows_quarantined:,} quarantined; {night.rows_flagged:,} flagged by {night.model_version}."
+        f" + {night.rows_quarantined:,} quarantined; {night.rows_flagged:,} flagged by {night.model_version}"
+        f"{of_unknown_pattern(night.rows_unknown)}."
     )
     if night.replaces:
         say(f"{night.date}: it supersedes {night.replaces}.")

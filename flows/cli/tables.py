@@ -25,8 +25,8 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
         f"evaluated with the labels known at the end of {evaluation.as_of}\n"
     )
     from tasks.core.populations import ALL
-    from tasks.pages.report import COUNTED, counted, quarantined
-    from tasks.pages.report_text import lead, warning, with_and_without
+    from tasks.pages.report import COUNTED, KIND_COLUMNS, counted, kind_cells, quarantined
+    from tasks.pages.report_text import kinds_of, lead, warning, with_and_without
 
     say(lead(evaluation) + "\n")
     if caution := warning(evaluation):
@@ -49,6 +49,9 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
         )
         say(f"\nEvaluated: {evaluation.rows:,} rows, {evaluation.positives:,} frauds{left_out}.")
         _ranking_table(evaluation.ranking, "Nightscore and its baselines on these rows (95% intervals)")
+    if evaluation.kinds:
+        say("\n" + kinds_of(evaluation))
+        data_table([*map(str.lower, KIND_COLUMNS)], list(map(kind_cells, evaluation.kinds)), "Recall by kind")
     if evaluation.without_label_derived:
         _ranking_table(evaluation.without_label_derived, "The same without the label-derived features")
         if differences := with_and_without(evaluation):

@@ -17,11 +17,12 @@ from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
 
 from models.detector import neighbours as nearest
+from models.detector.batches import run
 from models.detector.calibration import LEAST_DEVIATION
 from models.detector.detector import Detector
 from models.detector.fit_score import fit_score
 from models.detector.score_kinds import SCORES
-from models.detector.scorer import Scorer, run
+from models.detector.scorer import Scorer
 from models.device import keras, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded, cap

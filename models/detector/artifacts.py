@@ -6,6 +6,7 @@ detector.json          encoder, settings, history, device
 calibration.parquet    one array per row: name, shape, values
 samples.parquet        encoded rows, in the same form
 head.txt               the trees of the head, where there is one, as LightGBM writes them
+alone.parquet          where there is a head, the scores of normal rows without it, in the same form
 manifest.json          the SHA-256 of each of the files above
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.detector.blend import Blend
+from models.detector.blend import Blend, NetworkScores
 from models.detector.calibration import Calibration
 from models.detector.detector import Detector
 from models.detector.manifest import MANIFEST, fingerprint, network_file, sha256_of, verify
@@ -34,7 +35,7 @@ from models.head.rows import HeadReport
 from models.networks.fitting import Epoch
 from models.settings import ModelSettings, TrainingSettings
 
-HEAD = "head.txt"
+HEAD, ALONE = "head.txt", "alone.parquet"
 NUMBERS = {
     "normals": int,
     "refine_above": np.float32,
@@ -71,20 +72,21 @@ class _Head(BaseModel):
         if self.least is None:
             return None
         head = Boosted((folder / HEAD).read_text(encoding="utf-8"), self.least)
-        return Blend(head, np.array(self.tail, np.float32), np.float32(self.far_weight))
+        tail, alone = np.array(self.tail, np.float32), NetworkScores(**_read_arrays(folder / ALONE))
+        return Blend(head, tail, np.float32(self.far_weight), alone)
 
 
 class _Description(BaseModel):
     """The content of detector.json.
 
     format: changes when older versions of Nightscore cannot read the folder. Format 1 has only the moments of
-    residuals of a `Normality`, format 2 has no tails, format 3 no parts. Format 5 has a head, or the
-    report of one that was left out; what has neither is written in format 4.
+    residuals of a `Normality`, format 2 has no tails, format 3 no parts. Format 6 has a head, or the
+    report of one that was left out; what has neither is written in format 4. No release wrote format 5.
     parts: of a Detector; in formats without them, those of `_former_parts`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    format: Literal[1, 2, 3, 4, 5] = 4
+    format: Literal[1, 2, 3, 4, 6] = 4
     encoder: Encoder
     settings: ModelSettings
     parts: tuple[str, ...] | None = None
@@ -169,7 +171,7 @@ def _write(detector: Detector, folder: Path) -> None:
         network.save(folder / network_file(member))
     head = _Head.of(detector)
     description = _Description(
-        format=5 if head else 4,
+        format=6 if head else 4,
         head=head,
         encoder=detector.encoder,
         settings=detector.settings,
@@ -182,11 +184,12 @@ def _write(detector: Detector, folder: Path) -> None:
     (folder / "detector.json").write_text(written, encoding="utf-8")
     if detector.blend:
         (folder / HEAD).write_text(detector.blend.head.text, encoding="utf-8")
+        _write_arrays(detector.blend.alone, folder / ALONE)
     _write_arrays(detector.calibration, folder / "calibration.parquet")
     _write_arrays(detector.samples, folder / "samples.parquet")
 
 
-def _write_arrays(holder: Calibration | Samples, path: Path) -> None:
+def _write_arrays(holder: Calibration | NetworkScores | Samples, path: Path) -> None:
     arrays = {name: np.asarray(values, np.float32) for name, values in asdict(holder).items()}
     columns = {
         "name": list(arrays),

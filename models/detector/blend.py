@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detector import far
+from models.detector.batches import Arrays, Pair, run
 from models.detector.head_inputs import inputs_of
-from models.detector.scorer import Pair, Scorer, run
+from models.detector.scorer import Scorer
 from models.detector.tails import TINY, surprise
 from models.device import tf
 from models.encoding.layout import Layout
@@ -21,17 +22,29 @@ from models.encoding.samples import Encoded
 from models.graphs import Graph
 from models.head.boosted import Boosted
 
+Triple = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class NetworkScores:
+    """The scores that the networks alone give to normal rows; see Calibration."""
+
+    held_out: NDArray[np.float32]
+    training: NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Blend:
     """tail: float32 (22,), of the networks' scores of normal rows, with their weight; see `fit_tail`.
 
     far_weight: what a value adds that is one training range outside; see `far`.
+    alone: against which the networks alone are measured.
     """
 
     head: Boosted
     tail: NDArray[np.float32]
     far_weight: np.float32
+    alone: NetworkScores
 
 
 @dataclass(frozen=True)
@@ -43,13 +56,21 @@ class BlendedScorer:
 
     def scores(self, batches: Iterable[Encoded]) -> Pair:
         """Returns (error, score) of the rows of all batches, each float32 (rows,)."""
-        errors, scores = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
+        error, score, _ = self.scores_beside(batches)
+        return error, score
+
+    def scores_beside(self, batches: Iterable[Encoded]) -> Triple:
+        """Returns (error, score, score of the networks alone) of the rows of all batches, each float32
+        (rows,).
+        """
+        nothing = np.zeros(0, np.float32)
+        found: list[Triple] = [(nothing, nothing, nothing)]
         for batch in batches:
             inputs = inputs_of(self.scorer, batch)
             log_odds = self.blend.head.log_odds(inputs.columns)
-            errors.append(inputs.error)
-            scores.append(self._run(batch, inputs.score, log_odds)[0])
-        return np.concatenate(errors), np.concatenate(scores)
+            found.append((inputs.error, self._run(batch, inputs.score, log_odds)[0], inputs.score))
+        error, score, alone = (np.concatenate(each) for each in zip(*found, strict=True))
+        return error, score, alone
 
     def contributions(self, batches: Iterable[Encoded]) -> Pair:
         """Returns (contributions to the score (rows, width), output of the networks (rows, outputs)).
@@ -70,7 +91,7 @@ class BlendedScorer:
         whole = of_head + shares * surprising[:, None] + self._far(batch)
         return whole.astype(np.float32), output
 
-    def _run(self, batch: Encoded, score: NDArray[np.float32], log_odds: NDArray[np.float64]) -> Pair:
+    def _run(self, batch: Encoded, score: NDArray[np.float32], log_odds: NDArray[np.float64]) -> Arrays:
         """Returns the score of the rows and how surprising the networks find them, times the weight."""
         graph, ranges, tail = _graph(self.scorer.layout), self.scorer.normality.ranges, self.blend.tail
         joined = np.column_stack([batch, score, log_odds.astype(np.float32)]).astype(np.float32)

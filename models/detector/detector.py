@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,10 +40,22 @@ class Scores:
     """error: float32 (rows,), mean loss per feature, encoded units.
 
     score: float32 (rows,), by which rows are ranked. Higher is stranger.
+    alone: float32 (rows,), the score of the networks alone; None where there is no head beside them.
     """
 
     error: NDArray[np.float32]
     score: NDArray[np.float32]
+    alone: NDArray[np.float32] | None = None
+
+
+def joined_scores(parts: Sequence[Scores]) -> Scores:
+    """Returns the scores of several batches of one detector, laid end to end."""
+    alone = [part.alone for part in parts if part.alone is not None]
+    return Scores(
+        np.concatenate([part.error for part in parts]),
+        np.concatenate([part.score for part in parts]),
+        np.concatenate(alone) if alone else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,19 @@ class Detector:
         """The compiled graphs of the networks, without a head."""
         return Scorer(self.networks, self.encoder.layout, self.parts, self.settings.draws, self.calibration)
 
+    @property
+    def calibration_alone(self) -> Calibration:
+        """The calibration of the networks without a head; known frauds are not in it."""
+        if self.blend is None:
+            return self.calibration
+        alone = self.blend.alone
+        return replace(
+            self.calibration,
+            held_out=alone.held_out,
+            training=alone.training,
+            anomalies=np.zeros(0, np.float32),
+        )
+
     @cached_property
     def reference(self) -> Reference:
         """The normal rows of `samples`, scored, for comparison with later rows."""
@@ -117,7 +142,10 @@ class Detector:
         batch_rows: the number of rows encoded at once. A row's scores depend neither on it nor on other
         rows.
         """
-        return Scores(*self.scorer.scores(self._encoded(batches, batch_rows)))
+        encoded, scorer = self._encoded(batches, batch_rows), self.scorer
+        if isinstance(scorer, BlendedScorer):
+            return Scores(*scorer.scores_beside(encoded))
+        return Scores(*scorer.scores(encoded))
 
     def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
         """Returns the conformal p-values of scores, float64 (rows,); see Calibration."""

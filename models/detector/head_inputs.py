@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector.score_kinds import NEIGHBOURS
 from models.detector.scorer import Scorer
-from models.device import tf
 from models.encoding.samples import Encoded
 
 SCORES = 2  # the last columns: the residual's part of the score, and the score
@@ -38,19 +36,6 @@ class Inputs:
 
 def inputs_of(scorer: Scorer, encoded: Encoded) -> Inputs:
     """Returns what a head sees of encoded rows (rows, width)."""
-    error, score = scorer.scores([encoded])
-    residual, part = scorer._run(_mean_residual, encoded)
-    return Inputs(np.column_stack([encoded, residual, part, score]).astype(np.float32), error, score)
-
-
-def _mean_residual(scorer: Scorer, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the mean residual of the networks (rows, width), and the part of the score that depends on it
-    (rows,); the error where none does.
-    """
-    _, residuals = scorer._residuals(encoded)
-    kind = "error" if scorer.parts[0] == NEIGHBOURS else scorer.parts[0]
-    parts = [
-        tf.reduce_sum(scorer._of_residual(kind, encoded, member, residual), axis=-1)
-        for member, residual in enumerate(residuals)
-    ]
-    return tf.add_n(residuals) / len(residuals), tf.add_n(parts) / len(parts)
+    found = scorer.details(encoded)
+    columns = np.column_stack([encoded, found.residual, found.part, found.score])
+    return Inputs(columns.astype(np.float32), found.error, found.score)

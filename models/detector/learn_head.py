@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector.blend import Blend, BlendedScorer
+from models.detector.blend import Blend, BlendedScorer, NetworkScores
 from models.detector.calibration import Calibration
 from models.detector.head_inputs import inputs_of
 from models.detector.score_kinds import NEIGHBOURS
@@ -96,21 +96,30 @@ def learn_head(
 
 
 def _learnt(detector: "Detector", training: HeadTraining, validation: Encoded, rows: Samples) -> "Detector":
-    alone = detector.autoencoder
+    alone, calibration = detector.autoencoder, detector.calibration
     seen = _seen(detector, training)
     tail = fit_tail(alone.scores([validation])[1], training.settings.weight)
-    trial = seen.trial()
-    blend = None if trial is None else Blend(trial, tail, detector.calibration.far_weight)
+    trial, normal = seen.trial(), NetworkScores(calibration.held_out, calibration.training)
+    blend = None if trial is None else Blend(trial, tail, calibration.far_weight, normal)
     found = None if blend is None else _difference(seen, BlendedScorer(alone, blend))
     why = _told(seen, found)
-    if not (found.value > 0 if found else training.settings.kind == "boosted"):
+    if not _is_used(found, training.settings.kind):
         return _without(detector, training, why)
     head = seen.fitted(np.ones(len(seen.columns), bool), training.rows.frauds)
     own = replace(alone, without_itself=NEIGHBOURS in detector.parts)
-    blend = _with_far_weight(own, Blend(head, tail, np.float32(0)), rows)
+    blend = _with_far_weight(own, Blend(head, tail, np.float32(0), normal), rows)
     log.info("head: learnt from %d frauds. %s", np.count_nonzero(training.rows.frauds), why)
     with_head = replace(detector, blend=blend, head_report=_report(training, why, used=True))
     return replace(with_head, calibration=_calibrated(with_head, blend, own, seen, trial, rows))
+
+
+def _is_used(found: Difference | None, kind: str) -> bool:
+    """Returns whether a head is used: for auto, where the whole paired interval of the difference is above 0,
+    for chance alone makes half of all heads look better; for boosted, unless it ranked worse, or no better.
+    """
+    if kind == "boosted":
+        return found is None or found.value > 0
+    return found is not None and found.low > 0
 
 
 def _seen(detector: "Detector", training: HeadTraining) -> _Encoded:

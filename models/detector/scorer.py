@@ -13,24 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detector import far, neighbours
+from models.detector.batches import ROWS, Arrays, Pair, joined, run
 from models.detector.calibration import Normality
 from models.detector.score_kinds import NEIGHBOURS, SCORES
 from models.detector.tails import TINY, surprise
 from models.device import keras, tf
-from models.encoding.layout import Layout, rows_at_once
+from models.encoding.layout import Layout
 from models.encoding.samples import Encoded
-from models.graphs import Graph, form, weighing, weights
+from models.graphs import Graph, Tensors, form, weighing, weights
 from models.networks import vae
 from models.networks.residuals import residual
 
-# rows of the shape that a graph is compiled for, fewer for wide rows such as images; the last batch is
-# padded to it
-ROWS = 8_192
 MOST_FORMS = 32  # graphs kept in memory
 NOTHING = Normality(*np.zeros((2, 0, 0), np.float32))
 
-Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
-Tensors = tuple[tf.Tensor, tf.Tensor]
+
+@dataclass(frozen=True)
+class Details:
+    """The scores of rows, and what they are made of.
+
+    error, score: float32 (rows,). residual: float32 (rows, width), the mean over the networks. part: float32
+    (rows,), the part of the score that depends on the residual; the error where none does.
+    """
+
+    error: NDArray[np.float32]
+    score: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    part: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -55,21 +64,32 @@ class Scorer:
         """Returns (error, score) of the rows of all batches, each float32 (rows,): the mean over the
         networks.
         """
-        return _joined([self._scored(batch) for batch in batches])
+        return joined([self._scored(batch) for batch in batches])
 
     def contributions(self, batches: Iterable[Encoded]) -> Pair:
         """Returns (contributions to the score (rows, width), output (rows, outputs)) of the rows of all
         batches: the mean over the networks. For neighbours, the output is the mean of a row's neighbours; of
         several parts, it is that of the most surprising one.
         """
-        return _joined([self._explained(batch) for batch in batches])
+        return joined([self._explained(batch) for batch in batches])
+
+    def details(self, batch: Encoded) -> Details:
+        """Returns the scores of the rows of a batch with what they are made of, by one pass of the
+        networks.
+        """
+        error, first, residual, part = self._run(Scorer._first_details, batch)
+        return Details(error, self._refined(batch, first), residual, part)
 
     def _scored(self, batch: Encoded) -> Pair:
         error, first = self._run(Scorer._first_sums, batch)
+        return error, self._refined(batch, first)
+
+    def _refined(self, batch: Encoded, first: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns the score from that by the first rows of the reference."""
         score = first * self.normality.first_scale
         if (refined := first > self.normality.refine_above).any():
             score[refined] = self._run(Scorer._whole_sums, batch[refined], neighbours.ROWS)[1]
-        return error, score
+        return score
 
     def _explained(self, batch: Encoded) -> Pair:
         first, output = self._run(Scorer._first_explanation, batch)
@@ -81,7 +101,7 @@ class Scorer:
             contributions[refined], output[refined] = whole
         return contributions, output
 
-    def _run(self, part: "Part", batch: Encoded, most_rows: int = ROWS) -> Pair:
+    def _run(self, part: "Part", batch: Encoded, most_rows: int = ROWS) -> Arrays:
         bare = replace(self, normality=NOTHING, without_itself=False)
         graph = _graph(_Form(bare, part, self._forms, self.layout, self.parts, self.draws))
         return run(lambda encoded: graph(encoded, *self._arguments), [batch], most_rows)
@@ -97,10 +117,20 @@ class Scorer:
         return weights(self.networks), measured, tf.constant(self.without_itself)
 
     def _first_sums(self, encoded: tf.Tensor) -> Tensors:
-        return self._by_first_rows()._sums(encoded)
+        return self._by_first_rows()._sums(encoded, *self._residuals(encoded))
+
+    def _first_details(self, encoded: tf.Tensor) -> Tensors:
+        outputs, residuals = self._residuals(encoded)
+        sums = self._by_first_rows()._sums(encoded, outputs, residuals)
+        kind = "error" if self.parts[0] == NEIGHBOURS else self.parts[0]
+        parts = [
+            tf.reduce_sum(self._of_residual(kind, encoded, member, each), axis=-1)
+            for member, each in enumerate(residuals)
+        ]
+        return *sums, _mean(residuals), _mean(parts)
 
     def _whole_sums(self, encoded: tf.Tensor) -> Tensors:
-        return self._by_all_rows()._sums(encoded)
+        return self._by_all_rows()._sums(encoded, *self._residuals(encoded))
 
     def _first_explanation(self, encoded: tf.Tensor) -> Tensors:
         return self._by_first_rows()._explanation(encoded)
@@ -116,8 +146,7 @@ class Scorer:
     def _by_all_rows(self) -> "Scorer":
         return replace(self, normality=replace(self.normality, tails=self.normality.tails[::2]))
 
-    def _sums(self, encoded: tf.Tensor) -> Tensors:
-        outputs, residuals = self._residuals(encoded)
+    def _sums(self, encoded: tf.Tensor, outputs: list[tf.Tensor], residuals: list[tf.Tensor]) -> Tensors:
         errors = [tf.reduce_sum(tf.square(each), axis=-1) / self.layout.features for each in residuals]
         scores = [
             _mean([tf.reduce_sum(contributions, axis=-1) for contributions, _ in part])
@@ -169,7 +198,7 @@ class Scorer:
 
     def _parts(
         self, encoded: tf.Tensor, outputs: list[tf.Tensor], residuals: list[tf.Tensor]
-    ) -> list[list[Tensors]]:
+    ) -> list[list[tuple[tf.Tensor, tf.Tensor]]]:
         """Returns, for each part, contributions (rows, width) and output (rows, outputs) of each network; of
         neighbours, one pair.
         """
@@ -200,9 +229,7 @@ class Scorer:
         return tf.reduce_mean(tf.reshape(contributions, (-1, self.draws, self.layout.width)), axis=1)
 
 
-Part = Callable[
-    [Scorer, tf.Tensor], Tensors
-]  # from encoded rows (rows, width) to two tensors of as many rows
+Part = Callable[[Scorer, tf.Tensor], Tensors]  # from encoded rows (rows, width) to tensors of as many rows
 
 
 @dataclass(frozen=True)
@@ -241,28 +268,6 @@ def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, dra
     """
     drawn = vae.reconstruct(network, encoded, draws)
     return residual(tf.repeat(encoded, draws, axis=0), drawn, layout, network)
-
-
-def run(graph: Callable[[Encoded], Tensors], batches: Iterable[Encoded], most_rows: int = ROWS) -> Pair:
-    """Returns the graph's two results for all rows of all batches, in their order.
-
-    most_rows: of the shape that the graph is compiled for; see ROWS.
-    """
-    found: list[Pair] = []
-    for batch in batches:
-        shape = rows_at_once(most_rows, batch.shape[1])
-        for start in range(0, max(len(batch), 1), shape):
-            rows = batch[start : start + shape]
-            padded = rows if len(rows) == shape else np.pad(rows, ((0, shape - len(rows)), (0, 0)))
-            first, second = graph(padded)
-            found.append((first.numpy()[: len(rows)], second.numpy()[: len(rows)]))
-    return _joined(found)
-
-
-def _joined(found: list[Pair]) -> Pair:
-    if not found:
-        return np.zeros(0, np.float32), np.zeros(0, np.float32)
-    return np.concatenate([first for first, _ in found]), np.concatenate([second for _, second in found])
 
 
 def _mean(tensors: list[tf.Tensor]) -> tf.Tensor:

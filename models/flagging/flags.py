@@ -28,11 +28,15 @@ class Flags:
     (rows,).
 
     why_none: why no row is flagged, where the strategy knows more than the figures show.
+    unknown: bool (rows,), the flagged rows that the order of the networks alone has on the list; None without
+    a reserve. unknown_threshold: the lowest score of the networks from which they are flagged.
     """
 
     threshold: float
     flagged: NDArray[np.bool_]
     why_none: str = ""
+    unknown: NDArray[np.bool_] | None = None
+    unknown_threshold: float | None = None
 
 
 def at_least(night: NightScores, threshold: float) -> Flags:
@@ -48,14 +52,14 @@ def chosen(night: NightScores, flagged: NDArray[np.bool_], why_none: str = "") -
     return Flags(float(np.nextafter(highest, np.inf, dtype=night.scores.dtype)), flagged, why_none)
 
 
-def unusual_flags(night: NightScores, flags: Flags) -> str | None:
+def unusual_flags(scores: NDArray[np.floating], flags: Flags) -> str | None:
     """Returns a one-line warning with figures where every row of the night is flagged, or none, or all have
     the same score; else None.
     """
-    rows, flagged = len(night.scores), int(flags.flagged.sum())
+    rows, flagged = len(scores), int(flags.flagged.sum())
     if not rows:
         return None
-    low, high = night.scores.min(), night.scores.max()
+    low, high = scores.min(), scores.max()
     alike = rows > 1 and low == high
     if 0 < flagged < rows and not alike:
         return None

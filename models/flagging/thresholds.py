@@ -23,12 +23,17 @@ def decide(night: NightScores, calibration: Calibration, threshold: ThresholdSet
 
     Raises ThresholdError where a score is not finite, or the strategy cannot be applied.
     """
-    if strange := int(np.count_nonzero(~np.isfinite(night.scores))):
+    require_finite(night.scores)
+    return THRESHOLDS[threshold.strategy](night, calibration, threshold.value)
+
+
+def require_finite(scores: NDArray[np.floating]) -> None:
+    """Raises ThresholdError unless every score is finite."""
+    if strange := int(np.count_nonzero(~np.isfinite(scores))):
         raise ThresholdError(
-            f"{strange:,} of {len(night.scores):,} scores are not finite; check these rows' "
+            f"{strange:,} of {len(scores):,} scores are not finite; check these rows' "
             "features, or train another version"
         )
-    return THRESHOLDS[threshold.strategy](night, calibration, threshold.value)
 
 
 def fixed_threshold(calibration: Calibration, threshold: ThresholdSettings) -> float | None:
@@ -117,20 +122,33 @@ def budget(night: NightScores, calibration: Calibration, value: float) -> Flags:
     The threshold is the lowest of these scores; other rows of the same entities are not flagged, even above
     it.
     """
+    places = require_number(value)
+    flagged = np.zeros(len(night.scores), dtype=bool)
+    flagged[best_rows(night)["row"].head(places).to_numpy()] = True
+    return chosen(night, flagged)
+
+
+def best_rows(night: NightScores) -> pl.DataFrame:
+    """Returns the highest row of each entity, the highest first: row int64, its position; entity; alone, the
+    position of a row without an entity, else null.
+    """
+    row = np.arange(len(night.scores))
+    order = row if night.ids is None else night.ids
+    rows = pl.DataFrame(
+        {"row": row, "score": night.scores, "entity": night.entities, "order": order},
+        schema_overrides={"row": pl.Int64},
+    ).with_columns(alone=pl.when(pl.col("entity").is_null()).then("row"))
+    ranked = rows.sort(["score", "entity", "order"], descending=[True, False, False], nulls_last=True)
+    return ranked.unique(["entity", "alone"], keep="first", maintain_order=True)
+
+
+def require_number(value: float) -> int:
+    """Returns the number of entities of a budget. Raises ThresholdError where it is none."""
     if not (math.isfinite(value) and value >= 1 and float(value).is_integer()):
         raise ThresholdError(
             f"threshold.value is the number of entities to flag, a whole number such as 100; got {value}"
         )
-    row = np.arange(len(night.scores))
-    order = row if night.ids is None else night.ids
-    rows = pl.DataFrame(
-        {"row": row, "score": night.scores, "entity": night.entities, "order": order}
-    ).with_columns(alone=pl.when(pl.col("entity").is_null()).then("row"))
-    ranked = rows.sort(["score", "entity", "order"], descending=[True, False, False], nulls_last=True)
-    top = ranked.unique(["entity", "alone"], keep="first", maintain_order=True)
-    flagged = np.zeros(len(row), dtype=bool)
-    flagged[top["row"].head(int(value)).cast(pl.Int64).to_numpy()] = True
-    return chosen(night, flagged)
+    return int(value)
 
 
 def fdr(night: NightScores, calibration: Calibration, value: float) -> Flags:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.detector.batches import ROWS
 from models.detector.detector import Detector
-from models.detector.scorer import ROWS
 from models.device import tf
 from models.encoding.layout import rows_at_once
 from models.encoding.samples import Encoded

@@ -19,12 +19,12 @@ join scores
 qualify row_number() over (partition by reported.line order by spelled.spelling, scores.partition_date desc) = 1;
 
 -- Grain of `matched`: one row per distinct label of `dated`, with the weight of its row, and whether `labels`
--- holds the same label already.
+-- holds the same label already, with its kind where a line names one.
 create or replace temp table matched as
 with distinct_labels as (
-    select scored_id as id, scored_date as partition_date, label, known_at, source
+    select scored_id as id, scored_date as partition_date, label, known_at, source, any_value(kind) as kind
     from dated
-    qualify row_number() over (partition by scored_id, scored_date, label, known_at, source order by line) = 1
+    group by all
 )
 select
     distinct_labels.*,
@@ -37,6 +37,7 @@ select
             and labels.label = distinct_labels.label
             and labels.known_at = distinct_labels.known_at
             and labels.source = distinct_labels.source
+            and (distinct_labels.kind is null or labels.kind = distinct_labels.kind)
     ) as is_known,
 from distinct_labels
 left join latest_labels using (id, partition_date);

@@ -12,6 +12,7 @@ with parsed as (
         try_cast(try_cast(known_at as timestamp) as date) as known_at,
         nullif(trim(source), '') as source,
         try_cast(try_cast(partition_date as timestamp) as date) as partition_date,
+        nullif(trim(kind), '') as kind,
     from lines
 )
 select * replace (

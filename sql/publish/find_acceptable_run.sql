@@ -6,6 +6,7 @@ select
     rows_scored,
     rows_quarantined,
     rows_flagged,
+    rows_unknown,
     model_version,
     threshold,
 from current_runs

@@ -7,6 +7,7 @@ select
     rows_scored,
     rows_quarantined,
     rows_flagged,
+    rows_unknown,
     model_version,
     threshold,
     if(accepted_by is null, doubt, null) as doubt,

@@ -4,6 +4,7 @@
 -- Grain: one row per id and partition_date: its label in force of those known at the end of the cutoff. The newest
 -- one, but that the source's own column says "no fraud" overrules nobody else's label while it has never said "fraud"
 -- of the row: it may only mean that nothing was reported. weight: that of the source, where it has a label.
+-- kind: of a fraud, the newest one that anybody has named.
 -- DuckDB applies a filter on id or partition_date before it ranks the labels.
 create or replace macro labels_known_at(cutoff) as table
 with known as (
@@ -13,11 +14,20 @@ with known as (
         bool_or(source = 'source') over of_row as has_own,
         bool_or(source = 'source' and label) over of_row as was_own_fraud,
         arg_max_null(weight, (known_at, recorded_at)) filter (where source = 'source') over of_row as own_weight,
+        arg_max(kind, (known_at, recorded_at)) filter (where label and kind is not null) over of_row as newest_kind,
     from labels
     where known_at <= cutoff and recorded_at <= coalesce(getvariable('as_of')::timestamptz, 'infinity')
     window of_row as (partition by id, partition_date)
 )
-select id, partition_date, label, if(has_own, own_weight, weight) as weight, known_at, source, recorded_at
+select
+    id,
+    partition_date,
+    label,
+    if(has_own, own_weight, weight) as weight,
+    known_at,
+    source,
+    recorded_at,
+    if(label, newest_kind, null) as kind,
 from known
 qualify row_number() over (
     partition by id, partition_date
@@ -64,9 +74,12 @@ select
     score_rows.score,
     score_rows.p_value,
     score_rows.is_flagged,
+    score_rows.flagged_by,
+    score_rows.rank_alone,
     score_rows.reasons,
     if(known.weight is null, null, known.label) as label,
     coalesce(known.weight, 1.0) as weight,
+    if(known.weight is null, null, known.kind) as kind,
     known.known_at,
     if(runs.compromised_entities is null, null, compromised.entity is null) as is_new,
 from score_rows

@@ -29,6 +29,8 @@ create table if not exists runs (
     accepted_by varchar,            -- who accepted the doubtful night; null while nobody has
     accepted_at timestamptz,
     compromised_entities bigint,    -- rows of the run in `compromised`; null while they are not determined
+    rows_unknown bigint,            -- flagged rows of an unknown pattern; null without a head or threshold.reserve
+    unknown_threshold double,       -- the networks' score from which these are flagged; null like rows_unknown
 );
 
 -- Grain: one row per run and scored source row. Superseded runs are included; see the view `scores`.
@@ -54,6 +56,10 @@ create table if not exists score_rows (
     )[],
     details varchar,                -- JSON: the source columns of columns.details; null if none are set
     model_version varchar,
+    rank_alone bigint,              -- the rank by the networks alone; null without a head, and before format 7
+    -- known pattern: flagged in the order of the score; unknown pattern: in that of the networks alone; null if not
+    -- flagged, or without a head or threshold.reserve
+    flagged_by varchar,
 );
 
 -- Grain: one row per run, challenger and scored source row. A challenger scores the champion's rows but flags
@@ -117,6 +123,7 @@ create table if not exists labels (
     known_at date,                  -- known from the end of this date
     source varchar,                 -- `source`: the source's label column; `answer`: the table `answers`; else who labelled
     recorded_at timestamptz,        -- when it was written to this table
+    kind varchar,                   -- what kind of fraud it is; null where it is not known, and before format 7
 );
 
 -- Grain: one row per answer of an analyst to a scored row; append-only. In force is the newest recorded_at of a row.

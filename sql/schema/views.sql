@@ -85,6 +85,8 @@ order by runs.partition_date desc, is_over desc, feature;
 
 -- Grain: one row per date and entity with a flagged row: its strangest row, newest date first, worst first.
 -- entity: the id where the source has no entity. alert: 1 is the worst of its date.
+-- flagged_by: known pattern, where the row is on the list in the order of the score, or unknown pattern, where it is in
+-- that of the networks alone; null without a head or threshold.reserve. The two take turns in the list.
 -- rows_flagged: the entity's flagged rows of this date; flagged_last_30_days: of the 30 dates before it.
 -- because: the reasons as one text, each value with what is usual on the training rows (of a pixel, and before
 -- format 4, with its reconstruction where that is another value).
@@ -98,7 +100,20 @@ order by runs.partition_date desc, is_over desc, feature;
 -- With a filter on partition_date, reasons and details are read of that date alone.
 create or replace view all_alerts as
 with flagged as (
-    select run_id, partition_date, id, coalesce(entity, id) as alert_entity, score, p_value, rank, model_version
+    select
+        run_id,
+        partition_date,
+        id,
+        coalesce(entity, id) as alert_entity,
+        score,
+        p_value,
+        rank,
+        flagged_by,
+        model_version,
+        row_number() over (
+            partition by partition_date, flagged_by
+            order by if(flagged_by = 'unknown pattern', rank_alone, rank), rank, id
+        ) / count(*) over (partition by partition_date, flagged_by) as place,
     from scores
     where is_flagged
 ),
@@ -119,7 +134,7 @@ nightly_flags as (
 worst as (
     select *
     from flagged
-    qualify row_number() over (partition by partition_date, alert_entity order by rank, id) = 1
+    qualify row_number() over (partition by partition_date, alert_entity order by place, rank, id) = 1
 ),
 answered as (
     select
@@ -185,7 +200,10 @@ numbered as (
         with_status.*,
         rows_flagged,
         flagged_last_30_days,
-        row_number() over (partition by with_status.partition_date order by rank, with_status.id) as alert,
+        row_number() over (
+            partition by with_status.partition_date
+            order by place, flagged_by, rank, with_status.id
+        ) as alert,
         quiet.partition_date is not null as is_quiet,
         count(quiet.partition_date) over (partition by with_status.partition_date) as quiet_tonight,
     from with_status
@@ -203,6 +221,7 @@ select
     event_time,
     numbered.score,
     numbered.p_value,
+    numbered.flagged_by,
     rows_flagged,
     flagged_last_30_days,
     array_to_string(

@@ -44,6 +44,8 @@ class ColumnSettings(Section):
     """Whether a row is fraud: 1 or true is, 0 or false is not, null is not known yet."""
     label_positive: tuple[str | int | float | bool, ...] = ()
     """The labels that mean fraud, in any case; every other one but null is then normal."""
+    label_kind: str | None = None
+    """What kind of fraud a fraud is, for recall by kind; no feature, and not private."""
     weight: str | None = None
     """Sample weight, used by metrics alone."""
     private: tuple[str, ...] = ()
@@ -55,6 +57,8 @@ class ColumnSettings(Section):
     def _meanings_have_a_column(self) -> Self:
         if self.label_positive and not self.label:
             raise ValueError("label_positive needs label, the column whose values it names")
+        if self.label_kind and not self.label:
+            raise ValueError("label_kind needs label, the column that says which rows are frauds")
         return self
 
     @model_validator(mode="after")
@@ -63,9 +67,20 @@ class ColumnSettings(Section):
             raise ValueError(
                 f"details would show private columns: {', '.join(masked)}; remove them from one of the two"
             )
+        if self.label_kind in self.private:
+            raise ValueError(
+                f"label_kind would show the private column {self.label_kind}; remove one of the two"
+            )
         if len(set(self.details)) < len(self.details):
             raise ValueError("details names a column twice")
         return self
+
+    @property
+    def late(self) -> tuple[str | None, ...]:
+        """The columns that may come later than their rows: they never decide whether a row is scored, or
+        how.
+        """
+        return self.label, self.weight, self.label_kind
 
     @property
     def masked(self) -> tuple[str, ...]:
@@ -214,6 +229,15 @@ class Dataset(Section):
         return self
 
     @model_validator(mode="after")
+    def _kind_is_no_feature(self) -> Self:
+        if self.columns.label_kind and self.columns.label_kind in self.features.names:
+            raise ValueError(
+                f"columns.label_kind {self.columns.label_kind} is a feature, which would show a version what "
+                "it is to find; remove one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _head_has_rows(self) -> Self:
         if self.head.kind == "boosted" and self.features.image:
             raise ValueError('head.kind "boosted" is not for images; set it to "none"')
@@ -222,13 +246,18 @@ class Dataset(Section):
                 'head.kind "boosted" needs training.rows = "normal": it learns from frauds that the networks '
                 "do not learn"
             )
+        if self.head.kind == "none" and self.threshold.reserve:
+            raise ValueError(
+                "threshold.reserve shares the list between a head and the networks, and there is no head; "
+                'set head.kind = "auto", or remove threshold.reserve'
+            )
         return self
 
     @property
     def source_columns(self) -> tuple[str, ...]:
         """The columns of the source that have a role, are read as features or have a rule."""
         columns, features = self.columns, () if self.features.sql else self.features.names
-        roles = (columns.id, columns.time, columns.entity, columns.label, columns.weight)
+        roles = (columns.id, columns.time, columns.entity, *columns.late)
         named = (*roles, *columns.private, *columns.details, *features, *self.quality.columns)
         return tuple(dict.fromkeys(name for name in named if name is not None))
 

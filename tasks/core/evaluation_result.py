@@ -20,6 +20,7 @@ __all__ = [
     "Distribution",
     "Evaluation",
     "Figure",
+    "KindLine",
     "NightLine",
     "Ranking",
 ]
@@ -169,6 +170,7 @@ class AlertLine:
     held_out: the number of rows that the version's p-values come from, so that 1 / (held_out + 1) is the
         lowest; None for versions before format 4.
     is_fraud: the label; None if it is not known.
+    flagged_by: known pattern or unknown pattern; None where the list was not shared.
     """
 
     date: date
@@ -178,6 +180,26 @@ class AlertLine:
     reasons: tuple[Reason, ...]
     held_out: int | None = None
     is_fraud: bool | None = None
+    flagged_by: str | None = None
+
+
+@dataclass(frozen=True)
+class KindLine:
+    """The frauds of one kind among the evaluated rows.
+
+    kind: None for frauds whose kind is not known. rows: their number. frauds, frauds_flagged: all, and those
+    that were flagged; each row counts its sample weight.
+    """
+
+    kind: str | None
+    rows: int
+    frauds: float
+    frauds_flagged: float
+
+    @property
+    def recall(self) -> float | None:
+        """The share of them that was flagged; None where they weigh nothing."""
+        return self.frauds_flagged / self.frauds if self.frauds else None
 
 
 @dataclass(frozen=True)
@@ -202,6 +224,7 @@ class Evaluation:
     without_label_derived: the same for a detector trained without the label-derived features; None if there
         are no such features.
     confusion: number (or weight) of rows by flag and label; None without labels.
+    kinds: the frauds of the evaluated rows by kind; empty where no kind is known.
     curves: curves by scorer, `detector` first, then the names of baselines; empty without labels.
     distribution: distribution of the detector's scores, or of -log10 of their p-values where several versions
         flagged rows, since their scores are not comparable; None if there are no scores.
@@ -227,6 +250,7 @@ class Evaluation:
     figures: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     without_label_derived: Ranking | None = None
     confusion: Confusion | None = None
+    kinds: tuple[KindLine, ...] = ()
     curves: Mapping[str, Curves] = field(default_factory=dict)
     distribution: Distribution | None = None
     weighted: bool = False
@@ -270,6 +294,7 @@ class Evaluation:
                 for name, counts in self.counts.items()
             },
             "confusion": _whole_counts(self.confusion) if self.confusion else None,
+            "kinds": [asdict(line) | {"recall": line.recall} for line in self.kinds],
             "without_label_derived": self.without_label_derived.to_json()
             if self.without_label_derived
             else None,

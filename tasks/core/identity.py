@@ -64,6 +64,7 @@ TRAINING = (  # without the keys for when to train, how to promote and which gat
 )
 HEAD = ("head.kind", "head.window_days", "head.least_frauds", "head.weight")  # none of them without a head
 THRESHOLD = ("threshold.strategy", "threshold.value")
+RESERVE = "threshold.reserve"
 SOURCE = ("source.times", "source.types", "source.csv")  # what values are
 ROLES = ("columns.id", "columns.entity", "columns.time")
 
@@ -73,7 +74,7 @@ RUN_FORMATS: dict[int, Sequence[str]] = {
     2: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
     3: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES),
     4: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE),
-    5: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE, *HEAD),
+    5: (*FEATURES, *QUALITY, *MODEL, *THRESHOLD, *ROLES, *SOURCE, *HEAD, RESERVE),
 }
 TRAINING_FORMATS: dict[int, Sequence[str]] = {
     1: (*FEATURES, *QUALITY, *MODEL, *TRAINING),
@@ -105,6 +106,7 @@ NEUTRAL: dict[str, Any] = {
     "source.types": {},
     "source.csv": None,
     "columns.label_positive": [],
+    RESERVE: 0.0,
     **dict.fromkeys(HEAD),
 }
 

@@ -138,8 +138,11 @@ class ScoringModels:
 class Scored:
     """The staged scores of one day.
 
-    path: Parquet with id, entity, event_time, error, score, p_value, details, rank, is_flagged, reasons.
+    path: Parquet with id, entity, event_time, error, score, p_value, details, rank, rank_alone, is_flagged,
+        flagged_by, reasons.
     threshold: rows with at least this score are flagged.
+    unknown: number of flagged rows that the networks alone have on the list; None without a reserve.
+    unknown_threshold: the networks' score from which they are flagged.
     shadows: Parquet with id, error, score, p_value, rank, is_flagged, model_version: the same rows scored by
         each challenger; None if there is no challenger.
     profile: Parquet with the columns of models.drift.profiles: the rows below the threshold, or a sample of
@@ -153,6 +156,8 @@ class Scored:
     rows: int
     flagged: int
     threshold: float
+    unknown: int | None = None
+    unknown_threshold: float | None = None
     shadows: Path | None = None
     profile: Path | None = None
     notes: tuple[str, ...] = ()
@@ -167,6 +172,7 @@ class Night:
     doubts: warnings found when the night was committed or held.
     doubt: why the night is doubtful, while nobody has accepted it; None if it is not.
     replaces: the committed run of the date that this one has superseded; None if there was none.
+    rows_unknown: the flagged rows of an unknown pattern; None without a reserve.
     """
 
     date: date
@@ -181,11 +187,17 @@ class Night:
     doubts: tuple[str, ...] = ()
     doubt: str | None = None
     replaces: str | None = None
+    rows_unknown: int | None = None
 
     @property
     def is_held(self) -> bool:
         """Whether its rows wait to be accepted."""
         return self.status in ("held", "already held")
+
+
+def of_unknown_pattern(rows: int | None) -> str:
+    """Returns how many of the flagged rows are of an unknown pattern, in words; "" without a reserve."""
+    return "" if rows is None else f" ({rows:,} for an unknown pattern)"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from models.flagging.reserve import UNKNOWN
 from tasks.core.dataset import Dataset
 from tasks.core.evaluation_result import AlertLine, Counts, NightLine, Reason
 from tasks.core.masking import MASK
@@ -47,16 +48,11 @@ def _night_line(run: dict[str, Any], counts: dict[str, Counts]) -> NightLine:
 
 
 def alert_lines(dataset: Dataset, runs: pl.DataFrame, rows: pl.DataFrame) -> tuple[AlertLine, ...]:
-    """The strangest entities of the window, each by its highest row."""
+    """The strangest entities of the window, each by its highest row: known and unknown patterns in turn."""
     column = dataset.columns.entity or dataset.columns.id
     held_out = dict(runs.select("version", "held_out").iter_rows())
     entity = pl.coalesce("entity", "id").alias("who")
-    worst = (
-        rows.filter("is_flagged")
-        .with_columns(entity)
-        .sort(["ranked_by", "id"], descending=[True, False])
-        .unique("who", maintain_order=True)
-    )
+    worst = _in_turn(rows.filter("is_flagged").with_columns(entity)).unique("who", maintain_order=True)
     return tuple(
         AlertLine(
             date=row["partition_date"],
@@ -66,9 +62,20 @@ def alert_lines(dataset: Dataset, runs: pl.DataFrame, rows: pl.DataFrame) -> tup
             reasons=tuple(_reason(dataset, reason) for reason in row["reasons"] or ()),
             held_out=held_out[row["version"]],
             is_fraud=row["label"],
+            flagged_by=row["flagged_by"],
         )
         for row in worst.head(SHOWN_ALERTS).iter_rows(named=True)
     )
+
+
+def _in_turn(flagged: pl.DataFrame) -> pl.DataFrame:
+    """The flagged rows as a list shows them, as in the view `all_alerts`: each pattern by its own order."""
+    is_unknown = (pl.col("flagged_by") == UNKNOWN).fill_null(False)
+    ordered = flagged.with_columns(is_unknown.alias("is_unknown")).sort(
+        pl.when("is_unknown").then("rank_alone"), -pl.col("ranked_by"), "id"
+    )
+    place = (pl.int_range(pl.len()) + 1) / pl.len()
+    return ordered.sort(place.over("is_unknown"), "is_unknown", maintain_order=True).drop("is_unknown")
 
 
 def _reason(dataset: Dataset, stored: dict[str, Any]) -> Reason:

@@ -25,6 +25,7 @@ from tasks.core.evaluation_result import (
     Distribution,
     Evaluation,
     Figure,
+    KindLine,
     Ranking,
 )
 from tasks.core.forgotten import is_forgotten
@@ -38,8 +39,11 @@ KEYS = (
     "score",
     "p_value",
     "is_flagged",
+    "flagged_by",
+    "rank_alone",
     "reasons",
     "label",
+    "kind",
     "weight",
     "is_new",
     "version",
@@ -110,10 +114,24 @@ def with_figures(
         ranking=replace(ranking, detector=own) if ranking else Ranking(own),
         without_label_derived=reduced,
         confusion=confusion(rows),
+        kinds=recall_by_kind(scored),
         curves={name: line for name, line in lines.items() if line},
         distribution=score_distribution(scored, scored["label"]),
         weighted=bool(dataset.columns.weight),
     )
+
+
+def recall_by_kind(rows: pl.DataFrame) -> tuple[KindLine, ...]:
+    """How many of the frauds of each kind are flagged, the most frequent kind first, those of no known kind
+    last; nothing where no kind is known.
+    """
+    frauds = rows.filter("label")
+    if not frauds["kind"].count():
+        return ()
+    flagged = pl.col("weight").filter("is_flagged").sum().alias("flagged")
+    kinds = frauds.group_by("kind").agg(pl.len().alias("rows"), pl.col("weight").sum(), flagged)
+    ordered = kinds.sort(pl.col("kind").is_null(), "rows", "kind", descending=[False, True, False])
+    return tuple(KindLine(*line) for line in ordered.iter_rows())
 
 
 def _compared(

@@ -116,9 +116,10 @@ def _create_look_back(
 def _shown(dataset: Dataset, view: SourceView, day: date, label_delay_days: int) -> str:
     """Returns a query for the source's columns as feature SQL sees them, and the date of each row."""
     values = {name: null_if_nan(identifier(name), kind) for name, kind in view.types.items()}
-    if (label := dataset.columns.label) in values:
-        known = f"{view.date} <= date '{day - timedelta(days=label_delay_days)}'"
-        values[label] = f"case when {known} then {values[label]} end"
+    known = f"{view.date} <= date '{day - timedelta(days=label_delay_days)}'"
+    for name in (dataset.columns.label, dataset.columns.label_kind):
+        if name in values:
+            values[name] = f"case when {known} then {values[name]} end"
     columns = [f"{value} as {identifier(name)}" for name, value in values.items()]
     return f"select {', '.join([*columns, f'{view.date} as {DATE_COLUMN}'])} from {view.name}"
 

@@ -59,12 +59,12 @@ def store_labels(dataset: Dataset, warehouse: Warehouse, first: date, last: date
 def known_labels(
     dataset: Dataset, warehouse: Warehouse, first: date, last: date, as_of: date
 ) -> pl.DataFrame:
-    """Returns the labels of the dates first..last, in the columns of `read_labels`.
+    """Returns the labels of the dates first..last, in the columns of `read_labels` but for the kind.
 
     The source's own label counts, unless that of somebody else (an analyst, a chargeback) is in force at the
     end of `as_of`; see the macro labels_known_at.
     """
-    own = read_labels(dataset, first, last)
+    own = read_labels(dataset, first, last).drop("kind")
     try:
         reported = read_reported(dataset, warehouse, own.filter("label"), first, last, as_of)
     except WarehouseMissing:

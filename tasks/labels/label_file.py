@@ -42,9 +42,9 @@ def record_labels(warehouse: Warehouse, path: Path, *, is_private: bool = False)
     cannot be meant.
 
     Columns: id; label (0, 1, true or false); known_at (a date: known from its end); source (who says so, such
-    as chargeback; `source` is the source's own column, `answer` what `nightscore answer` records); and, where
-    ids repeat from day to day, partition_date. An id counts as it is written; where no row has that id, a
-    whole number that is written like 7.0 counts as 7.
+    as chargeback; `source` is the source's own column, `answer` what `nightscore answer` records); where ids
+    repeat from day to day, partition_date; and, where it is known, kind, the kind of fraud. An id counts as
+    it is written; where no row has that id, a whole number that is written like 7.0 counts as 7.
     is_private: whether ids are masked in messages.
     Raises LabelsRefused, naming the file, the line and the value; also where no line matches a scored row.
     """
@@ -84,8 +84,8 @@ def _require_sense(con: duckdb.DuckDBPyConnection, path: Path, word: str, is_pri
     if found := row(con, "labels/find_contradiction"):
         shown = MASK if is_private else repr(found["id"])
         raise LabelsRefused(
-            f"{path}: {word}s {found['first_line']} and {found['line']} give {shown} different labels by the "
-            "same source on the same date; leave the right one; nothing was recorded"
+            f"{path}: {word}s {found['first_line']} and {found['line']} give {shown} different "
+            f"{found['what']} by the same source on the same date; leave the right one; nothing was recorded"
         )
     if found := row(con, "labels/find_early_label"):
         raise LabelsRefused(

@@ -27,7 +27,7 @@ class Layout:
         return self.needed + self.optional
 
 
-LABELS = Layout(("id", "label", "known_at", "source"), ("partition_date",))
+LABELS = Layout(("id", "label", "known_at", "source"), ("partition_date", "kind"))
 ANSWERS = Layout(("id", "answer"), ("date", "note"))
 
 

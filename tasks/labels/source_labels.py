@@ -9,7 +9,7 @@ import polars as pl
 from tasks.core.dataset import Dataset
 from tasks.core.references import DateLeftOut
 from tasks.source.connection import connect, list_dates, readable
-from tasks.source.label_values import is_strange_label, label_value, weight_value
+from tasks.source.label_values import is_strange_label, kind_value, label_value, weight_value
 from tasks.source.look_back import unreadable_dates
 from tasks.source.view import SourceView, create_view, with_copies
 
@@ -19,6 +19,7 @@ SCHEMA = {
     "partition_date": pl.Date,
     "label": pl.Boolean,
     "weight": pl.Float64,
+    "kind": pl.String,
     "is_strange": pl.Boolean,
 }
 KEYS = ["id", "partition_date"]
@@ -28,9 +29,9 @@ def read_labels(dataset: Dataset, first: date, last: date) -> pl.DataFrame:
     """Returns what the source's label and weight columns say of the dates `first`..`last`.
 
     Gives id str and entity str or null (canonical), partition_date date, label bool (null: not known), weight
-    float64 (1 without a weight column, null if it is not known), is_strange bool (whether the label column
-    holds something that is no label); of rows with the same id on one date the one that is scored. Empty
-    without a label column. Dates that cannot be read are left out; see `read_usable_labels`.
+    float64 (1 without a weight column, null if it is not known), kind str or null, is_strange bool (whether
+    the label column holds something that is no label); of rows with the same id on one date the one that is
+    scored. Empty without a label column. Dates that cannot be read are left out; see `read_usable_labels`.
     """
     return read_usable_labels(dataset, first, last)[0]
 
@@ -86,6 +87,7 @@ def _read(
             {view.date} as partition_date,
             {label} as label,
             {weight_value(view, dataset)} as weight,
+            {kind_value(view, dataset)} as kind,
             {is_strange_label(view, dataset)} as is_strange,
         """
     wanted = f"{view.id} is not null" + (f" and {label}" if frauds_alone else "")

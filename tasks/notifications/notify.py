@@ -12,7 +12,7 @@ from html import escape
 
 from models.errors import ModelError
 from tasks.core.errors import NightError, PartitionMissing, PartitionRejected, PublishDeferred
-from tasks.core.references import Night
+from tasks.core.references import Night, of_unknown_pattern
 from tasks.notifications.settings import Event, NotifySettings, Webhook
 from tasks.notifications.webhooks import Answer, Post, deliver
 
@@ -23,7 +23,15 @@ EVENT_OF_ERROR: tuple[tuple[type[Exception], Event], ...] = (  # the first that 
     (PublishDeferred, "waiting"),
     (Exception, "failed"),
 )
-NIGHT_FACTS = ("run_id", "rows_source", "rows_scored", "rows_quarantined", "rows_flagged", "model_version")
+NIGHT_FACTS = (
+    "run_id",
+    "rows_source",
+    "rows_scored",
+    "rows_quarantined",
+    "rows_flagged",
+    "rows_unknown",
+    "model_version",
+)
 ADVICE = {
     "failed": "fix what the message names, then run `nightscore run --date {day}`",
     "rejected": (
@@ -51,7 +59,8 @@ class Notice:
 
     event: one of EVENTS, or `test`. date: the business date. status: the state of the night or version.
     at: when the notice was made, UTC. advice: a key of ADVICE; the event unless given.
-    run_id, model_version and the counts of rows are None if the night did not get that far.
+    run_id, model_version and the counts of rows are None if the night did not get that far. rows_unknown: the
+    flagged rows of an unknown pattern; None without a reserve.
     """
 
     event: str
@@ -64,6 +73,7 @@ class Notice:
     rows_scored: int | None = None
     rows_quarantined: int | None = None
     rows_flagged: int | None = None
+    rows_unknown: int | None = None
     model_version: str | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     advice: str | None = None
@@ -159,6 +169,7 @@ def as_slack(notice: Notice) -> dict[str, object]:
             f"{notice.rows_source:,} rows = {notice.rows_scored:,} scored + "
             f"{notice.rows_quarantined:,} quarantined; "
             f"{notice.rows_flagged:,} flagged by {notice.model_version}"
+            f"{of_unknown_pattern(notice.rows_unknown)}"
         )
     if notice.what_to_do:
         lines.append(f"What to do: {notice.what_to_do}")

@@ -31,6 +31,7 @@ def show_night(dataset: str, night: Night) -> None:
         "scored": night.rows_scored,
         "quarantined": night.rows_quarantined,
         "flagged": night.rows_flagged,
+        "unknown pattern": night.rows_unknown,
         "threshold": night.threshold,
         "version": night.model_version,
         "run": night.run_id,

@@ -90,8 +90,7 @@ def check_columns(setup: Setup) -> Check:
         columns.id,
         columns.time,
         columns.entity,
-        columns.label,
-        columns.weight,
+        *columns.late,
         *columns.private,
         *columns.details,
     ]

@@ -21,6 +21,7 @@ class CardFacts:
     labels: rows of the window with a label known by then. selected: those of them that are answers to flagged
         rows for which nobody else had a label. head_labels, head_selected: the same of the head's window.
     why_no_head: why no head was learnt; None where one was, or none was asked for.
+    reserve: the share of the list that is left to the networks alone, where there is a head.
     """
 
     dataset: str
@@ -38,3 +39,4 @@ class CardFacts:
     head_labels: int = 0
     head_selected: int = 0
     why_no_head: str | None = None
+    reserve: float = 0.0

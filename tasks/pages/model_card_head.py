@@ -34,7 +34,17 @@ def head_methods(detector: Detector, facts: CardFacts) -> list[tuple[str, str]]:
         "dates that a head had not learnt from; the gate usefulness, the latent space and the worst features "
         "are of the networks alone."
     )
-    return [("Rows of the head", rows), ("Score with the head", score)]
+    return [("Rows of the head", rows), ("Score with the head", score), *_reserve(facts)]
+
+
+def _reserve(facts: CardFacts) -> list[tuple[str, str]]:
+    if not facts.reserve:
+        return []
+    text = (
+        f"{facts.reserve:g} of a night's list is for the rows that the networks alone, without the head, "
+        "find strangest (unknown pattern), the rest for those with the highest scores (known pattern)."
+    )
+    return [("Reserve", text)]
 
 
 def _selection(facts: CardFacts) -> str:

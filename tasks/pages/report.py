@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core.atomic_files import write_atomically
-from tasks.core.evaluation_result import Counts, Evaluation, Figure
+from tasks.core.evaluation_result import Counts, Evaluation, Figure, KindLine
 from tasks.core.populations import ALL
 from tasks.core.step import step
 from tasks.notifications.prefect_artifacts import show_report
@@ -20,6 +20,7 @@ from tasks.pages.reasons import p_value_text, reason_text
 from tasks.pages.report_charts import between, curves, dots, scorers, spread
 from tasks.pages.report_text import (
     POPULATIONS,
+    kinds_of,
     lead,
     long_date,
     methods,
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 DEFAULTS = ReportSettings()
 FLAG_METRICS = ("precision", "recall", "f1")
 UNKNOWN = Figure(None)
+KIND_COLUMNS = ("Kind", "Frauds", "Flagged", "Recall")
 COUNTED = ("Rows", "Alerts", "Flagged", "Labelled", "Caught", "Frauds")
 
 
@@ -81,6 +83,7 @@ def render(evaluation: Evaluation, settings: ReportSettings = DEFAULTS) -> str:
             key_figures=[(name, dots(name, ranking)) for name in shown] if ranking else [],
             flag_figures=[name for name in FLAG_METRICS if ranking and name in ranking.detector],
             threshold=between(evaluation.thresholds),
+            kinds_of=kinds_of(evaluation),
             populations=POPULATIONS,
             standing=standing,
             counted=counted,
@@ -111,6 +114,11 @@ def counted(counts: Counts) -> list[float | None]:
     """Returns the values of the COUNTED columns, from which a reader computes precision and recall."""
     known = (counts.flagged_labelled, counts.frauds_flagged, counts.frauds)
     return [counts.rows, counts.alerts, counts.flagged, *(known if counts.labelled else [None] * len(known))]
+
+
+def kind_cells(line: KindLine) -> list[str]:
+    """Returns the values of the KIND_COLUMNS as text."""
+    return [line.kind or "not known", count(line.frauds), count(line.frauds_flagged), figure(line.recall)]
 
 
 def quarantined(evaluation: Evaluation) -> int:
@@ -151,6 +159,9 @@ def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
             for population, found in figures.items()
         ]
         parts.append(_table(["Rows of", *map(words, names)], rows))
+    if evaluation.kinds:
+        parts.append(kinds_of(evaluation))
+        parts.append(_table(KIND_COLUMNS, map(kind_cells, evaluation.kinds)))
     nights = [
         [night.date, *map(count, (night.quarantined, *counted(night.counts[ALL]))), night.model_version]
         for night in evaluation.nights

@@ -87,6 +87,16 @@ def warning(evaluation: Evaluation) -> str | None:
     return f"The detector is not better than every baseline: {'; '.join(found)}." if found else None
 
 
+def kinds_of(evaluation: Evaluation) -> str:
+    """Returns of which rows the recall by kind is, in words."""
+    weights = "; each row counts its sample weight" if evaluation.weighted else ""
+    whose = "of all entities" if evaluation.population == ALL else "of entities not known to be compromised"
+    return (
+        f"The {count(evaluation.positives)} frauds among the {count(evaluation.rows)} evaluated rows, those "
+        f"{whose}, by the kind that a label names: how many of them were flagged{weights}."
+    )
+
+
 def with_and_without(evaluation: Evaluation) -> str | None:
     """Returns in which figures the detector is better with the label-derived features; None where nothing is
     compared.
@@ -172,7 +182,11 @@ def methods(evaluation: Evaluation) -> list[tuple[str, str]]:
         ]
     return [
         *terms,
-        ("Threshold", "Rows with at least this score were flagged by the night that scored them."),
+        (
+            "Threshold",
+            "Rows with at least this score were flagged by the night that scored them; with a reserve in the "
+            "threshold rule, so were rows that the networks alone, without the head, find strangest.",
+        ),
         (
             "p-value",
             "The share of held-out normal rows with a score at least as high; comparable across versions.",

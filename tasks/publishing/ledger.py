@@ -21,11 +21,12 @@ from tasks.warehouse.schema import product_version
 from tasks.warehouse.statements import execute
 
 log = logging.getLogger(__name__)
-COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged")
+COUNTS = ("rows_source", "rows_scored", "rows_quarantined", "rows_flagged", "rows_unknown")
 UNKNOWN = (
     "source_fingerprint",
     "model_version",
     "threshold",
+    "unknown_threshold",
     "durations",
     "data_docs",
     "doubt",
@@ -87,6 +88,7 @@ def insert_run(
         model_version=night.model_version,
         **{name: getattr(night, name) for name in COUNTS},
         threshold=night.threshold,
+        unknown_threshold=staged.scored.unknown_threshold,
         threshold_rule=staged.threshold.model_dump_json(),
         started_at=staged.started_at,
         durations=json.dumps(staged.durations),

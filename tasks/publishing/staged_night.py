@@ -57,6 +57,7 @@ class StagedNight:
             rows_scored=self.scored.rows,
             rows_quarantined=self.features.validated.rows_quarantined,
             rows_flagged=self.scored.flagged,
+            rows_unknown=self.scored.unknown,
             model_version=self.version.name,
             threshold=self.scored.threshold,
             doubts=(doubt,) if doubt else (),

@@ -43,15 +43,15 @@ class FittedDetector:
     timezone: str = "UTC"
 
     def score(self, frame: F, threshold: Keys | None = None) -> F:
-        """Returns id (if the frame has it), error, score, p_value and is_flagged, as in the view `scores`.
+        """Returns id (if the frame has it), error, score, p_value and is_flagged, as in the view `scores`; of
+        a detector with a head also flagged_by, where the threshold has a reserve.
 
-        threshold: strategy and value, as in [threshold]. The strategies that depend on the night
+        threshold: strategy, value and reserve, as in [threshold]. The strategies that depend on the night
         (batch_quantile, budget, fdr) take the frame for one.
         Raises FrameRefused where the frame lacks a feature, ThresholdError where the strategy cannot be
         applied.
         """
-        from models.flagging.flags import NightScores
-        from models.flagging.thresholds import decide
+        from models.flagging.reserve import flag_night, patterns
         from tasks.features.frames import as_kind_of
 
         batch = self._read(frame)
@@ -60,15 +60,16 @@ class FittedDetector:
         ids, entities = keys.get("id"), keys.get("entity", keys.get("id"))
         if entities is not None and ids is not None:
             entities = entities.fill_null(ids)
-        night = NightScores(scores.score, p_values, entities, ids)
         rule = _checked(ThresholdSettings, threshold) if threshold else self.threshold
-        flags = decide(night, self.detector.calibration, rule)
+        flags = flag_night(self.detector, scores, p_values, rule, entities, ids)
         found = {
             "error": scores.error,
             "score": scores.score,
             "p_value": p_values,
             "is_flagged": flags.flagged,
         }
+        if flags.unknown is not None:
+            found["flagged_by"] = patterns(flags)
         return as_kind_of(frame, _beside_ids(batch, found))
 
     def explain(self, frame: F, top: int = 3) -> F:

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.detector.detector import Detector
-from models.flagging.flags import NightScores, unusual_flags
-from models.flagging.thresholds import decide
+from models.detector.detector import Detector, Scores
+from models.flagging.flags import unusual_flags
+from models.flagging.reserve import flag_night, patterns
 from models.settings import ThresholdSettings
 from tasks.core.atomic_files import atomic_path
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError
 from tasks.core.progress import advance
-from tasks.core.references import Features, Scored, ScoringModels
+from tasks.core.references import Features, Scored, ScoringModels, of_unknown_pattern
 from tasks.core.row_sums import sum_of_ids
 from tasks.core.step import step
 from tasks.features.build import FeatureBatch, feature_batches, read_clean_ids
@@ -65,27 +65,31 @@ def score_day(
     detector = load(version.path, version.sha256)
     profiler = Profiler(detector, features.rows)
     rows, explained, empty = _scored_rows(dataset, features, detector, shadows, profiler)
-    night = NightScores(
-        rows["score"].to_numpy(), rows["p_value"].to_numpy(), rows["entity"].fill_null(rows["id"]), rows["id"]
-    )
-    flags = decide(night, detector.calibration, threshold)
-    if odd := unusual_flags(night, flags):
+    scores, entities = _scores(rows), rows["entity"].fill_null(rows["id"])
+    flags = flag_night(detector, scores, rows["p_value"].to_numpy(), threshold, entities, rows["id"])
+    if odd := unusual_flags(scores.score, flags):
         log.warning("%s  score      threshold.strategy %s: %s", features.date, threshold.strategy, odd)
     flagged = pl.Series("is_flagged", flags.flagged)
     likely = rows["id"].filter(flagged & (rows["p_value"] > detector.settings.explain_below))
     reasons = _reasons(dataset, detector, [*explained, *_batches_of(dataset, features, likely)])
-    rank = pl.col("score").rank("min", descending=True).cast(pl.Int64).alias("rank")
+    rank, rank_alone = (
+        pl.col(ranked).rank("min", descending=True).cast(pl.Int64).alias(name)
+        for ranked, name in (("score", "rank"), ("alone", "rank_alone"))
+    )
     path = staging / "scores.parquet"
     with atomic_path(path) as staged:
-        whole = rows.with_columns(rank, flagged).join(reasons, on="id", how="left", maintain_order="left")
+        ranked = rows.with_columns(rank, rank_alone, flagged, patterns(flags)).drop("alone")
+        whole = ranked.join(reasons, on="id", how="left", maintain_order="left")
         _with_details(dataset, features, whole).write_parquet(staged, compression="lz4")
     count = int(np.count_nonzero(flags.flagged))
+    unknown = None if flags.unknown is None else int(np.count_nonzero(flags.unknown))
     log.info(
-        "%s  score      %s rows with %s, %s flagged",
+        "%s  score      %s rows with %s, %s flagged%s",
         features.date,
         f"{rows.height:,}",
         version.name,
         f"{count:,}",
+        of_unknown_pattern(unknown),
     )
     for note in empty:
         log.warning("%s  score      %s", features.date, note)
@@ -96,6 +100,8 @@ def score_day(
         rows.height,
         count,
         flags.threshold,
+        unknown=unknown,
+        unknown_threshold=flags.unknown_threshold,
         shadows=beside,
         profile=profile,
         notes=tuple(empty),
@@ -106,8 +112,9 @@ def score_day(
 def _scored_rows(
     dataset: Dataset, features: Features, detector: Detector, shadows: Shadows, profiler: Profiler
 ) -> tuple[pl.DataFrame, list[FeatureBatch], list[str]]:
-    """The keys, error, score and p-value of every clean row; the batches of the rows that are unlikely enough
-    to be explained; and which features are null in all rows, in words.
+    """The keys, error, score, score of the networks alone (null without a head) and p-value of every clean
+    row; the batches of the rows that are unlikely enough to be explained; and which features are null in all
+    rows, in words.
 
     Raises NightError where the rows are not the ones that were validated.
     """
@@ -120,7 +127,14 @@ def _scored_rows(
         p_values = pl.Series("p_value", detector.p_values(scores.score))
         keys = batch.keys[np.arange(len(batch.keys))]  # copied: a column would keep its whole batch in memory
         scored.append(
-            keys.with_columns(pl.Series("error", scores.error), pl.Series("score", scores.score), p_values)
+            keys.with_columns(
+                pl.Series("error", scores.error),
+                pl.Series("score", scores.score),
+                pl.lit(None, pl.Float32).alias("alone")
+                if scores.alone is None
+                else pl.Series("alone", scores.alone),
+                p_values,
+            )
         )
         unlikely.append(batch.filter(p_values <= detector.settings.explain_below))
         null_counts.append(batch.features.null_count())
@@ -137,6 +151,15 @@ def _scored_rows(
         if count == rows.height
     ]
     return rows, unlikely, notes
+
+
+def _scores(rows: pl.DataFrame) -> Scores:
+    alone = rows["alone"]
+    return Scores(
+        rows["error"].to_numpy(),
+        rows["score"].to_numpy(),
+        None if alone.null_count() == len(alone) else alone.to_numpy(),
+    )
 
 
 def _require_clean_rows(dataset: Dataset, features: Features, ids: pl.Series) -> None:

@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from models.detector.detector import Detector
+from models.detector.detector import Detector, Scores, joined_scores
 from models.errors import ModelError
-from models.flagging.flags import NightScores
-from models.flagging.thresholds import decide
+from models.flagging.reserve import flag_night
 from models.settings import ThresholdSettings
 from tasks.core.atomic_files import atomic_path
 from tasks.core.references import Version
@@ -78,31 +75,24 @@ class Shadows:
 
 @dataclass
 class _Shadow:
-    """One challenger on its way through the batches. error, score: float32 (rows,) of each batch."""
+    """One challenger on its way through the batches. scores: of each batch."""
 
     version: Version
     detector: Detector
-    error: list[NDArray[np.float32]] = field(default_factory=list)
-    score: list[NDArray[np.float32]] = field(default_factory=list)
+    scores: list[Scores] = field(default_factory=list)
 
     def see(self, batch: pl.DataFrame) -> None:
-        scores = self.detector.score(batch)
-        self.error.append(scores.error)
-        self.score.append(scores.score)
+        self.scores.append(self.detector.score(batch))
 
     def rows(self, keys: pl.DataFrame, threshold: ThresholdSettings) -> pl.DataFrame:
-        score = np.concatenate(self.score)
-        p_values = self.detector.p_values(score)
-        verdict = decide(
-            NightScores(score, p_values, keys["entity"].fill_null(keys["id"]), keys["id"]),
-            self.detector.calibration,
-            threshold,
-        )
+        scores = joined_scores(self.scores)
+        p_values, entities = self.detector.p_values(scores.score), keys["entity"].fill_null(keys["id"])
+        flags = flag_night(self.detector, scores, p_values, threshold, entities, keys["id"])
         return keys.select("id").with_columns(
-            pl.Series("error", np.concatenate(self.error)),
-            pl.Series("score", score),
+            pl.Series("error", scores.error),
+            pl.Series("score", scores.score),
             pl.Series("p_value", p_values),
-            pl.Series("rank", score).rank("min", descending=True).cast(pl.Int64),
-            pl.Series("is_flagged", verdict.flagged),
+            pl.Series("rank", scores.score).rank("min", descending=True).cast(pl.Int64),
+            pl.Series("is_flagged", flags.flagged),
             pl.lit(self.version.name).alias("model_version"),
         )

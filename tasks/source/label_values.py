@@ -46,6 +46,14 @@ def weight_value(view: SourceView, dataset: Dataset) -> str:
     return f"case when isfinite({number}) and {number} >= 0 then {number} end"
 
 
+def kind_value(view: SourceView, dataset: Dataset) -> str:
+    """Returns an SQL expression, VARCHAR, for the kind of fraud of a row; null where it is not known."""
+    name = dataset.columns.label_kind
+    if name is None or name not in view.types:
+        return "cast(null as varchar)"
+    return f"nullif(trim({canonical_text(identifier(name), view.types[name])}), '')"
+
+
 def count_labels(
     con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView
 ) -> list[tuple[str, bool | None, int]]:
@@ -71,7 +79,7 @@ def count_labels(
 def label_notes(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView) -> Iterator[str]:
     """Yields what is wrong with the labels and weights of the view `day`, as sentences for the ledger."""
     columns = dataset.columns
-    late = {"label": columns.label, "weight": columns.weight}
+    late = {"label": columns.label, "weight": columns.weight, "kind": columns.label_kind}
     for role, name in late.items():
         if name is None:
             continue

@@ -154,7 +154,7 @@ def clash(dataset: Dataset, check: GateCheck, night: dict[str, tuple[str, ...]])
     Text can hold every value, an id of another form is another id, and a label or weight may be unknown.
     """
     columns = dataset.columns
-    lenient = (columns.id, columns.entity, columns.label, columns.weight)
+    lenient = (columns.id, columns.entity, *columns.late)
     for name, families in check.families.items():
         expected = night.get(name) or families
         if name not in lenient and "text" not in expected and not set(families) <= set(expected):

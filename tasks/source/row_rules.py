@@ -22,10 +22,10 @@ Rule = tuple[str, str]  # the name of the rule, and its column
 
 
 def configured_columns(dataset: Dataset) -> list[str]:
-    """Returns every column that a partition must have. Label and weight are not among them: they may come
-    later, and never decide whether a row is scored.
+    """Returns every column that a partition must have. Label, weight and kind are not among them: they may
+    come later, and never decide whether a row is scored.
     """
-    late = (dataset.columns.label, dataset.columns.weight)
+    late = dataset.columns.late
     return [name for name in dataset.source_columns if name not in late]
 
 
@@ -67,8 +67,8 @@ def is_source_image(dataset: Dataset, view: SourceView) -> bool:
 
 
 def quality_rules(dataset: Dataset) -> dict[str, ColumnRule]:
-    """Returns the rules of [quality.columns] but for those of the label and weight columns."""
-    late = (dataset.columns.label, dataset.columns.weight)
+    """Returns the rules of [quality.columns] but for those of the columns that may come later."""
+    late = dataset.columns.late
     return {name: rule for name, rule in dataset.quality.columns.items() if name not in late}
 
 
@@ -93,7 +93,7 @@ def canonical_value(value: str | float | bool) -> str:
 
 def checked_columns(dataset: Dataset, view: SourceView) -> list[str]:
     """Returns the columns of CSV files whose values must fit their type."""
-    late = (dataset.columns.label, dataset.columns.weight)
+    late = dataset.columns.late
     return [name for name in view.checked if name not in late]
 
 

@@ -153,18 +153,15 @@ def numeric_roles(dataset: Dataset) -> tuple[str, ...]:
 
 def key_of_copy(view: SourceView, dataset: Dataset) -> str:
     """Returns an SQL expression, VARCHAR, by which the rows of one id are ordered: the SHA-256 of the row
-    without label and weight, then the label, then the weight. Rows with the same key are equal.
+    without the columns that may come later, then these: label, weight, kind. Rows with the same key are
+    equal.
 
     It is taken of canonical text, so that neither types nor the order of the columns matter, and is not
     stored in the warehouse: private values could be found from it by trying.
     """
     columns = dataset.columns
     texts = {name: _key_text(view, name) for name in sorted(view.types)}
-    last = {
-        name: f"coalesce(lower({texts.pop(name)}), '')"
-        for name in (columns.label, columns.weight)
-        if name in texts
-    }
+    last = {name: f"coalesce(lower({texts.pop(name)}), '')" for name in columns.late if name in texts}
     content = ", ".join(
         f"{literal(name + ' ')} || cast(to_json({text}) as varchar)" for name, text in texts.items()
     )
@@ -190,10 +187,10 @@ def with_copies(view: SourceView, dataset: Dataset, ids: str) -> str:
 
 
 def hashed_columns(view: SourceView, dataset: Dataset) -> dict[str, str]:
-    """Returns what a fingerprint is taken of, the quoted columns by their names in order: all but label and
-    weight, and the date by the name that it has had in every fingerprint.
+    """Returns what a fingerprint is taken of, the quoted columns by their names in order: all but those
+    that may come later, and the date by the name that it has had in every fingerprint.
     """
-    late = (dataset.columns.label, dataset.columns.weight)
+    late = dataset.columns.late
     named = {name: _comparable(view, name) for name in view.types if name not in late}
     named |= {f"\0{name}": view.unfit(name) for name in view.checked if name not in late}
     return dict(sorted((named | {"_partition_date": view.date}).items()))

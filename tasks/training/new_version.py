@@ -14,6 +14,7 @@ from models.checks.gates import Gate, check, withholding_reason
 from models.detector import artifacts, detector
 from models.detector.detector import Detector
 from models.errors import ArtifactError
+from models.flagging.reserve import known_rule
 from models.flagging.thresholds import fixed_threshold
 from models.head.rows import HeadTraining
 from models.networks.fitting import OnEpoch
@@ -205,7 +206,10 @@ def _card_facts(
         ),
         rule=dataset.threshold.rule,
         config_hash=training_identity(dataset).current,
-        threshold=fixed_threshold(learnt.calibration, dataset.threshold),
+        threshold=fixed_threshold(
+            learnt.calibration, known_rule(dataset.threshold, has_head=learnt.blend is not None)
+        ),
+        reserve=dataset.threshold.reserve if learnt.blend else 0.0,
         gates=gates,
         private=dataset.columns.private,
     )

@@ -340,7 +340,7 @@ def _notes(
     """Yields the findings that are accepted, as sentences for the ledger."""
     # Feature SQL may read any column, so a column can be unknown only without feature SQL.
     columns = dataset.columns
-    known = {*configured_columns(dataset), columns.label, columns.weight, dataset.source.date_column}
+    known = {*configured_columns(dataset), *columns.late, dataset.source.date_column}
     if dataset.features.sql is None:
         yield from (
             f"column {shown(name)} is not configured; it was ignored"

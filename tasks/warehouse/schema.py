@@ -13,7 +13,7 @@ from tasks.warehouse.statements import execute, row
 
 CANONICAL = 3  # the first format that stores ids and entities as canonical text
 # of tables, macros and views; sql/schema/migrate_to_<format>.sql leads there from the format before
-FORMAT = 6
+FORMAT = 7
 
 NumericRoles = Callable[[], Collection[str]]
 

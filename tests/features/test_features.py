@@ -546,10 +546,12 @@ def test_labels_are_true_false_or_unknown(
             "tx_time": [datetime(2024, 4, 9)] * 3,
             "label": written,
             "w": [1.0, 8.5, None],
+            "k": ["leaked", " ", None],
         }
     )
     write_partitions(frame, tmp_path / "data")
-    data = dataset(tmp_path / "data", columns={"id": "transaction_id", "label": "label", "weight": "w"})
+    roles = {"id": "transaction_id", "label": "label", "weight": "w", "label_kind": "k"}
+    data = dataset(tmp_path / "data", columns=roles)
     labels = read_labels(data, DAY, DAY)
     assert labels.schema == {
         "id": pl.String,
@@ -557,11 +559,14 @@ def test_labels_are_true_false_or_unknown(
         "partition_date": pl.Date,
         "label": pl.Boolean,
         "weight": pl.Float64,
+        "kind": pl.String,
         "is_strange": pl.Boolean,
     }
     assert labels.drop("entity").sort("id").rows() == [
-        (key, DAY, label, weight, False)
-        for key, label, weight in zip("567", expected, (1.0, 8.5, None), strict=True)
+        (key, DAY, label, weight, kind, False)
+        for key, label, weight, kind in zip(
+            "567", expected, (1.0, 8.5, None), ("leaked", None, None), strict=True
+        )
     ]
 
 

@@ -71,6 +71,27 @@ def test_a_file_is_recorded_once_and_its_dates_are_found(
     assert len(stored(warehouse)) == 2
 
 
+def test_the_kind_of_a_fraud_is_kept_and_the_newest_one_counts(
+    warehouse: WarehouseSettings, tmp_path: Path
+) -> None:
+    path, bank = tmp_path / "labels.csv", Warehouse(warehouse, "bank")
+
+    def recorded(*lines: str) -> tuple[int, int]:
+        path.write_text("\n".join(("id,label,known_at,source,kind", *lines)))
+        found = record_labels(bank, path)
+        return found.added, found.known
+
+    assert recorded("a,1,2026-01-07,chargeback,lost card", "b,0,2026-01-07,chargeback,lost card") == (2, 0)
+    assert recorded("a,1,2026-01-07,chargeback,", "a,1,2026-01-07,chargeback,lost card") == (0, 2)
+    assert recorded("a,1,2026-01-08,analyst,") == (1, 0)
+    kinds = "select id, kind from labels_known_at('infinity'::date) order by id"
+    with bank.reading() as con:
+        assert con.sql(kinds).fetchall() == [("a", "lost card"), ("b", None)]
+    assert recorded("a,1,2026-01-08,analyst,leaked") == (1, 0)
+    with bank.reading() as con:
+        assert con.sql(kinds).fetchall() == [("a", "leaked"), ("b", None)]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -102,6 +123,10 @@ def test_a_file_is_recorded_once_and_its_dates_are_found(
         (
             "id,label,known_at,source\na,1,2026-01-07,x\nb,1,2026-01-07,x\na,0,2026-01-07,x\n",
             "lines 2 and 4 give 'a' different labels",
+        ),
+        (
+            "id,label,known_at,source,kind\na,1,2026-01-07,x,\na,1,2026-01-07,x,k\na,1,2026-01-07,x,l\n",
+            "lines 3 and 4 give 'a' different kinds",
         ),
         ("id,label,known_at,source\n'a,1,2026-01-07,x\n", 'no id of its 1 lines .* such as "\'a"'),
         ("id,id,label,known_at,source\na,a,1,2026-01-07,x\n", "column id more than once"),

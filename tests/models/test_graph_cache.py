@@ -12,7 +12,7 @@ from models.graph_cache import DAYS, empty, flags, open_cache
 
 SCORE = """
 import numpy as np
-from models.detector.scorer import run
+from models.detector.batches import run
 from models.device import tf
 from models.graphs import Graph
 sums = Graph(lambda rows: (tf.reduce_sum(rows, axis=1), rows))

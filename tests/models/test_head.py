@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from detectors import NASTY, payments
-from heads import DAYS, hidden_frauds, learn, with_head
+from detectors import FRAUDS as FRAUDS_OF_NETWORKS
+from detectors import NASTY, NORMAL, payments, tabular
+from heads import DAYS, head_training, hidden_frauds, learn, with_head
 from sklearn.metrics import average_precision_score
 
 from models.checks.gates import check
 from models.detector.artifacts import load, save
 from models.detector.detector import Detector
+from models.detector.learn_head import learn_head
+from models.encoding.samples import Samples
 from models.errors import HeadUnavailable, TrainingError
 from models.flagging.flags import NightScores
 from models.flagging.thresholds import best_f1
@@ -101,6 +104,20 @@ def test_a_head_that_ranks_no_better_is_left_out(tmp_path: Path) -> None:
     assert (plain.score(FRESH).score == detector.score(FRESH).score).all()
     again = load(tmp_path / "v1", save(detector, tmp_path / "v1"))
     assert (again.blend, again.head_report) == (None, report)
+
+
+def test_a_head_on_labels_drawn_by_chance_is_left_out_whatever_its_point_estimate() -> None:
+    """Half of these heads look better than the networks, by chance."""
+    frame, base = payments(4_000, seed=4), tabular()
+    encoded = base.encoder.encode(NORMAL)
+    rows = Samples(encoded[:1_000], encoded[1_500:], base.encoder.encode(FRAUDS_OF_NETWORKS))
+    reports = []
+    for seed in range(8):
+        chance = np.random.default_rng(seed).random(len(frame)) < 0.05
+        learnt = learn_head(base, head_training(frame, chance), encoded[1_000:1_500], rows)
+        reports.append(learnt.head_report)
+    assert sum(report.used for report in reports if report) <= 1
+    assert sum("difference +" in report.why for report in reports if report) >= 2
 
 
 def test_too_few_frauds_are_no_head_for_auto_and_an_error_for_boosted() -> None:

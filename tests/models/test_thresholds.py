@@ -244,13 +244,14 @@ def test_flags_of_a_usual_night_cause_no_warning(name: str) -> None:
     usual = night(np.append(SCORES, [20.0, 30.0]).astype(np.float32))
     flags = decide(usual, calibration(), settings(name))
     assert 0 < flags.flagged.sum() < len(usual.scores)
-    assert unusual_flags(usual, flags) is None
+    assert unusual_flags(usual.scores, flags) is None
 
 
 def test_flagging_every_row_or_none_causes_a_warning_with_the_figures() -> None:
     scores = night(np.array([1.0, 2.5]))
     everything, nothing = (
-        unusual_flags(scores, decide(scores, calibration(), settings("fixed", value))) for value in (0.5, 3)
+        unusual_flags(scores.scores, decide(scores, calibration(), settings("fixed", value)))
+        for value in (0.5, 3)
     )
     assert everything == (
         "flagged 2 of 2 rows (lowest score 1, highest 2.5, threshold 0.5); check [threshold] and "
@@ -264,9 +265,9 @@ def test_flagging_every_row_or_none_causes_a_warning_with_the_figures() -> None:
 def test_a_constant_night_causes_a_warning_and_an_empty_one_does_not(name: str) -> None:
     constant, empty = night(np.full(40, 2.5, np.float32)), night(SCORES[:0])
     assert "all rows have the same score" in str(
-        unusual_flags(constant, decide(constant, calibration(), settings(name)))
+        unusual_flags(constant.scores, decide(constant, calibration(), settings(name)))
     )
-    assert unusual_flags(empty, decide(empty, calibration(), settings(name))) is None
+    assert unusual_flags(empty.scores, decide(empty, calibration(), settings(name))) is None
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
@@ -283,10 +284,10 @@ def test_fdr_warns_of_too_few_calibration_rows() -> None:
     flags = decide(few, calibration(50), settings("fdr", 0.01))
     assert not flags.flagged.any()
     assert "with 50 calibration rows, rows are flagged only where at least 6 score above all of them" in str(
-        unusual_flags(few, flags)
+        unusual_flags(few.scores, flags)
     )
     many = night(np.array([1.0, 99.0, 99.0]))
-    assert unusual_flags(many, decide(many, calibration(), settings("fdr", 0.01))) is None
+    assert unusual_flags(many.scores, decide(many, calibration(), settings("fdr", 0.01))) is None
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A head through whole nights: what it learns from, and that evaluations and explanations have it."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from models.head.rows import first_tested
 from models.networks.fitting import split
 from tasks.core.identity import run_identity, training_identity
 from tasks.evaluation.explain import explain_row
+from tasks.evaluation.replay import replay
 from tasks.labels.known_labels import known_labels
 from tasks.monitoring.settings import ChallengerSettings
 from tasks.monitoring.without_head import tell_heads
@@ -33,8 +34,12 @@ MATURED = TESTED - timedelta(days=DELAY + 1)
 def headed(bank: Bank) -> Settings:
     """The bank with a head, and with frauds on every date that no network finds strange."""
     is_fraud = (pl.col("channel") == "tap") & pl.col("distance").is_between(4, 7)
+    kind = pl.when(pl.col("distance") > 5.5).then(pl.lit("far")).otherwise(pl.lit("near"))
     for offset in range(DAYS):
-        bank.change(FIRST + timedelta(days=offset), lambda day: day.with_columns(is_fraud=is_fraud))
+        bank.change(
+            FIRST + timedelta(days=offset), lambda day: day.with_columns(is_fraud=is_fraud, kind=kind)
+        )
+    bank.configure('label = "is_fraud"', 'label = "is_fraud"\nlabel_kind = "kind"')
     bank.config.write_text(bank.config.read_text() + HEAD)
     return load_settings(bank.config)
 
@@ -108,17 +113,32 @@ def test_a_trial_knows_no_label_that_was_reported_later(bank: Bank) -> None:
 def test_a_version_with_a_head_goes_through_night_evaluation_and_explanation(
     bank: Bank, tmp_path: Path
 ) -> None:
-    settings = headed(bank)
+    headed(bank)
+    shared = '[threshold]\nstrategy = "budget"\nvalue = 6\nreserve = 0.5\n'
+    bank.config.write_text(bank.config.read_text() + shared)
+    settings = load_settings(bank.config)
     warehouse = settings.open_warehouse()
     night = nightly(bank.config, NIGHT)
-    assert night.status == "committed"
+    assert (night.status, night.rows_flagged, night.rows_unknown) == ("committed", 6, 3)
+    in_turn = "select flagged_by, alert from alerts order by alert"
+    turns = [("known pattern", "unknown pattern")[place % 2] for place in range(6)]
+    assert bank.table(in_turn)["flagged_by"].to_list() == turns
+    again = replay(settings, warehouse, NIGHT, datetime.now(UTC), tmp_path / "replayed")
+    assert (again.computed.flagged, again.differences) == (6, ())
     version = find_champion(settings, warehouse, NIGHT)
     assert version is not None
     assert (Path(version.path) / "head.txt").read_text().startswith("tree\n")
     card = version.card.read_text()
     assert "Rows of the head" in card
     assert "by a head that was learnt from the labels known before" in card
-    found, _ = evaluate(bank.config, NIGHT, NIGHT, NIGHT + timedelta(days=DELAY))
+    found, page = evaluate(bank.config, NIGHT, NIGHT, NIGHT + timedelta(days=DELAY))
+    assert [alert.flagged_by for alert in found.alerts] == turns
+    assert found.confusion is not None
+    assert {line.kind for line in found.kinds} == {"far", "near"}
+    assert sum(line.frauds_flagged for line in found.kinds) == found.confusion.tp
+    assert sum(line.rows for line in found.kinds) == found.positives
+    assert "<h2>Recall by kind</h2>" in page.read_text()
+    assert page.read_text().count('<td class="nowrap">unknown pattern</td>') == 3
     assert found.ranking is not None
     better = found.ranking.differences["without_head"]["average_precision"]
     assert better.value is not None

@@ -12,14 +12,24 @@ from tasks.warehouse.connection import Warehouse
 from tasks.warehouse.schema import FORMAT, product_version, read_format
 from tasks.warehouse.settings import WarehouseSettings
 
-FORMAT_5 = """
+FORMAT_6 = """
+    drop view all_alerts;
+    alter table score_rows drop column rank_alone;
+    alter table score_rows drop column flagged_by;
+    alter table runs drop column rows_unknown;
+    alter table runs drop column unknown_threshold;
+    alter table labels drop column kind;
+    update warehouse_format set format = 6;
+"""
+FORMAT_5 = f"""
+    {FORMAT_6}
     create or replace view all_alerts as select partition_date, is_flagged from scores;
     update warehouse_format set format = 5;
 """
-FORMAT_4 = """
+FORMAT_4 = f"""
+    {FORMAT_6}
     drop table answers;
     drop table alert_rules;
-    drop view all_alerts;
     update warehouse_format set format = 4;
 """
 FORMAT_3 = f"""
@@ -62,6 +72,7 @@ EARLIER = {
     3: FORMAT_3,
     4: FORMAT_4,
     5: FORMAT_5,
+    6: FORMAT_6,
 }  # what makes the tables of this version those of an earlier format
 
 
