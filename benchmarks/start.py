@@ -4,7 +4,8 @@
 
 Prints one JSON object: a night of 10,000 rows with a version that is trained already, the same date again,
 and commands that only read; each as the median of five processes, and as a multiple of `import prefect` and
-`import tensorflow` together, measured in the same run.
+`import tensorflow` together, measured in the same run. A further night is what each date adds to a
+`catch-up` of several dates in one process.
 """
 
 import argparse
@@ -43,7 +44,7 @@ epochs = 3
 def main() -> None:
     """Prints the medians of the runs that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=5, help="at least 2")
     parser.add_argument("--rows", type=int, default=10_000)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -52,10 +53,10 @@ def main() -> None:
 
 def measure(folder: Path, runs: int, rows: int) -> dict[str, object]:
     """Returns the medians in seconds, their floor, and the load of the machine."""
-    days = [FIRST + timedelta(days=number) for number in range(WINDOW + runs + 1)]
+    days = [FIRST + timedelta(days=number) for number in range(WINDOW + 1 + 2 * runs)]
     config = write_source(folder, days, rows)
     command = [str(PROGRAM), "run", "--config", str(config), "--date"]
-    trains, *nights = map(str, days[WINDOW:])
+    trains, *nights = map(str, days[WINDOW : WINDOW + 1 + runs])
     _seconds([*command, trains])
     imports = {
         name: _median([[sys.executable, "-c", f"import {name}"]] * runs) for name in ("prefect", "tensorflow")
@@ -68,6 +69,8 @@ def measure(folder: Path, runs: int, rows: int) -> dict[str, object]:
         "models": _median([[str(PROGRAM), "models", *read]] * runs),
         "help": _median([[str(PROGRAM), "--help"]] * runs),
     }
+    catch_up = _seconds([str(PROGRAM), "catch-up", "--config", str(config), "--to", str(days[-1])])
+    medians["further_night"] = round((catch_up - medians["night"]) / (runs - 1), 2)
     floor = sum(imports.values())
     return {
         "rows": rows,
