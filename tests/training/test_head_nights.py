@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import nightscore as ns
 from flows.cli.app import app
+from flows.cli.tables import evaluation_tables
 from flows.plain import backfill, evaluate, nightly
 from flows.settings import Settings, load_settings
 from tasks.core.errors import EvaluationError
@@ -71,7 +72,9 @@ def test_a_night_shares_its_list_and_says_by_which_order_each_alert_is_there(
     assert nightly(bank.config, NIGHT).status == "already committed"
 
 
-def test_an_evaluation_has_the_figures_without_the_head_and_the_recall_of_each_kind(bank: Bank) -> None:
+def test_an_evaluation_has_the_figures_without_the_head_and_the_recall_of_each_kind(
+    bank: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
     found, page = evaluate(bank.config, NIGHT, NIGHT, NIGHT + timedelta(days=DELAY))
     assert [alert.flagged_by for alert in found.alerts] == TURNS
     assert page.read_text().count('<td class="nowrap">unknown pattern</td>') == 3
@@ -84,6 +87,10 @@ def test_an_evaluation_has_the_figures_without_the_head_and_the_recall_of_each_k
     better = found.ranking.differences["without_head"]["average_precision"]
     assert better.value is not None
     assert better.value > 0.2
+    evaluation_tables(found)
+    printed = capsys.readouterr().out
+    assert "without head" in printed
+    assert "Recall by kind" in printed
 
 
 def test_a_decision_says_what_the_head_bought(settings: Settings, version: Version) -> None:
