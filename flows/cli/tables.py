@@ -228,7 +228,7 @@ def _ranking_table(ranking: "Ranking", heading: str) -> None:
     shown = [name for name in ranking.detector if name not in ("precision", "recall", "f1")]
     lines: list[tuple[str, ...]] = [("Nightscore", *(_figure(ranking.detector[name]) for name in shown))]
     lines += [
-        (TITLES[name], *(_figure(figures[name]) for name in shown))
+        (TITLES.get(name, title(name)), *(_figure(figures[name]) for name in shown))
         for name, figures in ranking.baselines.items()
     ]
     data_table(["", *map(title, shown)], lines, heading)

@@ -5,9 +5,9 @@ position, which graphs of two shapes do not guarantee. What they measure rows ag
 weights are: detectors of the same form share their graphs.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, lru_cache
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,15 @@ from models.detector import far, neighbours
 from models.detector.batches import ROWS, Arrays, Pair, joined, run
 from models.detector.calibration import Normality
 from models.detector.score_kinds import NEIGHBOURS, SCORES
+from models.detector.scorer_graphs import Form, Part, graph_of
 from models.detector.tails import TINY, surprise
 from models.device import keras, tf
 from models.encoding.layout import Layout
 from models.encoding.samples import Encoded
-from models.graphs import Graph, Tensors, form, weighing, weights
+from models.graphs import Tensors, form, weights
 from models.networks import vae
 from models.networks.residuals import residual
 
-MOST_FORMS = 32  # graphs kept in memory
 NOTHING = Normality(*np.zeros((2, 0, 0), np.float32))
 
 
@@ -101,9 +101,9 @@ class Scorer:
             contributions[refined], output[refined] = whole
         return contributions, output
 
-    def _run(self, part: "Part", batch: Encoded, most_rows: int = ROWS) -> Arrays:
+    def _run(self, part: Part, batch: Encoded, most_rows: int = ROWS) -> Arrays:
         bare = replace(self, normality=NOTHING, without_itself=False)
-        graph = _graph(_Form(bare, part, self._forms, self.layout, self.parts, self.draws))
+        graph = graph_of(Form(bare, part, self._forms, self.layout, self.parts, self.draws))
         return run(lambda encoded: graph(encoded, *self._arguments), [batch], most_rows)
 
     @cached_property
@@ -227,39 +227,6 @@ class Scorer:
         if not score.sampled:
             return contributions
         return tf.reduce_mean(tf.reshape(contributions, (-1, self.draws, self.layout.width)), axis=1)
-
-
-Part = Callable[[Scorer, tf.Tensor], Tensors]  # from encoded rows (rows, width) to tensors of as many rows
-
-
-@dataclass(frozen=True)
-class _Form:
-    """What scorers have in common that share a graph. scorer: the first of them, which is traced."""
-
-    scorer: Scorer = field(compare=False)
-    part: Part
-    networks: tuple[str, ...]
-    layout: Layout
-    parts: tuple[str, ...]
-    draws: int
-
-
-@lru_cache(MOST_FORMS)
-def _graph(found_by: _Form) -> Graph:
-    """Returns the graph of one part of a scorer: from encoded rows, weights of its networks and normality."""
-    scorer = found_by.scorer
-
-    def calculate(
-        encoded: tf.Tensor,
-        given: list[list[tf.Tensor]],
-        measured: dict[str, tf.Tensor],
-        without_itself: tf.Tensor,
-    ) -> Tensors:
-        traced = replace(scorer, normality=Normality(**measured), without_itself=without_itself)
-        with weighing(scorer.networks, given):
-            return found_by.part(traced, encoded)
-
-    return Graph(calculate)
 
 
 def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, draws: int) -> tf.Tensor:

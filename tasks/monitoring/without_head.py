@@ -40,10 +40,15 @@ def tell_heads(
     versions: by champion and challenger. rows: those of `sql/monitoring/list_shared_scores.sql` that decide.
     The decision does not depend on it: what cannot be scored again is said.
     """
-    found = {who: load(version.path, version.sha256) for who, version in versions.items()}
-    heads = {who: detector for who, detector in found.items() if detector.blend}
-    if not heads:
+    names = [version.name for version in versions.values()]
+    with_head = {row["version"] for row in warehouse.rows("monitoring/list_heads", versions=names)}
+    if not with_head:
         return ""
+    heads = {
+        who: load(version.path, version.sha256)
+        for who, version in versions.items()
+        if version.name in with_head
+    }
     labelled = rows.filter(pl.col("label").is_not_null() & ~is_forgotten("id"))
     try:
         with scratch_folder(warehouse.files) as staging:
