@@ -80,13 +80,13 @@ class _Description(BaseModel):
     """The content of detector.json.
 
     format: changes when older versions of Nightscore cannot read the folder. Format 1 has only the moments of
-    residuals of a `Normality`, format 2 has no tails, format 3 no parts. Format 6 has a head, or the
-    report of one that was left out; what has neither is written in format 4. No release wrote format 5.
+    residuals of a `Normality`, format 2 has no tails, format 3 no parts, format 4 no head and no spacing of
+    the reference. No release wrote format 5.
     parts: of a Detector; in formats without them, those of `_former_parts`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    format: Literal[1, 2, 3, 4, 6] = 4
+    format: Literal[1, 2, 3, 4, 6] = 6
     encoder: Encoder
     settings: ModelSettings
     parts: tuple[str, ...] | None = None
@@ -169,10 +169,8 @@ def _former_parts(settings: ModelSettings, layout: Layout) -> tuple[str, ...]:
 def _write(detector: Detector, folder: Path) -> None:
     for member, network in enumerate(detector.networks):
         network.save(folder / network_file(member))
-    head = _Head.of(detector)
     description = _Description(
-        format=6 if head else 4,
-        head=head,
+        head=_Head.of(detector),
         encoder=detector.encoder,
         settings=detector.settings,
         parts=detector.parts,
@@ -180,8 +178,7 @@ def _write(detector: Detector, folder: Path) -> None:
         history=detector.history,
         device=detector.device,
     )
-    written = description.model_dump_json(indent=1, exclude=None if head else {"head"})
-    (folder / "detector.json").write_text(written, encoding="utf-8")
+    (folder / "detector.json").write_text(description.model_dump_json(indent=1), encoding="utf-8")
     if detector.blend:
         (folder / HEAD).write_text(detector.blend.head.text, encoding="utf-8")
         _write_arrays(detector.blend.alone, folder / ALONE)

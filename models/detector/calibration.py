@@ -15,6 +15,10 @@ def _no_rows() -> NDArray[np.float32]:
     return np.zeros((0, 0), np.float32)
 
 
+def _nothing() -> NDArray[np.float32]:
+    return np.zeros(0, np.float32)
+
+
 @dataclass(frozen=True)
 class Normality:
     """What a score measures rows against, fitted on normal rows.
@@ -22,6 +26,8 @@ class Normality:
     residual_mean: float32 (members, width); residual_root: float32 (members, width, width), see `whitening`;
         both from rows that no network was trained on.
     reference: float32 (rows, width), see `neighbours`; without rows for a score that needs none.
+    spacing: float32 (rows,), of the reference, see `neighbours.find_spacing`; without rows for versions of an
+        earlier format.
     refine_above: the score by the first reference rows beyond which the whole reference is searched.
     first_scale: float32, by which nearer distances from the first rows are multiplied, to be comparable with
     those from the whole.
@@ -34,6 +40,7 @@ class Normality:
     residual_mean: NDArray[np.float32]
     residual_root: NDArray[np.float32]
     reference: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
+    spacing: NDArray[np.float32] = field(default_factory=_nothing, kw_only=True)
     refine_above: np.float32 = field(default=np.float32(np.inf), kw_only=True)
     first_scale: np.float32 = field(default=np.float32(1), kw_only=True)
     tails: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)

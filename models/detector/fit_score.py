@@ -29,10 +29,12 @@ def fit_score(
     validation: Encoded,
     seed: int,
     weight: float = 1.0,
+    *,
+    is_local: bool = True,
 ) -> Normality:
     """Returns what a Scorer of these parts measures rows against.
 
-    weight: of the residual, where there are two parts.
+    weight, is_local: see Mixture.
     fit: rows that the networks were trained on, of which the reference is a sample, drawn by the seed.
     validation: normal rows that they were not trained on, for everything else.
     """
@@ -44,13 +46,19 @@ def fit_score(
         return Scorer(networks, layout, (part,), draws, against).scores([validation])[1]
 
     reference = neighbours.draw_reference(fit, seed)
-    whole = replace(normality, reference=reference)
     few = len(reference) <= neighbours.FIRST_ROWS
+    by_all = replace(normality, reference=reference, refine_above=np.float32(np.inf if few else -1))
+    by_all = replace(by_all, spacing=np.ones(len(reference), np.float32))
+    if is_local:
+        among = Scorer(networks, layout, (NEIGHBOURS,), draws, by_all, without_itself=True)
+        by_all = replace(by_all, spacing=neighbours.find_spacing(among.scores([reference])[1]))
+    whole = replace(by_all, refine_above=np.float32(np.inf))
     if few and len(parts) == 1:
         return whole
-    first = replace(normality, reference=reference[: neighbours.FIRST_ROWS])
+    count = neighbours.FIRST_ROWS
+    first = replace(whole, reference=reference[:count], spacing=whole.spacing[:count])
     from_first = measured(NEIGHBOURS, first)
-    from_whole = from_first if few else measured(NEIGHBOURS, replace(whole, refine_above=np.float32(-1)))
+    from_whole = from_first if few else measured(NEIGHBOURS, by_all)
     if len(parts) == 1:
         apart = from_first > 0
         return replace(

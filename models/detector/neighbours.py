@@ -1,10 +1,12 @@
 """The rows of a reference sample that are nearest to a row: its distances from them, column by column.
 
-Distances are Euclidean, in encoded units, where a category is a 0/1 column per code: two different codes are
-the square root of 2 apart.
+A distance counts for less where the neighbours themselves lie far apart, as in the local outlier factor
+(Breunig et al., 2000). Distances are Euclidean, in encoded units, where a category is a 0/1 column per code:
+two different codes are the square root of 2 apart.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.device import tf
 from models.encoding.layout import Layout
@@ -20,8 +22,15 @@ ROWS = 512
 # whole is searched for the rows beyond this quantile of normal rows alone.
 FIRST_ROWS = 512
 REFINED_ABOVE = 0.9
+# A row's distance is divided by this power of how far apart its neighbours are: with 0, rows between dense
+# groups are missed, with 1, as in the local outlier factor, any row beside close ones is strange.
+LOCALITY = 0.5
+LEAST_SPACING = 0.01  # copies of one row have none
 GROUP = 16
 FEW = 1_024  # reference rows, of which the nearest are found without groups
+
+Spacing = NDArray[np.float32]  # see `find_spacing`
+NO_SPACING = np.zeros(0, np.float32)
 
 
 def draw_reference(rows: Encoded, seed: int) -> Encoded:
@@ -44,8 +53,21 @@ def padded(reference: Encoded) -> Encoded:
     return np.pad(reference, ((0, size - rows), (0, 0)), constant_values=np.nan)
 
 
+def find_spacing(distances: NDArray[np.float32]) -> Spacing:
+    """Returns the spacing around each row of the reference, float32 (rows,), at least LEAST_SPACING: its mean
+    distance from its own neighbours, float32 (rows,), in the reference, as a share of their mean.
+    """
+    mean = distances.mean(dtype=np.float64)
+    shares = distances / mean if mean > 0 else np.ones_like(distances)
+    return np.maximum(shares, LEAST_SPACING).astype(np.float32)
+
+
 def contributions(
-    encoded: tf.Tensor, reference: Encoded, layout: Layout, without_itself: bool | tf.Tensor = False
+    encoded: tf.Tensor,
+    reference: Encoded,
+    layout: Layout,
+    without_itself: bool | tf.Tensor = False,
+    spacing: Spacing = NO_SPACING,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns each column's share of the mean distance of rows (rows, width) from their NEIGHBOURS nearest
     rows of the reference, float32 (rows, width), at least 0; and the mean of those neighbours, in the form of
@@ -53,6 +75,8 @@ def contributions(
 
     reference: float32, more than NEIGHBOURS rows; see `padded`.
     without_itself: whether one reference row that equals the row is left out, for rows of the reference.
+    spacing: of the reference; the distance is divided by its mean over the neighbours to the power of
+        LOCALITY.
     """
     chosen = _nearest(encoded, reference, layout, NEIGHBOURS + 1)
     near = tf.gather(reference, chosen)
@@ -64,7 +88,11 @@ def contributions(
     among = expand(tf.convert_to_tensor(reference), layout)
     # sliced after the gather: before it, XLA searches the neighbours once more for every column
     expected = tf.reduce_mean(tf.gather(among, chosen)[:, :-1], axis=1)
-    return tf.reduce_sum(shares, axis=1) / NEIGHBOURS, expected
+    distance = tf.reduce_sum(shares, axis=1) / NEIGHBOURS
+    if not spacing.shape[0]:
+        return distance, expected
+    around = tf.reduce_mean(tf.gather(tf.convert_to_tensor(spacing), chosen)[:, :-1], axis=1)
+    return distance / tf.pow(around, LOCALITY)[:, None], expected
 
 
 def _squares(rows: tf.Tensor, near: tf.Tensor, layout: Layout) -> tf.Tensor:

@@ -112,7 +112,10 @@ class Scorer:
 
     @cached_property
     def _arguments(self) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor], tf.Tensor]:
-        normality = replace(self.normality, reference=neighbours.padded(self.normality.reference))
+        reference, spacing = neighbours.padded(self.normality.reference), self.normality.spacing
+        if len(spacing):
+            spacing = np.pad(spacing, (0, len(reference) - len(spacing)))
+        normality = replace(self.normality, reference=reference, spacing=spacing)
         measured = {each.name: tf.constant(getattr(normality, each.name)) for each in fields(Normality)}
         return weights(self.networks), measured, tf.constant(self.without_itself)
 
@@ -140,8 +143,10 @@ class Scorer:
 
     def _by_first_rows(self) -> "Scorer":
         """The same scorer with the first rows of the reference alone, and the tail of distances from them."""
-        measured, first = self.normality, self.normality.reference[: neighbours.FIRST_ROWS]
-        return replace(self, normality=replace(measured, reference=first, tails=measured.tails[:2]))
+        measured, count = self.normality, neighbours.FIRST_ROWS
+        reference, spacing = measured.reference[:count], measured.spacing[:count]
+        first = replace(measured, reference=reference, spacing=spacing, tails=measured.tails[:2])
+        return replace(self, normality=first)
 
     def _by_all_rows(self) -> "Scorer":
         return replace(self, normality=replace(self.normality, tails=self.normality.tails[::2]))
@@ -202,9 +207,9 @@ class Scorer:
         """Returns, for each part, contributions (rows, width) and output (rows, outputs) of each network; of
         neighbours, one pair.
         """
-        reference = self.normality.reference
+        reference, spacing = self.normality.reference, self.normality.spacing
         return [
-            [neighbours.contributions(encoded, reference, self.layout, self.without_itself)]
+            [neighbours.contributions(encoded, reference, self.layout, self.without_itself, spacing)]
             if name == NEIGHBOURS
             else [
                 (self._of_residual(name, encoded, member, components), output)

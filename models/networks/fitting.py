@@ -1,7 +1,7 @@
 """Fitting one network to encoded normal rows."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,10 @@ from models.settings import ModelSettings, TrainingSettings
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 5  # epochs without a lower validation loss after which training stops
+PATIENCE = 5  # epochs without progress after which training stops
+# Any lower validation loss is progress, but of a denoiser by steps one that is lower by this share: it falls
+# a little for as long as one waits, and ranks rows no better. See docs/figures.md.
+LEAST_PROGRESS = 0.02
 MIN_ROWS = 100
 LEAST_FIT, LEAST_VALIDATION = 80, 5  # rows of each part once unconfirmed rows are excluded
 
@@ -121,11 +124,11 @@ def fit_network(
         _refuse_empty_parts(schedule.batch_size)
         form = Form(layout, model, training.learning_rate, schedule.batch_size)
         passes = take(form, seed)
-        patience = PATIENCE
+        patience, least = PATIENCE, 0.0
         if (noise := find_noise(passes.network)) is not None:
             noise.adapt(fit)
             criterion = None  # without noise, a network that has learnt nothing has the smallest residuals
-            patience = schedule.rounds  # its loss may rest for many rounds before it falls further
+            patience, least = (PATIENCE, LEAST_PROGRESS) if schedule.steps else (schedule.rounds, 0.0)
         seen, wanted = validation_rows(passes.network, validation, seed)
         measure = _measuring(passes, criterion, fit, validation, layout, seed)
         before = passes.validate(seen, wanted)
@@ -138,7 +141,7 @@ def fit_network(
                 on_epoch(epoch, *losses)
             if best == 0 or history[epoch].kept_by < history[best].kept_by:
                 best, weights = epoch, passes.network.get_weights()
-            if not np.isfinite(losses).all() or epoch - best >= patience:
+            if not np.isfinite(losses).all() or epochs_without_progress(history, least) >= patience:
                 break
         keep(form, passes)
     _refuse_failure(history, training)
@@ -151,6 +154,17 @@ def fit_network(
         before,
     )
     return _for_scoring(weights, layout, model, seed), tuple(history)
+
+
+def epochs_without_progress(history: Sequence[Epoch], least: float) -> int:
+    """Returns how many epochs ago the criterion was last below that of the progress before, by the share
+    `least` of it.
+    """
+    last = history[1]
+    for epoch in history[2:]:
+        if epoch.kept_by < last.kept_by * (1 - least):
+            last = epoch
+    return history[-1].epoch - last.epoch
 
 
 def _measuring(

@@ -10,6 +10,7 @@ from models.detector.artifacts import load, save
 from models.detector.calibration import Normality
 from models.detector.detector import Detector, train
 from models.detector.manifest import sha256_of
+from models.detector.neighbours import NO_SPACING
 from models.errors import ArtifactError
 from models.settings import ModelSettings, TrainingSettings
 
@@ -78,6 +79,17 @@ def test_a_folder_of_an_earlier_format_scores_without_what_came_later(
     earlier = replace(whitened, calibration=replace(whitened.calibration, far_weight=weight))
     assert (load(folder).score(frame).score == earlier.score(frame).score).all()
     assert (earlier.score(frame).score < whitened.score(frame).score).all() == (number == 1)
+
+
+def test_a_reference_of_an_earlier_format_measures_distances_alone(
+    detector: Detector, tmp_path: Path
+) -> None:
+    folder, frame = tmp_path / "v0", rows(50, seed=2)
+    without = replace(detector, calibration=replace(detector.calibration, spacing=NO_SPACING))
+    save(without, folder)
+    again = load(folder).score(frame).score
+    assert (again == without.score(frame).score).all()
+    assert (again != detector.score(frame).score).any()
 
 
 def test_a_stored_detector_keeps_the_parts_that_it_was_trained_with(

@@ -16,11 +16,20 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 
 from models.detector.detector import Detector, train
 from models.detector.explanation import REASONS
 from models.detector.fit_score import fit_score
-from models.detector.neighbours import FIRST_ROWS, NEIGHBOURS, contributions, padded
+from models.detector.neighbours import (
+    FIRST_ROWS,
+    LEAST_SPACING,
+    NEIGHBOURS,
+    NO_SPACING,
+    contributions,
+    find_spacing,
+    padded,
+)
 from models.detector.score_kinds import (
     COMBINED,
     FEW_FEATURES,
@@ -391,6 +400,25 @@ def test_a_padded_reference_measures_what_the_reference_does(rows: int, without_
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_distance_counts_for_less_where_the_neighbours_lie_far_apart() -> None:
+    layout = Layout(numeric=2, indicators=0, categories=(), owners=(0, 1))
+    close, apart = np.random.default_rng(1).normal(size=(2, 50, 2)).astype(np.float32)
+    reference = np.vstack([close, 16 * apart + 200])
+    own = contributions(reference, reference, layout, without_itself=True)[0].numpy().sum(axis=1)
+    spacing = find_spacing(own)
+    rows = np.array([[5, 5], [205, 205]], np.float32)
+    nearest = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(reference).kneighbors(rows, return_distance=False)
+    plain, local = (
+        contributions(rows, reference, layout, spacing=each)[0].numpy().sum(axis=1)
+        for each in (NO_SPACING, spacing)
+    )
+    np.testing.assert_allclose(local, plain / np.sqrt(spacing[nearest].mean(axis=1)), rtol=1e-5)
+    assert plain[0] < plain[1]
+    assert local[0] > local[1]
+    assert (find_spacing(np.zeros(3, np.float32)) == 1).all()
+    assert find_spacing(np.array([0, 1, 2], np.float32)).tolist() == pytest.approx([LEAST_SPACING, 1, 2])
+
+
 def test_references_of_similar_sizes_share_a_shape() -> None:
     shapes = {padded(np.zeros((rows, 9), np.float32)).shape for rows in (2_049, 3_000, 4_096)}
     assert shapes == {(4_096, 9)}
@@ -410,7 +438,7 @@ def test_a_training_row_is_not_its_own_neighbour(by_distance: Detector) -> None:
 def test_what_is_expected_of_a_row_is_the_mean_of_its_neighbours(by_distance: Detector) -> None:
     alone = by_distance.calibration.reference[:1]
     layout = by_distance.encoder.layout
-    copies = replace(by_distance.calibration, reference=np.repeat(alone, 20, axis=0))
+    copies = replace(by_distance.calibration, reference=np.repeat(alone, 20, axis=0), spacing=NO_SPACING)
     explanation = replace(by_distance, calibration=copies).explain(FRESH[:5])
     value = by_distance.encoder.decode(alone[:, : layout.continuous].repeat(2, axis=1))[NUMERIC[0]][0]
     np.testing.assert_allclose(explanation.expected[NUMERIC[0]], value, rtol=1e-4)

@@ -7,7 +7,7 @@ from models.device import reproducible
 from models.encoding.layout import Layout
 from models.networks import schedule
 from models.networks.dense import layers
-from models.networks.fitting import PATIENCE, fit_network
+from models.networks.fitting import PATIENCE, Epoch, epochs_without_progress, fit_network
 from models.networks.schedule import Schedule
 from models.settings import ModelSettings, TrainingSettings
 
@@ -44,6 +44,13 @@ def test_layers_follow_the_number_of_features_unless_they_are_set() -> None:
     assert layers(LAYOUT, ModelSettings()) == (128, 2, 128)
     assert layers(wide, ModelSettings()) == (128, 64, 128)
     assert layers(wide, ModelSettings(hidden=(9, 3))) == (9, 3)
+
+
+@pytest.mark.parametrize(("least", "rested"), [(0.0, 1), (0.02, 2), (0.2, 4)])
+def test_progress_is_a_loss_that_is_lower_by_a_share(least: float, rested: int) -> None:
+    losses = [2.0, 1.0, 1.01, 0.9, 0.89, 0.895]  # that of the untrained network first
+    history = [Epoch(0, epoch, loss, loss) for epoch, loss in enumerate(losses)]
+    assert epochs_without_progress(history, least) == rested
 
 
 @pytest.mark.slow
