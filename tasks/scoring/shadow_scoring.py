@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from models.detector.detector import Detector
 from models.errors import ModelError
-from models.flagging.flags import NightScores
 from models.flagging.thresholds import decide
 from models.settings import ThresholdSettings
-from tasks.core.atomic_files import atomic_path
 from tasks.core.references import Version
 from tasks.registry.artifact_store import load
+from tasks.scoring.scored_rows import SHADOWED, night_scores, ranks, staged_rows
+from tasks.scoring.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +41,16 @@ class Shadows:
             with self._left_out(shadow.version):
                 shadow.see(batch)
 
-    def write(self, keys: pl.DataFrame, threshold: ThresholdSettings, path: Path) -> Path | None:
+    def write(self, spool: Spool, threshold: ThresholdSettings, path: Path) -> Path | None:
         """Stages the scores of all batches, see Scored.shadows; None where there is no challenger.
 
-        keys: id and entity of every row.
+        spool: of the champion, with the keys of every row.
         """
         found = []
         for shadow in tuple(self._shadows):
             with self._left_out(shadow.version):
-                rows = shadow.rows(keys, threshold)
-                found.append(rows)
-                flagged = f"{int(rows['is_flagged'].sum()):,}"
+                found.append(shadow.decided(spool, threshold))
+                flagged = f"{int(np.count_nonzero(found[-1].flagged)):,}"
                 log.info(
                     "%s  score      challenger %s would have flagged %s",
                     self._day,
@@ -60,8 +59,10 @@ class Shadows:
                 )
         if not found:
             return None
-        with atomic_path(path) as staged:
-            pl.concat(found).write_parquet(staged, compression="lz4")
+        with staged_rows(path, SHADOWED) as staged:
+            for part, ids in spool.groups("id"):
+                for each in found:
+                    staged.write(each.rows(ids, part))
         return path
 
     @contextmanager
@@ -90,19 +91,30 @@ class _Shadow:
         self.error.append(scores.error)
         self.score.append(scores.score)
 
-    def rows(self, keys: pl.DataFrame, threshold: ThresholdSettings) -> pl.DataFrame:
-        score = np.concatenate(self.score)
-        p_values = self.detector.p_values(score)
-        verdict = decide(
-            NightScores(score, p_values, keys["entity"].fill_null(keys["id"]), keys["id"]),
-            self.detector.calibration,
-            threshold,
-        )
-        return keys.select("id").with_columns(
-            pl.Series("error", np.concatenate(self.error)),
-            pl.Series("score", score),
-            pl.Series("p_value", p_values),
-            pl.Series("rank", score).rank("min", descending=True).cast(pl.Int64),
-            pl.Series("is_flagged", verdict.flagged),
+    def decided(self, spool: Spool, threshold: ThresholdSettings) -> "_Decided":
+        error, score = np.concatenate(self.error), np.concatenate(self.score)
+        night = night_scores(spool, score, self.detector, threshold)
+        flags = decide(night, self.detector.calibration, threshold)
+        return _Decided(self.version, self.detector, error, score, ranks(score), flags.flagged)
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """One challenger, when all rows are scored. error, score: float32 (rows,). flagged: bool (rows,)."""
+
+    version: Version
+    detector: Detector
+    error: NDArray[np.float32]
+    score: NDArray[np.float32]
+    rank: pl.Series
+    flagged: NDArray[np.bool_]
+
+    def rows(self, ids: pl.DataFrame, part: slice) -> pl.DataFrame:
+        return ids.with_columns(
+            pl.Series("error", self.error[part]),
+            pl.Series("score", self.score[part]),
+            pl.Series("p_value", self.detector.p_values(self.score[part])),
+            self.rank[part],
+            pl.Series("is_flagged", self.flagged[part]),
             pl.lit(self.version.name).alias("model_version"),
         )
