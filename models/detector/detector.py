@@ -133,7 +133,7 @@ class Detector:
 
     def score_encoded(self, encoded: Encoded) -> Scores:
         """Returns the scores of rows that the encoder has encoded."""
-        return Scores(*self.scorer.scores([encoded]))
+        return self._scores_of([encoded])
 
     def score_batches(self, batches: Iterable[pl.DataFrame], batch_rows: int = BATCH_ROWS) -> Scores:
         """Returns the scores of the rows of all frames, in their order; apart from the result, memory does
@@ -142,10 +142,7 @@ class Detector:
         batch_rows: the number of rows encoded at once. A row's scores depend neither on it nor on other
         rows.
         """
-        encoded, scorer = self._encoded(batches, batch_rows), self.scorer
-        if isinstance(scorer, BlendedScorer):
-            return Scores(*scorer.scores_beside(encoded))
-        return Scores(*scorer.scores(encoded))
+        return self._scores_of(self._encoded(batches, batch_rows))
 
     def p_values(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
         """Returns the conformal p-values of scores, float64 (rows,); see Calibration."""
@@ -168,6 +165,12 @@ class Detector:
         """Returns the `top` features that contribute most to each row's score; see `explanation.reasons`."""
         parts = list(frame.iter_slices(rows_at_once(BATCH_ROWS, self.encoder.layout.width))) or [frame]
         return pl.concat([reasons(self.explain(part), top) for part in parts])
+
+    def _scores_of(self, batches: Iterable[Encoded]) -> Scores:
+        scorer = self.scorer
+        if isinstance(scorer, BlendedScorer):
+            return Scores(*scorer.scores_beside(batches))
+        return Scores(*scorer.scores(batches))
 
     def _scored(self, encoded: Encoded) -> Rows:
         return Rows(encoded, *self.scorer.scores([encoded]))

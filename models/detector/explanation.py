@@ -78,8 +78,8 @@ def reasons(explanation: Explanation, top: int) -> pl.Series:
 
 
 def _largest(contributions: NDArray[np.float64], top: int) -> NDArray[np.int64]:
-    """Returns the features with the `top` largest contributions of each row, int64 (rows, top), the largest
-    first; among equal ones, the first feature.
+    """Returns the features with the `top` largest contributions, largest first, int64 (rows, top);
+    among equal ones, the first feature.
     """
     left = contributions.copy()
     order = np.empty((len(left), top), np.int64)

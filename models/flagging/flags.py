@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 class NightScores:
     """The input of a strategy, one value per row of the night.
 
-    scores: float (rows,). p_values: float64 (rows,). entities: the entity of each row, any type; without
-    entities, or where it is null, each row is its own entity. ids: which of two rows with equal scores comes
-    first; without ids, their order decides.
+    scores: float (rows,). p_values: float64 (rows,), for the strategies OF_P_VALUES. entities: the entity of
+    each row, any type; without entities, or where it is null, each row is its own entity. ids: which of two
+    rows with equal scores comes first; without ids, their order decides. Both are for the strategies
+    OF_ENTITIES.
     """
 
     scores: NDArray[np.floating]
-    p_values: NDArray[np.float64]
+    p_values: NDArray[np.float64] | None = None
     entities: pl.Series | None = None
     ids: pl.Series | None = None
 

@@ -4,15 +4,23 @@ what is new.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from models.detector.calibration import Calibration
-from models.detector.detector import Detector, Scores
+from models.detector.detector import Detector
 from models.flagging.flags import Flags, NightScores, chosen
-from models.flagging.thresholds import THRESHOLDS, best_rows, decide, require_finite, require_number
+from models.flagging.thresholds import (
+    OF_P_VALUES,
+    THRESHOLDS,
+    best_rows,
+    decide,
+    require_finite,
+    require_number,
+)
 from models.settings import ThresholdSettings
 
 KNOWN, UNKNOWN = "known pattern", "unknown pattern"
@@ -24,25 +32,23 @@ Order = tuple[NightScores, Calibration]
 
 def flag_night(
     detector: Detector,
-    scores: Scores,
-    p_values: NDArray[np.float64],
+    night: NightScores,
+    alone: NDArray[np.float32] | None,
     threshold: ThresholdSettings,
-    entities: pl.Series | None = None,
-    ids: pl.Series | None = None,
 ) -> Flags:
     """Returns the flags of the rows of a night; of a detector without a head, the reserve changes nothing.
 
-    p_values, entities, ids: see NightScores. Raises ThresholdError where a score is not finite, or the
-    strategy cannot be applied.
+    alone: float32 (rows,), see Scores. Raises ThresholdError where a score is not finite, or the strategy
+    cannot be applied.
     """
-    night = NightScores(scores.score, p_values, entities, ids)
-    if scores.alone is None or not threshold.reserve:
+    if alone is None or not threshold.reserve:
         return decide(night, detector.calibration, threshold)
-    require_finite(scores.score + scores.alone)
+    require_finite(night.scores + alone)
     calibration = detector.calibration_alone
-    alone = NightScores(scores.alone, calibration.p_values(scores.alone), entities, ids)
+    p_values = calibration.p_values(alone) if threshold.strategy in OF_P_VALUES else None
+    unknown = replace(night, scores=alone, p_values=p_values)
     share = share_budget if threshold.strategy == "budget" else share_level
-    return share((night, detector.calibration), (alone, calibration), threshold)
+    return share((night, detector.calibration), (unknown, calibration), threshold)
 
 
 def share_budget(known: Order, unknown: Order, threshold: ThresholdSettings) -> Flags:

@@ -42,7 +42,7 @@ def fixed_threshold(calibration: Calibration, threshold: ThresholdSettings) -> f
     """
     if threshold.strategy in OF_THE_NIGHT:
         return None
-    empty = NightScores(np.zeros(0), np.zeros(0))
+    empty = NightScores(np.zeros(0))
     with suppress(ThresholdError):
         return THRESHOLDS[threshold.strategy](empty, calibration, threshold.value).threshold
     return None
@@ -164,6 +164,7 @@ def fdr(night: NightScores, calibration: Calibration, value: float) -> Flags:
         )
     # Own code: scipy's false_discovery_control compares p * rows / rank with the level, which rounds
     # differently, so that a p-value exactly on the bound (conformal ones often are) would change its flag.
+    assert night.p_values is not None
     rows = len(night.p_values)
     ordered = np.sort(night.p_values)
     rejected = np.flatnonzero(ordered <= value * np.arange(1, rows + 1) / rows) if rows else ordered
@@ -179,6 +180,7 @@ def fdr(night: NightScores, calibration: Calibration, value: float) -> Flags:
 
 
 OF_THE_NIGHT = ("batch_quantile", "budget", "fdr")
+OF_P_VALUES, OF_ENTITIES = ("fdr",), ("budget",)
 THRESHOLDS: dict[str, Strategy] = {
     "fixed": fixed,
     "train_quantile": train_quantile,

@@ -18,9 +18,9 @@ from tasks.core.row_sums import sum_of_ids
 from tasks.evaluation.scored_copies import find_scored_copies
 from tasks.features.build import build_features, feature_batches
 from tasks.registry.artifact_store import load
-from tasks.scoring.score import BATCH_ROWS
+from tasks.scoring.row_stream import BATCH_ROWS
 from tasks.source.connection import connect, readable
-from tasks.source.identities import read_identities
+from tasks.source.identities import read_identities, read_rows
 from tasks.source.ingest import read_partition
 from tasks.source.view import create_view
 from tasks.warehouse.connection import Warehouse
@@ -65,10 +65,11 @@ def _validated_again(
         identities = read_identities(con, dataset, view)
         quarantined = warehouse.frame("evaluation/list_quarantined_contents", run_id=run_id)
         copies = find_scored_copies(con, dataset, view, identities, scored, quarantined)
+        found = read_rows(con, view, identities)
     chosen = copies.with_columns(is_scored=True)
-    rows = identities.rows.join(chosen, on=["id", "copy"], how="left", nulls_equal=True)
+    rows = found.join(chosen, on=["id", "copy"], how="left", nulls_equal=True)
     refused = identities.refused([rows.filter(pl.col("is_scored").is_null()).select("id", "copy")])
-    if (absent := len(scored) - (identities.ids.len() - refused.height)) > 0:
+    if (absent := len(scored) - (identities.rows - refused.height)) > 0:
         raise EvaluationError(
             f"{day}: {absent:,} of the {len(scored):,} scored rows are no longer in the source; score it "
             f"again with `nightscore run --date {day} --force`"

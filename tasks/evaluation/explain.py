@@ -13,7 +13,7 @@ from tasks.core.masking import MASK
 from tasks.evaluation.baseline_scores import rows_pruned, stored_features
 from tasks.features.build import feature_batches
 from tasks.registry.artifact_store import as_found, load
-from tasks.scoring.score import BATCH_ROWS
+from tasks.scoring.row_stream import BATCH_ROWS
 from tasks.warehouse.connection import Warehouse
 
 

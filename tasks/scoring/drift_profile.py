@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from models.detector.detector import Detector, Scores
 from models.drift.measures import drifts
 from models.drift.profiles import Rows
-from models.encoding.samples import MOST_CELLS, MOST_ROWS
+from models.encoding.samples import MOST_CELLS, MOST_ROWS, Encoded
 from models.settings import DriftSettings
 from tasks.core.atomic_files import atomic_path
-from tasks.features.build import FeatureBatch
 
 SHARES = 1 << 20
 MOVED = 3
@@ -30,17 +28,12 @@ class Profiler:
         self._detector, self._share, self._seen = detector, min(1.0, most / max(1, rows)), 0
         self._sampled: list[Rows] = []
 
-    def see(self, batch: FeatureBatch, scores: Scores) -> None:
-        """Keeps the sampled rows of a batch, as they are encoded."""
-        kept = batch.keys["id"].hash() % SHARES < self._share * SHARES
-        self._seen += batch.features.height
-        self._sampled.append(
-            Rows(
-                self._encoded(batch.features.filter(kept)),
-                scores.error[kept.to_numpy()],
-                scores.score[kept.to_numpy()],
-            )
-        )
+    def see(self, ids: pl.Series, encoded: Encoded, scores: Scores) -> None:
+        """Keeps the sampled rows of a batch, as they are encoded. Pixels are not looked at."""
+        kept = (ids.hash() % SHARES < self._share * SHARES).to_numpy()
+        self._seen += len(ids)
+        values = encoded[:, :0] if self._detector.encoder.layout.image else encoded
+        self._sampled.append(Rows(values[kept], scores.error[kept], scores.score[kept]))
 
     def write(self, threshold: float, path: Path) -> Path:
         """Stages the profile of the rows below the threshold; see Scored.profile."""
@@ -68,11 +61,3 @@ class Profiler:
         )
         weight = self._seen / max(1, len(rows.error))
         return self._detector.reference.profile(rows, threshold, weight)
-
-    def _encoded(self, rows: pl.DataFrame) -> NDArray[np.float32]:
-        """Pixels are not looked at."""
-        return (
-            np.zeros((rows.height, 0), np.float32)
-            if self._detector.encoder.layout.image
-            else self._detector.encoder.encode(rows)
-        )

@@ -51,6 +51,7 @@ class FittedDetector:
         Raises FrameRefused where the frame lacks a feature, ThresholdError where the strategy cannot be
         applied.
         """
+        from models.flagging.flags import NightScores
         from models.flagging.reserve import flag_night, patterns
         from tasks.features.frames import as_kind_of
 
@@ -61,7 +62,8 @@ class FittedDetector:
         if entities is not None and ids is not None:
             entities = entities.fill_null(ids)
         rule = _checked(ThresholdSettings, threshold) if threshold else self.threshold
-        flags = flag_night(self.detector, scores, p_values, rule, entities, ids)
+        night = NightScores(scores.score, p_values, entities, ids)
+        flags = flag_night(self.detector, night, scores.alone, rule)
         found = {
             "error": scores.error,
             "score": scores.score,

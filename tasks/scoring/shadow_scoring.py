@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from models.detector.detector import Detector, Scores, joined_scores
 from models.errors import ModelError
 from models.flagging.reserve import flag_night
 from models.settings import ThresholdSettings
-from tasks.core.atomic_files import atomic_path
 from tasks.core.references import Version
 from tasks.registry.artifact_store import load
+from tasks.scoring.scored_rows import SHADOWED, night_scores, ranks, staged_rows
+from tasks.scoring.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +41,16 @@ class Shadows:
             with self._left_out(shadow.version):
                 shadow.see(batch)
 
-    def write(self, keys: pl.DataFrame, threshold: ThresholdSettings, path: Path) -> Path | None:
+    def write(self, spool: Spool, threshold: ThresholdSettings, path: Path) -> Path | None:
         """Stages the scores of all batches, see Scored.shadows; None where there is no challenger.
 
-        keys: id and entity of every row.
+        spool: of the champion, with the keys of every row.
         """
         found = []
         for shadow in tuple(self._shadows):
             with self._left_out(shadow.version):
-                rows = shadow.rows(keys, threshold)
-                found.append(rows)
-                flagged = f"{int(rows['is_flagged'].sum()):,}"
+                found.append(shadow.decided(spool, threshold))
+                flagged = f"{int(np.count_nonzero(found[-1].flagged)):,}"
                 log.info(
                     "%s  score      challenger %s would have flagged %s",
                     self._day,
@@ -57,8 +59,10 @@ class Shadows:
                 )
         if not found:
             return None
-        with atomic_path(path) as staged:
-            pl.concat(found).write_parquet(staged, compression="lz4")
+        with staged_rows(path, SHADOWED) as staged:
+            for part, ids in spool.groups("id"):
+                for each in found:
+                    staged.write(each.rows(ids, part))
         return path
 
     @contextmanager
@@ -84,15 +88,29 @@ class _Shadow:
     def see(self, batch: pl.DataFrame) -> None:
         self.scores.append(self.detector.score(batch))
 
-    def rows(self, keys: pl.DataFrame, threshold: ThresholdSettings) -> pl.DataFrame:
+    def decided(self, spool: Spool, threshold: ThresholdSettings) -> "_Decided":
         scores = joined_scores(self.scores)
-        p_values, entities = self.detector.p_values(scores.score), keys["entity"].fill_null(keys["id"])
-        flags = flag_night(self.detector, scores, p_values, threshold, entities, keys["id"])
-        return keys.select("id").with_columns(
-            pl.Series("error", scores.error),
-            pl.Series("score", scores.score),
-            pl.Series("p_value", p_values),
-            pl.Series("rank", scores.score).rank("min", descending=True).cast(pl.Int64),
-            pl.Series("is_flagged", flags.flagged),
+        night = night_scores(spool, scores.score, self.detector, threshold)
+        flags = flag_night(self.detector, night, scores.alone, threshold)
+        return _Decided(self.version, self.detector, scores, ranks(scores.score), flags.flagged)
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """One challenger, when all rows are scored. flagged: bool (rows,)."""
+
+    version: Version
+    detector: Detector
+    scores: Scores
+    rank: pl.Series
+    flagged: NDArray[np.bool_]
+
+    def rows(self, ids: pl.DataFrame, part: slice) -> pl.DataFrame:
+        return ids.with_columns(
+            pl.Series("error", self.scores.error[part]),
+            pl.Series("score", self.scores.score[part]),
+            pl.Series("p_value", self.detector.p_values(self.scores.score[part])),
+            self.rank[part],
+            pl.Series("is_flagged", self.flagged[part]),
             pl.lit(self.version.name).alias("model_version"),
         )

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tasks.core.dataset import Dataset
 from tasks.core.references import RowSum
@@ -21,28 +23,19 @@ NO_ROWS = pl.DataFrame(schema=SCHEMA)
 
 @dataclass(frozen=True)
 class Identities:
-    """The rows of one read. ids: str, null where a row has none. codes: float, one number per distinct id.
+    """The rows of one read. rows: how many. total: the sum of their hashes, each as the copy 0 of its id.
 
     copies: id, key and copy of the rows whose id is null or occurs more than once.
     """
 
-    ids: pl.Series
-    codes: pl.Series
+    rows: int
+    total: int
     copies: pl.DataFrame
 
     @staticmethod
     def none() -> "Identities":
         """Returns the identities of no rows."""
-        empty = pl.Series("id", [], pl.String)
-        return Identities(empty, empty.cast(pl.Float64), NO_ROWS.with_columns(key=pl.lit("")))
-
-    @property
-    def rows(self) -> pl.DataFrame:
-        """The id and copy of every row."""
-        repeated = self.copies["id"].drop_nulls().unique()
-        alone = self.ids.filter(self.ids.is_not_null() & ~self.ids.is_in(repeated.implode()))
-        with_copy = pl.DataFrame({"id": alone}).with_columns(copy=pl.lit(0, pl.Int64))
-        return pl.concat([with_copy, self.copies.select("id", "copy")])
+        return Identities(0, 0, NO_ROWS.with_columns(key=pl.lit("")))
 
     def refused(self, bad: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """Returns bad rows (id and copy), each once: id, copy, is_repeated."""
@@ -53,38 +46,74 @@ class Identities:
 
     def sums(self, con: duckdb.DuckDBPyConnection, refused: pl.DataFrame) -> tuple[RowSum, RowSum]:
         """Returns the identities of all rows, and of those that are not refused."""
-        con.register("ids", pl.DataFrame({"id": self.ids}).to_arrow())
         con.register("copies", self.copies.to_arrow())
         con.register("refused_rows", refused.to_arrow())
-        unique = "where id is not null and id not in (select id from copies where id is not null)"
-        alone = row_sum(con, f"(from ids {unique})" if self.copies.height else "ids")
-        parts = [alone, row_sum(con, "copies", "copy")]
-        found = RowSum(sum(part.rows for part in parts), str(sum(int(part.total) for part in parts)))
-        bad = row_sum(con, "refused_rows", "copy")
-        return found, RowSum(found.rows - bad.rows, str(int(found.total) - int(bad.total)))
+        first, own = (int(row_sum(con, "copies", copy).total) for copy in ("0", "copy"))
+        total, bad = self.total - first + own, row_sum(con, "refused_rows", "copy")
+        return RowSum(self.rows, str(total)), RowSum(self.rows - bad.rows, str(total - int(bad.total)))
 
 
 def read_identities(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView) -> Identities:
     """Returns the identities of the rows of the view `day`, and creates the table `repeated` of the ids that
     occur more than once.
+
+    Equal ids have equal hashes: no id is named before two hashes are equal.
     """
-    ids = con.execute(f"select {view.id} as id from day").pl()["id"]
-    codes = ids.rank("dense").cast(pl.Float64)
-    rows = len(ids) - ids.null_count()
-    some_repeat = rows > 0 and codes.max() != rows
-    repeated = ids.filter(codes.is_duplicated()).drop_nulls().unique() if some_repeat else ids.clear()
-    con.register("repeated_ids", pl.DataFrame({"id": repeated}).to_arrow())
-    con.execute("create or replace temp table repeated as from repeated_ids")
-    if not (some_repeat or ids.null_count()):
-        return Identities(ids, codes, Identities.none().copies)
+    hashed = f"hash({view.id}, cast(0 as bigint))"
+    hashes = np.sort(con.execute(f"select {hashed} as hash from day").fetchnumpy()["hash"])
+    equal = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    con.register("equal_hashes", pl.DataFrame({"hash": equal}).to_arrow())
+    con.execute(
+        f"""
+        create or replace temp table repeated as
+        select {view.id} as id
+        from day
+        where {view.id} is not null and {hashed} in (select hash from equal_hashes)
+        group by all
+        having count(*) > 1
+        """
+        if _some(con, "equal_hashes")
+        else "create or replace temp table repeated (id varchar)"
+    )
+    copies = Identities.none().copies
+    if _some(con, "repeated") or _has_null(con, hashes):
+        copies = _read_copies(con, dataset, view)
+    return Identities(len(hashes), _exact_sum(hashes), copies)
+
+
+def read_rows(con: duckdb.DuckDBPyConnection, view: SourceView, identities: Identities) -> pl.DataFrame:
+    """Returns the id and copy of every row of the view `day`, once `read_identities` has read it."""
+    alone = con.execute(
+        f"select {view.id} as id, cast(0 as bigint) as copy from day "
+        f"where {view.id} is not null and {view.id} not in (select id from repeated)"
+    ).pl()
+    return pl.concat([alone, identities.copies.select("id", "copy")])
+
+
+def _read_copies(con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView) -> pl.DataFrame:
     found = con.execute(
         f"select {view.id} as id, {key_of_copy(view, dataset)} as key from day "
         f"where {view.id} is null or {view.id} in (select id from repeated)"
     ).pl()
-    numbered = found.sort("id", "key").with_columns(
+    return found.sort("id", "key").with_columns(
         copy=pl.int_range(pl.len(), dtype=pl.Int64).over("id", order_by="key")
     )
-    return Identities(ids, codes, numbered)
+
+
+def _some(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    return bool(con.sql(f"from {relation} limit 1").fetchone())
+
+
+def _has_null(con: duckdb.DuckDBPyConnection, hashes: NDArray[np.uint64]) -> bool:
+    """Whether some row has no id. hashes: ascending."""
+    null = con.sql("select hash(cast(null as varchar), cast(0 as bigint))").fetchall()[0][0]
+    place = int(np.searchsorted(hashes, np.uint64(null)))
+    return place < len(hashes) and bool(hashes[place] == null)
+
+
+def _exact_sum(hashes: NDArray[np.uint64]) -> int:
+    high, low = hashes >> np.uint64(32), hashes & np.uint64(0xFFFFFFFF)
+    return (int(high.sum()) << 32) + int(low.sum())
 
 
 def key_of_repeated(view: SourceView, dataset: Dataset, identities: Identities) -> str:

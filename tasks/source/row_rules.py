@@ -123,8 +123,9 @@ def violations(dataset: Dataset, view: SourceView, *, finite: tuple[str, ...] = 
     features = () if dataset.features.sql else dataset.features.numeric
     for name in dict.fromkeys([*features, *quality_rules(dataset), *finite]):
         if name in view.types and any(map(is_float, view.found[name])):
-            text = canonical_text(identifier(name), view.types[name])
-            rules["finite", name] = f"coalesce({text} in ({', '.join(map(literal, INFINITE))}), false)"
+            column, kind = identifier(name), view.types[name]
+            infinite = f"{canonical_text(column, kind)} in ({', '.join(map(literal, INFINITE))})"
+            rules["finite", name] = f"coalesce({f'isinf({column})' if is_float(kind) else infinite}, false)"
     return rules
 
 

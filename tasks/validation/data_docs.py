@@ -36,7 +36,8 @@ PAGE = """<!DOCTYPE html>
 <style>{{ style }}</style>
 </head>
 <body>
-<header><h1>{{ heading | e }}</h1><p>{{ outcome | e }}</p><p>{{ rules | e }}</p></header>
+<header><h1>{{ heading | e }}</h1><p>{{ outcome | e }}</p><p>{{ rules | e }}</p>
+<p class="judged">{{ judged | e }}</p></header>
 {% if bad_rows %}<section class="bad-rows"><h2>{{ bad_rows_title | e }}</h2>
 <table><thead><tr><th>Column</th><th>Rule</th><th>Rows</th><th>Ids</th></tr></thead><tbody>
 {% for line in bad_rows %}<tr>{% for cell in line %}<td>{{ cell | e }}</td>{% endfor %}</tr>
@@ -109,6 +110,7 @@ def write_page(
         if reasons
         else f"accepted, {quarantined:,} of {partition.rows:,} rows quarantined",
         rules=f"{len(shown)} rules, {sum(not result.success for result in shown)} broken",
+        judged=_judged(partition, results),
         bad_rows_title="Rows that break a rule" if reasons else "Quarantined rows",
         bad_rows=[
             (
@@ -124,6 +126,15 @@ def write_page(
     )
     write_atomically(path, re.sub(r' href="\.\./[^"]*"', "", page))  # removes links to other pages of a site
     return path
+
+
+def _judged(partition: Partition, results: Sequence[RuleResult]) -> str:
+    """Returns how many rows were judged how, as a sentence."""
+    judged = [result.judged for result in results if result.judged is not None]
+    counted = len(results) - len(judged)
+    by_count = f"{counted} rules were counted over all {partition.rows:,} rows: nothing breaks them"
+    most = f" (at most {max(judged, default=0):,} rows)"
+    return f"{by_count}. {len(judged)} were judged by Great Expectations, on all that could break them{most}."
 
 
 def _ids(result: RuleResult, masked: bool) -> str:

@@ -74,6 +74,7 @@ class RuleResult:
     checked, missing: number of rows checked, and how many of them are null.
     examples: at most EXAMPLES values that break the rule, unmasked.
     observed: the value found by a rule about the whole partition.
+    judged: number of rows that Great Expectations judged; None where a count left it none to judge.
     """
 
     expectation: ExpectationConfiguration
@@ -83,6 +84,7 @@ class RuleResult:
     missing: int = 0
     examples: tuple[Any, ...] = ()
     observed: Any = None
+    judged: int | None = None
 
     @property
     def rule(self) -> str:
@@ -223,6 +225,7 @@ def _merge_rule(parts: Sequence[RuleResult]) -> RuleResult:
         checked=sum(part.checked for part in parts),
         missing=sum(part.missing for part in parts),
         examples=tuple(value for part in parts for value in part.examples)[:EXAMPLES],
+        judged=sum(part.judged or 0 for part in parts),
     )
 
 
@@ -261,6 +264,7 @@ def _rule_result(outcome: ExpectationValidationResult, day: date, identities: pl
         missing=found.get("missing_count", 0),
         examples=tuple(found.get("partial_unexpected_list", ())),
         observed=found.get("observed_value"),
+        judged=found.get("element_count", 0),
     )
     if (outcome.exception_info or {}).get("raised_exception", True):
         # The message of Great Expectations is left out: it may quote values of a private column.

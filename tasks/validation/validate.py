@@ -1,61 +1,36 @@
 """Validates a partition: checks its schema and rows against the configuration, and quarantines bad rows."""
 
 import logging
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import duckdb
-import numpy as np
-import pandas as pd
 import polars as pl
 
-from models.settings import ImageSettings
-from sql import identifier
 from tasks.core.atomic_files import atomic_path
-from tasks.core.canonical import as_number, canonical_text
 from tasks.core.dataset import Dataset
-from tasks.core.duckdb_types import is_number_or_boolean
 from tasks.core.errors import PartitionRejected, SourceError, shown
 from tasks.core.masking import MASK
 from tasks.core.references import Partition, Validated
 from tasks.core.step import step
 from tasks.source.connection import connect, readable
-from tasks.source.identities import NO_ROWS, Identities, key_of_repeated, read_identities
+from tasks.source.identities import Identities, read_identities
 from tasks.source.ingest import look_back_note
 from tasks.source.label_values import label_notes
-from tasks.source.row_json import row_json, source_images
+from tasks.source.row_json import row_json
 from tasks.source.row_rules import configured_columns, missing_columns
 from tasks.source.view import SourceView, create_view, with_copies
 from tasks.validation.data_docs import write_page
-from tasks.validation.expectations import (
-    CANONICAL,
-    EXACT,
-    EXAMPLES,
-    FITS,
-    READABLE,
-    TYPES,
-    UNREADABLE,
-    Check,
-    RuleResult,
-    Rules,
-    gate,
-    merge,
-    partition_rules,
-    row_rules,
-    schema_rules,
-)
+from tasks.validation.expectations import EXAMPLES, TYPES, RuleResult, gate
+from tasks.validation.judge import judge_partition, judge_rows, judge_schema
 
 log = logging.getLogger(__name__)
 
-CHUNK_CELLS = 1 << 25  # values that Great Expectations checks at once: 256 MiB
 TEXTS = ("rule", "column", "content")
 QUARANTINE = {"row": pl.Int64, "id": pl.String, "copy": pl.Int64, **dict.fromkeys(TEXTS, pl.String)}
-NULL = "NULL"  # the type of a column that is null in all files, as Data Docs show it
 SHOWN = 5  # allowed values in a message
-VECTOR = 2048  # rows in a DuckDB vector: its batches are multiples of this
 
 
 @step
@@ -122,19 +97,13 @@ def _apply_rules(
     identities of the rows.
     """
     with gate(partition.date) as check:
-        schema = _schema_results(check, dataset, view)
+        schema = judge_schema(check, dataset, view)
         if not all(result.success for result in schema):
             return schema, Identities.none()
         identities = read_identities(con, dataset, view)
         require_rows(partition, identities)
-        whole = check(
-            pd.DataFrame({dataset.columns.id: identities.codes.to_numpy()}),
-            partition_rules(dataset),
-            pl.DataFrame({"id": identities.ids}),
-        )
-        rules = row_rules(dataset, view, partition.date)
-        chunks = _frames(con, dataset, view, rules, partition, identities) if rules else ()
-        rows = merge(check(frame, rules, keys) for frame, keys in chunks) if rules else ()
+        whole = judge_partition(check, dataset, identities)
+        rows = judge_rows(con, check, dataset, partition, view, identities)
         return [
             *schema,
             *(_identified(result, identities, partition.date) for result in (*whole, *rows)),
@@ -143,9 +112,9 @@ def _apply_rules(
 
 def require_rows(partition: Partition, identities: Identities) -> None:
     """Raises SourceError unless the partition has as many rows as when it was ingested."""
-    if identities.ids.len() != partition.rows:
+    if identities.rows != partition.rows:
         raise SourceError(
-            f"{partition.date}: {partition.rows:,} rows were ingested, but {identities.ids.len():,} are "
+            f"{partition.date}: {partition.rows:,} rows were ingested, but {identities.rows:,} are "
             "there now; run the night again"
         )
 
@@ -169,103 +138,6 @@ def _identified(result: RuleResult, identities: Identities, day: date) -> RuleRe
         raise SourceError(f"{day}: the rows of an id differ from one read to the next; run the night again")
     repeated = copies.join(keyed, on=["id", "key"], how="semi", nulls_equal=True).select("id", "copy")
     return replace(result, rows=pl.concat([alone, repeated]))
-
-
-def _schema_results(check: Check, dataset: Dataset, view: SourceView) -> list[RuleResult]:
-    """Returns the results of the schema rules; of a broken one, the first type that breaks it."""
-    texts = {
-        name: [str(kind) for kind in kinds] or [NULL]
-        for name, kinds in view.found.items()
-        if name not in view.lacking
-    }
-    height = max(map(len, texts.values()), default=1)
-    frame = pd.DataFrame(
-        {
-            name: pd.Series([*kinds, *[kinds[0]] * (height - len(kinds))], dtype=object)
-            for name, kinds in texts.items()
-        },
-        index=range(height),
-    )
-    results = check(frame, schema_rules(dataset, view), pl.DataFrame({"id": pl.Series([""] * height)}))
-    return [
-        replace(
-            result,
-            rows=NO_ROWS,
-            examples=(),
-            observed=str(result.examples[0]) if result.examples else texts.get(str(result.column), [None])[0],
-        )
-        for result in results
-    ]
-
-
-def _frames(
-    con: duckdb.DuckDBPyConnection,
-    dataset: Dataset,
-    view: SourceView,
-    rules: Rules,
-    partition: Partition,
-    identities: Identities,
-) -> Iterator[tuple[pd.DataFrame, pl.DataFrame]]:
-    """Yields the columns that have rules, CHUNK_CELLS values at a time, and the identities of the same rows:
-    id, and the key of the copy where the id is null or occurs more than once.
-    """
-    names = list(dict.fromkeys(str(rule.column) for rule in rules))  # type: ignore[attr-defined]
-    images = source_images(dataset, view)
-    cells = len(names) + sum(math.prod(image.shape) for image in images.values())
-    values = [_checked_value(name, dataset, view) for name in names]
-    selected = ", ".join(f"{value} as c{number}" for number, value in enumerate(values))
-    days = {"day": partition.date} if dataset.columns.time else None
-    rows = max(CHUNK_CELLS // cells // VECTOR, 1) * VECTOR
-    query = (
-        f"select {view.id} as id, {key_of_repeated(view, dataset, identities)} as key, {selected} from day"
-    )
-    for batch in con.execute(query, days).to_arrow_reader(rows):
-        chunk = pl.DataFrame(batch)
-        found = {name: chunk[f"c{number}"] for number, name in enumerate(names)}
-        found |= {name: _check_images(found[name], image) for name, image in images.items()}
-        columns = {name: column.to_numpy() for name, column in found.items()}
-        # From a bare array of objects, pandas would make Arrow-backed text.
-        texts = {
-            name: pd.Series(values, dtype=object)
-            for name, values in columns.items()
-            if values.dtype == object
-        }
-        yield pd.DataFrame(columns | texts, copy=False), chunk.select("id", "key")
-
-
-def _checked_value(name: str, dataset: Dataset, view: SourceView) -> str:
-    """Returns an SQL expression for the value that the rules of a checked column look at: a time as days
-    after the partition's date, a number as double, an image unchanged, anything else as canonical text;
-    whether an id is exact as 1 or 0.
-    """
-    if name.startswith(EXACT):
-        return f"cast({view.exact(name.removeprefix(EXACT))} as double)"
-    if name.startswith(FITS):
-        return f"cast({view.unfit(name.removeprefix(FITS))} is null as double)"
-    source_name = name.removeprefix(CANONICAL)
-    column, kind = identifier(source_name), view.types[source_name]
-    if name.startswith(CANONICAL):
-        return canonical_text(column, kind)
-    if name == dataset.columns.time:
-        days = f"cast(date_diff('day', $day, cast({column} as date)) as double)"
-        return (
-            f"case when isfinite(cast({column} as timestamp)) then {days} when {column} is not null "
-            "then 'inf'::double end"
-        )
-    if name in source_images(dataset, view):
-        return column
-    if all(map(is_number_or_boolean, view.found[name])):
-        return as_number(column, kind)
-    return canonical_text(column, kind)
-
-
-def _check_images(column: pl.Series, image: ImageSettings) -> pl.Series:
-    """Returns the value that stands for each image: READABLE, UNREADABLE or null."""
-    # This import starts TensorFlow, which takes seconds; a dataset without images does not need it.
-    from models.encoding.images import is_readable
-
-    found = np.where(is_readable(column, image), READABLE, UNREADABLE)
-    return pl.Series(column.name, found).set(column.is_null(), None)
 
 
 def _rejection_reasons(

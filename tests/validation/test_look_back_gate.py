@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from re import sub
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from tasks.core.dataset import Dataset
 from tasks.core.errors import NightError, PartitionRejected, SourceError
+from tasks.core.references import Partition, Validated
 from tasks.features.build import build_features
 from tasks.source.connection import connect
 from tasks.source.ingest import read_partition
 from tasks.source.look_back import check_date
+from tasks.validation.counts import Counts
 from tasks.validation.validate import validate_partition
 from tasks.validation.validate_again import validate_again
 
@@ -78,6 +81,26 @@ def days(draw: st.DrawFn) -> pl.DataFrame:
     return frame.with_columns(pl.col("at").cast(pl.String)) if odd == "text" else frame
 
 
+def outcome(validated: Validated) -> tuple[Any, ...]:
+    """What came of a validation, but for where its files are; the page without its time, and without
+    how it was judged.
+    """
+    page = sub(r'\d{4}-\d\d-\d\dT[\d:.+]+Z?|<p class="judged">.*?</p>', "", validated.data_docs.read_text())
+    lines = [pl.read_parquet(path).to_dicts() for path in (validated.refused, validated.quarantine)]
+    return lines, validated.found, validated.clean, validated.notes, page
+
+
+def judged_whole(data: Dataset, partition: Partition) -> tuple[Any, ...] | str:
+    """What comes of a day whose every row Great Expectations judges by every rule."""
+    nothing = Counts(0, {}, {}, frozenset())
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tasks.validation.judge.count_suspects", lambda *_: nothing)
+        try:
+            return outcome(validate_partition(data, partition, Path(folder)))
+        except PartitionRejected as error:
+            return str(error)
+
+
 @pytest.mark.slow
 @settings(
     deadline=None,
@@ -109,10 +132,12 @@ def test_a_date_passes_one_where_it_passes_the_other(
                 validated.clean,
             )
             assert pl.read_parquet(again.refused).equals(pl.read_parquet(validated.refused))
+            assert outcome(validated) == judged_whole(data, partition)
         except PartitionRejected as error:
             rejected = str(error)
             with pytest.raises(PartitionRejected):
                 validate_again(data, partition, folder)
+            assert judged_whole(data, partition) == rejected
     assert (reason is None) == (rejected is None), (reason, rejected)
     if reason and rejected and "rows are bad" in rejected:
         assert reason.split(",")[0] in rejected  # the same count
