@@ -92,14 +92,18 @@ class Scorer:
         return score
 
     def _explained(self, batch: Encoded) -> Pair:
-        first, output = self._run(Scorer._first_explanation, batch)
-        contributions = first * self.normality.first_scale
         if np.isinf(self.normality.refine_above):
+            return self._explained_by_first_rows(batch)
+        refined = self._run(Scorer._first_sums, batch)[1] > self.normality.refine_above
+        contributions, output = self._run(Scorer._whole_explanation, batch[refined], neighbours.ROWS)
+        if refined.all():  # what is flagged mostly is: no second graph is traced
             return contributions, output
-        if (refined := self._run(Scorer._first_sums, batch)[1] > self.normality.refine_above).any():
-            whole = self._run(Scorer._whole_explanation, batch[refined], neighbours.ROWS)
-            contributions[refined], output[refined] = whole
-        return contributions, output
+        others = self._explained_by_first_rows(batch[~refined])
+        return _interleaved(refined, contributions, others[0]), _interleaved(refined, output, others[1])
+
+    def _explained_by_first_rows(self, batch: Encoded) -> Pair:
+        first, output = self._run(Scorer._first_explanation, batch)
+        return first * self.normality.first_scale, output
 
     def _run(self, part: Part, batch: Encoded, most_rows: int = ROWS) -> Arrays:
         bare = replace(self, normality=NOTHING, without_itself=False)
@@ -240,6 +244,15 @@ def drawn_residual(network: keras.Model, layout: Layout, encoded: tf.Tensor, dra
     """
     drawn = vae.reconstruct(network, encoded, draws)
     return residual(tf.repeat(encoded, draws, axis=0), drawn, layout, network)
+
+
+def _interleaved(
+    chosen: NDArray[np.bool_], those: NDArray[np.float32], others: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Returns the rows of both where `chosen` has them, in the order of the batch."""
+    rows = np.empty((len(chosen), those.shape[1]), np.float32)
+    rows[chosen], rows[~chosen] = those, others
+    return rows
 
 
 def _mean(tensors: list[tf.Tensor]) -> tf.Tensor:
