@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import absl.logging
+import hypothesis
 import pytest
 from banks import NIGHT, Bank, found_bank
 from browsing import Page
@@ -28,6 +29,8 @@ if "XDG_CACHE_HOME" not in os.environ:  # compiled graphs are those of this sess
 gc.set_threshold(
     200_000, 50, 50
 )  # each collection looks at millions of objects of the libraries: a tenth of the time of all tests
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 IDLE_SERVICES = (
     "CANCELLATION_CLEANUP",
