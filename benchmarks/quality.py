@@ -1,5 +1,6 @@
 """How good the detectors are: the public protocols, each through the same flow as every night, from the files
-of examples/, the tabular sets of ADBench from the defaults, and heads from which a kind of fraud was withheld.
+of examples/, the tabular sets of ADBench from the defaults, and heads from which a kind of fraud was
+withheld.
 
 Prints one JSON line per figure, the mean over trainings with several random seeds, and at the end a Markdown
 table on standard error; `make bench-quality` runs it. A baseline has no threshold, so its precision, recall,
