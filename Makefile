@@ -42,7 +42,7 @@ soak: env  ## run the longest tests; kill 40 nights twice each, compare every ta
 bench-speed: env  ## time one night of 1,000,000 rows x 30 features: rows per second by step, peak memory
 	@$(BIN)/python benchmarks/speed.py
 
-bench-quality: env  ## run every public protocol with three seeds, beside published figures and baselines; needs NIGHTSCORE_DATA
+bench-quality: env  ## run every public protocol with three seeds, beside published figures and baselines, and heads that lack a kind of fraud; needs NIGHTSCORE_DATA
 	@$(BIN)/python benchmarks/quality.py
 
 bench-start: env  ## time commands from the shell: a night, the same night again, sql; beside bare imports

@@ -1,5 +1,6 @@
 """How good the detectors are: the public protocols, each through the same flow as every night, from the files
-of examples/, and the tabular sets of ADBench from the defaults.
+of examples/, the tabular sets of ADBench from the defaults, and heads from which a kind of fraud was
+withheld.
 
 Prints one JSON line per figure, the mean over trainings with several random seeds, and at the end a Markdown
 table on standard error; `make bench-quality` runs it. A baseline has no threshold, so its precision, recall,
@@ -11,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from functools import cache
@@ -19,8 +20,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import tabular_sets
+import withheld_kinds
 from partitions import SETS, DataMissing, public_data, write
-from protocols import PROTOCOLS, Protocol
+from protocols import PROTOCOLS, WEEKS, Protocol
 from quality_figures import Figures, figures_of, mean, mean_over_seeds, spread
 from quality_rows import Row, table
 
@@ -44,12 +46,19 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=sorted({*names, tabular_sets.DATA}),
+        choices=sorted({*names, tabular_sets.DATA, withheld_kinds.DATA}),
         action="append",
         help="this data set or configuration alone; may be given more than once",
     )
     parser.add_argument(
         "--seeds", type=int, choices=range(1, len(SEEDS) + 1), default=3, help="trainings of each protocol"
+    )
+    parser.add_argument(
+        "--weeks",
+        type=int,
+        choices=range(1, len(WEEKS) + 1),
+        default=len(WEEKS),
+        help=f"of {withheld_kinds.DATA}, the first so many of its weeks",
     )
     parser.add_argument(
         "--folder",
@@ -64,7 +73,11 @@ def main() -> None:
     ]
     seeds = SEEDS[: asked.seeds]
     with TemporaryDirectory(prefix="nightscore-quality-") as temporary:
-        rows, failures = run_all(chosen, (asked.folder or Path(temporary)).absolute(), seeds)
+        folder = (asked.folder or Path(temporary)).absolute()
+        rows, failures = run_all(chosen, folder, seeds)
+        if not asked.only or withheld_kinds.DATA in asked.only:
+            example = EXAMPLES / f"{withheld_kinds.EXAMPLE}.toml"
+            print(withheld_kinds.print_table(example, folder, WEEKS[: asked.weeks], seeds), file=sys.stderr)
     if not asked.only or tabular_sets.DATA in asked.only:
         rows += kept(lambda: tabular_sets.rows(seeds), tabular_sets.DATA, failures)
     print(table(rows), file=sys.stderr)
@@ -73,7 +86,7 @@ def main() -> None:
 
 
 def run_all(
-    protocols: Iterable[Protocol], folder: Path, seeds: tuple[int, ...]
+    protocols: Sequence[Protocol], folder: Path, seeds: tuple[int, ...]
 ) -> tuple[list[Row], list[str]]:
     """Prints the lines of each protocol as soon as it is judged; gives all of them, and why a protocol could
     not be run.
@@ -85,10 +98,12 @@ def run_all(
     os.environ.update(NIGHTSCORE_DATA=str(public_data()), NIGHTSCORE_PARTITIONS=str(folder / "partitions"))
     os.environ.setdefault("PREFECT_HOME", str(folder / "prefect"))
     show_progress()
-    with starting_server():
-        import flows.evaluation  # noqa: F401  what takes long to load
     rows: list[Row] = []
     failures: list[str] = []
+    if not protocols:
+        return rows, failures
+    with starting_server():
+        import flows.evaluation  # noqa: F401  what takes long to load
     for protocol in protocols:
         rows += kept(lambda protocol=protocol: run(protocol, folder, seeds), protocol.config, failures)
     return rows, failures

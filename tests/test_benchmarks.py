@@ -3,7 +3,7 @@ confusion matrices.
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import quality_figures
 import quality_rows
 import size
 import tabular_sets
+import withheld_kinds
 
 from flows.settings import load_settings
 from models.checks.baselines import BASELINES
@@ -298,3 +299,18 @@ def test_the_tabular_sets_have_a_line_for_each_set_and_for_their_mean(
     mean = own[tabular_sets.MEAN, "average_precision"]
     assert (mean.value, mean.reach, mean.reached, mean.seeds) == (0.5, 0.65, False, 2)
     assert mean.rows == own["one", "auc_roc"].rows + own["two", "auc_roc"].rows == 120
+
+
+def test_a_withheld_kind_is_judged_by_what_the_shared_list_keeps_of_it() -> None:
+    found = {"the networks": (0.20, 50, 8), "with the head": (0.30, 5, 9), "shared": (0.295, 46, 8)}
+    lines = [
+        withheld_kinds.Line("2018-07-25", 42, name, precision, {"1": one, "2": two}, {"1": 60, "2": 10})
+        for name, (precision, one, two) in found.items()
+    ]
+    *_, shared = withheld_kinds.table(lines).splitlines()
+    assert (
+        shared
+        == "| 2018-07-25 | shared | 0.295 | 46 of 60 | 8 of 10 | keeps 92%, 100%; costs 0.005: reached |"
+    )
+    lines[2] = replace(lines[2], card_precision=0.285)
+    assert "costs 0.015: not reached" in withheld_kinds.table(lines)
