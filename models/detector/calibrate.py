@@ -11,13 +11,12 @@ from sklearn.metrics import average_precision_score
 from models.detector.calibration import Calibration
 from models.detector.far import Ranges
 from models.detector.fit_score import fit_score
+from models.detector.mixture import Mixture, by_rule
 from models.detector.score_kinds import (
     COMBINED,
     MOST_COMPONENTS,
     NEIGHBOURS,
     SCORES,
-    parts_of,
-    residual_weight,
     score_of,
 )
 from models.detector.scorer import Scorer
@@ -36,6 +35,7 @@ def calibrate(
     networks: tuple[keras.Model, ...],
     layout: Layout,
     model: ModelSettings,
+    mixture: Mixture,
     fit: Encoded,
     validation: Encoded,
     rows: Samples,
@@ -51,9 +51,10 @@ def calibrate(
     images. Raises TrainingError where the scores are not
     finite, or all the same.
     """
-    parts = parts_of(model, layout)
-    weight = residual_weight(model, parts)
-    normality = fit_score(networks, layout, parts, model.draws, fit, validation, seed, weight)
+    parts, weight, is_local = mixture.parts, mixture.weight, mixture.is_local
+    normality = fit_score(
+        networks, layout, parts, model.draws, fit, validation, seed, weight, is_local=is_local
+    )
     if ranges is not None:
         normality = replace(normality, ranges=ranges)
     scorer = Scorer(networks, layout, parts, model.draws, normality)
@@ -120,8 +121,8 @@ def choose_score(
     )
     found = {}
     for kind in kinds:
-        parts = parts_of(model.model_copy(update={"score": kind}), layout)
-        weight = residual_weight(model, parts)
+        ruled = by_rule(model.model_copy(update={"score": kind}), layout)
+        parts, weight = ruled.parts, ruled.weight
         normality = fit_score(networks, layout, parts, model.draws, fit, validation[::2], seed, weight)
         scores = Scorer(networks, layout, parts, model.draws, normality).scores([rows])[1]
         found[kind] = average_precision_score(labels, scores)

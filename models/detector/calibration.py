@@ -26,8 +26,8 @@ class Normality:
     residual_mean: float32 (members, width); residual_root: float32 (members, width, width), see `whitening`;
         both from rows that no network was trained on.
     reference: float32 (rows, width), see `neighbours`; without rows for a score that needs none.
-    spacing: float32 (rows,), of the reference, see `neighbours.find_spacing`; without rows for versions of an
-        earlier format.
+    spacing: float32 (rows,), of the reference, see `neighbours.find_spacing`; 1 where distances are plain,
+        and without rows for versions of an earlier format.
     refine_above: the score by the first reference rows beyond which the whole reference is searched.
     first_scale: float32, by which nearer distances from the first rows are multiplied, to be comparable with
     those from the whole.

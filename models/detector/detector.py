@@ -15,6 +15,7 @@ from models.detector.calibration import Calibration
 from models.detector.explanation import Explanation, reasons
 from models.detector.far import find_ranges
 from models.detector.learn_head import learn_head
+from models.detector.mixture import choose_mixture
 from models.detector.score_kinds import SCORES, parts_of, score_of
 from models.detector.scorer import Scorer
 from models.detector.usual import usual_texts
@@ -62,7 +63,7 @@ def joined_scores(parts: Sequence[Scores]) -> Scores:
 class Detector:
     """settings: with the architecture and the score that were used, also where none was set or `auto` chose
         the score.
-    parts: names in SCORES of what the score is made of; see `score_kinds.parts_of`.
+    parts: names in SCORES of what the score is made of; see `Mixture`.
     history: every epoch of every network. device: the device of the training.
     samples: rows of each part, capped, for baselines and the model card.
     blend: the head, and how its log odds are added to the networks' score; None without one.
@@ -237,6 +238,7 @@ def train(
     if model.score == "auto":
         chosen = choose_score(networks, layout, model, fit, validation, known, training.seed)
         model = model.model_copy(update={"score": chosen})
+    mixture = choose_mixture(networks, layout, model, fit, validation, known, len(frame), training.seed)
     scored = Samples(encoded[cap(parts.fit, TRAINING_SCORES, training.seed)], held_out, known)
     learnt_alone = Detector(
         encoder=encoder,
@@ -245,6 +247,7 @@ def train(
             networks,
             layout,
             model,
+            mixture,
             fit,
             validation,
             scored,
@@ -253,7 +256,7 @@ def train(
             ranges=None if layout.image else find_ranges(encoder.numeric, fit),
         ),
         settings=model,
-        parts=parts_of(model, layout),
+        parts=mixture.parts,
         training=training,
         history=tuple(epoch for _, history in fitted for epoch in history),
         device=describe_device(),

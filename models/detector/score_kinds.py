@@ -19,7 +19,9 @@ NEIGHBOURS, COMBINED = "neighbours", "combined"
 DEFAULT, OF_IMAGES = COMBINED, "whitened"  # where none is set; docs/figures.md has why
 # in a combined score, where the neighbours have 1, and so has the error of a denoiser: docs/figures.md
 RESIDUAL_WEIGHT = 0.25
-FEW_FEATURES = 8  # up to which a denoiser's error is weak, and its whitened residual is not: docs/figures.md
+# up to which a denoiser's error is weak, and its whitened residual is not: chosen on the sets of
+# docs/figures.md, none of which has seven to nine features
+FEW_FEATURES = 8
 MOST_COMPONENTS = 4_096  # of a covariance; for larger images it is not computed
 
 Moments = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -1,7 +1,7 @@
 """The texts of a model card: a summary of the version, its settings, and how each figure was measured."""
 
 from models.detector.detector import Detector
-from models.detector.score_kinds import residual_weight, score_of
+from models.detector.score_kinds import score_of
 from models.encoding.encoder import Encoder
 from models.inspection.summary import Latent
 from models.networks.architectures import LAYERS
@@ -34,12 +34,12 @@ SCORES = {
     ),
     "neighbours": (
         "The mean distance from the ten nearest of a sample of at most 4,096 training rows, in encoded "
-        "units, estimated from 512 of them for rows that are near these; no network decides it."
+        "units{local}, estimated from 512 of them for rows that are near these; no network decides it."
     ),
     "combined": (
-        "How surprising the row's distance from the nearest training rows is, plus {weight:g} times how "
-        "surprising its residual is: -log of the share of normal rows with a higher value, continued beyond "
-        "them by a generalised Pareto tail."
+        "How surprising the row's distance from the nearest training rows{local} is, plus {weight:g} times "
+        "how surprising its residual is, by {part}: -log of the share of normal rows with a higher value, "
+        "continued beyond them by a generalised Pareto tail."
     ),
 }
 OF_NUMBERS = (
@@ -85,7 +85,7 @@ def settings(version: Version, detector: Detector, facts: CardFacts) -> list[tup
             f"{Schedule.of(training)}, learning rate "
             f"{training.learning_rate:g}, seed {training.seed}; weights kept from epoch {kept}",
         ),
-        ("Score", _score(detector)),
+        ("Score", _score_of(detector)),
         *head_settings(detector, facts),
         ("Threshold", facts.rule),
         *_encoding(detector.encoder),
@@ -140,7 +140,7 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
             "residuals are for the scores mae, whitened and combined. The loss includes the penalties of the "
             "settings and, in training, the effect of the noise on the input.",
         ),
-        ("Score", SCORES[_kind(detector)].format(weight=residual_weight(detector.settings, detector.parts))),
+        ("Score", _score_of(detector)),
         *head_methods(detector, facts),
         ("Threshold", f"Rows with at least this score are flagged: {facts.rule}."),
         (
@@ -149,6 +149,15 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
         ),
         ("Encoded units", f"{scale} The page shows no value of a private column."),
     ]
+
+
+def _score_of(detector: Detector) -> str:
+    tails, spacing = detector.calibration.tails, detector.calibration.spacing
+    return SCORES[_kind(detector)].format(
+        weight=tails[0, -1] if len(tails) else 1,
+        part=detector.parts[0],
+        local=", by how far apart these lie" if (spacing != 1).any() else "",
+    )
 
 
 def _rows(detector: Detector, facts: CardFacts) -> str:

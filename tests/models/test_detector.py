@@ -18,9 +18,11 @@ from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
+from models.detector import mixture
 from models.detector.detector import Detector, train
 from models.detector.explanation import REASONS
 from models.detector.fit_score import fit_score
+from models.detector.mixture import FEWEST_FRAUDS, Mixture
 from models.detector.neighbours import (
     FIRST_ROWS,
     LEAST_SPACING,
@@ -158,6 +160,35 @@ def test_the_default_score_is_combined_but_for_images() -> None:
     assert parts_of(ModelSettings(), image) == ("whitened",)
     wide = replace(few, numeric=MOST_COMPONENTS + 1)
     assert parts_of(ModelSettings(), wide) == ("error", "neighbours")
+
+
+@pytest.mark.parametrize(("frauds", "best", "chosen"), [(FEWEST_FRAUDS - 1, 0, 0), (FEWEST_FRAUDS, 3, 3)])
+def test_a_mixture_is_what_ranks_known_frauds_best_where_there_are_enough(
+    frauds: int, best: int, chosen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the rule's error of a denoiser and of a little of its whitened residual, by local and plain
+    distances; each validation row stands for its share of the normal rows.
+    """
+    layout = Layout(numeric=9, indicators=0, categories=(), owners=tuple(range(9)))
+    model = DENOISER.model_copy(update={"score": COMBINED})
+    network = ARCHITECTURES["denoiser"](layout, model, 1)
+    rows = np.random.default_rng(1).normal(size=(1_000, 9)).astype(np.float32)
+    precisions = iter(np.arange(4) == best)
+
+    def precision(labels: np.ndarray, scores: np.ndarray, sample_weight: np.ndarray) -> float:
+        assert sample_weight[labels == 0].sum() == pytest.approx(7_000)
+        assert (sample_weight[labels == 1] == 1).all()
+        return float(next(precisions))
+
+    monkeypatch.setattr(mixture, "average_precision_score", precision)
+    found = mixture.choose_mixture(
+        (network,), layout, model, rows[:800], rows[800:900], rows[900 : 900 + frauds], 7_000, 1
+    )
+    of_error, of_whitened = (("error", "neighbours"), 1.0), (("whitened", "neighbours"), RESIDUAL_WEIGHT)
+    assert (
+        found
+        == [Mixture(*each, local) for each in (of_error, of_whitened) for local in (True, False)][chosen]
+    )
 
 
 @pytest.mark.parametrize(
