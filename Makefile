@@ -39,7 +39,7 @@ soak: env  ## run the longest tests; kill 40 nights twice each, compare every ta
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m soak
 	@NIGHTSCORE_KILLED_NIGHTS=40 $(BIN)/pytest tests/publishing/test_exactly_once.py -k killed
 
-bench-speed: env  ## time one night of 1,000,000 rows x 30 features: rows per second by step, peak memory
+bench-speed: env  ## time nights of 1,000,000 rows x 30 features in turn with the machine's floor: steps, cores, memory
 	@$(BIN)/python benchmarks/speed.py
 
 bench-quality: env  ## run every public protocol with three seeds, beside published figures and baselines, and heads that lack a kind of fraud; needs NIGHTSCORE_DATA

@@ -1,213 +1,141 @@
-"""How fast a night is: 1,000,000 rows x 30 features from Parquet to committed results, through the same flow
-as every night.
+"""How fast a night is, from Parquet to committed results, through the same flow as every night; and how near
+to the floor: the bare reading, network and insert on the same machine.
 
-Prints one JSON object; `make bench-speed` runs it. Each part runs in a process of its own, so that the
-night's memory is the night's alone. The floor is what no night on this machine can beat: the bare reading,
-network and insert, without validation, calibration, ranks, reasons or a ledger. A slow machine is no failure:
-read `accepted` beside `share_of_floor`.
+Prints one JSON object, and a table on standard error; `make bench-speed` runs it. Nights and floors take
+turns, and the figures are medians: other processes disturb both alike, and the load of the machine is noted.
+Each part runs in a process of its own, so that the night's memory is the night's alone.
 """
 
 import argparse
 import json
 import os
-import resource
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from datetime import date, timedelta
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from models.settings import ModelSettings
+from speed_parts import CONFIG, FEATURES
 
-ROWS, TRAINING_ROWS, TRAINING_DAYS, FEATURES = 1_000_000, 5_000, 7, 30
-NIGHT = date(2026, 3, 31)
-LEAST_ROWS_PER_SECOND, MOST_MEMORY_MB = 150_000, 2_048
-NAMES = [f"v{number:02d}" for number in range(1, FEATURES + 1)]
-CONFIG = f"""
-name = "speed"
-
-[source]
-path = "transactions/date={{date}}/*.parquet"
-
-[columns]
-id = "id"
-
-[features]
-numeric = {json.dumps(NAMES)}
-
-[training]
-window_days = {TRAINING_DAYS}
-epochs = 3
-"""
+WAREHOUSE = "nightscore.duckdb"
+MOST_TIMES_THE_FLOOR, MOST_MEMORY_MB, LEAST_SHARE = 3.0, 2_000, 0.6
 
 
 def main() -> None:
     """Runs every part in turn and prints what they measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=ROWS, help="rows of the night")
-    parser.add_argument("--score", default="combined", help="of the model")
-    parser.add_argument("--part", choices=PARTS, help="run one part alone, in --folder")
-    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the night")
+    parser.add_argument(
+        "--score", default="error", help="of the model; docs/performance.md has the default one"
+    )
+    parser.add_argument(
+        "--hidden", default="", help="units of the layers of a dense network, such as 14,7,4,7,14"
+    )
+    parser.add_argument("--bad-share", type=float, default=0.01, help="of the night's rows")
+    parser.add_argument("--repeat", type=int, default=3, help="nights and floors; medians are shown")
     asked = parser.parse_args()
-    if asked.part:
-        print(json.dumps(PARTS[asked.part](asked.folder, asked.rows)))
-        return
-    with TemporaryDirectory(prefix="nightscore-speed-") as folder:
-        (Path(folder) / "nightscore.toml").write_text(f'{CONFIG}\n[model]\nscore = "{asked.score}"\n')
-        simulate, train, night, floor = (run_part(name, Path(folder), asked.rows) for name in PARTS)
-    rows_per_second = asked.rows / night["seconds"]
-    report = {
-        "rows": asked.rows,
-        "features": FEATURES,
-        "score": asked.score,
-        "rows_per_second": round(rows_per_second),
-        "rows_per_second_by_step": {
-            name: round(asked.rows / max(seconds, 1e-3)) for name, seconds in night["seconds_by_step"].items()
-        },
-        "seconds_by_step": night["seconds_by_step"],
-        "peak_memory_mb": night["peak_memory_mb"],
-        "seconds_with_start_up": night["seconds_with_start_up"],
-        "floor_rows_per_second": round(asked.rows / floor["seconds"]),
-        "share_of_floor": round(floor["seconds"] / night["seconds"], 3),
-        "least_rows_per_second": LEAST_ROWS_PER_SECOND,
-        "most_memory_mb": MOST_MEMORY_MB,
-        "accepted": rows_per_second >= LEAST_ROWS_PER_SECOND and night["peak_memory_mb"] <= MOST_MEMORY_MB,
-        "simulated_mb": simulate["mb"],
-        "trained_rows": train["rows"],
-    }
+    with TemporaryDirectory(prefix="nightscore-speed-") as name:
+        folder = Path(name)
+        (folder / "nightscore.toml").write_text(CONFIG + model_section(asked.score, asked.hidden))
+        run = lambda part: run_part(part, folder, asked.rows, asked.bad_share)  # noqa: E731
+        run("simulate")
+        run("train")
+        shutil.copy(folder / WAREHOUSE, folder / "trained.duckdb")
+        nights, floors = [], []
+        for _ in range(asked.repeat):
+            floors.append(run("floor"))
+            shutil.copy(folder / "trained.duckdb", folder / WAREHOUSE)
+            nights.append(run("night"))
+        shutil.copy(folder / "trained.duckdb", folder / WAREHOUSE)
+        memory = run("in_memory")
+    report = report_of(asked, nights, floors, memory)
+    print_table(report)
     print(json.dumps(report))
 
 
-def run_part(name: str, folder: Path, rows: int) -> dict[str, Any]:
+def model_section(score: str, hidden: str) -> str:
+    """The section [model] of the configuration."""
+    layers = f'architecture = "dense"\nhidden = [{hidden}]\n' if hidden else ""
+    return f'\n[model]\nscore = "{score}"\n{layers}'
+
+
+def run_part(name: str, folder: Path, rows: int, bad_share: float) -> dict[str, Any]:
     """What a part measured in a new process; what it says on the way goes to standard error."""
-    command = [sys.executable, __file__, "--part", name, "--folder", str(folder), "--rows", str(rows)]
+    script = Path(__file__).with_name("speed_parts.py")
+    command = [sys.executable, str(script), name, str(folder), str(rows), str(bad_share)]
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect")}
-    started = time.perf_counter()
+    started, load = time.perf_counter(), os.getloadavg()[0]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return measured | {"seconds_with_start_up": round(time.perf_counter() - started, 1)}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found | {"seconds_with_start_up": round(time.perf_counter() - started, 1), "load_before": load}
 
 
-def simulate(folder: Path, rows: int) -> dict[str, Any]:
-    """Writes the small days of the training window and the large night: 30 numbers that ten hidden ones
-    explain.
-    """
-    import numpy as np
-    import polars as pl
-
-    draw = np.random.default_rng(42)
-    loadings = draw.normal(size=(10, FEATURES))
-    days = [(NIGHT - timedelta(days=offset), TRAINING_ROWS) for offset in range(TRAINING_DAYS, 0, -1)] + [
-        (NIGHT, rows)
-    ]
-    for day, count in days:
-        values = draw.normal(size=(count, 10)) @ loadings + draw.normal(scale=0.3, size=(count, FEATURES))
-        frame = pl.DataFrame({"id": np.arange(count)} | dict(zip(NAMES, values.T, strict=True)))
-        partition_file(folder, day).parent.mkdir(parents=True)
-        frame.write_parquet(partition_file(folder, day))
-    return {"mb": round(partition_file(folder, NIGHT).stat().st_size / 1e6)}
-
-
-def train(folder: Path, rows: int) -> dict[str, Any]:
-    """The champion of the night, so that the night reuses it."""
-    from flows.console import show_progress
-
-    show_progress()
-    from flows.serving.deployments import retrain
-
-    retrain(folder / "nightscore.toml", NIGHT)
-    return {"rows": TRAINING_ROWS * TRAINING_DAYS}
-
-
-def night(folder: Path, rows: int) -> dict[str, Any]:
-    """The night itself, as `nightscore run` runs it, with the seconds of each of its steps."""
-    from flows.console import show_progress
-
-    show_progress()
-    from flows import nightly as nights
-    from flows.serving.deployments import nightly
-    from flows.steps import Steps
-    from tasks.core.dataset import Dataset
-
-    class Kept(Steps):
-        """The steps' times, publishing among them, which the ledger's row cannot hold as it is written by
-        then.
-        """
-
-        def __init__(self, staging: Path, dataset: Dataset) -> None:
-            super().__init__(staging, dataset)
-            kept.append(self.durations)
-
-    kept: list[dict[str, float]] = []
-    nights.Steps = Kept  # type: ignore[misc]
-    done = nightly(folder / "nightscore.toml", NIGHT)
-    if (done.status, done.rows_scored) != ("committed", rows):
-        raise SystemExit(f"the night is {done.status} with {done.rows_scored} rows scored; {rows} were to be")
-    (durations,) = kept
+def report_of(
+    asked: argparse.Namespace,
+    nights: list[dict[str, Any]],
+    floors: list[dict[str, Any]],
+    memory: dict[str, Any],
+) -> dict[str, Any]:
+    """The medians, the spread of the totals, and what of the goals is met."""
+    steps = {
+        step: {key: median(night["steps"][step][key] for night in nights) for key in values}
+        for step, values in nights[0]["steps"].items()
+    }
+    times = median(night["seconds"] for night in nights) / median(floor["seconds"] for floor in floors)
+    of_cpu = median(n["cpu_seconds"] for n in nights) / median(f["cpu_seconds"] for f in floors)
+    peak = max(night["peak_memory_mb"] for night in nights)
+    share = memory["scoring_step"] / memory["bare_forward"]
     return {
-        "seconds": sum(durations.values()),
-        "seconds_by_step": durations,
-        "peak_memory_mb": peak_memory_mb(),
+        "rows": asked.rows,
+        "features": FEATURES,
+        "score": asked.score,
+        "hidden": asked.hidden or "default",
+        "rows_quarantined": nights[0]["quarantined"],
+        "night": summary(nights),
+        "floor": summary(floors),
+        "steps": steps,
+        "rows_per_second": round(asked.rows / median(night["seconds"] for night in nights)),
+        "times_the_floor": round(times, 2),
+        "times_the_floor_cpu": round(of_cpu, 2),
+        "peak_memory_mb": peak,
+        "in_memory_rows_per_cpu_second": {
+            name: memory[name] for name in ("scoring_step", "bare_forward", "keras_predict")
+        },
+        "share_of_bare_forward": round(share, 2),
+        "loads": [each["load_before"] for each in (*nights, *floors)],
+        "met": {
+            f"at most {MOST_TIMES_THE_FLOOR:g} times the floor": times <= MOST_TIMES_THE_FLOOR,
+            f"at most {MOST_MEMORY_MB:,} MB": peak <= MOST_MEMORY_MB,
+            f"in memory, at least {LEAST_SHARE:.0%} of the bare forward": share >= LEAST_SHARE,
+        },
     }
 
 
-def floor(folder: Path, rows: int) -> dict[str, Any]:
-    """Parquet to a float32 matrix, through a bare network of the same shape, and its errors into DuckDB."""
-    import duckdb
-    import numpy as np
-    import polars as pl
-
-    from models.device import keras, tf
-    from models.encoding.layout import Layout
-    from models.networks import dense
-
-    layout = Layout(FEATURES, 0, (), tuple(range(FEATURES)))
-    layers = [keras.layers.Dense(units, activation="relu") for units in dense.layers(layout, ModelSettings())]
-    network = keras.Sequential([keras.Input((FEATURES,)), *layers, keras.layers.Dense(FEATURES)])
-    graph = tf.function(
-        lambda x: tf.reduce_mean(tf.square(network(x) - x), axis=1),
-        input_signature=[tf.TensorSpec((None, FEATURES))],
-    )
-    graph(tf.zeros((65_536, FEATURES)))
-    con = duckdb.connect(folder / "floor.duckdb")
-    con.execute("create table scores (id bigint, error float, is_flagged boolean)")
-    started = time.perf_counter()
-    frame = pl.read_parquet(partition_file(folder, NIGHT))
-    matrix = np.ascontiguousarray(frame.select(pl.col(NAMES).cast(pl.Float32)).to_numpy())
-    error = np.concatenate(
-        [
-            graph(tf.convert_to_tensor(matrix[start : start + 65_536])).numpy()
-            for start in range(0, rows, 65_536)
-        ]
-    )
-    scores = pl.DataFrame(  # noqa: F841
-        {"id": frame["id"], "error": error, "is_flagged": error > np.quantile(error, 0.99)}
-    ).to_arrow()
-    con.execute("insert into scores from scores")
-    con.close()
-    return {"seconds": time.perf_counter() - started}
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of the seconds and CPU seconds, and the lowest and highest seconds."""
+    seconds = [run["seconds"] for run in runs]
+    return {
+        "seconds": round(median(seconds), 2),
+        "spread": [round(min(seconds), 2), round(max(seconds), 2)],
+        "cpu_seconds": round(median(run["cpu_seconds"] for run in runs), 2),
+        "peak_memory_mb": max(run["peak_memory_mb"] for run in runs),
+    }
 
 
-def partition_file(folder: Path, day: date) -> Path:
-    """Where the rows of a day are."""
-    return folder / "transactions" / f"date={day}" / "part-0.parquet"
+def print_table(report: dict[str, Any]) -> None:
+    """Prints one line per step, the night and the floor, on standard error."""
+    columns = ("seconds", "cpu_seconds", "cores", "peak_memory_mb")
+    lines = {**report["steps"], "night": report["night"], "floor": report["floor"]}
+    print("".join([f"{'':<16}", *(f"{column:>16}" for column in columns)]), file=sys.stderr)
+    for name, line in lines.items():
+        cores = line.get("cores", round(line["cpu_seconds"] / max(line["seconds"], 1e-3), 2))
+        cells = (f"{ {**line, 'cores': cores}[column]:>16}" for column in columns)
+        print("".join([f"{name:<16}", *cells]), file=sys.stderr)
+    print(f"{report['times_the_floor']} times the floor", file=sys.stderr)
 
-
-def peak_memory_mb() -> int:
-    """The most memory that this process had at once: ru_maxrss is KiB on Linux and bytes on macOS."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
-
-
-PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
-    "simulate": simulate,
-    "train": train,
-    "night": night,
-    "floor": floor,
-}
 
 if __name__ == "__main__":
     main()

@@ -2,7 +2,7 @@
 these rows alone, and not millions that break nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
@@ -31,12 +31,9 @@ class Counts:
 
 
 def count_suspects(
-    con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView, rules: Rules, days: Mapping[str, date]
+    con: duckdb.DuckDBPyConnection, dataset: Dataset, view: SourceView, rules: Rules, day: date
 ) -> Counts:
-    """Counts the rows of the view `day` by the rules that SQL can express: all but those on images.
-
-    days: see `checked_value`.
-    """
+    """Counts the rows of the view `day` by the rules that SQL can express: all but those on images."""
     keys = {key_of(rule): str(rule.column) for rule in rules}  # type: ignore[attr-defined]
     found = {key: sql for key, sql in violations(dataset, view).items() if key in keys}
     names = list(dict.fromkeys(keys[key] for key in found))
@@ -46,8 +43,8 @@ def count_suspects(
         for name, value in zip(names, numbers, strict=True)
     ]
     conditions = ", ".join(f"count(*) filter ({each})" for each in ("true", *found.values(), *missing))
-    query = f"select {conditions} from day"
-    rows, *counts = con.execute(query, days if "$day" in query else None).fetchall()[0]
+    used = parameters(names, dataset, day)
+    rows, *counts = con.execute(f"select {conditions} from day", used).fetchall()[0]
     broken, absent = counts[: len(found)], counts[len(found) :]
     return Counts(
         rows,
@@ -61,6 +58,11 @@ def key_of(rule: object) -> Rule:
     """Returns the name of a rule and the column of the source that it is about."""
     meta = rule.meta  # type: ignore[attr-defined]
     return meta["rule"], meta.get("column") or rule.column  # type: ignore[attr-defined]
+
+
+def parameters(names: Collection[str], dataset: Dataset, day: date) -> dict[str, date] | None:
+    """Returns the parameters of a query for these checked columns; see `checked_value`."""
+    return {"day": day} if dataset.columns.time in names else None
 
 
 def checked_value(name: str, dataset: Dataset, view: SourceView) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -20,7 +20,7 @@ from tasks.source.identities import NO_ROWS, Identities, key_of_repeated
 from tasks.source.row_json import source_images
 from tasks.source.row_rules import Rule
 from tasks.source.view import SourceView
-from tasks.validation.counts import Counts, checked_value, count_suspects, key_of
+from tasks.validation.counts import Counts, checked_value, count_suspects, key_of, parameters
 from tasks.validation.expectations import (
     READABLE,
     UNREADABLE,
@@ -66,8 +66,7 @@ def judge_rows(
     the rows that could break it, any other on all rows.
     """
     rules = row_rules(dataset, view, partition.date)
-    day = {"day": partition.date}
-    counts = count_suspects(con, dataset, view, rules, day)
+    counts = count_suspects(con, dataset, view, rules, partition.date)
     keys = {key_of(rule): rule for rule in rules}
     judged: dict[Rule, RuleResult] = {}
     for chosen, where in (
@@ -75,7 +74,7 @@ def judge_rows(
         ([keys[key] for key in counts.suspects], " or ".join(counts.suspects.values())),
     ):
         if chosen:
-            chunks = _frames(con, dataset, view, chosen, day, identities, where)
+            chunks = _frames(con, dataset, view, chosen, partition.date, identities, where)
             results = merge(check(frame, chosen, found) for frame, found in chunks)
             judged |= dict(zip(map(key_of, chosen), results, strict=True))
     return [
@@ -152,7 +151,7 @@ def _frames(
     dataset: Dataset,
     view: SourceView,
     rules: Rules,
-    day: Mapping[str, date],
+    day: date,
     identities: Identities,
     where: str,
 ) -> Iterator[tuple[pd.DataFrame, pl.DataFrame]]:
@@ -170,7 +169,7 @@ def _frames(
         f"select {view.id} as id, {key_of_repeated(view, dataset, identities)} as key, {selected} from day "
         f"where {where}"
     )
-    for batch in con.execute(query, day if "$day" in query else None).to_arrow_reader(rows):
+    for batch in con.execute(query, parameters(names, dataset, day)).to_arrow_reader(rows):
         chunk = pl.DataFrame(batch)
         found = {name: chunk[f"c{number}"] for number, name in enumerate(names)}
         found |= {name: _check_images(found[name], image) for name, image in images.items()}
