@@ -158,7 +158,7 @@ def labels(
         Path,
         typer.Option(
             "--file",
-            help="Parquet or CSV: id, label, known_at, source, and partition_date if ids repeat.",
+            help="Parquet or CSV: id, label, known_at, source; partition_date if ids repeat; kind if known.",
         ),
     ],
     config: Config = None,

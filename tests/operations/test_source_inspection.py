@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from flows.settings import Settings
-from models.settings import HeadSettings
+from models.settings import HeadSettings, ThresholdSettings
 from tasks.core.errors import SourceError
 from tasks.core.source_settings import SourceSettings
 from tasks.evaluation.settings import EvaluationSettings
@@ -23,7 +23,7 @@ from tasks.source.ingest import read_partition
 from tasks.validation.validate import validate_partition
 
 ROWS = 300
-UNGUESSED = {"private", "details", "label_positive"}
+UNGUESSED = {"private", "details", "label_positive", "label_kind"}
 DAYS = [date(2024, 3, 1) + timedelta(days=offset) for offset in range(3)]
 
 
@@ -62,8 +62,8 @@ def write_days(folder: Path, name: str) -> Path:
 
 
 def load(look: SourceLook) -> Settings:
-    """The configuration as the command line would read it; but for the head, only the source's sections are
-    not defaults.
+    """The configuration as the command line would read it; but for the head and its reserve, only the
+    source's sections are not defaults.
     """
     settings = Settings.model_validate(tomllib.loads(render_toml(look, "cards")))
     defaults = Settings(
@@ -72,6 +72,7 @@ def load(look: SourceLook) -> Settings:
         columns=settings.columns,
         features=settings.features,
         head=HeadSettings(kind="auto"),
+        threshold=ThresholdSettings(reserve=0.5),
         evaluation=EvaluationSettings(outside="hold"),
     )
     assert settings == defaults
