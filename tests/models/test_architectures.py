@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from models.detector.artifacts import load, save
 from models.detector.calibrate import calibrate, choose_score
 from models.detector.detector import train
+from models.detector.mixture import by_rule
 from models.detector.score_kinds import COMBINED, SCORES, parts_of
 from models.detector.scorer import Scorer
 from models.device import keras, reproducible, tf
@@ -77,7 +78,16 @@ def scorer(network: keras.Model, layout: Layout, model: ModelSettings) -> Scorer
     held_out = rows(layout, 400, 3)
     samples = Samples(held_out, held_out, held_out[:0])
     calibration = calibrate(
-        (network,), layout, model, held_out, held_out, samples, normals=400, seed=1, ranges=None
+        (network,),
+        layout,
+        model,
+        by_rule(model, layout),
+        held_out,
+        held_out,
+        samples,
+        normals=400,
+        seed=1,
+        ranges=None,
     )
     return Scorer((network,), layout, parts_of(model, layout), model.draws, calibration)
 
