@@ -129,7 +129,7 @@ def check_gate(night: Rehearsal) -> Check:
     if not validated.rows_quarantined:
         return Check("gate", True, f"{day}: all {rows:,} rows pass")
     broken = (
-        pl.read_parquet(validated.quarantine)
+        pl.read_parquet(validated.quarantine, glob=False)
         .group_by("rule", "column")
         .agg(rows=pl.struct("id", "copy").n_unique())
         .sort("rows", "rule", descending=[True, False])

@@ -86,4 +86,5 @@ class StreamedRows:
 
 
 def _read(path: Path, *columns: str) -> pl.DataFrame:
-    return pl.read_ipc(path, columns=list(columns) or None)
+    with path.open("rb") as file:  # a path may have the characters of patterns
+        return pl.read_ipc(file, columns=list(columns) or None)

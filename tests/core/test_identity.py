@@ -104,7 +104,7 @@ def test_a_key_added_with_a_neutral_default_keeps_the_hash(
 
 @pytest.mark.parametrize(
     ("section", "key", "value"),
-    [("source", "times", "utc"), ("head", "kind", "auto"), ("columns", "label_positive", ["Y"])],
+    [("source", "times", "utc"), ("head", "kind", "auto"), ("columns", "label_positive", ("Y",))],
 )
 def test_a_format_without_a_key_does_not_stand_for_another_value_of_it(
     settings: Settings, section: str, key: str, value: object

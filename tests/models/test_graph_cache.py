@@ -45,7 +45,8 @@ def test_a_graph_is_kept_and_one_that_is_cut_off_is_compiled_again(cache_home: P
     assert entry.stat().st_mtime_ns == written  # it was read
     entry.write_bytes(kept[: len(kept) // 2])
     assert score() == SCORES
-    assert score() == SCORES
+    (again,) = cache_home.rglob("*.pb")
+    assert again.stat().st_size > len(kept) // 2
 
 
 def test_the_folder_is_the_users_alone_and_forgets_what_is_old(cache_home: Path) -> None:

@@ -252,7 +252,8 @@ def test_scores_of_a_version_that_nobody_knows_are_not_published(kept: tuple[Set
         ("checks/models", "delete from models"),
         (
             "checks/shadow_scores",
-            "insert into shadow_scores by name select * exclude (entity, event_time, reasons, details) "
+            "insert into shadow_scores by name select * exclude "
+            "(entity, event_time, reasons, details, rank_alone, flagged_by) "
             "replace ('other' as model_version) "
             "from score_rows where rank = 1",
         ),
