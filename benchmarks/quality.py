@@ -92,18 +92,14 @@ def run_all(
     not be run.
     """
     from flows.console import show_progress
-    from flows.serving.prefect_server import starting_server
 
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(NIGHTSCORE_DATA=str(public_data()), NIGHTSCORE_PARTITIONS=str(folder / "partitions"))
-    os.environ.setdefault("PREFECT_HOME", str(folder / "prefect"))
     show_progress()
     rows: list[Row] = []
     failures: list[str] = []
     if not protocols:
         return rows, failures
-    with starting_server():
-        import flows.evaluation  # noqa: F401  what takes long to load
     for protocol in protocols:
         rows += kept(lambda protocol=protocol: run(protocol, folder, seeds), protocol.config, failures)
     return rows, failures
@@ -184,7 +180,7 @@ def newest_version(config: Path) -> ListedVersion:
 @cache
 def evaluated(config: Path, first: date, last: date, as_of: date) -> Evaluation:
     """A window of nights, which several protocols may have."""
-    from flows.serving.deployments import evaluate
+    from flows.plain import evaluate
 
     found: Evaluation = evaluate(config, first, last, as_of)[0]
     return found

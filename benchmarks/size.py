@@ -9,7 +9,6 @@ its version take beside the warehouse.
 
 import argparse
 import json
-import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,7 +74,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of each night")
     asked = parser.parse_args()
     with TemporaryDirectory(prefix="nightscore-size-") as folder:
-        os.environ["PREFECT_HOME"] = str(Path(folder) / "prefect")
         warehouse = measure(Path(folder) / "year", asked.nights, asked.rows)
         pages = page_bytes(Path(folder) / "night", asked.rows)
         print(json.dumps(warehouse | beside(pages, asked.rows, float(warehouse["bytes_per_row"]))))
@@ -298,7 +296,7 @@ def page_bytes(folder: Path, rows: int) -> dict[str, int]:
     from flows.console import show_progress
 
     show_progress()
-    from flows.serving.deployments import evaluate
+    from flows.plain import evaluate
 
     settings = found(folder)
     for offset in range((NIGHT - FIRST).days + 1):

@@ -69,7 +69,7 @@ def train(folder: Path, rows: int, bad_share: float) -> Measured:
     from flows.console import show_progress
 
     show_progress()
-    from flows.serving.deployments import retrain
+    from flows.plain import retrain
 
     retrain(folder / "nightscore.toml", NIGHT)
     return {"rows": TRAINING_ROWS * TRAINING_DAYS}
@@ -81,7 +81,7 @@ def night(folder: Path, rows: int, bad_share: float) -> Measured:
 
     show_progress()
     from flows import nightly as nights
-    from flows.serving.deployments import nightly
+    from flows.plain import nightly
     from flows.steps import Steps
 
     steps: dict[str, Measured] = {}
