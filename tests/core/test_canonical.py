@@ -33,28 +33,28 @@ def evaluated(value: str, expression: Callable[[str, DuckDBPyType], str]) -> obj
 
 
 @pytest.mark.parametrize("kind", WHOLE_TYPES)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(number=st.integers(-120, 120))
 def test_whole_numbers_of_any_type_are_digits(kind: str, number: int) -> None:
     assert evaluated(f"{number}::{kind}", canonical_text) == str(number)
     assert evaluated(f"{number}::{kind}", is_exact) is True
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(number=st.integers(-(2**53) + 1, 2**53 - 1))
 def test_a_double_is_its_digits(number: int) -> None:
     assert evaluated(f"({number})::double", canonical_text) == str(number)
     assert evaluated(f"({number})::double", is_exact) is True
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
 def test_other_numbers_read_back(value: float) -> None:
     text = evaluated(f"'{value!r}'::double", canonical_text)
     assert float(str(text)) == value
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(value=st.decimals(-9999, 9999, places=3, allow_nan=False))
 def test_a_decimal_is_the_double_of_its_value(value: Decimal) -> None:
     assert evaluated(f"'{value}'::decimal(12,3)", canonical_text) == evaluated(

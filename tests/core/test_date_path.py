@@ -23,7 +23,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(phases=(Phase.explicit, Phase.reuse, Phase.generate), deadline=None, max_examples=40)
+@settings(phases=(Phase.explicit, Phase.reuse, Phase.generate), max_examples=40)
 @given(day=st.dates(date(2000, 1, 1), date(2099, 12, 31)))
 def test_every_spelling_of_a_day_is_read_as_that_day_alone(path: str, day: date) -> None:
     dated = date_path(path)

@@ -62,7 +62,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
         business_date(datetime(2026, 1, 1, 2), ScheduleSettings())
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     zone=st.sampled_from(
         ["UTC", PARIS, "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kolkata"]

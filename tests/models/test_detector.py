@@ -239,7 +239,7 @@ def test_a_missing_or_unseen_value_is_stranger_than_the_normal_row(detector: Det
     feature=st.one_of(st.none(), st.integers(0, 7)),
     times=st.sampled_from([10.0, 100.0, 1e3, 1e6, 1e30]),
 )
-@settings(deadline=None, max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 def test_a_far_row_is_at_least_as_strange_as_it_was(
     by_kind: Detector, row: int, direction: list[float], feature: int | None, times: float
 ) -> None:
@@ -298,7 +298,7 @@ def test_scores_do_not_depend_on_the_order_of_rows(by_kind: Detector) -> None:
     cuts=st.lists(st.integers(0, 2_000), max_size=5),
     batch_rows=st.integers(400, 3_000),
 )
-@settings(deadline=None, max_examples=6, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=6, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 def test_scores_do_not_depend_on_the_batches(
     combined: Detector, headed: Detector, cuts: list[int], batch_rows: int
 ) -> None:

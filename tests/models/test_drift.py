@@ -82,7 +82,7 @@ def test_new_rows_of_the_same_distribution_are_far_below_every_limit() -> None:
     assert max(map(abs, found["error"].values())) < LIMITS.error_shift / 3
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.randoms(use_true_random=False), st.integers(0, 700))
 def test_the_order_of_rows_does_not_matter_and_batches_add_up(random: Random, cut: int) -> None:
     rows = week(2, 700)

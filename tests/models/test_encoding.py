@@ -3,7 +3,7 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.encoding.encoder import LARGEST, MAX_CODES, NEVER_MISSING, Encoder
@@ -114,7 +114,6 @@ def test_numeric_features_may_have_any_numeric_type(dtype: pl.DataType) -> None:
 
 @pytest.mark.slow
 @given(amount=anything, age=anything, constant=anything, channel=st.one_of(st.none(), st.text()))
-@settings(deadline=None)
 def test_every_row_is_encoded_as_finite_numbers(
     amount: float | None, age: float | None, constant: float | None, channel: str | None
 ) -> None:

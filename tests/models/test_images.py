@@ -115,7 +115,7 @@ def test_only_png_and_jpeg_are_read() -> None:
     assert not decode(pl.Series([bitmap]), COLOUR)[1].any()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     contents=st.lists(
         st.one_of(st.none(), st.binary(), st.binary().map(lambda tail: WHOLE[:24] + tail)), max_size=5

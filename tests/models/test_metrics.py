@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import (
     average_precision_score,
@@ -140,14 +140,12 @@ def any_rows(draw):
     )
 
 
-@settings(deadline=None)
 @given(any_rows())
 def test_metrics_are_shares_or_not_defined(rows):
     values = [metric(rows) for metric in EVERY.values()]
     assert all(np.isnan(value) or -1e-9 <= value <= 1 + 1e-9 for value in values)
 
 
-@settings(deadline=None)
 @given(any_rows(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_no_metric(rows, random):
     order = random.sample(range(rows.scores.size), rows.scores.size)
@@ -158,7 +156,6 @@ def test_the_order_of_rows_changes_no_metric(rows, random):
     )
 
 
-@settings(deadline=None)
 @given(any_rows())
 def test_a_monotone_change_of_the_scores_changes_no_metric(rows):
     changed = replace(rows, scores=np.exp(rows.scores / 3) - 5)
@@ -167,7 +164,6 @@ def test_a_monotone_change_of_the_scores_changes_no_metric(rows):
     )
 
 
-@settings(deadline=None)
 @given(any_rows())
 def test_a_weight_equals_copies_of_the_row(rows):
     copies = np.repeat(np.arange(rows.scores.size), rows.weight.astype(int))

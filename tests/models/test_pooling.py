@@ -27,7 +27,7 @@ def columns(found: list[tuple[str, int, float]]) -> tuple[pl.Series, pl.Series, 
     return pl.Series(versions), pl.Series(scores, dtype=pl.Float64), pl.Series(fixed)
 
 
-@settings(phases=PHASES, deadline=None, max_examples=200)
+@settings(phases=PHASES, max_examples=200)
 @given(rows)
 def test_rows_of_one_version_keep_their_order_and_p_values_decide_between_versions(
     found: list[tuple[str, int, float]],
@@ -43,7 +43,7 @@ def test_rows_of_one_version_keep_their_order_and_p_values_decide_between_versio
                     assert ranks[one] > ranks[other]
 
 
-@settings(phases=PHASES, deadline=None, max_examples=100)
+@settings(phases=PHASES, max_examples=100)
 @given(rows, st.dictionaries(st.sampled_from("abc"), st.sampled_from([0.01, 1.0, 1e6])))
 def test_the_scale_of_a_versions_scores_does_not_count(
     found: list[tuple[str, int, float]], scales: dict[str, float]

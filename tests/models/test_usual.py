@@ -23,7 +23,7 @@ def words(training: pl.DataFrame, row: dict[str, object]) -> dict[str, str]:
     return encoder.observed(frame).select(*texts).row(0, named=True)
 
 
-@settings(phases=PHASES, deadline=None, max_examples=60)
+@settings(phases=PHASES, max_examples=60)
 @given(
     scale=st.sampled_from([1e-6, 0.01, 1.0, 37.0, 1e5, 1e12]),
     shift=st.sampled_from([0.0, -3.0, 100.0]),
@@ -77,7 +77,7 @@ def test_a_category_has_its_share_of_the_training_rows() -> None:
     assert words(one, {"x": 1.0, "kind": "CASH"})["kind"] == "in all of the training rows"
 
 
-@settings(phases=PHASES, deadline=None, max_examples=60)
+@settings(phases=PHASES, max_examples=60)
 @given(
     share=st.floats(0.002, 0.045),
     rare=st.sampled_from([1.0, 3.0, 250.0, 1e6]),

@@ -252,7 +252,7 @@ def test_after_any_promotions_and_rollbacks_the_champions_are_those_of_the_rule_
         registry.add(version)
 
     def play_often(con: duckdb.DuckDBPyConnection) -> None:
-        @settings(max_examples=25, deadline=None)
+        @settings(max_examples=25)
         @given(steps=STEPS)
         def play(steps: list[tuple[str, date] | None]) -> None:
             con.execute("delete from promotions")

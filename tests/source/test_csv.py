@@ -249,7 +249,6 @@ def test_a_configuration_that_leaves_values_open_is_refused(source: dict[str, An
 
 @settings(
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    deadline=None,
     max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

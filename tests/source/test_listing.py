@@ -23,7 +23,6 @@ NAMES = st.text(st.sampled_from("ab1[]*?!-. _{}:,'ü%"), min_size=1, max_size=8)
 @pytest.mark.slow
 @settings(
     phases=PHASES,
-    deadline=None,
     max_examples=150,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -103,7 +103,6 @@ def judged_whole(data: Dataset, partition: Partition) -> tuple[Any, ...] | str:
 
 @pytest.mark.slow
 @settings(
-    deadline=None,
     max_examples=40,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

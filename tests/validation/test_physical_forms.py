@@ -208,7 +208,7 @@ def plain(with_sql: bool, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck), phases=PHASES)
+@settings(max_examples=8, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(data=st.data())
 def test_types_orders_and_files_change_nothing(
     data: st.DataObject, plain: dict[str, Any], with_sql: bool
@@ -220,7 +220,7 @@ def test_types_orders_and_files_change_nothing(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck), phases=PHASES)
+@settings(max_examples=8, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(data=st.data())
 def test_names_change_nothing(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     chosen = data.draw(st.permutations(NAMES), label="names")[: len(COLUMNS)]
@@ -235,7 +235,7 @@ def test_names_change_nothing(data: st.DataObject, tmp_path_factory: pytest.Temp
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck), phases=PHASES)
+@settings(max_examples=4, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(data=st.data())
 def test_columns_that_nobody_configured_change_nothing(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

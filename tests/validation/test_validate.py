@@ -825,7 +825,7 @@ def oracle(frame: pl.DataFrame) -> set[tuple[int, str, str]]:
     return {(row, *key) for key, bad in rules.items() for row in numbered.filter(bad)["row"]}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=DRAWN)
 @pytest.mark.slow
 def test_the_quarantined_rows_are_those_of_an_independent_check(
