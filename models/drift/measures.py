@@ -29,7 +29,7 @@ Certain = tuple[float, float]  # a figure, and the value nearest to 0 within its
 class Drift:
     """One feature, or `error`.
 
-    rows: of the nights, those below their thresholds. figures: by metric. over: the metrics beyond their limit.
+    rows: of the nights, those below their thresholds. figures: by metric. over: metrics beyond their limit.
     """
 
     feature: str
