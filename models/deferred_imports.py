@@ -1,4 +1,4 @@
-"""Modules that Great Expectations and scikit-learn import and a night never calls: a second of start-up.
+"""Modules that the libraries import and a night never calls: two seconds of its start-up.
 
 They are in place at once and executed at the first look at one of their attributes. So does
 `importlib.util.LazyLoader`, but before Python 3.12 another thread can see a module that is executed in part.
@@ -12,8 +12,16 @@ from threading import RLock
 from types import ModuleType
 from typing import Any
 
-DEFERRED = {"altair", "scipy.stats"}
-BEFORE = {"__spec__", "__class__"}  # what is looked at without executing the module
+DEFERRED = {
+    "altair",
+    "scipy.stats",
+    "sklearn.covariance",
+    "sklearn.metrics",
+    "tensorflow._api.v2.compat.v1",
+    "tensorflow._api.v2.compat.v1.compat",  # else executed with `compat.v1`, which Keras uses
+    "tensorflow._api.v2.compat.v2",
+}
+BEFORE = {"__spec__", "__class__", "__file__"}  # what is looked at without executing the module
 _executing = RLock()
 
 

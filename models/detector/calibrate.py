@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 import numpy as np
-from sklearn.metrics import average_precision_score
+from sklearn import metrics
 
 from models.detector.calibration import Calibration
 from models.detector.far import Ranges
@@ -125,7 +125,7 @@ def choose_score(
         parts, weight = ruled.parts, ruled.weight
         normality = fit_score(networks, layout, parts, model.draws, fit, validation[::2], seed, weight)
         scores = Scorer(networks, layout, parts, model.draws, normality).scores([rows])[1]
-        found[kind] = average_precision_score(labels, scores)
+        found[kind] = metrics.average_precision_score(labels, scores)
     best = max(found, key=lambda kind: found[kind])
     figures = ", ".join(f"{kind} {precision:.3f}" for kind, precision in found.items())
     log.info(

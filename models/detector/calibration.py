@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import ledoit_wolf
+from sklearn import covariance as covariances
 
 # encoded units: a component that is always reconstructed exactly must not outweigh all others
 LEAST_DEVIATION = 0.01
@@ -90,7 +90,7 @@ def whitening(residual: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDAr
     values = residual.astype(np.float64)
     mean = values.mean(axis=0)
     deviation = np.maximum(values.std(axis=0), LEAST_DEVIATION)
-    covariance, _ = ledoit_wolf((values - mean) / deviation, assume_centered=True)
+    covariance, _ = covariances.ledoit_wolf((values - mean) / deviation, assume_centered=True)
     eigenvalues, vectors = np.linalg.eigh(covariance)
     root = (vectors / np.sqrt(np.maximum(eigenvalues, LEAST_EIGENVALUE))) @ vectors.T / deviation
     return mean.astype(np.float32), root.astype(np.float32)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.metrics import average_precision_score
+from sklearn import metrics
 
 from models.detector.fit_score import fit_score
 from models.detector.score_kinds import (
@@ -72,7 +72,7 @@ def choose_mixture(
             networks, layout, parts, model.draws, fit, normal, seed, weight, is_local=mixture.is_local
         )
         scores = Scorer(networks, layout, parts, model.draws, normality).scores([rows])[1]
-        found[mixture] = average_precision_score(labels, scores, sample_weight=shares)
+        found[mixture] = metrics.average_precision_score(labels, scores, sample_weight=shares)
     best = max(found, key=lambda mixture: found[mixture])
     figures = ", ".join(f"{mixture} {precision:.3f}" for mixture, precision in found.items())
     log.info("combined by %s; average precision on %d known frauds: %s", best, len(anomalies), figures)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ks_2samp
+from scipy import stats
 
 from models.evaluation.metrics import LabelledRows, Metric, resample
 
@@ -76,5 +76,5 @@ def agreement(
     either = champion_alerts | challenger_alerts
     overlap = len(champion_alerts & challenger_alerts) / len(either) if either else 1.0
     return Agreement(
-        overlap, float(ks_2samp(champion_p_values, challenger_p_values, method="asymp").statistic)
+        overlap, float(stats.ks_2samp(champion_p_values, challenger_p_values, method="asymp").statistic)
     )

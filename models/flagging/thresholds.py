@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix_at_thresholds
+from sklearn import metrics
 
 from models.detector.calibration import Calibration
 from models.errors import ThresholdError
@@ -225,7 +225,7 @@ def _cuts(calibration: Calibration, strategy: str) -> _Cuts:
     _require_frauds(calibration, strategy)
     scores = np.concatenate([calibration.held_out, calibration.anomalies]).astype(np.float64)
     frauds = np.repeat([0, 1], [len(calibration.held_out), len(calibration.anomalies)])
-    _, normal, missed, found, cuts = confusion_matrix_at_thresholds(frauds, scores)
+    _, normal, missed, found, cuts = metrics.confusion_matrix_at_thresholds(frauds, scores)
     return _Cuts(
         scores=np.append(np.nextafter(cuts[0], np.inf), cuts),
         found=np.append(0.0, found),

@@ -4,8 +4,10 @@ environment.
 
 import glob
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import fsspec
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 def exact_pattern(path: str) -> str:
@@ -27,8 +29,10 @@ def is_file(path: str) -> bool:
     return is_remote(path) or Path(path).is_file()
 
 
-def filesystem_of(path: str) -> fsspec.AbstractFileSystem:
+def filesystem_of(path: str) -> "AbstractFileSystem":
     """Returns the filesystem of a path."""
+    import fsspec  # not needed to read a warehouse
+
     # An endpoint that does not answer fails within seconds. s3fs retries by itself, so botocore must not.
     timeouts = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 0}}
     return fsspec.core.url_to_fs(path, **({"config_kwargs": timeouts} if path.startswith("s3://") else {}))[0]
