@@ -15,7 +15,7 @@ from tasks.core.duckdb_types import is_number_or_boolean
 from tasks.source.row_json import source_images
 from tasks.source.row_rules import Rule, violations
 from tasks.source.view import SourceView
-from tasks.validation.expectations import CANONICAL, EXACT, FITS, Rules
+from tasks.validation.rules import CANONICAL, EXACT, FITS, Rules
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tasks.core.atomic_files import write_atomically
 from tasks.core.dataset import Dataset
 from tasks.core.masking import MASK
 from tasks.core.references import Partition
-from tasks.validation.expectations import RuleResult
+from tasks.validation.gate import RuleResult
 
 # The page of Great Expectations loads its style and scripts from the network. This page has the same sections
 # and needs neither; its policy keeps a browser from fetching anything, whatever a source value contains.

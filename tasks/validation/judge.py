@@ -21,17 +21,8 @@ from tasks.source.row_json import source_images
 from tasks.source.row_rules import Rule
 from tasks.source.view import SourceView
 from tasks.validation.counts import Counts, checked_value, count_suspects, key_of, parameters
-from tasks.validation.expectations import (
-    READABLE,
-    UNREADABLE,
-    Check,
-    RuleResult,
-    Rules,
-    merge,
-    partition_rules,
-    row_rules,
-    schema_rules,
-)
+from tasks.validation.gate import Check, RuleResult, merge
+from tasks.validation.rules import READABLE, UNREADABLE, Rules, partition_rules, row_rules, schema_rules
 
 CHUNK_CELLS = 1 << 25  # values that Great Expectations checks at once: 256 MiB
 NULL = "NULL"  # the type of a column that is null in all files, as Data Docs show it

@@ -23,8 +23,9 @@ from tasks.source.row_json import row_json
 from tasks.source.row_rules import configured_columns, missing_columns
 from tasks.source.view import SourceView, create_view, with_copies
 from tasks.validation.data_docs import write_page
-from tasks.validation.expectations import EXAMPLES, TYPES, RuleResult, gate
+from tasks.validation.gate import EXAMPLES, RuleResult, gate
 from tasks.validation.judge import judge_partition, judge_rows, judge_schema
+from tasks.validation.rules import TYPES
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["flows.nightly", "models.detector.detector", "tasks.validation.expectations"])
+FORKED.set_forkserver_preload(["flows.nightly", "models.detector.detector", "tasks.validation.gate"])
 
 
 class Running:

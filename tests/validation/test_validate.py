@@ -29,8 +29,8 @@ from tasks.core.errors import PartitionRejected, SourceError
 from tasks.core.references import Partition, Validated
 from tasks.core.row_sums import sum_of_ids
 from tasks.source.ingest import read_partition
-from tasks.validation import expectations, judge
-from tasks.validation import validate as gate
+from tasks.validation import gate, judge, rules
+from tasks.validation import validate as validation
 from tasks.validation.validate import validate, validate_partition
 
 DAY = date(2018, 7, 25)
@@ -93,7 +93,7 @@ def broken(validated: Validated) -> list[tuple[int | None, str, str]]:
 @contextmanager
 def watched(monkeypatch: pytest.MonkeyPatch, seen: list[pd.DataFrame]) -> Iterator[None]:
     """Collects the frames that Great Expectations gets."""
-    original = gate.gate
+    original = validation.gate
 
     @contextmanager
     def spy(day: date) -> Iterator[Any]:
@@ -101,7 +101,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, seen: list[pd.DataFrame]) -> Iterat
             yield lambda frame, rules, identities: (seen.append(frame), check(frame, rules, identities))[1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(gate, "gate", spy)
+        patch.setattr(validation, "gate", spy)
         yield
 
 
@@ -722,7 +722,7 @@ def test_great_expectations_gets_numpy_columns_and_only_those_with_rules(
     assert [(len(frame), sorted(frame.columns)) for frame in seen] == [
         (ROWS, []),
         (2, ["id"]),
-        (2, [f"{expectations.CANONICAL}channel", "at"]),
+        (2, [f"{rules.CANONICAL}channel", "at"]),
     ]
     assert {str(kind) for frame in seen for kind in frame.dtypes} == {"object", "float64"}
 
@@ -742,7 +742,7 @@ def test_nothing_is_left_in_the_temporary_folder(
 ) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    expectations._context.cache_clear()
+    gate._context.cache_clear()
     validated_day(tmp_path, replaced("amount", {1: None}))
     assert list((tmp_path / "tmp").iterdir()) == []
     assert capfd.readouterr() == ("", "")

@@ -1,42 +1,21 @@
-"""The rules of a partition as Great Expectations, and the rows that break them.
+"""The rules of a partition, as expectations of Great Expectations.
 
-A rule is one expectation: its `meta` holds the rule's name, its description is the text on Data Docs. Great
-Expectations gets pandas frames of NumPy columns, float64 for numbers and times, objects for text;
-Arrow-backed columns would be 13 times slower.
+A rule is one expectation: its `meta` holds the rule's name, its description is the text on Data Docs.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
-from functools import cache, partial
 from sys import float_info
-from threading import Lock
 from typing import Any
-from uuid import uuid4
 
-import great_expectations as gx
-import pandas as pd
-import polars as pl
-from great_expectations.core import ExpectationValidationResult
-from great_expectations.core.batch_definition import BatchDefinition
-from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
-from great_expectations.data_context.types.base import (
-    DataContextConfig,
-    InMemoryStoreBackendDefaults,
-    ProgressBarsConfig,
-)
-from great_expectations.execution_engine import pandas_execution_engine
 from great_expectations.expectations.expectation import Expectation
-from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.registry import get_expectation_impl
 
 from tasks.core import duckdb_types
 from tasks.core.canonical import may_be_inexact
 from tasks.core.dataset import ColumnRule, Dataset
 from tasks.core.duckdb_types import is_bytes, is_float, is_number_or_boolean
-from tasks.core.errors import PartitionRejected
 from tasks.source.row_json import source_images
 from tasks.source.row_rules import (
     INFINITE,
@@ -57,49 +36,6 @@ TYPES = {  # of each rule about a type: the regular expression that the type mat
 # Before the names of checked columns that are computed from a column of the source; no name has a null byte.
 EXACT, CANONICAL, FITS = "\0exact ", "\0canonical ", "\0fits "
 READABLE, UNREADABLE = "readable", "unreadable"  # the values that stand for an image
-EXAMPLES = 20
-_CONTEXT_LOCK = Lock()  # all threads share the context of Great Expectations
-RESULT_FORMAT = {
-    "result_format": "COMPLETE",
-    "return_unexpected_index_query": False,
-    "partial_unexpected_count": EXAMPLES,
-}
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """The result of Great Expectations for one rule.
-
-    rows: the rows that break the rule, id str and copy int64; empty for a rule about the whole partition.
-    checked, missing: number of rows checked, and how many of them are null.
-    examples: at most EXAMPLES values that break the rule, unmasked.
-    observed: the value found by a rule about the whole partition.
-    judged: number of rows that Great Expectations judged; None where a count left it none to judge.
-    """
-
-    expectation: ExpectationConfiguration
-    success: bool
-    rows: pl.DataFrame
-    checked: int = 0
-    missing: int = 0
-    examples: tuple[Any, ...] = ()
-    observed: Any = None
-    judged: int | None = None
-
-    @property
-    def rule(self) -> str:
-        return str(self.expectation.meta["rule"])
-
-    @property
-    def column(self) -> str | None:
-        """The column of the source that the rule is about; None of a rule across columns."""
-        column: str | None = self.expectation.meta.get("column") or self.expectation.kwargs.get("column")
-        return column
-
-    @property
-    def broken(self) -> int:
-        """The number of rows that break the rule."""
-        return self.rows.height
 
 
 def schema_rules(dataset: Dataset, view: SourceView) -> Rules:
@@ -186,93 +122,6 @@ def partition_rules(dataset: Dataset) -> Rules:
         _not_null(name),
         _rule("expect_column_values_to_be_unique", "unique_id", unique, column=name),
     ]
-
-
-Check = Callable[[pd.DataFrame, Rules, pl.DataFrame], tuple[RuleResult, ...]]
-
-
-@contextmanager
-def gate(day: date) -> Iterator[Check]:
-    """Yields a function that checks rules on a frame and returns one result per rule. Its third argument
-    holds the identity of each row of the frame.
-
-    Every gate has its own data source: gates in several threads do not interfere, and no frame outlives its
-    gate. The function raises PartitionRejected if a rule cannot be evaluated.
-    """
-    name = f"partition-{uuid4()}"
-    with _CONTEXT_LOCK:
-        sources = _context().data_sources
-        batch = (
-            sources.add_pandas(name).add_dataframe_asset("rows").add_batch_definition_whole_dataframe("rows")
-        )
-    try:
-        yield partial(_check, batch, day)
-    finally:
-        with _CONTEXT_LOCK:
-            sources.delete(name)
-
-
-def merge(chunks: Iterable[tuple[RuleResult, ...]]) -> tuple[RuleResult, ...]:
-    """Returns the results for a day from the results for its chunks."""
-    return tuple(_merge_rule(parts) for parts in zip(*chunks, strict=True))
-
-
-def _merge_rule(parts: Sequence[RuleResult]) -> RuleResult:
-    return RuleResult(
-        expectation=parts[0].expectation,
-        success=all(part.success for part in parts),
-        rows=pl.concat([part.rows for part in parts]),
-        checked=sum(part.checked for part in parts),
-        missing=sum(part.missing for part in parts),
-        examples=tuple(value for part in parts for value in part.examples)[:EXAMPLES],
-        judged=sum(part.judged or 0 for part in parts),
-    )
-
-
-@cache
-def _context() -> EphemeralDataContext:
-    """Returns the process's one context, in memory, which prints no progress and sends nothing."""
-    # Frames up to this size in bytes are hashed for a marker that is not used here.
-    pandas_execution_engine.HASH_THRESHOLD = 0
-    config = DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
-        progress_bars=ProgressBarsConfig(globally=False),
-        analytics_enabled=False,
-    )
-    return gx.get_context(mode="ephemeral", project_config=config)
-
-
-def _check(
-    batch: BatchDefinition[Any], day: date, frame: pd.DataFrame, rules: Rules, identities: pl.DataFrame
-) -> tuple[RuleResult, ...]:
-    suite = gx.ExpectationSuite("partition", expectations=list(rules))
-    outcomes = batch.get_batch({"dataframe": frame}).validate(suite, result_format=RESULT_FORMAT).results
-    found = [_rule_result(outcome, day, identities) for outcome in outcomes]
-    results = {(result.rule, result.expectation.kwargs.get("column")): result for result in found}
-    # Great Expectations reorders its results.
-    return tuple(results[rule.configuration.meta["rule"], getattr(rule, "column", None)] for rule in rules)
-
-
-def _rule_result(outcome: ExpectationValidationResult, day: date, identities: pl.DataFrame) -> RuleResult:
-    config, found = outcome.expectation_config, outcome.result
-    assert config is not None
-    result = RuleResult(
-        expectation=config,
-        success=bool(outcome.success),
-        rows=identities[found.get("unexpected_index_list") or []],
-        checked=found.get("element_count", 0),
-        missing=found.get("missing_count", 0),
-        examples=tuple(found.get("partial_unexpected_list", ())),
-        observed=found.get("observed_value"),
-        judged=found.get("element_count", 0),
-    )
-    if (outcome.exception_info or {}).get("raised_exception", True):
-        # The message of Great Expectations is left out: it may quote values of a private column.
-        name = result.column
-        raise PartitionRejected(
-            f"{day}: the rule {result.rule} of column {name} cannot be evaluated; fix quality.columns.{name}"
-        )
-    return result
 
 
 def _column_rules(
