@@ -7,7 +7,8 @@ import polars as pl
 
 from sql import identifier, literal
 from tasks.core.canonical import canonical_text
-from tasks.core.dataset import ColumnSettings, FeatureSettings
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import FeatureSettings
 from tasks.core.errors import FrameRefused, first_line
 from tasks.core.masking import mask_quoted
 from tasks.features.build import FEATURE, FeatureBatch, cast_features

@@ -2,7 +2,8 @@
 detector the answer, the date or nothing.
 """
 
-from tasks.core.dataset import ColumnSettings, FeatureSettings
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import FeatureSettings
 from tasks.core.duckdb_types import (
     is_boolean,
     is_bytes,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.core.dataset import ColumnSettings
+from tasks.core.column_settings import ColumnSettings
 from tasks.core.duckdb_types import is_integer, is_number, is_text, is_timestamp
 from tasks.core.errors import SourceError
 from tasks.operations.column_labels import LabelGuess, guess_labels

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from sql import identifier
-from tasks.core.dataset import ColumnSettings, Dataset
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import is_number, is_text
 from tasks.operations.column_looks import ColumnLook
 from tasks.source.label_values import label_value

@@ -8,7 +8,8 @@ from datetime import date
 
 import duckdb
 
-from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import Dataset, FeatureSettings
 from tasks.core.date_path import unescaped
 from tasks.core.duckdb_types import is_date, is_timestamp
 from tasks.core.errors import SourceError

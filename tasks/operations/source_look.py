@@ -5,7 +5,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tasks.core.dataset import ColumnSettings, FeatureSettings, legal_name
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import FeatureSettings, legal_name
 from tasks.core.date_path import FIELD, WILDCARD, unescaped
 from tasks.core.source_settings import SourceSettings
 from tasks.operations.column_looks import ColumnLook

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from models.settings import ImageSettings, ModelSettings, Section, ThresholdSettings, TrainingSettings
-from tasks.core.dataset import ColumnSettings, Dataset, FeatureSettings
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import Dataset, FeatureSettings
 from tasks.core.errors import NoChampion
 from tasks.registry.artifact_store import load
 from tasks.registry.versions import find_champion

@@ -10,7 +10,8 @@ from duckdb.sqltypes import DOUBLE, DuckDBPyType
 
 from sql import identifier, literal
 from tasks.core.canonical import as_number, canonical_text, may_be_inexact
-from tasks.core.dataset import ColumnRule, Dataset
+from tasks.core.column_settings import ColumnRule
+from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import is_float, is_image, is_text
 from tasks.core.errors import shown
 from tasks.core.sql_expressions import null_if_nan

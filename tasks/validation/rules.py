@@ -14,7 +14,8 @@ from great_expectations.expectations.registry import get_expectation_impl
 
 from tasks.core import duckdb_types
 from tasks.core.canonical import may_be_inexact
-from tasks.core.dataset import ColumnRule, Dataset
+from tasks.core.column_settings import ColumnRule
+from tasks.core.dataset import Dataset
 from tasks.core.duckdb_types import is_bytes, is_float, is_number_or_boolean
 from tasks.source.row_json import source_images
 from tasks.source.row_rules import (

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from flows.settings import Settings, load_settings
 from models.settings import ImageSettings
 from tasks.core import identity
-from tasks.core.dataset import ColumnRule
+from tasks.core.column_settings import ColumnRule
 from tasks.core.identity import run_identity, training_identity
 from tasks.publishing.ledger import committed_dates
 from tasks.registry.selection import select_models

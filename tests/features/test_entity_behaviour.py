@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tasks.core.dataset import ColumnSettings, Dataset
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import Dataset
 from tasks.core.references import Validated
 from tasks.core.row_sums import sum_of_ids
 from tasks.features.build import build_features, feature_batches

@@ -17,7 +17,8 @@ from detectors import FRAUDS, NASTY, NORMAL, images, photographs, tabular
 from polars.testing import assert_frame_equal
 
 import nightscore as ns
-from tasks.core.dataset import ColumnSettings, FeatureSettings
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import FeatureSettings
 from tasks.core.errors import EvaluationError, FrameRefused, NoChampion
 from tasks.features.frames import read_frame
 

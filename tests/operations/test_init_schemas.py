@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from flows.settings import Settings
-from tasks.core.dataset import ColumnSettings, FeatureSettings
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import FeatureSettings
 from tasks.core.source_settings import SourceSettings
 from tasks.operations.new_configuration import render_toml
 from tasks.operations.source_inspection import look_at

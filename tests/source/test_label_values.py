@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.core.dataset import ColumnSettings, Dataset
+from tasks.core.column_settings import ColumnSettings
+from tasks.core.dataset import Dataset
 from tasks.core.identity import run_identity, training_identity
 from tasks.labels.source_labels import read_labels
 from tasks.source.connection import connect, list_dates

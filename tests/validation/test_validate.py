@@ -24,7 +24,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core.dataset import ColumnRule, Dataset
+from tasks.core.column_settings import ColumnRule
+from tasks.core.dataset import Dataset
 from tasks.core.errors import PartitionRejected, SourceError
 from tasks.core.references import Partition, Validated
 from tasks.core.row_sums import sum_of_ids
