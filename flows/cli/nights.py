@@ -153,40 +153,6 @@ def publish(
 
 
 @app.command()
-def labels(
-    file: Annotated[
-        Path,
-        typer.Option(
-            "--file",
-            help="Parquet or CSV: id, label, known_at, source; partition_date if ids repeat; kind if known.",
-        ),
-    ],
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Record labels from a file; the next night evaluates again with them.
-
-    Example: nightscore labels --file chargebacks.csv
-    """
-    settings = load_settings(config)
-    from tasks.labels.label_file import record_labels
-
-    is_private = settings.columns.id in settings.columns.private
-    recorded = record_labels(settings.open_warehouse(), file, is_private=is_private)
-    if as_json:
-        print_json(dataclasses.asdict(recorded))
-        return
-    ids = ", ".join(map(repr, recorded.unknown_ids))
-    such_as = f" ({ids}{', ...' * (recorded.unknown > len(recorded.unknown_ids))})"
-    named = such_as if recorded.unknown_ids else ""
-    left_out = (
-        f"; {recorded.unknown:,} match no scored row and were left out{named}" if recorded.unknown else ""
-    )
-    say(f"{recorded.added:,} labels recorded, {recorded.known:,} were known already{left_out}.")
-
-
-@app.command()
 def train(
     as_of: AsOf,
     promote: Annotated[
