@@ -8,6 +8,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -68,8 +69,13 @@ def _rows_per_second(count: int) -> dict[str, int]:
     methods = {"graph": graph_distances(reference, layout)}
     for name in INDEXES:
         index = NearestNeighbors(n_neighbors=neighbours.NEIGHBOURS, algorithm=name).fit(reference)
-        methods[name] = lambda rows, index=index: index.kneighbors(rows)[0].mean(axis=1)
+        methods[name] = partial(_mean_distances, index)
     return {f"{name}_rows_per_second": _best(method, timed) for name, method in methods.items()}
+
+
+def _mean_distances(index: NearestNeighbors, rows: Encoded) -> np.ndarray:
+    distances: np.ndarray = index.kneighbors(rows)[0].mean(axis=1)
+    return distances
 
 
 def _best(method: Distances, rows: Encoded) -> int:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +26,7 @@ from protocols import PROTOCOLS, WEEKS, Protocol
 from quality_figures import Figures, figures_of, mean, mean_over_seeds, spread
 from quality_rows import Row, table
 
+from models.checks.baselines import BASELINES
 from tasks.core.evaluation_result import DETECTOR, Evaluation
 from tasks.core.populations import ALL
 from tasks.registry.listing import ListedVersion, list_versions
@@ -101,7 +102,7 @@ def run_all(
     if not protocols:
         return rows, failures
     for protocol in protocols:
-        rows += kept(lambda protocol=protocol: run(protocol, folder, seeds), protocol.config, failures)
+        rows += kept(partial(run, protocol, folder, seeds), protocol.config, failures)
     return rows, failures
 
 
@@ -128,16 +129,19 @@ def run(protocol: Protocol, folder: Path, seeds: tuple[int, ...]) -> Iterator[Ro
             f"there is no {public_data() / protocol.data}; set NIGHTSCORE_DATA to the folder of public "
             "data that has it"
         )
-    configs = [seeded(EXAMPLES / f"{protocol.config}.toml", folder, seed) for seed in seeds]
+    example = EXAMPLES / f"{protocol.config}.toml"
+    configs = [seeded(example, folder, seed, protocol.head) for seed in seeds]
     delay = timedelta(days=protocol.label_delay_days)
     judged = [
         [evaluated(config, *window, window[1] + delay) for window in protocol.windows] for config in configs
     ]
     by_seed = [mean([figures_of(window) for window in windows]) for windows in judged]
     version = newest_version(configs[0])
-    found = mean_over_seeds(by_seed)
+    means = mean_over_seeds(by_seed)
+    found = {name: figures for name, figures in means.items() if name in (protocol.judged, *BASELINES)}
+    has_head = protocol.judged == DETECTOR and version.training.get("head")
     for detector, figures in found.items():
-        own = detector == DETECTOR
+        own = detector == protocol.judged
         for metric in protocol.metrics:
             figure = figures[metric]
             reach, reached = _reach(protocol, found, metric) if own else (None, None)
@@ -145,7 +149,7 @@ def run(protocol: Protocol, folder: Path, seeds: tuple[int, ...]) -> Iterator[Ro
                 data=protocol.data,
                 protocol=protocol.about,
                 config=protocol.config,
-                detector=version.architecture if own else detector,
+                detector=f"{version.architecture}{' with a head' if has_head else ''}" if own else detector,
                 score=version.score if own else None,
                 metric=metric,
                 value=figure.value,
@@ -162,11 +166,14 @@ def run(protocol: Protocol, folder: Path, seeds: tuple[int, ...]) -> Iterator[Ro
             )
 
 
-def seeded(example: Path, folder: Path, seed: int) -> Path:
-    """Writes the configuration with this random seed into a folder of its own, and gives its path."""
-    config = folder / example.stem / f"seed-{seed}" / "nightscore.toml"
+def seeded(example: Path, folder: Path, seed: int, head: str | None = None) -> Path:
+    """Writes the configuration with this random seed, and this kind of head, into a folder of its own, and
+    gives its path.
+    """
+    config = folder / f"{example.stem}{'' if head is None else '-head'}" / f"seed-{seed}" / "nightscore.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(example.read_text().replace("[training]\n", f"[training]\nseed = {seed}\n"))
+    text = example.read_text().replace("[training]\n", f"[training]\nseed = {seed}\n")
+    config.write_text(text if head is None else f'{text}\n[head]\nkind = "{head}"\n')
     return config
 
 
@@ -201,12 +208,13 @@ def chosen_on(text: str) -> str:
 
 def _reach(protocol: Protocol, found: dict[str, Figures], metric: str) -> tuple[float | None, bool | None]:
     """What the detector is to reach, a figure or the best of its rivals, and whether it does."""
-    value = found[DETECTOR][metric].value
-    reach = protocol.reach.get(metric)
+    value = found[protocol.judged][metric].value
+    no_model = found["no_model"][metric].value
+    reach = 2 * no_model if metric in protocol.doubled and no_model else protocol.reach.get(metric)
     if reach is None:
         if metric not in protocol.unbeaten:
             return None, None
-        rivals = protocol.rivals or [name for name in found if name != DETECTOR]
+        rivals = [name for name in found if name != protocol.judged]
         reach = max(other for name in rivals if (other := found[name][metric].value) is not None)
     return reach, value is not None and value >= reach - TIE
 

@@ -6,6 +6,7 @@ from dataclasses import astuple
 import numpy as np
 
 from tasks.core.evaluation_result import DETECTOR, Confusion, Curve, Evaluation, Figure
+from tasks.evaluation.baseline_scores import WITHOUT_HEAD
 
 PRECISION = 0.60  # recall is told at this precision
 
@@ -13,7 +14,9 @@ Figures = dict[str, Figure]
 
 
 def figures_of(judged: Evaluation) -> dict[str, Figures]:
-    """Every figure of the detector (DETECTOR) and of each baseline, by name."""
+    """Every figure of the detector (DETECTOR), of each baseline, and of the networks alone (WITHOUT_HEAD), by
+    name: a version without a head has its own there.
+    """
     assert judged.ranking is not None
     assert judged.confusion is not None
     own = judged.confusion
@@ -25,6 +28,7 @@ def figures_of(judged: Evaluation) -> dict[str, Figures]:
         )
         at_precision = Figure(recall_at_precision(judged.curves[name].precision_recall, PRECISION))
         found[name] = {**verdicts(counts), f"recall_at_precision_{PRECISION:.2f}": at_precision, **ranked}
+    found.setdefault(WITHOUT_HEAD, found[DETECTOR])
     return found
 
 

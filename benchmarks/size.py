@@ -12,6 +12,7 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -79,7 +80,7 @@ def main() -> None:
         print(json.dumps(warehouse | beside(pages, asked.rows, float(warehouse["bytes_per_row"]))))
 
 
-def measure(folder: Path, nights: int, rows: int) -> dict[str, object]:
+def measure(folder: Path, nights: int, rows: int) -> dict[str, Any]:
     """Publishes the nights and stores their labels; gives bytes per published row of the warehouse and of
     the floor.
     """
@@ -224,7 +225,7 @@ def staged(source: pl.DataFrame, path: Path) -> Path:
     likely twentieth.
     """
     good = source.with_row_index("row").filter(pl.col("amount") >= 0)
-    draw = np.random.default_rng(good["row"].sum())
+    draw = np.random.default_rng(int(good["row"].sum()))
     values = good.select(NAMES).to_numpy()
     error = (
         np.square(values[:, 1:] + draw.normal(0, 0.1, values[:, 1:].shape)).mean(axis=1).astype(np.float32)

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -40,7 +41,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="nightscore-speed-") as name:
         folder = Path(name)
         (folder / "nightscore.toml").write_text(CONFIG + model_section(asked.score, asked.hidden))
-        run = lambda part: run_part(part, folder, asked.rows, asked.bad_share)  # noqa: E731
+        run = partial(run_part, folder=folder, rows=asked.rows, bad_share=asked.bad_share)
         run("simulate")
         run("train")
         shutil.copy(folder / WAREHOUSE, folder / "trained.duckdb")

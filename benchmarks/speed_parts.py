@@ -60,6 +60,7 @@ def simulate(folder: Path, rows: int, bad_share: float) -> Measured:
             part = pl.DataFrame({"id": ids} | dict(zip(NAMES, values.T, strict=True))).to_arrow()
             writer = writer or pq.ParquetWriter(path, part.schema)
             writer.write_table(part)
+        assert writer is not None
         writer.close()
     return {"mb": round(partition_file(folder, NIGHT).stat().st_size / 1e6)}
 
@@ -93,7 +94,7 @@ def night(folder: Path, rows: int, bad_share: float) -> Measured:
             steps[step.name] = found
             return result
 
-    nights.Steps = Measuring  # type: ignore[misc]
+    nights.Steps = Measuring  # type: ignore[attr-defined]
     done = nightly(folder / "nightscore.toml", NIGHT)
     if (done.status, done.rows_source) != ("committed", rows):
         raise SystemExit(f"the night is {done.status} with {done.rows_source} rows; {rows} were to be")

@@ -25,7 +25,7 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
         f"evaluated with the labels known at the end of {evaluation.as_of}\n"
     )
     from tasks.core.populations import ALL
-    from tasks.pages.report import COUNTED, KIND_COLUMNS, counted, kind_cells, quarantined
+    from tasks.pages.report import COUNTED, counted, kind_cells, kind_columns, quarantined
     from tasks.pages.report_text import kinds_of, lead, warning, with_and_without
 
     say(lead(evaluation) + "\n")
@@ -51,7 +51,8 @@ def evaluation_tables(evaluation: "Evaluation") -> None:
         _ranking_table(evaluation.ranking, "Nightscore and its baselines on these rows (95% intervals)")
     if evaluation.kinds:
         say("\n" + kinds_of(evaluation))
-        data_table([*map(str.lower, KIND_COLUMNS)], list(map(kind_cells, evaluation.kinds)), "Recall by kind")
+        columns = [*map(str.lower, kind_columns(evaluation))]
+        data_table(columns, list(map(kind_cells, evaluation.kinds)), "Recall by kind")
     if evaluation.without_label_derived:
         _ranking_table(evaluation.without_label_derived, "The same without the label-derived features")
         if differences := with_and_without(evaluation):

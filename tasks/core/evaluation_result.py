@@ -188,13 +188,16 @@ class KindLine:
     """The frauds of one kind among the evaluated rows.
 
     kind: None for frauds whose kind is not known. rows: their number. frauds, frauds_flagged: all, and those
-    that were flagged; each row counts its sample weight.
+    that were flagged; each row counts its sample weight. frauds_known, frauds_unknown: the flagged ones by
+    their pattern; None where no evaluated row is on a shared list.
     """
 
     kind: str | None
     rows: int
     frauds: float
     frauds_flagged: float
+    frauds_known: float | None = None
+    frauds_unknown: float | None = None
 
     @property
     def recall(self) -> float | None:

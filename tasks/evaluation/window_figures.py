@@ -17,6 +17,7 @@ from models.evaluation.metrics import (
     resample,
 )
 from models.evaluation.pooling import pooled_ranks
+from models.flagging.reserve import KNOWN, UNKNOWN
 from tasks.core.dataset import Dataset
 from tasks.core.evaluation_result import (
     DETECTOR,
@@ -122,14 +123,16 @@ def with_figures(
 
 
 def recall_by_kind(rows: pl.DataFrame) -> tuple[KindLine, ...]:
-    """How many of the frauds of each kind are flagged, the most frequent kind first, those of no known kind
-    last; nothing where no kind is known.
+    """How many of the frauds of each kind are flagged, and by which order of a shared list; the most frequent
+    kind first, those of no known kind last; nothing where no kind is known.
     """
     frauds = rows.filter("label")
     if not frauds["kind"].count():
         return ()
     flagged = pl.col("weight").filter("is_flagged").sum().alias("flagged")
-    kinds = frauds.group_by("kind").agg(pl.len().alias("rows"), pl.col("weight").sum(), flagged)
+    by_order = [pl.col("weight").filter(flagged_by=each).sum().alias(each) for each in (KNOWN, UNKNOWN)]
+    columns = [flagged, *(by_order if rows["flagged_by"].count() else [])]
+    kinds = frauds.group_by("kind").agg(pl.len().alias("rows"), pl.col("weight").sum(), *columns)
     ordered = kinds.sort(pl.col("kind").is_null(), "rows", "kind", descending=[False, True, False])
     return tuple(KindLine(*line) for line in ordered.iter_rows())
 

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 DEFAULTS = ReportSettings()
 FLAG_METRICS = ("precision", "recall", "f1")
 UNKNOWN = Figure(None)
-KIND_COLUMNS = ("Kind", "Frauds", "Flagged", "Recall")
+PATTERN_COLUMNS = ("Known pattern", "Unknown pattern")
 COUNTED = ("Rows", "Alerts", "Flagged", "Labelled", "Caught", "Frauds")
 
 
@@ -84,6 +84,8 @@ def render(evaluation: Evaluation, settings: ReportSettings = DEFAULTS) -> str:
             flag_figures=[name for name in FLAG_METRICS if ranking and name in ranking.detector],
             threshold=between(evaluation.thresholds),
             kinds_of=kinds_of(evaluation),
+            kind_columns=kind_columns(evaluation),
+            kind_cells=kind_cells,
             populations=POPULATIONS,
             standing=standing,
             counted=counted,
@@ -117,8 +119,21 @@ def counted(counts: Counts) -> list[float | None]:
 
 
 def kind_cells(line: KindLine) -> list[str]:
-    """Returns the values of the KIND_COLUMNS as text."""
-    return [line.kind or "not known", count(line.frauds), count(line.frauds_flagged), figure(line.recall)]
+    """Returns the values of the kind_columns as text."""
+    by_pattern = [] if line.frauds_known is None else [count(line.frauds_known), count(line.frauds_unknown)]
+    return [
+        line.kind or "not known",
+        count(line.frauds),
+        count(line.frauds_flagged),
+        *by_pattern,
+        figure(line.recall),
+    ]
+
+
+def kind_columns(evaluation: Evaluation) -> list[str]:
+    """Returns the columns of the recall by kind: where a list is shared, with those of its two orders."""
+    shared = any(line.frauds_known is not None for line in evaluation.kinds)
+    return ["Kind", "Frauds", "Flagged", *(PATTERN_COLUMNS if shared else []), "Recall"]
 
 
 def quarantined(evaluation: Evaluation) -> int:
@@ -161,7 +176,7 @@ def markdown(evaluation: Evaluation, page: Path | None = None) -> str:
         parts.append(_table(["Rows of", *map(words, names)], rows))
     if evaluation.kinds:
         parts.append(kinds_of(evaluation))
-        parts.append(_table(KIND_COLUMNS, map(kind_cells, evaluation.kinds)))
+        parts.append(_table(kind_columns(evaluation), map(kind_cells, evaluation.kinds)))
     nights = [
         [night.date, *map(count, (night.quarantined, *counted(night.counts[ALL]))), night.model_version]
         for night in evaluation.nights

@@ -90,10 +90,12 @@ def warning(evaluation: Evaluation) -> str | None:
 def kinds_of(evaluation: Evaluation) -> str:
     """Returns of which rows the recall by kind is, in words."""
     weights = "; each row counts its sample weight" if evaluation.weighted else ""
+    shared = any(line.frauds_known is not None for line in evaluation.kinds)
+    orders = ", and by which order of a shared list" if shared else ""
     whose = "of all entities" if evaluation.population == ALL else "of entities not known to be compromised"
     return (
         f"The {count(evaluation.positives)} frauds among the {count(evaluation.rows)} evaluated rows, those "
-        f"{whose}, by the kind that a label names: how many of them were flagged{weights}."
+        f"{whose}, by the kind that a label names: how many of them were flagged{orders}{weights}."
     )
 
 

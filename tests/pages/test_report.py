@@ -6,13 +6,24 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 from browsing import Page
 
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves, distribution
 from models.evaluation.metrics import LabelledRows, confusion, measure, metrics, resample
-from tasks.core.evaluation_result import AlertLine, Counts, Evaluation, Figure, NightLine, Ranking, Reason
+from tasks.core.evaluation_result import (
+    AlertLine,
+    Counts,
+    Evaluation,
+    Figure,
+    KindLine,
+    NightLine,
+    Ranking,
+    Reason,
+)
+from tasks.evaluation.window_figures import recall_by_kind
 from tasks.pages.charts import TEMPLATES, axis, figure, log_axis, score, steps, words
 from tasks.pages.report import markdown, render, report, write_report
 from tasks.pages.report_charts import STYLES
@@ -341,6 +352,40 @@ def test_a_warning_is_shown_if_a_baseline_equals_the_detector(evaluation):
     assert "Mahalanobis" not in warning(equal)
     assert warning(equal) in render(equal)
     assert warning(equal) in markdown(equal)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_recall_by_kind_says_which_order_of_a_shared_list_found_a_fraud(evaluation, shared):
+    rows = pl.DataFrame(
+        {
+            "label": [True] * 5 + [False] * 2,
+            "kind": ["leaked", "leaked", "leaked", "lost", None, None, None],
+            "is_flagged": [True, True, False, True, False, True, True],
+            "flagged_by": [
+                "known pattern",
+                "unknown pattern",
+                None,
+                "known pattern",
+                None,
+                None,
+                "known pattern",
+            ],
+            "weight": [1.0, 2, 1, 1, 1, 1, 1],
+        }
+    )
+    kinds = recall_by_kind(rows if shared else rows.with_columns(flagged_by=pl.lit(None, pl.String)))
+    orders = [(1.0, 2.0), (1.0, 0.0), (0.0, 0.0)] if shared else [(None, None)] * 3
+    assert kinds == (
+        KindLine("leaked", 3, 4.0, 3.0, *orders[0]),
+        KindLine("lost", 1, 1.0, 1.0, *orders[1]),
+        KindLine(None, 1, 1.0, 0.0, *orders[2]),
+    )
+    text = Page(render(replace(evaluation, kinds=kinds))).text
+    found = {
+        True: "Known pattern Unknown pattern Recall leaked 4 3 1 2 0.750",
+        False: "Recall leaked 4 3 0.750",
+    }
+    assert ["Known pattern" in text, found[shared] in " ".join(text.split())] == [shared, True]
 
 
 def test_the_page_says_where_the_features_built_from_labels_help(evaluation):

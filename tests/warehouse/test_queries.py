@@ -63,8 +63,8 @@ class Example:
 
 
 def configure(folder: Path, data: Path) -> Path:
-    """The example of the public card transactions, made small, with a rule that exactly one row of the
-    nights breaks.
+    """The example of the public card transactions, made small, without its head, whose window is long, and
+    with a rule that exactly one row of the nights breaks.
     """
     text = (
         (ROOT / "examples" / "card_transactions.toml")
@@ -76,6 +76,8 @@ def configure(folder: Path, data: Path) -> Path:
         "members = 3": "members = 1",
         "epochs = 40": "epochs = 2",
         "window_days = 7": "window_days = 3",
+        'kind = "auto"': 'kind = "none"',
+        'strategy = "budget"\nvalue = 100\nreserve = 0.5': 'strategy = "train_quantile"\nvalue = 0.99\n#',
         "max = 100000.0": f"max = {second_largest(data)}",
     }.items():
         assert old in text
