@@ -81,12 +81,12 @@ class _Description(BaseModel):
 
     format: changes when older versions of Nightscore cannot read the folder. Format 1 has only the moments of
     residuals of a `Normality`, format 2 has no tails, format 3 no parts, format 4 no head and no spacing of
-    the reference. No release wrote format 5.
+    the reference, format 6 no logarithms. No release wrote format 5.
     parts: of a Detector; in formats without them, those of `_former_parts`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    format: Literal[1, 2, 3, 4, 6] = 6
+    format: Literal[1, 2, 3, 4, 6, 7] = 7
     encoder: Encoder
     settings: ModelSettings
     parts: tuple[str, ...] | None = None

@@ -51,9 +51,18 @@ def calibrate(
     images. Raises TrainingError where the scores are not
     finite, or all the same.
     """
-    parts, weight, is_local = mixture.parts, mixture.weight, mixture.is_local
+    parts = mixture.parts
     normality = fit_score(
-        networks, layout, parts, model.draws, fit, validation, seed, weight, is_local=is_local
+        networks,
+        layout,
+        parts,
+        model.draws,
+        fit,
+        validation,
+        seed,
+        mixture.weight,
+        is_local=mixture.is_local,
+        in_logarithms=mixture.in_logarithms,
     )
     if ranges is not None:
         normality = replace(normality, ranges=ranges)

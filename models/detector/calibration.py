@@ -28,6 +28,8 @@ class Normality:
     reference: float32 (rows, width), see `neighbours`; without rows for a score that needs none.
     spacing: float32 (rows,), of the reference, see `neighbours.find_spacing`; 1 where distances are plain,
         and without rows for versions of an earlier format.
+    logarithms: float32 (3, numeric features), in which distances are measured, see `find_logarithms`; (0, 0)
+        where they are in encoded units.
     refine_above: the score by the first reference rows beyond which the whole reference is searched.
     first_scale: float32, by which nearer distances from the first rows are multiplied, to be comparable with
     those from the whole.
@@ -41,6 +43,7 @@ class Normality:
     residual_root: NDArray[np.float32]
     reference: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
     spacing: NDArray[np.float32] = field(default_factory=_nothing, kw_only=True)
+    logarithms: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)
     refine_above: np.float32 = field(default=np.float32(np.inf), kw_only=True)
     first_scale: np.float32 = field(default=np.float32(1), kw_only=True)
     tails: NDArray[np.float32] = field(default_factory=_no_rows, kw_only=True)

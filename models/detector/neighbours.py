@@ -8,12 +8,13 @@ two different codes are the square root of 2 apart.
 import numpy as np
 from numpy.typing import NDArray
 
+from models.detector.logarithms import NO_LOGARITHMS, Logarithms, of_heavy_tails
 from models.device import tf
 from models.encoding.layout import Layout
 from models.encoding.samples import MOST_CELLS, Encoded
 from models.networks.dense import expand
 
-NEIGHBOURS = 10
+NEIGHBOURS, OF_LOGARITHMS = 10, 20  # the latter in logarithms: docs/figures.md
 # more rows gain nothing on public sets, and half as many lose a point of average precision: docs/figures.md
 REFERENCE_ROWS = 4_096
 # rows scored at once: their distances from the whole reference stay in the processor's cache
@@ -68,18 +69,25 @@ def contributions(
     layout: Layout,
     without_itself: bool | tf.Tensor = False,
     spacing: Spacing = NO_SPACING,
+    logarithms: Logarithms = NO_LOGARITHMS,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns each column's share of the mean distance of rows (rows, width) from their NEIGHBOURS nearest
-    rows of the reference, float32 (rows, width), at least 0; and the mean of those neighbours, in the form of
-    a network's output (rows, outputs).
+    """Returns each column's share of the mean distance of rows (rows, width) from their nearest rows of the
+    reference, float32 (rows, width), at least 0; and the mean of those neighbours, in the form of a network's
+    output (rows, outputs).
 
-    reference: float32, more than NEIGHBOURS rows; see `padded`.
+    reference: float32, more rows than there are neighbours; see `padded`.
     without_itself: whether one reference row that equals the row is left out, for rows of the reference.
     spacing: of the reference; the distance is divided by its mean over the neighbours to the power of
         LOCALITY.
+    logarithms: in which the OF_LOGARITHMS nearest rows are found and measured; without them, the NEIGHBOURS
+        nearest ones in encoded units.
     """
-    chosen = _nearest(encoded, reference, layout, NEIGHBOURS + 1)
-    near = tf.gather(reference, chosen)
+    measured, count = tf.convert_to_tensor(reference), NEIGHBOURS
+    if logarithms.shape[1]:
+        encoded, measured = (of_heavy_tails(rows, logarithms, layout) for rows in (encoded, measured))
+        count = OF_LOGARITHMS
+    chosen = _nearest(encoded, measured, layout, count + 1)
+    near = tf.gather(measured, chosen)
     squares = _squares(encoded[:, None, :], near, layout)
     distances = tf.sqrt(tf.reduce_sum(squares, axis=-1))
     shares = squares / tf.maximum(distances, np.finfo(np.float32).tiny)[:, :, None]  # 0 for the row itself
@@ -88,7 +96,7 @@ def contributions(
     among = expand(tf.convert_to_tensor(reference), layout)
     # sliced after the gather: before it, XLA searches the neighbours once more for every column
     expected = tf.reduce_mean(tf.gather(among, chosen)[:, :-1], axis=1)
-    distance = tf.reduce_sum(shares, axis=1) / NEIGHBOURS
+    distance = tf.reduce_sum(shares, axis=1) / count
     if not spacing.shape[0]:
         return distance, expected
     around = tf.reduce_mean(tf.gather(tf.convert_to_tensor(spacing), chosen)[:, :-1], axis=1)
@@ -102,9 +110,9 @@ def _squares(rows: tf.Tensor, near: tf.Tensor, layout: Layout) -> tf.Tensor:
     return tf.concat([values, 2 * codes], axis=-1)
 
 
-def _nearest(encoded: tf.Tensor, reference: Encoded, layout: Layout, count: int) -> tf.Tensor:
+def _nearest(encoded: tf.Tensor, reference: tf.Tensor, layout: Layout, count: int) -> tf.Tensor:
     """Returns the positions of the nearest rows of the reference, nearest first, int32 (rows, count)."""
-    rows, among = expand(encoded, layout), expand(tf.convert_to_tensor(reference), layout)
+    rows, among = expand(encoded, layout), expand(reference, layout)
     # |x - r|^2 = |x|^2 - closeness, and the first term is the same for every r
     closeness = 2 * tf.matmul(rows, among, transpose_b=True) - tf.reduce_sum(tf.square(among), axis=-1)
     closeness = tf.where(tf.math.is_nan(reference[:, 0]), -np.inf, closeness)

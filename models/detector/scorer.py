@@ -211,9 +211,11 @@ class Scorer:
         """Returns, for each part, contributions (rows, width) and output (rows, outputs) of each network; of
         neighbours, one pair.
         """
-        reference, spacing = self.normality.reference, self.normality.spacing
+        normal, without_itself = self.normality, self.without_itself
+        reference, spacing, logarithms = normal.reference, normal.spacing, normal.logarithms
+        among = reference, self.layout, without_itself, spacing, logarithms
         return [
-            [neighbours.contributions(encoded, reference, self.layout, self.without_itself, spacing)]
+            [neighbours.contributions(encoded, *among)]
             if name == NEIGHBOURS
             else [
                 (self._of_residual(name, encoded, member, components), output)

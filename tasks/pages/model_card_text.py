@@ -37,9 +37,9 @@ SCORES = {
         "units{local}, estimated from 512 of them for rows that are near these; no network decides it."
     ),
     "combined": (
-        "How surprising the row's distance from the nearest training rows{local} is, plus {weight:g} times "
-        "how surprising its residual is, by {part}: -log of the share of normal rows with a higher value, "
-        "continued beyond them by a generalised Pareto tail."
+        "How surprising the row's distance from the nearest training rows{local}{logarithms} is, plus "
+        "{weight:g} times how surprising its residual is, by {part}: -log of the share of normal rows with a "
+        "higher value, continued beyond them by a generalised Pareto tail."
     ),
 }
 OF_NUMBERS = (
@@ -153,10 +153,13 @@ def methods(detector: Detector, facts: CardFacts, *, is_image: bool) -> list[tup
 
 def _score_of(detector: Detector) -> str:
     tails, spacing = detector.calibration.tails, detector.calibration.spacing
+    taken = int((detector.calibration.logarithms[1:2] > 0).sum())
+    features = detector.encoder.layout.numeric
     return SCORES[_kind(detector)].format(
         weight=tails[0, -1] if len(tails) else 1,
         part=detector.parts[0],
         local=", by how far apart these lie" if (spacing != 1).any() else "",
+        logarithms=f", in logarithms for {taken} of {features} numeric features," if taken else "",
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from models.detector.artifacts import load, save
 from models.detector.calibration import Normality
@@ -81,14 +82,18 @@ def test_a_folder_of_an_earlier_format_scores_without_what_came_later(
     assert (earlier.score(frame).score < whitened.score(frame).score).all() == (number == 1)
 
 
-def test_a_reference_of_an_earlier_format_measures_distances_alone(
-    detector: Detector, tmp_path: Path
+@pytest.mark.parametrize(
+    "other", [{"spacing": NO_SPACING}, {"logarithms": np.array([[0] * 4, [1] * 4, [2] * 4], np.float32)}]
+)
+def test_a_stored_detector_keeps_how_it_measures_distances(
+    detector: Detector, tmp_path: Path, other: dict[str, NDArray[np.float32]]
 ) -> None:
+    """One of an earlier format has neither spacing nor logarithms."""
     folder, frame = tmp_path / "v0", rows(50, seed=2)
-    without = replace(detector, calibration=replace(detector.calibration, spacing=NO_SPACING))
-    save(without, folder)
+    changed = replace(detector, calibration=replace(detector.calibration, **other))
+    save(changed, folder)
     again = load(folder).score(frame).score
-    assert (again == without.score(frame).score).all()
+    assert (again == changed.score(frame).score).all()
     assert (again != detector.score(frame).score).any()
 
 

@@ -18,16 +18,18 @@ from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from models.detector import mixture
+from models.detector import logarithms, mixture
 from models.detector.detector import Detector, train
 from models.detector.explanation import REASONS
 from models.detector.fit_score import fit_score
-from models.detector.mixture import FEWEST_FRAUDS, Mixture
+from models.detector.logarithms import LEAST_UNIT, find_logarithms
+from models.detector.mixture import FEWEST_FRAUDS, Mixture, by_rule
 from models.detector.neighbours import (
     FIRST_ROWS,
     LEAST_SPACING,
     NEIGHBOURS,
     NO_SPACING,
+    OF_LOGARITHMS,
     contributions,
     find_spacing,
     padded,
@@ -126,11 +128,17 @@ def by_kind(
     combined: Detector,
     headed: Detector,
 ) -> Detector:
-    """One detector for each kind of score; two networks for two of them. And a denoiser, by the combined, and
-    one with a head on known frauds.
+    """One detector for each kind of score; two networks for two of them. And a denoiser, by the combined with
+    distances in logarithms of every feature, and one with a head on known frauds.
     """
     if request.param == "denoiser":
-        return train(ROWS, NUMERIC, CATEGORICAL, DENOISER, TRAINING)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(logarithms, "HEAVY_TAIL", 0.0)
+            patched.setattr(
+                "models.detector.detector.choose_mixture",
+                lambda networks, layout, model, *_: replace(by_rule(model, layout), in_logarithms=True),
+            )
+            return train(ROWS, NUMERIC, CATEGORICAL, DENOISER, TRAINING)
     shared = {"whitened": detector, "error": ensemble, "neighbours": by_distance, COMBINED: combined}
     shared |= {"head": headed}
     return shared.get(request.param) or trained(request.param)
@@ -162,18 +170,22 @@ def test_the_default_score_is_combined_but_for_images() -> None:
     assert parts_of(ModelSettings(), wide) == ("error", "neighbours")
 
 
-@pytest.mark.parametrize(("frauds", "best", "chosen"), [(FEWEST_FRAUDS - 1, 0, 0), (FEWEST_FRAUDS, 3, 3)])
+@pytest.mark.parametrize(
+    ("frauds", "power", "best"), [(FEWEST_FRAUDS - 1, 1, 0), (FEWEST_FRAUDS, 1, 3), (FEWEST_FRAUDS, 3, 6)]
+)
 def test_a_mixture_is_what_ranks_known_frauds_best_where_there_are_enough(
-    frauds: int, best: int, chosen: int, monkeypatch: pytest.MonkeyPatch
+    frauds: int, power: int, best: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the rule's error of a denoiser and of a little of its whitened residual, by local and plain
-    distances; each validation row stands for its share of the normal rows.
+    distances, and in logarithms where a tail is heavy; each validation row stands for its share of the normal
+    rows.
     """
     layout = Layout(numeric=9, indicators=0, categories=(), owners=tuple(range(9)))
     model = DENOISER.model_copy(update={"score": COMBINED})
     network = ARCHITECTURES["denoiser"](layout, model, 1)
-    rows = np.random.default_rng(1).normal(size=(1_000, 9)).astype(np.float32)
-    precisions = iter(np.arange(4) == best)
+    rows = np.random.default_rng(1).normal(size=(1_000, 9)).astype(np.float32) ** power
+    candidates = 8 if power > 1 else 4
+    precisions = iter(np.arange(candidates) == best)
 
     def precision(labels: np.ndarray, scores: np.ndarray, sample_weight: np.ndarray) -> float:
         assert sample_weight[labels == 0].sum() == pytest.approx(7_000)
@@ -185,10 +197,14 @@ def test_a_mixture_is_what_ranks_known_frauds_best_where_there_are_enough(
         (network,), layout, model, rows[:800], rows[800:900], rows[900 : 900 + frauds], 7_000, 1
     )
     of_error, of_whitened = (("error", "neighbours"), 1.0), (("whitened", "neighbours"), RESIDUAL_WEIGHT)
-    assert (
-        found
-        == [Mixture(*each, local) for each in (of_error, of_whitened) for local in (True, False)][chosen]
-    )
+    expected = [
+        Mixture(*each, local, taken)
+        for taken in (False, True)
+        for each in (of_error, of_whitened)
+        for local in (True, False)
+    ]
+    assert found == expected[best]
+    assert len(list(precisions)) == (0 if frauds >= FEWEST_FRAUDS else candidates)
 
 
 @pytest.mark.parametrize(
@@ -448,6 +464,27 @@ def test_a_distance_counts_for_less_where_the_neighbours_lie_far_apart() -> None
     assert local[0] > local[1]
     assert (find_spacing(np.zeros(3, np.float32)) == 1).all()
     assert find_spacing(np.array([0, 1, 2], np.float32)).tolist() == pytest.approx([LEAST_SPACING, 1, 2])
+
+
+def test_distances_in_logarithms_are_of_heavy_tails_alone() -> None:
+    """And in their units: what is no heavy tail, or has one value in half of its rows, stays as it is."""
+    layout = Layout(numeric=3, indicators=1, categories=(), owners=(0, 1, 2, 2))
+    draw = np.random.default_rng(1)
+    rows = draw.normal(size=(2_000, 4)).astype(np.float32)
+    rows[:, 0] **= 5
+    rows[:, 2] *= rows[:, 3] > 1
+    taken = find_logarithms(rows, layout)
+    assert (taken[1] >= LEAST_UNIT).tolist() == [True, False, False]
+    median, unit, deviation = taken[:, 0]
+    parts = (rows[:, 0] - median) / unit
+    measured = rows.copy()
+    measured[:, 0] = np.sign(parts) * np.log1p(np.abs(parts)) / deviation
+    assert measured[:, 0].std() == pytest.approx(1, abs=1e-3)
+    nearest = NearestNeighbors(n_neighbors=OF_LOGARITHMS).fit(measured[:900])
+    found, expected = contributions(rows[900:1_000], rows[:900], layout, logarithms=taken)
+    distances, positions = nearest.kneighbors(measured[900:1_000])
+    np.testing.assert_allclose(found.numpy().sum(axis=1), distances.mean(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(expected, rows[positions].mean(axis=1), rtol=1e-4, atol=1e-4)
 
 
 def test_references_of_similar_sizes_share_a_shape() -> None:
