@@ -335,6 +335,10 @@ def test_a_withheld_kind_is_judged_by_what_the_shared_list_keeps_of_it() -> None
     )
     lines[6:] = [replace(line, card_precision=0.285) for line in lines[6:]]
     assert "costs 0.015: not reached" in table(lines)
+    both = table([*lines, *(replace(line, week="2018-08-01", auc_roc=0.7) for line in lines)])
+    assert (
+        "| all | the networks | 0.785 ±0.005 | 0.860 ±0.000 | 0.200 ±0.000 | 100 of 120 | 16 of 20 |" in both
+    )
 
 
 def test_a_head_on_a_tabular_set_learns_from_what_no_network_has_seen() -> None:
