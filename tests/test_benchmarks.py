@@ -26,6 +26,7 @@ from flows.settings import load_settings
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves
 from models.evaluation.metrics import Confusion, Figure, LabelledRows, confusion
+from models.networks.fitting import split
 
 EXAMPLES = sorted(quality.EXAMPLES.glob("*.toml"))
 
@@ -294,11 +295,17 @@ def test_the_tabular_sets_have_a_line_for_each_set_and_for_their_mean(
     for name, anomalies in (("one", 30), ("two", 60)):
         labels = [k < anomalies for k in range(200)]
         pl.DataFrame({"x": range(200), "anomaly": labels}).write_parquet(no_data / f"adbench/{name}.parquet")
-    figures = {"detector": (0.9, 0.5), **dict.fromkeys(BASELINES, (0.95, 0.4))}
+    heads = {"detector with a head": (0.97, 0.8), "head alone": (0.96, 0.9)}
+    figures = {"detector": (0.9, 0.5), **heads, **dict.fromkeys(BASELINES, (0.95, 0.4))}
     monkeypatch.setattr(tabular_sets, "judge", lambda *_, **__: figures.items())
     rows = list(tabular_sets.rows((42, 142)))
-    own = {(row.protocol, row.metric): row for row in rows if row.score}
-    assert len(rows) == 3 * 2 * (1 + len(BASELINES))
+    own = {(row.protocol, row.metric): row for row in rows if row.detector == "denoiser"}
+    assert [row.detector for row in rows if row.score][:3] == [
+        "denoiser",
+        "denoiser with a head",
+        "head alone",
+    ]
+    assert len(rows) == 3 * 2 * (3 + len(BASELINES))
     assert own["one", "auc_roc"].reach == pytest.approx(0.93)
     assert [own["one", metric].reached for metric in tabular_sets.METRICS] == [False, None]
     mean = own[tabular_sets.MEAN, "average_precision"]
@@ -328,6 +335,20 @@ def test_a_withheld_kind_is_judged_by_what_the_shared_list_keeps_of_it() -> None
     )
     lines[6:] = [replace(line, card_precision=0.285) for line in lines[6:]]
     assert "costs 0.015: not reached" in table(lines)
+    both = table([*lines, *(replace(line, week="2018-08-01", auc_roc=0.7) for line in lines)])
+    assert (
+        "| all | the networks | 0.785 ±0.005 | 0.860 ±0.000 | 0.200 ±0.000 | 100 of 120 | 16 of 20 |" in both
+    )
+
+
+def test_a_head_on_a_tabular_set_learns_from_what_no_network_has_seen() -> None:
+    rows = pl.DataFrame({"x": range(1_000), "anomaly": [k % 10 == 0 for k in range(1_000)]})
+    found = tabular_sets.head_training(rows.with_columns(pl.col("anomaly").cast(pl.Int8)), seed=7).rows
+    normal = rows.filter(~pl.col("anomaly"))
+    left = normal[split(normal.height, 7).validation]
+    assert found.features["x"].to_list() == [*left["x"], *rows.filter("anomaly")["x"]]
+    assert found.frauds.sum() == 100
+    assert found.weights[~found.frauds].sum() == pytest.approx(900)
 
 
 @pytest.mark.slow
