@@ -37,7 +37,7 @@ class NetworkScores:
 class Blend:
     """tail: float32 (22,), of the networks' scores of normal rows, with their weight; see `fit_tail`.
 
-    far_weight: what a value adds that is one training range outside; see `far`.
+    far_weight: what a value adds that is one training range beyond those that add nothing; see `far`.
     alone: against which the networks alone are measured.
     """
 

@@ -1,8 +1,9 @@
 """The term of every score for values outside the range of the training rows.
 
 Networks may reconstruct a far row well, a linear one does so along its plane; with this term it is strange
-nevertheless. A value that is d training ranges outside adds d squared times the highest score of the training
-rows: next to nothing just outside, and more than any normal row has from some ranges on.
+nevertheless. A value that is d training ranges outside adds (d - 1) squared times the highest score of the
+training rows: nothing up to one range outside, where normal rows of heavy tails lie, and more than any normal
+row has from some ranges on. For a feature that never varied, it is d squared.
 """
 
 from collections.abc import Sequence
@@ -24,8 +25,8 @@ Ranges = NDArray[np.float32]
 
 
 def find_ranges(features: Sequence[NumericFeature], fit: Encoded) -> Ranges:
-    """Returns, for each numeric feature, the lowest and the highest value of the rows, the difference of the
-    two, and center and scale of its logarithm: float32 (5, features).
+    """Returns, for each numeric feature, the lowest and the highest value that add nothing, the range of the
+    rows, and center and scale of its logarithm: float32 (5, features).
 
     Values are those of `_values`. A scale of 0 says that there is no logarithm.
     """
@@ -34,13 +35,15 @@ def find_ranges(features: Sequence[NumericFeature], fit: Encoded) -> Ranges:
     encoded = np.stack([fit[:, : len(features)].min(axis=0), fit[:, : len(features)].max(axis=0)])
     lowest, highest = _values(tf.constant(encoded), center, scale).numpy()
     least = np.where(scale > 0, LEAST_SHARE * np.maximum(np.abs(lowest), np.abs(highest)), LEAST_RANGE)
-    return np.stack([lowest, highest, np.maximum(highest - lowest, least), center, scale]).astype(np.float32)
+    margin = highest - lowest
+    found = [lowest - margin, highest + margin, np.maximum(margin, least), center, scale]
+    return np.stack(found).astype(np.float32)
 
 
 def contributions(encoded: tf.Tensor, ranges: Ranges, weight: np.float32, layout: Layout) -> tf.Tensor:
     """Returns each column's share of the term, float32 (rows, width), at least 0 and finite.
 
-    weight: what a value adds that is one training range outside.
+    weight: what a value adds that is one training range beyond the lowest or the highest of `ranges`.
     """
     lowest, highest, difference, center, scale = tf.unstack(ranges)
     values = _values(encoded[:, : layout.numeric], center, scale)

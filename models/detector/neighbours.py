@@ -14,7 +14,8 @@ from models.encoding.layout import Layout
 from models.encoding.samples import MOST_CELLS, Encoded
 from models.networks.dense import expand
 
-NEIGHBOURS, OF_LOGARITHMS = 10, 20  # the latter in logarithms: docs/figures.md
+# the latter in logarithms, from more rows than the first: docs/figures.md
+NEIGHBOURS, OF_LOGARITHMS = 10, 20
 # more rows gain nothing on public sets, and half as many lose a point of average precision: docs/figures.md
 REFERENCE_ROWS = 4_096
 # rows scored at once: their distances from the whole reference stay in the processor's cache
@@ -79,13 +80,13 @@ def contributions(
     without_itself: whether one reference row that equals the row is left out, for rows of the reference.
     spacing: of the reference; the distance is divided by its mean over the neighbours to the power of
         LOCALITY.
-    logarithms: in which the OF_LOGARITHMS nearest rows are found and measured; without them, the NEIGHBOURS
-        nearest ones in encoded units.
+    logarithms: in which the OF_LOGARITHMS nearest rows are found and measured; without them, and of at most
+        FIRST_ROWS, it is the NEIGHBOURS nearest ones.
     """
     measured, count = tf.convert_to_tensor(reference), NEIGHBOURS
     if logarithms.shape[1]:
         encoded, measured = (of_heavy_tails(rows, logarithms, layout) for rows in (encoded, measured))
-        count = OF_LOGARITHMS
+        count = OF_LOGARITHMS if reference.shape[0] > FIRST_ROWS else NEIGHBOURS
     chosen = _nearest(encoded, measured, layout, count + 1)
     near = tf.gather(measured, chosen)
     squares = _squares(encoded[:, None, :], near, layout)

@@ -18,9 +18,10 @@ from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from models.detector import logarithms, mixture
+from models.detector import far, logarithms, mixture
 from models.detector.detector import Detector, train
 from models.detector.explanation import REASONS
+from models.detector.far import find_ranges
 from models.detector.fit_score import fit_score
 from models.detector.logarithms import LEAST_UNIT, find_logarithms
 from models.detector.mixture import FEWEST_FRAUDS, Mixture, by_rule
@@ -46,7 +47,8 @@ from models.detector.score_kinds import (
 )
 from models.detector.scorer import Scorer
 from models.detector.tails import LEAST_SHAPE, surprise
-from models.device import keras
+from models.device import keras, tf
+from models.encoding.encoder import NumericFeature
 from models.encoding.layout import Layout
 from models.errors import ModelError, TrainingError
 from models.networks import passes
@@ -303,6 +305,16 @@ def test_a_value_just_outside_the_range_of_large_numbers_is_near() -> None:
     rows, calibration = FRESH[:60].with_columns(outside), detector.calibration
     without = replace(detector, calibration=replace(calibration, far_weight=np.float32(0)))
     assert (detector.score(rows).score - without.score(rows).score).max() < calibration.far_weight
+
+
+def test_a_value_adds_nothing_up_to_one_training_range_outside() -> None:
+    """Normal rows of heavy tails lie there; what never varied has no such margin."""
+    layout = Layout(numeric=2, indicators=0, categories=(), owners=(0, 1))
+    feature = NumericFeature(name="x", signed_log=False, center=0, scale=1, may_be_missing=False)
+    ranges = find_ranges([feature, feature], np.array([[0, 1], [4, 1]], np.float32))
+    rows = np.array([[8, 1], [-4, 1], [12, 1], [20, 1], [2, 3]], np.float32)
+    added = far.contributions(tf.constant(rows), ranges, np.float32(5), layout).numpy()
+    assert added.tolist() == [[0, 0], [0, 0], [5, 0], [45, 0], [0, 20]]
 
 
 def test_scores_do_not_depend_on_the_order_of_rows(by_kind: Detector) -> None:
