@@ -10,7 +10,7 @@ LEAST_MB, MB_PER_THREAD = 512, 128
 
 @contextmanager
 def bounded_memory(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Keeps DuckDB's memory small inside: it would keep all blocks that it writes and reads, and so the more the
+    """Keeps DuckDB's memory small inside: it would keep all blocks that it writes and reads, more of them the
     more rows there are. What it needs besides goes to its `temp_directory`.
 
     It holds for the whole instance, which nobody else may use meanwhile.
