@@ -1,6 +1,6 @@
 """The input and output of a threshold strategy, and the warning about an unusual result."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -38,6 +38,11 @@ class Flags:
     why_none: str = ""
     unknown: NDArray[np.bool_] | None = None
     unknown_threshold: float | None = None
+
+    def of(self, part: slice) -> "Flags":
+        """Returns the flags of some of the rows."""
+        unknown = None if self.unknown is None else self.unknown[part]
+        return replace(self, flagged=self.flagged[part], unknown=unknown)
 
 
 def at_least(night: NightScores, threshold: float) -> Flags:

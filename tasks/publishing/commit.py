@@ -33,7 +33,7 @@ def publish_night(dataset: Dataset, warehouse: Warehouse, brake: Brake, staged: 
     """
     day = staged.date
     with refusal_named(staged):
-        night = warehouse.transact(lambda con: _insert(con, dataset, warehouse, brake, staged))
+        night = warehouse.transact(lambda con: _insert(con, dataset, warehouse, brake, staged), bounded=True)
     if night.status == "committed":
         replaced = f"; it supersedes {night.replaces}" if night.replaces else ""
         log.info(

@@ -8,9 +8,11 @@ import duckdb
 
 import sql
 from tasks.core.masking import MASK
-from tasks.warehouse.statements import row, rows
+from tasks.warehouse.statements import Row, row, rows
 
 SHOWN = 3
+IN_PARTS = "checks/unique_ids"  # by the hashes of the ids
+ROWS_AT_ONCE = 1 << 21  # whose ids are in memory: 200 MB
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ def violations(
     masked: columns whose values are masked.
     """
     for name in sql.names("checks/*"):
-        yield from _check(con, name, masked, run_id=run_id)
+        found = _repeated_ids(con, run_id) if name == IN_PARTS else rows(con, name, run_id=run_id)
+        if found:
+            yield _violation(name, found, masked)
 
 
 def warnings(con: duckdb.DuckDBPyConnection, low: float, run_id: str) -> Iterator[str]:
@@ -55,11 +59,21 @@ def warnings(con: duckdb.DuckDBPyConnection, low: float, run_id: str) -> Iterato
         )
 
 
-def _check(
-    con: duckdb.DuckDBPyConnection, name: str, masked: Collection[str] = (), **values: Any
-) -> Iterator[Violation]:
-    if found := rows(con, name, **values):
-        shown = [
-            {key: MASK if key in masked else value for key, value in each.items()} for each in found[:SHOWN]
-        ]
-        yield Violation(name, len(found), tuple(shown))
+def _repeated_ids(con: duckdb.DuckDBPyConnection, run_id: str | None) -> list[Row]:
+    """The ids that occur more than once in a run, in one of the current runs where none is named: all runs at
+    once where they are small, else run by run, and a large one by parts of its ids.
+    """
+    counts = rows(con, "publish/count_scored_rows", run_id=run_id)
+    if sum(each["rows"] for each in counts) <= ROWS_AT_ONCE:
+        return rows(con, IN_PARTS, run_id=run_id, part=0, parts=1)
+    found: list[Row] = []
+    for each in counts:
+        parts = -(-each["rows"] // ROWS_AT_ONCE)
+        for part in range(parts):
+            found += rows(con, IN_PARTS, run_id=each["run_id"], part=part, parts=parts)
+    return found
+
+
+def _violation(name: str, found: list[Row], masked: Collection[str]) -> Violation:
+    shown = [{key: MASK if key in masked else value for key, value in each.items()} for each in found[:SHOWN]]
+    return Violation(name, len(found), tuple(shown))

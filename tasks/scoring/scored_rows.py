@@ -53,9 +53,19 @@ def night_scores(
     return NightScores(score, p_values, spool.texts("entity").fill_null(ids), ids)
 
 
-def ranks(score: NDArray[np.float32], name: str = "rank") -> pl.Series:
-    """Returns the rank of each score, from 1 for the highest; equal ones share the lowest of theirs."""
-    return pl.Series(name, score).rank("min", descending=True).cast(pl.Int64)
+class Ranks:
+    """The ranks of scores in a night, from 1 for the highest; equal ones share the lowest of theirs.
+
+    They are found when a group of rows needs them: those of all rows took ten times the memory of the scores.
+    """
+
+    def __init__(self, score: NDArray[np.float32]) -> None:
+        self._ascending = np.sort(score)
+
+    def of(self, score: NDArray[np.float32], name: str = "rank") -> pl.Series:
+        """Returns the ranks of some of the scores, int64 (rows,)."""
+        not_above = np.searchsorted(self._ascending, score, side="right")
+        return pl.Series(name, len(self._ascending) - not_above + 1, pl.Int64)
 
 
 @contextmanager
@@ -97,21 +107,14 @@ def write_scores(
 ) -> Path:
     """Stages all rows, see Scored.path. likely: the reasons of flagged rows that the spool has none of."""
     below = detector.settings.explain_below
-    decided = pl.DataFrame(
-        [
-            ranks(rows.score),
-            pl.Series("is_flagged", flags.flagged),
-            ranks(rows.alone, "rank_alone") if rows.alone is not None else _nulls("rank_alone", rows),
-            patterns(flags),
-        ]
-    )
+    decided = _Decided(rows, flags)
     details = _details(dataset, features, rows.spool)
     with staged_rows(path, STAGED) as staged:
         for (part, group), reasons in zip(rows.spool.groups(), rows.spool.reasons(), strict=True):
             is_explained = group["p_value"] <= below
             place = pl.when(is_explained).then(is_explained.cast(pl.UInt32).cum_sum() - 1)
             found = reasons.gather(pl.select(place).to_series())
-            whole = pl.concat([group, decided[part]], how="horizontal").with_columns(reasons=found)
+            whole = pl.concat([group, decided.of(part)], how="horizontal").with_columns(reasons=found)
             if len(likely):
                 others = whole.select("id").join(likely, on="id", how="left", maintain_order="left")
                 whole = whole.with_columns(pl.coalesce("reasons", others["reasons"]))
@@ -129,8 +132,29 @@ def _details(dataset: Dataset, features: Features, spool: Spool) -> pl.Series | 
     return ids.join(found, on="id", how="left", maintain_order="left", validate="1:1")["details"]
 
 
-def _nulls(name: str, rows: StreamedRows) -> pl.Series:
-    return pl.Series(name, [None], BESIDE[name]).new_from_index(0, len(rows.score))
+class _Decided:
+    """What is decided on the rows once all scores are known: their ranks and flags."""
+
+    def __init__(self, rows: StreamedRows, flags: Flags) -> None:
+        self._rows, self._flags, self._ranks = rows, flags, Ranks(rows.score)
+        self._ranks_alone = None if rows.alone is None else Ranks(rows.alone)
+
+    def of(self, part: slice) -> pl.DataFrame:
+        """Returns rank, is_flagged, rank_alone and flagged_by of some rows."""
+        flags = self._flags.of(part)
+        return pl.DataFrame(
+            [
+                self._ranks.of(self._rows.score[part]),
+                pl.Series("is_flagged", flags.flagged),
+                self._alone(part),
+                patterns(flags),
+            ]
+        )
+
+    def _alone(self, part: slice) -> pl.Series:
+        if self._ranks_alone is None or self._rows.alone is None:
+            return pl.Series("rank_alone", [None], pl.Int64).new_from_index(0, part.stop - part.start)
+        return self._ranks_alone.of(self._rows.alone[part], "rank_alone")
 
 
 def _arrow(rows: pl.DataFrame) -> Any:

@@ -19,7 +19,7 @@ from models.flagging.reserve import flag_night
 from models.settings import ThresholdSettings
 from tasks.core.references import Version
 from tasks.registry.artifact_store import load
-from tasks.scoring.scored_rows import SHADOWED, night_scores, ranks, staged_rows
+from tasks.scoring.scored_rows import SHADOWED, Ranks, night_scores, staged_rows
 from tasks.scoring.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class _Shadow:
         scores = joined_scores(self.scores)
         night = night_scores(spool, scores.score, self.detector, threshold)
         flags = flag_night(self.detector, night, scores.alone, threshold)
-        return _Decided(self.version, self.detector, scores, ranks(scores.score), flags.flagged)
+        return _Decided(self.version, self.detector, scores, Ranks(scores.score), flags.flagged)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _Decided:
     version: Version
     detector: Detector
     scores: Scores
-    rank: pl.Series
+    ranks: Ranks
     flagged: NDArray[np.bool_]
 
     def rows(self, ids: pl.DataFrame, part: slice) -> pl.DataFrame:
@@ -110,7 +110,7 @@ class _Decided:
             pl.Series("error", self.scores.error[part]),
             pl.Series("score", self.scores.score[part]),
             pl.Series("p_value", self.detector.p_values(self.scores.score[part])),
-            self.rank[part],
+            self.ranks.of(self.scores.score[part]),
             pl.Series("is_flagged", self.flagged[part]),
             pl.lit(self.version.name).alias("model_version"),
         )

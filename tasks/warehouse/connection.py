@@ -1,12 +1,13 @@
 """The warehouse: one schema per dataset, opened for moments only; a lock of another process is waited for."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from uuid import uuid4
 
 import duckdb
 
@@ -16,6 +17,7 @@ from tasks.core.instances import session
 from tasks.warehouse import statements
 from tasks.warehouse.contention import Patience, is_held
 from tasks.warehouse.ducklake import Lake, load_extensions
+from tasks.warehouse.memory import bounded_memory
 from tasks.warehouse.schema import FORMAT, NumericRoles, bring_up_to_date, read_format
 from tasks.warehouse.settings import WarehouseSettings
 from tasks.warehouse.statements import Row
@@ -106,19 +108,20 @@ class Warehouse:
         with self.reading() as con:
             return statements.frame(con, statement, **values)
 
-    def transact(self, work: Callable[[duckdb.DuckDBPyConnection], R]) -> R:
+    def transact(self, work: Callable[[duckdb.DuckDBPyConnection], R], *, bounded: bool = False) -> R:
         """Returns what `work` returns, inside one transaction: committed as a whole, or rolled back on any
         error.
 
         The dataset's schema is created where it is missing, and migrated where it is of an earlier format.
         While another process holds the warehouse, or commits what conflicts, the transaction is tried again
-        as a whole, `work` too.
+        as a whole, `work` too. bounded: whether DuckDB's memory is kept small; see `bounded_memory`.
         """
         patience = Patience(self.settings.place, self.settings.wait_seconds)
         while True:
             with _attached(self.settings, patience, read_only=False) as con:
                 try:
-                    return _transacted(con, self, work)
+                    with bounded_memory(con) if bounded else nullcontext():
+                        return _transacted(con, self, work)
                 except duckdb.Error as error:
                     patience.wait(error)
 
@@ -211,7 +214,8 @@ def _attached(
 
 
 def _made(lake: Lake | None) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(config=LAKE_CONFIG if lake else CONFIG)
+    spill = Path(gettempdir()) / f"nightscore-{uuid4().hex}"  # DuckDB makes and removes it, if it needs one
+    con = duckdb.connect(config=(LAKE_CONFIG if lake else CONFIG) | {"temp_directory": str(spill)})
     if lake is not None:
         load_extensions(con, lake)
     return con
