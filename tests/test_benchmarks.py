@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import partitions
@@ -265,6 +266,26 @@ def test_drawn_nights_are_distributed_as_nights_are(tmp_path: Path) -> None:
         .is_in(source["transaction_id"].implode())
         .any()
     )
+
+
+@pytest.mark.parametrize(
+    ("aim", "judged", "to_reach"),
+    [
+        ({"doubled": ("auc_roc",)}, "detector", (0.6, True)),
+        ({"unbeaten": ("auc_roc",)}, "without_head", (0.5, False)),
+        ({"reach": {"auc_roc": 0.9}}, "detector", (0.9, False)),
+        ({}, "detector", (None, None)),
+    ],
+)
+def test_a_detector_and_its_networks_alone_have_aims_of_their_own(
+    aim: dict[str, Any], judged: str, to_reach: tuple[float | None, bool | None]
+) -> None:
+    protocol = protocols.cards("generated", "", protocols.WEEKS, judged=judged, **aim)
+    values = {"detector": 0.7, "without_head": 0.4, "no_model": 0.3, "neighbours": 0.5}
+    found = {
+        name: {"auc_roc": Figure(value)} for name, value in values.items() if name in (judged, *BASELINES)
+    }
+    assert quality._reach(protocol, found, "auc_roc") == to_reach
 
 
 @pytest.mark.slow
