@@ -56,7 +56,8 @@ def night_scores(
 class Ranks:
     """The ranks of scores in a night, from 1 for the highest; equal ones share the lowest of theirs.
 
-    They are found when a group of rows needs them: those of all rows took ten times the memory of the scores.
+    They are found when a group of rows needs them: those of all rows would take several times the memory of
+    the scores.
     """
 
     def __init__(self, score: NDArray[np.float32]) -> None:
