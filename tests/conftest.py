@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 from banks import NIGHT, Bank, found_bank
 from browsing import Page
+from prefect_servers import shared_server
 from warehouses import Postgres, find_programs, running_postgres
 
 import flows  # noqa: F401 (nothing phones home)
@@ -31,15 +32,6 @@ gc.set_threshold(
 )  # each collection looks at millions of objects of the libraries: a tenth of the time of all tests
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
-
-IDLE_SERVICES = (
-    "CANCELLATION_CLEANUP",
-    "CLEANUP_RECONCILER",
-    "FOREMAN",
-    "LATE_RUNS",
-    "PAUSE_EXPIRATIONS",
-    "REPOSSESSOR",
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,30 +51,15 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Prefect server with a database of its own, started once; what it would do by
-    itself every few seconds, no test waits for.
-    """
-    import prefect.settings
+    """The address of a real Prefect server with a database of its own, one for all processes of pytest."""
     from prefect.logging.handlers import APILogWorker
-    from prefect.server.api.server import SubprocessASGIServer
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    database = tmp_path_factory.mktemp("prefect") / "server.db"
-    server = SubprocessASGIServer(port=SubprocessASGIServer().find_available_port())
-    idle = {
-        getattr(prefect.settings, f"PREFECT_SERVER_SERVICES_{name}_ENABLED"): False for name in IDLE_SERVICES
-    }
-    where = {prefect.settings.PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}"}
-    with temporary_settings(where | idle):
-        server.start(timeout=120)
-    try:
-        yield server.api_url
-        with temporary_settings({PREFECT_API_URL: server.api_url}):  # else it starts another server
+    own = tmp_path_factory.getbasetemp()
+    with shared_server(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) as address:
+        yield address
+        with temporary_settings({PREFECT_API_URL: address}):  # else it starts another server
             APILogWorker.instance().drain()
-    finally:
-        logging.disable(logging.INFO)  # it would tell a stream of a test that has ended
-        server.stop()
-        logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def fit_network(
     seed, schedule = training.seed + member, Schedule.of(training)
     with strategy():
         _refuse_empty_parts(schedule.batch_size)
-        form = Form(layout, model, training.learning_rate, schedule.batch_size)
+        form = Form.of(layout, model, training.learning_rate, schedule.batch_size)
         passes = take(form, seed)
         patience, least = PATIENCE, 0.0
         if (noise := find_noise(passes.network)) is not None:

@@ -13,6 +13,7 @@ from models.networks.residuals import loss
 from models.settings import ModelSettings
 
 MOST_KEPT = 8
+OF_SCORES = {"score": None, "draws": 1, "members": 1, "explain_below": 0.0}  # no network depends on these
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Form:
     settings: ModelSettings
     learning_rate: float
     batch_size: int
+
+    @staticmethod
+    def of(layout: Layout, settings: ModelSettings, learning_rate: float, batch_size: int) -> "Form":
+        """Returns the form of networks with these settings, whatever scores are made of them."""
+        return Form(layout, settings.model_copy(update=OF_SCORES), learning_rate, batch_size)
 
 
 _kept: dict[Form, Passes] = {}

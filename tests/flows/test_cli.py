@@ -1,10 +1,7 @@
 """The command line as a new user sees it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
@@ -126,26 +123,3 @@ def test_results_are_one_json_value_on_standard_output(scored_bank: Bank) -> Non
     assert alerts[0]["reasons"][0].keys() == set(REASON_FIELDS)
     evaluated = json.loads(invoke("report", *config)[1])
     assert evaluated["first_date"] == evaluated["last_date"] == str(NIGHT)
-
-
-@pytest.mark.slow
-def test_a_night_in_its_own_process_prints_its_outcome_and_nothing_else(
-    scored_bank: Bank, tmp_path: Path
-) -> None:
-    program = [sys.executable, "-m", "flows.cli.app", "run", "--config", str(scored_bank.config)]
-    kept = {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]}  # compiled graphs
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)} | kept
-    done = subprocess.run(
-        [*program, "--date", str(NIGHT + timedelta(days=1))],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "committed as" in done.stdout
-    assert done.stdout.count("\n") == 1
-    for line in done.stderr.splitlines():  # only progress: a time of day, then text
-        assert line[:8].replace(":", "").isdigit(), line
-        assert "Warning" not in line
