@@ -26,7 +26,9 @@ from withheld_table import Line, table
 from flows.settings import load_settings
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves
-from models.evaluation.metrics import Confusion, Figure, LabelledRows, confusion
+from models.evaluation.labelled_rows import LabelledRows
+from models.evaluation.metrics import Confusion, confusion
+from models.evaluation.resampling import Figure
 from models.networks.fitting import split
 
 EXAMPLES = sorted(quality.EXAMPLES.glob("*.toml"))

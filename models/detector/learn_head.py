@@ -19,7 +19,8 @@ from models.detector.tails import fit_tail
 from models.encoding.samples import Encoded, Samples
 from models.errors import HeadUnavailable, TrainingError
 from models.evaluation.comparison import Difference, paired_difference
-from models.evaluation.metrics import LabelledRows, metrics
+from models.evaluation.labelled_rows import LabelledRows
+from models.evaluation.metrics import metrics
 from models.head.boosted import Boosted, fit
 from models.head.rows import HeadReport, HeadTraining, first_tested
 

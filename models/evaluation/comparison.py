@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from models.evaluation.metrics import LabelledRows, Metric, resample
+from models.evaluation.labelled_rows import LabelledRows
+from models.evaluation.resampling import Metric, resample
 
 REPLICATES = 200
 

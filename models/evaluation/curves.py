@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from models.evaluation.metrics import Floats, LabelledRows, frauds_in, pools
+from models.evaluation.labelled_rows import Floats, LabelledRows, frauds_in, pools
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from models.evaluation.metrics import Floats
+from models.evaluation.labelled_rows import Floats
 
 
 def pooled_ranks(versions: pl.Series, scores: pl.Series, p_values: pl.Series | None = None) -> Floats:

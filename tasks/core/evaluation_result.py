@@ -8,7 +8,8 @@ from operator import add
 from typing import Any
 
 from models.evaluation.curves import Curve, Curves, Distribution
-from models.evaluation.metrics import Confusion, Figure
+from models.evaluation.metrics import Confusion
+from models.evaluation.resampling import Figure
 from tasks.core.populations import ALL, NEW
 
 __all__ = [

@@ -7,16 +7,10 @@ import numpy as np
 import polars as pl
 
 from models.evaluation.curves import curves, distribution
-from models.evaluation.metrics import (
-    FLAG_METRICS,
-    LabelledRows,
-    Metric,
-    confusion,
-    measure,
-    metrics,
-    resample,
-)
+from models.evaluation.labelled_rows import LabelledRows
+from models.evaluation.metrics import FLAG_METRICS, confusion, metrics
 from models.evaluation.pooling import pooled_ranks
+from models.evaluation.resampling import Metric, measure, resample
 from models.flagging.reserve import KNOWN, UNKNOWN
 from tasks.core.dataset import Dataset
 from tasks.core.evaluation_result import (

@@ -6,7 +6,8 @@ from datetime import date
 import polars as pl
 
 from models.evaluation.comparison import agreement, paired_difference
-from models.evaluation.metrics import LabelledRows, metrics
+from models.evaluation.labelled_rows import LabelledRows
+from models.evaluation.metrics import metrics
 from tasks.monitoring.settings import ChallengerSettings
 
 

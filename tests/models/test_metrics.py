@@ -17,7 +17,9 @@ from sklearn.metrics import (
 )
 
 from models.evaluation.curves import _thinned, curves, distribution
-from models.evaluation.metrics import TITLES, LabelledRows, confusion, measure, metrics, title
+from models.evaluation.labelled_rows import LabelledRows
+from models.evaluation.metrics import TITLES, confusion, metrics, title
+from models.evaluation.resampling import measure
 
 EVERY = metrics([1, 3, 100])
 FIRST = np.datetime64("2018-07-25", "D")

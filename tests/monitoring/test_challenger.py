@@ -19,7 +19,8 @@ import tasks.training.train
 from flows.plain import nightly, retrain
 from models.errors import TrainingError
 from models.evaluation.comparison import agreement, paired_difference
-from models.evaluation.metrics import LabelledRows, metrics
+from models.evaluation.labelled_rows import LabelledRows
+from models.evaluation.metrics import metrics
 from tasks.monitoring.promotion_rule import apply_rule
 from tasks.monitoring.settings import ChallengerSettings
 

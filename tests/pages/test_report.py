@@ -12,7 +12,9 @@ from browsing import Page
 
 from models.checks.baselines import BASELINES
 from models.evaluation.curves import curves, distribution
-from models.evaluation.metrics import LabelledRows, confusion, measure, metrics, resample
+from models.evaluation.labelled_rows import LabelledRows
+from models.evaluation.metrics import confusion, metrics
+from models.evaluation.resampling import measure, resample
 from tasks.core.evaluation_result import (
     AlertLine,
     Counts,
