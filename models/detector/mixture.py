@@ -49,6 +49,12 @@ class Mixture:
     is_local: bool = True
     in_logarithms: bool = False
 
+    def __str__(self) -> str:
+        """Such as "0.25 whitened + neighbours, local, in logarithms"."""
+        residual, *others = self.parts
+        distances = ["local"] * self.is_local + ["in logarithms"] * self.in_logarithms
+        return ", ".join([" + ".join([f"{self.weight:g} {residual}", *others]), *distances])
+
 
 def by_rule(model: ModelSettings, layout: Layout) -> Mixture:
     """Returns the mixture where too few frauds are known; a score that is not combined has one part."""
@@ -83,7 +89,7 @@ def choose_mixture(
         for mixture in _candidates(ruled, layout, fit)
     }
     best = max(found, key=lambda mixture: found[mixture])
-    figures = ", ".join(f"{mixture} {precision:.3f}" for mixture, precision in found.items())
+    figures = "; ".join(f"{mixture}: {precision:.3f}" for mixture, precision in found.items())
     log.info("combined by %s; average precision on %d known frauds: %s", best, len(anomalies), figures)
     return best
 
