@@ -194,7 +194,7 @@ def test_a_mixture_is_what_ranks_known_frauds_best_where_there_are_enough(
         assert (sample_weight[labels == 1] == 1).all()
         return float(next(precisions))
 
-    monkeypatch.setattr(mixture, "average_precision_score", precision)
+    monkeypatch.setattr(mixture.metrics, "average_precision_score", precision)
     found = mixture.choose_mixture(
         (network,), layout, model, rows[:800], rows[800:900], rows[900 : 900 + frauds], 7_000, 1
     )
