@@ -97,7 +97,7 @@ def test_an_answer_that_disagrees_with_the_source_counts_and_is_named(warehouse:
         ("q", None, "id 'q' was never scored, for it was quarantined"),
         ("nobody", None, "no scored row has the id 'nobody'"),
         (" ", None, "id ' ' is not valid; write an id"),
-        ("a", date.today() + timedelta(1), "date .* is not valid"),
+        ("a", date.today() + timedelta(2), "date .* is not valid"),
     ],
 )
 def test_an_id_that_means_no_row_or_several_is_refused(

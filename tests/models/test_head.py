@@ -42,8 +42,10 @@ def test_a_head_finds_the_known_pattern_and_the_networks_the_unknown_one(detecto
         detector.autoencoder.scores([detector.encoder.encode(FRESH)])[1],
     )
     assert average_precision_score(FRAUDS, score) > 0.9 > 0.3 > average_precision_score(FRAUDS, alone)
-    unknown = FRESH.with_columns(b=pl.col("b") + 9)
-    assert np.median(detector.p_values(detector.score(unknown).score)) < 0.02
+    by_networks = detector.score(FRESH.with_columns(b=pl.col("b") + 9)).alone
+    assert np.median(detector.calibration_alone.p_values(by_networks)) < 0.01
+    far = detector.score(FRESH.with_columns(b=pl.col("b") + 14))  # more than one training range outside
+    assert np.median(detector.p_values(far.score)) < 0.02
     report = detector.head_report
     assert report is not None
     assert report.used
